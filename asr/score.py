@@ -1,0 +1,53 @@
+"""Word and character errors of a transcript against what was said, both normalised first."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import jiwer
+
+from asr.normalize import normalize
+
+
+@dataclass(frozen=True)
+class WordErrors:
+    """Edits of a shortest way from the reference to the hypothesis. Of several such ways jiwer picks one."""
+
+    substitutions: int
+    insertions: int
+    deletions: int
+    reference_words: int
+
+    @property
+    def wer(self) -> float:
+        """Errors per reference word. Of an empty reference, each inserted word counts 1."""
+        return (self.substitutions + self.insertions + self.deletions) / max(self.reference_words, 1)
+
+
+def word_errors(reference: str, hypothesis: str) -> WordErrors:
+    """Compare two texts word by word after `normalize`. Either may be empty."""
+    return _errors(jiwer.process_words(normalize(reference), normalize(hypothesis)))
+
+
+def character_errors(reference: str, hypothesis: str) -> WordErrors:
+    """As `word_errors`, but each character of the normalised texts, spaces included, counts as a word."""
+    return _errors(jiwer.process_characters(normalize(reference), normalize(hypothesis)))
+
+
+def total(errors: Iterable[WordErrors]) -> WordErrors:
+    """The sum over a set of clips; its `wer` is the set's, weighted by length."""
+    each = list(errors)
+    return WordErrors(
+        sum(one.substitutions for one in each),
+        sum(one.insertions for one in each),
+        sum(one.deletions for one in each),
+        sum(one.reference_words for one in each),
+    )
+
+
+def _errors(alignment: jiwer.WordOutput | jiwer.CharacterOutput) -> WordErrors:
+    return WordErrors(
+        alignment.substitutions,
+        alignment.insertions,
+        alignment.deletions,
+        alignment.hits + alignment.substitutions + alignment.deletions,
+    )

@@ -1,0 +1,138 @@
+"""The command line. Commands import what they run when they run: `--help` must not load a model library."""
+# ruff: noqa: PLC0415  # see above: importing torch takes longer than most commands
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, Optional
+
+import typer
+
+from assistant.models_cli import app as models
+
+app = typer.Typer(
+    name="assistant",
+    help="A voice assistant in one process: it listens, thinks and speaks, and says where the time went.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+evaluate = typer.Typer(help="Measure the quality of a model.", no_args_is_help=True)
+app.add_typer(models, name="models", help="The models: which there are, which are here, are they whole.")
+app.add_typer(evaluate, name="eval")
+
+ConfigOption = Annotated[
+    Optional[Path], typer.Option("--config", help="TOML file; see README.")  # noqa: UP045
+]
+JsonOption = Annotated[Optional[Path], typer.Option("--json", help="Write the report here.")]  # noqa: UP045
+
+
+@app.command()
+def demo(
+    path: Annotated[Path, typer.Argument(help="Clip or folder of clips.")] = Path("traces"),
+    output: Annotated[Path, typer.Option("-o", help="Where the spoken reply goes.")] = Path("reply.wav"),
+    config: ConfigOption = None,
+) -> None:
+    """Hold a conversation with the first recording in PATH; write the reply and show where the time went."""
+    from assistant.commands.demo import run_demo
+
+    run_demo(path, output, config)
+
+
+@app.command()
+def replay(
+    paths: Annotated[list[Path], typer.Argument(help="WAV or FLAC files, or folders with an index.json.")],
+    json: JsonOption = None,
+    perfetto: Annotated[Optional[Path], typer.Option(help="Write a trace for ui.perfetto.dev.")] = None,  # noqa: UP045
+    otel: Annotated[
+        Optional[Literal["console", "otlp"]],  # noqa: UP045
+        typer.Option(help="Export spans as OpenTelemetry."),
+    ] = None,
+    conversation: Annotated[bool, typer.Option("--conversation", help="One conversation, not many.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Feed recorded clips to the assistant in real time and measure its replies."""
+    from assistant.commands.replay import run_replay
+
+    run_replay(paths, json, perfetto, otel, conversation, config)
+
+
+@app.command()
+def chat(
+    speak: Annotated[Optional[Path], typer.Option(help="Write the replies' speech here.")] = None,  # noqa: UP045
+    config: ConfigOption = None,
+) -> None:
+    """Type to the assistant; its reply streams back."""
+    from assistant.commands.chat import run_chat
+
+    run_chat(sys.stdin, speak, config)
+
+
+@app.command()
+def say(
+    text: str,
+    output: Annotated[Path, typer.Option("-o", "--output", help="WAV or FLAC file.")],
+    config: ConfigOption = None,
+) -> None:
+    """Speak TEXT into a file."""
+    from assistant.commands.say import run_say
+
+    run_say(text, output, config)
+
+
+@app.command()
+def transcribe(
+    path: Path,
+    stream: Annotated[bool, typer.Option("--stream", help="Show partials as they would come.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Write down what is said in a recording."""
+    from assistant.commands.transcribe import run_transcribe
+
+    run_transcribe(path, stream, config)
+
+
+@app.command()
+def graph() -> None:
+    """Print the stages a turn goes through and the channels between them."""
+    from assistant.graph import render
+    from assistant.pipeline import GRAPH
+
+    typer.echo(render(GRAPH))
+
+
+@app.command()
+def doctor() -> None:
+    """Check this machine, and say how to mend what is amiss."""
+    from assistant.doctor import doctor as run_doctor
+
+    run_doctor()
+
+
+@evaluate.command("asr")
+def evaluate_asr(
+    folder: Annotated[Path, typer.Argument(help="Folder with an index.json.")],
+    json: JsonOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Transcribe every clip of FOLDER and count the errors against its index."""
+    from assistant.commands.evaluate import run_evaluate_asr
+
+    run_evaluate_asr(folder, json, config)
+
+
+def main() -> None:
+    """Run the command line; an error of the user's making is one line and exit code 1."""
+    try:
+        app()
+    except _expected_errors() as error:
+        typer.echo(f"assistant: {error}", err=True)
+        raise SystemExit(1) from None
+
+
+def _expected_errors() -> tuple[type[Exception], ...]:
+    """Called only once something was raised, so that it costs a working command nothing."""
+    from assistant.errors import EXPECTED
+
+    return EXPECTED

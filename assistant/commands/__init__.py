@@ -1,0 +1,1 @@
+"""One module a command; `assistant.cli` imports each when it is called."""

@@ -1,0 +1,83 @@
+"""`assistant replay`: clips in, a line a turn and a report out."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Literal
+
+import typer
+
+from assistant.clips import Clip, find_clips
+from assistant.clock import Clock
+from assistant.config import Config, read_config
+from assistant.load import load_stages, locate
+from assistant.models import ModelStore
+from assistant.perfetto import write_perfetto
+from assistant.provenance import model_digests
+from assistant.replay import Replay, ReplayedTurn, replay
+from assistant.report import report, summary, write_json
+from assistant.spans import Recorder
+
+
+def run_replay(
+    paths: list[Path],
+    json: Path | None,
+    perfetto: Path | None,
+    otel: Literal["console", "otlp"] | None,
+    conversation: bool,
+    config_path: Path | None,
+) -> None:
+    """Replay every clip under `paths`; raises the typed errors of what cannot be read or loaded."""
+    config = read_config(config_path)
+    clips = [clip for path in paths for clip in find_clips(path)]
+    recorder = Recorder()
+    with ExitStack() as stack:
+        if otel:
+            from assistant.otel import exporter  # noqa: PLC0415  # optional, and slow to import
+
+            recorder.exporters.append(stack.enter_context(exporter(otel)).export)
+        result = play(clips, config, recorder, conversation=conversation, on_turn=_print_turn)
+    if json:
+        write_json(json, report(result, model_digests(config)))
+    if perfetto:
+        write_perfetto(recorder.spans, perfetto)
+    _print_summary(result)
+
+
+def play(
+    clips: list[Clip],
+    config: Config,
+    recorder: Recorder,
+    *,
+    conversation: bool = False,
+    on_turn: Callable[[ReplayedTurn], None],
+) -> Replay:
+    """Load the models and replay `clips`."""
+    stages = load_stages(config, locate(config, ModelStore()))
+    try:
+        run = replay(clips, stages, config, Clock(), recorder, conversation=conversation, on_turn=on_turn)
+        return asyncio.run(run)
+    finally:
+        stages.close()
+
+
+def _print_turn(turn: ReplayedTurn) -> None:
+    if not turn.transcript:
+        typer.echo(f"{turn.file}: no speech")
+        return
+    waited = "no reply was heard" if turn.ttfa_ms is None else f"{turn.ttfa_ms:.0f} ms"
+    notes = " (cut in)" * turn.cut_in + " (interrupted)" * turn.interrupted
+    typer.echo(f"{turn.file}: {waited}{notes}\n  heard: {turn.transcript}\n  reply: {turn.reply}")
+
+
+def _print_summary(result: Replay) -> None:
+    numbers = summary(result)
+    ttfa, lag = numbers["ttfa_ms"], numbers["event_loop_lag_ms"]
+    if ttfa["p50"] is None:
+        return
+    typer.echo(f"\n{numbers['turns']} turns, {numbers['replies']} replies")
+    typer.echo(f"time to first audio: p50 {ttfa['p50']:.0f} ms, p95 {ttfa['p95']:.0f} ms")
+    if numbers["wer"] is not None:
+        typer.echo(f"word error rate {numbers['wer']:.1%}, cut into {numbers['cut_in_rate']:.0%} of the turns")
+    typer.echo(f"event loop late by {lag['p95']:.1f} ms (p95), {lag['max']:.1f} ms at the most")

@@ -1,0 +1,71 @@
+"""Configuration: one frozen dataclass of the components' own, read strictly from a TOML file."""
+
+import json
+import tomllib
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from asr.stream import StreamConfig
+from assistant.model_catalog import nearest
+from assistant.turn import TurnConfig
+from llm.conversation import SYSTEM_PROMPT
+from llm.generate import GenerateConfig
+from tts.stream import SpeakerConfig
+
+
+class ConfigError(ValueError):
+    """A configuration file that cannot be used; the message names the file and the key."""
+
+
+@dataclass(frozen=True)
+class LlmConfig:
+    """Which model writes the replies: a name of the model store, or the path of a GGUF file."""
+
+    model: str = "smollm2-135m-instruct-q4_1"
+    context: int = 2048
+    threads: int = 2
+    system_prompt: str = SYSTEM_PROMPT
+    generate: GenerateConfig = GenerateConfig()
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that can be set, one section a component."""
+
+    turn: TurnConfig = TurnConfig()
+    asr: StreamConfig = StreamConfig()
+    llm: LlmConfig = LlmConfig()
+    tts: SpeakerConfig = SpeakerConfig()
+
+
+def read_config(path: Path | None) -> Config:
+    """Defaults overridden by the TOML file at `path`; raises ConfigError."""
+    if path is None:
+        return Config()
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    _refuse_unknown(path, table, Config, "")
+    try:
+        # Through JSON, where strict still takes a list for a tuple.
+        return TypeAdapter(Config).validate_json(json.dumps(table, default=str), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{path}: {key}: {first['msg']}, not {first['input']!r}") from error
+
+
+def _refuse_unknown(path: Path, table: dict[str, Any], section: type, prefix: str) -> None:
+    hints = get_type_hints(section)
+    known = [field.name for field in fields(section)]
+    for key, value in table.items():
+        if key not in known:
+            raise ConfigError(f"{path}: unknown key {prefix + key!r}{nearest(key, known)}")
+        if is_dataclass(hints[key]) and isinstance(value, dict):
+            _refuse_unknown(path, value, hints[key], f"{prefix}{key}.")

@@ -1,0 +1,27 @@
+"""Everything that a user can cause: the command line prints these as one line."""
+
+from asr.onnx import ModelFileError
+from assistant.audio import AudioError
+from assistant.clips import ClipError
+from assistant.config import ConfigError
+from assistant.model_catalog import ModelStoreError
+from assistant.report import ReportError
+from llm.chat import ChatTemplateError
+from llm.engine import ContextFull
+from llm.gguf import GgufError
+from llm.tokenizer import TokenizerError
+from tts.errors import TtsError
+
+EXPECTED: tuple[type[Exception], ...] = (
+    AudioError,
+    ChatTemplateError,
+    ClipError,
+    ConfigError,
+    ContextFull,
+    GgufError,
+    ModelFileError,
+    ModelStoreError,
+    ReportError,
+    TokenizerError,
+    TtsError,
+)

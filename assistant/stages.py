@@ -1,0 +1,84 @@
+"""The models as the session sees them, so that a faster one, or a scripted one, takes their place."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.moonshine import Hypothesis
+from asr.stabilize import Partial
+from assistant.worker import Worker
+from llm.chat import Message
+from llm.generate import Generated, Prefilled
+from llm.responder import Prompt
+from tts.stream import SpeechChunk
+
+Audio = NDArray[np.float32]
+
+
+class VoiceDetector(Protocol):
+    """Probability that a window is voiced; see `asr.vad`."""
+
+    def probability(self, window: Audio) -> float: ...  # noqa: D102
+    def reset(self) -> None: ...  # noqa: D102
+
+
+class TurnScorer(Protocol):
+    """Probability that a turn sounds complete; see `asr.turn_end`."""
+
+    def probability(self, turn: Audio) -> float: ...  # noqa: D102
+
+
+class UtteranceReader(Protocol):
+    """Partials and the final transcript of one utterance; see `asr.stream`."""
+
+    def begin(self) -> None: ...  # noqa: D102
+    def partial(self, audio: Audio) -> Partial: ...  # noqa: D102
+    def final(self, audio: Audio) -> Hypothesis: ...  # noqa: D102
+
+
+class ReplyWriter(Protocol):
+    """History and transcript to a reply, token by token; see `llm.responder`."""
+
+    def prompt(self, history: Sequence[Message], transcript: str) -> Prompt: ...  # noqa: D102
+    def reply(self, prompt: Prompt, stopped: Callable[[], bool]) -> Iterator[Generated]: ...  # noqa: D102
+    def completeness(self, prefilled: Prefilled) -> float: ...  # noqa: D102
+
+
+class PhraseSpeaker(Protocol):
+    """A phrase to chunks of audio; see `tts.stream`."""
+
+    def speak(self, phrase: str, *, should_stop: Callable[[], bool]) -> Iterator[SpeechChunk]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The five models and the thread that each runs on. One session uses them at a time."""
+
+    vad: VoiceDetector
+    turn_end: TurnScorer
+    reader: UtteranceReader
+    writer: ReplyWriter
+    speaker: PhraseSpeaker
+    vad_worker: Worker = field(default_factory=lambda: Worker("vad"))
+    turn_end_worker: Worker = field(default_factory=lambda: Worker("turn_end"))
+    asr_worker: Worker = field(default_factory=lambda: Worker("asr"))
+    llm_worker: Worker = field(default_factory=lambda: Worker("llm"))
+    tts_worker: Worker = field(default_factory=lambda: Worker("tts"))
+
+    def workers(self) -> tuple[Worker, ...]:
+        """All threads."""
+        return (
+            self.vad_worker,
+            self.turn_end_worker,
+            self.asr_worker,
+            self.llm_worker,
+            self.tts_worker,
+        )
+
+    def close(self) -> None:
+        """End the threads, after the jobs they have."""
+        for worker in self.workers():
+            worker.close()

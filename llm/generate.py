@@ -1,0 +1,97 @@
+"""From a prompt to a stream of text: prefill, then token by token until a stop."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm.engine import Engine
+from llm.sample import Sampler, Sampling
+from llm.stop import StopStrings
+from llm.tokenizer import TextStream, Tokenizer
+
+
+@dataclass(frozen=True)
+class GenerateConfig:
+    """When to stop, and how to choose."""
+
+    max_tokens: int = 96
+    stop: tuple[str, ...] = ()
+    sampling: Sampling = Sampling()
+
+
+@dataclass(frozen=True)
+class Started:
+    """The engine has begun with the prompt."""
+
+
+@dataclass(frozen=True)
+class Prefilled:
+    """The prompt is in the KV cache. `logits` [k, vocabulary] belong to its last k tokens."""
+
+    logits: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token was chosen; `text` is what it completes: empty in the middle of a UTF-8 sequence."""
+
+    id: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The reply is over: the model ended it, a stop string came, or there is no room for more."""
+
+    reason: str
+    text: str
+
+
+Generated = Started | Prefilled | Token | Finished
+
+
+def generate(
+    engine: Engine,
+    tokenizer: Tokenizer,
+    prompt: list[int],
+    config: GenerateConfig,
+    *,
+    logits_for: int = 1,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Generated]:
+    """Yield Started, Prefilled, Tokens and Finished; ends early, without Finished, once `stopped()`.
+
+    The texts of the tokens and of Finished, joined, are the reply. Raises ContextFull when the
+    prompt alone does not fit.
+    """
+    yield Started()
+    logits = engine.prefill(prompt, logits_for)
+    yield Prefilled(logits)
+    yield from _decode(engine, tokenizer, logits[-1], config, stopped)
+
+
+def _decode(
+    engine: Engine,
+    tokenizer: Tokenizer,
+    logits: NDArray[np.float32],
+    config: GenerateConfig,
+    stopped: Callable[[], bool],
+) -> Iterator[Token | Finished]:
+    sampler, text, stops = Sampler(config.sampling), TextStream(tokenizer), StopStrings(config.stop)
+    chosen: list[int] = []
+    while not stopped():
+        token = sampler.choose(logits, chosen)
+        if token in tokenizer.eos_ids:
+            yield Finished("end", stops.push(text.flush()) + stops.flush())
+            return
+        chosen.append(token)
+        yield Token(token, stops.push(text.push(token)))
+        if stops.found:
+            yield Finished("stop", "")
+            return
+        if len(chosen) == config.max_tokens:
+            yield Finished("length", stops.push(text.flush()) + stops.flush())
+            return
+        logits = engine.step(token)

@@ -1,0 +1,64 @@
+"""One language model as the assistant uses it: a history and a transcript in, a reply out."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from llm.chat import ChatTemplate, Message
+from llm.complete import TurnReader, closed
+from llm.conversation import fit
+from llm.engine import Engine
+from llm.generate import GenerateConfig, Generated, Prefilled, generate
+from llm.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Token ids ready for the engine, and the history that they still contain."""
+
+    ids: list[int]
+    history: tuple[Message, ...]
+
+
+class Responder:
+    """Used from one thread, but for `prompt`, which touches no model state."""
+
+    def __init__(
+        self, engine: Engine, tokenizer: Tokenizer, template: ChatTemplate, config: GenerateConfig
+    ) -> None:
+        self._engine, self._tokenizer, self._template = engine, tokenizer, template
+        self._config = config
+        self._reader = TurnReader(tokenizer, template)
+
+    def prompt(self, history: Sequence[Message], transcript: str) -> Prompt:
+        """The prompt that asks for a reply to `transcript`, oldest turns dropped until it fits."""
+        messages = _with_user(history, closed(transcript))
+        ids, kept = fit(
+            messages, self._template, context=self._engine.context, reserve=self._config.max_tokens
+        )
+        return Prompt(ids, tuple(kept))
+
+    def warm_up(self, history: Sequence[Message]) -> None:
+        """Put what every prompt begins with into the KV cache, and run each kernel once."""
+        self._engine.prefill(self._template.ids([*history, Message("user", "Hello.")]))
+
+    def reply(self, prompt: Prompt, stopped: Callable[[], bool]) -> Iterator[Generated]:
+        """Generate the reply; see `llm.generate`. Raises ContextFull."""
+        return generate(
+            self._engine,
+            self._tokenizer,
+            prompt.ids,
+            self._config,
+            logits_for=min(self._reader.logits_for, len(prompt.ids)),
+            stopped=stopped,
+        )
+
+    def completeness(self, prefilled: Prefilled) -> float:
+        """Probability in [0, 1] that the prompt's last user message is complete."""
+        return self._reader.score(prefilled.logits)
+
+
+def _with_user(history: Sequence[Message], text: str) -> list[Message]:
+    """The history and a user message; joined to the last one if no word of the reply to that was heard."""
+    if history and history[-1].role == "user":
+        return [*history[:-1], Message("user", f"{history[-1].content} {text}")]
+    return [*history, Message("user", text)]

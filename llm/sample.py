@@ -1,0 +1,75 @@
+"""Choosing the next token from the model's logits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Logits = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to choose. `temperature` 0 is greedy; the filters apply in the order they are listed."""
+
+    repetition_penalty: float = 1.0
+    temperature: float = 0.0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.temperature < 0 or not 0 < self.top_p <= 1 or not 0 <= self.min_p < 1:
+            raise ValueError(f"temperature >= 0, 0 < top_p <= 1 and 0 <= min_p < 1 must hold: {self}")
+        if self.repetition_penalty <= 0:
+            raise ValueError(f"repetition_penalty must be positive: {self}")
+
+
+class Sampler:
+    """Draws tokens of one reply; the same seed and logits give the same tokens."""
+
+    def __init__(self, sampling: Sampling) -> None:
+        self._sampling = sampling
+        self._random = np.random.default_rng(sampling.seed)
+
+    def choose(self, logits: Logits, seen: Sequence[int]) -> int:
+        """The next token from `logits` [vocabulary], given the tokens `seen` before it."""
+        logits = penalize(logits, seen, self._sampling.repetition_penalty)
+        if self._sampling.temperature == 0:
+            return int(logits.argmax())
+        p = distribution(logits, self._sampling)
+        return int(np.searchsorted(p.cumsum(), self._random.random(), side="right").clip(max=len(p) - 1))
+
+
+def penalize(logits: Logits, seen: Sequence[int], penalty: float) -> Logits:
+    """Divide positive and multiply negative logits of the tokens `seen` (CTRL, Keskar et al. 2019)."""
+    if penalty == 1.0 or not seen:
+        return logits
+    logits = logits.copy()
+    ids = np.unique(np.asarray(seen))
+    logits[ids] = np.where(logits[ids] > 0, logits[ids] / penalty, logits[ids] * penalty)
+    return logits
+
+
+def distribution(logits: Logits, sampling: Sampling) -> NDArray[np.float64]:
+    """Probabilities [vocabulary] after temperature, nucleus (top-p) and min-p filtering."""
+    scaled = logits.astype(np.float64) / sampling.temperature
+    p = np.exp(scaled - scaled.max())
+    p /= p.sum()
+    p = _nucleus(p, sampling.top_p)
+    p[p < sampling.min_p * p.max()] = 0.0
+    filtered: NDArray[np.float64] = p / p.sum()
+    return filtered
+
+
+def _nucleus(p: NDArray[np.float64], top_p: float) -> NDArray[np.float64]:
+    """Keep the smallest set of likeliest tokens whose mass reaches `top_p` (Holtzman et al. 2020)."""
+    if top_p >= 1.0:
+        return p
+    order = np.argsort(-p, kind="stable")
+    before = p[order].cumsum() - p[order]
+    kept = np.zeros_like(p)
+    keep = order[before < top_p]
+    kept[keep] = p[keep]
+    return kept
