@@ -1,0 +1,1 @@
+"""Streaming speech recognition: voice activity, end of turn, transcripts."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from asr.onnx import ModelFileError, open_session
 
 _LAYERS, _HEADS, _HEAD_DIM = 6, 8, 36
+_SAMPLES_PER_FRAME = 384  # strides 64, 3 and 2 of the encoder's convolutions
 _BOS, _EOS = 1, 2
 _TOKENS_PER_SECOND = 6.5  # the authors' bound on how much can be said, against endless repetition
 _SHORTEST = 1600  # samples: below 895 the encoder's convolutions have nothing to work on
@@ -89,7 +90,8 @@ class _State:
         frames = hidden.shape[1]
         self._fixed = {
             "encoder_hidden_states": hidden,
-            "encoder_attention_mask": np.ones((1, frames), np.int64),
+            # The graph takes every 384th element: with one mask element a frame it fails from 385 frames on.
+            "encoder_attention_mask": np.ones((1, frames * _SAMPLES_PER_FRAME), np.int64),
         }
         self._first = True
         self._past: dict[str, Array] = {}

@@ -1,0 +1,1 @@
+"""The voice assistant: graph, turn taking, sessions, replay, command line."""

@@ -16,6 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # drawing the help with rich takes longer than all the rest of it
 )
 
 evaluate = typer.Typer(help="Measure the quality of a model.", no_args_is_help=True)

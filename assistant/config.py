@@ -30,6 +30,11 @@ class LlmConfig:
     system_prompt: str = SYSTEM_PROMPT
     generate: GenerateConfig = GenerateConfig()
 
+    @property
+    def is_path(self) -> bool:
+        """Whether `model` is a file of the user's own."""
+        return self.model.endswith(".gguf")
+
 
 @dataclass(frozen=True)
 class Config:

@@ -45,8 +45,7 @@ def _replace(path: Path, events: Iterable[Event]) -> None:
         with temporary.open("w", encoding="utf-8") as file:
             file.write('{"displayTimeUnit":"ms","traceEvents":[')
             for index, event in enumerate(events):
-                file.write(",\n" if index else "\n")
-                json.dump(event, file, separators=(",", ":"), allow_nan=False)
+                file.write((",\n" if index else "\n") + json.dumps(event, allow_nan=False))
             file.write("\n]}\n")
         temporary.replace(path)
     finally:
@@ -54,7 +53,7 @@ def _replace(path: Path, events: Iterable[Event]) -> None:
 
 
 def _events(spans: list[Span]) -> Iterator[Event]:
-    yield _metadata("process_name", 0, name="assistant")
+    yield _metadata(0, "process_name", "name", "assistant")
     origin_ns = min((span.start_ns for span in spans), default=0)
     tracks: dict[str, list[Event]] = {}
     for span in sorted(spans, key=lambda span: span.start_ns):
@@ -63,13 +62,13 @@ def _events(spans: list[Span]) -> Iterator[Event]:
     for track, events in tracks.items():
         for number, lane in enumerate(_lanes(events), start=1):
             thread += 1
-            yield _metadata("thread_name", thread, name=track if number == 1 else f"{track} {number}")
-            yield _metadata("thread_sort_index", thread, sort_index=thread)
+            yield _metadata(thread, "thread_name", "name", track if number == 1 else f"{track} {number}")
+            yield _metadata(thread, "thread_sort_index", "sort_index", thread)
             yield from ({**event, "tid": thread} for event in lane)
 
 
-def _metadata(name: str, thread: int, **args: str | int) -> Event:
-    return {"ph": "M", "pid": _PROCESS, "tid": thread, "name": name, "args": args}
+def _metadata(thread: int, name: str, key: str, value: str | int) -> Event:
+    return {"ph": "M", "pid": _PROCESS, "tid": thread, "name": name, "args": {key: value}}
 
 
 def _complete(span: Span, origin_ns: int) -> Event:
@@ -96,7 +95,9 @@ def _json_value(value: str | float | bool) -> str | float | bool:
 def _lanes(events: list[Event]) -> list[list[Event]]:
     """Deal the events of a track out to as few lanes as come greedily, nested within each."""
     lanes: list[list[Event]] = []
-    open_ends: list[list[int]] = []  # of each lane, the ends of the events around the next one, outermost first
+    open_ends: list[
+        list[int]
+    ] = []  # of each lane, the ends of the events around the next one, outermost first
     for event in sorted(events, key=lambda event: (event["ts"], -event["dur"])):
         start, end = event["ts"], event["ts"] + event["dur"]
         for lane, ends in zip(lanes, open_ends, strict=True):

@@ -12,9 +12,9 @@ from assistant.model_catalog import load_catalog
 def model_digests(config: Config) -> list[dict[str, str]]:
     """Name and SHA-256 of every model that `config` uses; those of the store were verified on loading."""
     catalog = load_catalog()
-    stored = [{"name": name, "sha256": catalog[name].sha256} for name in model_names(config)]
+    stored = [{"name": name, "sha256": catalog[name].sha256 or ""} for name in model_names(config)]
     own = Path(config.llm.model)
-    brought = [{"name": own.name, "sha256": _sha256(own)}] if config.llm.model.endswith(".gguf") else []
+    brought = [{"name": own.name, "sha256": _sha256(own)}] if config.llm.is_path else []
     voice = Path(str(files("hibari") / "assets" / "hibari.onnx"))
     return [*stored, *brought, {"name": "hibari-heart", "sha256": _sha256(voice)}]
 

@@ -97,9 +97,7 @@ async def replay(
     return Replay(tuple(turns), tuple(probe.lags_ms), dropped)
 
 
-def _end_clip(
-    run: ClipRun, turns: list[ReplayedTurn], on_turn: Callable[[ReplayedTurn], None]
-) -> None:
+def _end_clip(run: ClipRun, turns: list[ReplayedTurn], on_turn: Callable[[ReplayedTurn], None]) -> None:
     turns.append(summarize(run))
     on_turn(turns[-1])
 

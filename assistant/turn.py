@@ -32,7 +32,7 @@ class TurnConfig:
     min_silence_ms: int = 250
     max_silence_ms: int = 1600
     """A turn ends after this much silence whatever the scores say."""
-    rescore_ms: int = 192
+    rescore_ms: int = 384
     strict: float = 3.0
     """Completeness (log-odds) that ends a turn at `min_silence_ms`; falls in a straight line to
     `lenient` at `max_silence_ms`."""

@@ -80,8 +80,11 @@ class Worker:
         self.pending += 1
 
         def counted() -> None:
-            job()
-            loop.call_soon_threadsafe(self._finished)
+            try:
+                job()
+                loop.call_soon_threadsafe(self._finished)
+            except RuntimeError:  # the loop is closed: nobody waits for this any more
+                self._finished()
 
         self._jobs.put(counted)
 

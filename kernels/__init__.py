@@ -1,0 +1,1 @@
+"""GPU kernels, one file an operation; see NOTES.md."""

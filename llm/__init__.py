@@ -1,0 +1,1 @@
+"""The language model: GGUF files, tokens, prompts, engines."""

@@ -30,7 +30,9 @@ def read_config(gguf: GgufFile) -> LlamaConfig:
     width = gguf.get_int("llama.embedding_length")
     kv_heads = gguf.get_int("llama.attention.head_count_kv", heads)
     if min(heads, kv_heads, width) < 1 or width % heads or heads % kv_heads:
-        raise GgufError(gguf.path, None, f"{width} channels, {heads} heads, {kv_heads} KV heads do not divide")
+        raise GgufError(
+            gguf.path, None, f"{width} channels, {heads} heads, {kv_heads} KV heads do not divide"
+        )
     config = LlamaConfig(
         layers=gguf.get_int("llama.block_count"),
         width=width,

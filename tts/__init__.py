@@ -1,1 +1,1 @@
-"""Streaming text to speech: `phrases` cuts text, `speakable` cleans it, `stream` speaks it with a `voice`."""
+"""Speech from text, phrase by phrase and chunk by chunk."""

@@ -79,5 +79,7 @@ def _print_summary(result: Replay) -> None:
     typer.echo(f"\n{numbers['turns']} turns, {numbers['replies']} replies")
     typer.echo(f"time to first audio: p50 {ttfa['p50']:.0f} ms, p95 {ttfa['p95']:.0f} ms")
     if numbers["wer"] is not None:
-        typer.echo(f"word error rate {numbers['wer']:.1%}, cut into {numbers['cut_in_rate']:.0%} of the turns")
+        typer.echo(
+            f"word error rate {numbers['wer']:.1%}, cut into {numbers['cut_in_rate']:.0%} of the turns"
+        )
     typer.echo(f"event loop late by {lag['p95']:.1f} ms (p95), {lag['max']:.1f} ms at the most")

@@ -1,0 +1,54 @@
+"""`assistant demo`: one recording in, a spoken reply out, and the waterfall of the wait between."""
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from assistant.audio import write_wav
+from assistant.clips import find_clips
+from assistant.clock import Clock
+from assistant.config import read_config
+from assistant.load import load_stages, locate
+from assistant.models import ModelStore
+from assistant.playback import PacedSink
+from assistant.replay import ReplayedTurn, replay
+from assistant.spans import Recorder
+from assistant.waterfall import waterfall
+
+_VOICE_RATE = 24000
+
+
+def run_demo(path: Path, output: Path, config_path: Path | None) -> None:
+    """Replay the first clip at `path` and write what was heard of the reply to `output`."""
+    config = read_config(config_path)
+    clip = find_clips(path)[0]
+    typer.echo("Loading the models ...")
+    stages = load_stages(config, locate(config, ModelStore()))
+    clock = Clock()
+    sink = PacedSink(clock)
+    typer.echo(f"Listening to {clip.path} ...")
+    try:
+        result = asyncio.run(replay([clip], stages, config, clock, Recorder(), sink=sink))
+    finally:
+        stages.close()
+    _show(result.turns[0], output, joined(sink))
+
+
+def joined(sink: PacedSink) -> NDArray[np.float32]:
+    """What sounded at the sink, without the silence before it."""
+    pieces = [audio for _, audio in sink.recorded]
+    return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+
+
+def _show(turn: ReplayedTurn, output: Path, audio: NDArray[np.float32]) -> None:
+    if not turn.transcript:
+        typer.echo("no speech")
+        return
+    write_wav(output, audio, _VOICE_RATE)
+    typer.echo(f"\nYou said:  {turn.transcript}")
+    typer.echo(f"Reply:     {turn.reply}")
+    typer.echo(f"\n{waterfall(turn.parts)}\n")
+    typer.echo(f"The spoken reply is in {output} ({len(audio) / _VOICE_RATE:.1f} s).")

@@ -1,0 +1,53 @@
+"""The models for hearing and speaking, none of which needs torch: where they are, and loading them."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr.moonshine import Moonshine
+from asr.stream import StreamConfig, Transcriber
+from assistant.models import ModelStore
+from assistant.models_cli import fetch_with_bar
+from tts.stream import Speaker, SpeakerConfig
+from tts.voice import Voice
+
+VAD = "silero-vad-v6"
+TURN_END = "smart-turn-v3.2"
+ENCODER, DECODER, VOCABULARY = (f"moonshine-tiny-en-{part}" for part in ("encoder", "decoder", "tokenizer"))
+
+
+@dataclass(frozen=True)
+class AsrPaths:
+    """The three files of the ASR model."""
+
+    encoder: Path
+    decoder: Path
+    vocabulary: Path
+
+
+def fetch(store: ModelStore, names: list[str]) -> dict[str, Path]:
+    """Where each model lies, verified; what is missing is fetched with a progress bar first.
+
+    Raises ModelStoreError.
+    """
+    fetch_with_bar(store, names)
+    with ThreadPoolExecutor() as pool:  # hashing releases the GIL
+        return dict(zip(names, pool.map(store.path, names), strict=True))
+
+
+def asr_paths(store: ModelStore) -> AsrPaths:
+    """The files of the ASR model; raises ModelStoreError."""
+    found = fetch(store, [ENCODER, DECODER, VOCABULARY])
+    return AsrPaths(found[ENCODER], found[DECODER], found[VOCABULARY])
+
+
+def load_reader(paths: AsrPaths, config: StreamConfig) -> Transcriber:
+    """The ASR model."""
+    return Transcriber(Moonshine(paths.encoder, paths.decoder, paths.vocabulary), config)
+
+
+def load_speaker(config: SpeakerConfig) -> Speaker:
+    """The voice, warmed up."""
+    speaker = Speaker(Voice(), config)
+    speaker.warm_up()
+    return speaker
