@@ -1,7 +1,6 @@
 """The command line. Commands import what they run when they run: `--help` must not load a model library."""
 # ruff: noqa: PLC0415  # see above: importing torch takes longer than most commands
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, Optional
@@ -127,6 +126,8 @@ def main() -> None:
     """Run the command line; an error of the user's making is one line and exit code 1."""
     try:
         app()
+    except SystemExit:  # first, since the next line imports every module that raises
+        raise
     except _expected_errors() as error:
         typer.echo(f"assistant: {error}", err=True)
         raise SystemExit(1) from None

@@ -5,6 +5,8 @@ from assistant.audio import AudioError
 from assistant.clips import ClipError
 from assistant.config import ConfigError
 from assistant.model_catalog import ModelStoreError
+from assistant.otel import OtelError
+from assistant.perfetto import PerfettoError
 from assistant.report import ReportError
 from llm.chat import ChatTemplateError
 from llm.engine import ContextFull
@@ -21,6 +23,8 @@ EXPECTED: tuple[type[Exception], ...] = (
     GgufError,
     ModelFileError,
     ModelStoreError,
+    OtelError,
+    PerfettoError,
     ReportError,
     TokenizerError,
     TtsError,

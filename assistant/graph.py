@@ -77,21 +77,23 @@ class Channel(Generic[T]):
 
     async def put(self, item: T) -> None:
         """Add `item`; when full, wait for room or drop the oldest and count it, as the edge says."""
-        asked_ns = self._clock.now_ns()
         async with self._changed:
-            if self.edge.when_full == "drop_oldest" and len(self._items) >= self.edge.capacity:
+            if self.edge.when_full == "drop_oldest" and self._full():
                 self._items.popleft()
                 self.dropped += 1
-            while len(self._items) >= self.edge.capacity and not self._closed:
-                await self._changed.wait()
+            elif self._full():
+                asked_ns = self._clock.now_ns()
+                await self._changed.wait_for(lambda: not self._full() or self._closed)
+                self._record("full", asked_ns, self._clock.now_ns())
             if self._closed:
                 return
             now_ns = self._clock.now_ns()
             self.first_ns.setdefault(type(item), now_ns)
             self._items.append((now_ns, item))
             self._changed.notify_all()
-        if now_ns > asked_ns and self.edge.when_full == "wait":
-            self._record("full", asked_ns, now_ns)
+
+    def _full(self) -> bool:
+        return len(self._items) >= self.edge.capacity
 
     async def close(self) -> None:
         """No more items will come; a put after this is ignored."""

@@ -11,15 +11,14 @@ from asr.vad import Vad
 from assistant.config import Config, LlmConfig
 from assistant.models import ModelStore
 from assistant.speech_models import (
-    DECODER,
-    ENCODER,
+    ASR,
     TURN_END,
     VAD,
-    VOCABULARY,
     AsrPaths,
     fetch,
     load_reader,
     load_speaker,
+    pick_asr,
 )
 from assistant.stages import Stages
 from llm.chat import ChatTemplate, Message
@@ -42,14 +41,13 @@ class Paths:
 
 def model_names(config: Config) -> list[str]:
     """The models of the store that `config` needs."""
-    return [VAD, TURN_END, ENCODER, DECODER, VOCABULARY, *([] if config.llm.is_path else [config.llm.model])]
+    return [VAD, TURN_END, *ASR, *([] if config.llm.is_path else [config.llm.model])]
 
 
 def locate(config: Config, store: ModelStore) -> Paths:
     """Where the models of `config` are, fetched if they are missing; raises ModelStoreError."""
     found = fetch(store, model_names(config))
-    asr = AsrPaths(found[ENCODER], found[DECODER], found[VOCABULARY])
-    return Paths(found[VAD], found[TURN_END], asr, _llm_path(config.llm, found))
+    return Paths(found[VAD], found[TURN_END], pick_asr(found), _llm_path(config.llm, found))
 
 
 def locate_llm(config: LlmConfig, store: ModelStore) -> Path:

@@ -28,23 +28,22 @@ class PacedSink:
     """A device that only keeps time, for replays and tests: it sounds what it gets at its own pace.
 
     Audio starts `latency_ms` after it is written, as the buffer of a sound card would have it, and
-    `write` returns when less than `ahead_ms` is still to sound. What sounded is in `recorded`.
+    `write` waits until no more than `ahead_ms` is still to sound. What sounded is in `recorded`.
     """
 
     def __init__(self, clock: Clock, *, latency_ms: float = 20.0, ahead_ms: float = 200.0) -> None:
         self._clock = clock
         self._latency_ns, self._ahead_ns = int(latency_ms * 1e6), int(ahead_ms * 1e6)
-        self._free_ns = 0
+        self._free_ns = self._rate = 0
         self.recorded: list[tuple[int, NDArray[np.float32]]] = []
-        self.underruns = 0
 
     async def write(self, audio: NDArray[np.float32], sample_rate: int) -> int:
         """See Sink."""
-        earliest = self._clock.now_ns() + self._latency_ns
-        start_ns = max(earliest, self._free_ns)
+        await self._clock.sleep_until(self._free_ns - self._ahead_ns)
+        start_ns = max(self._clock.now_ns() + self._latency_ns, self._free_ns)
         self._free_ns = start_ns + len(audio) * 1_000_000_000 // sample_rate
         self.recorded.append((start_ns, audio))
-        await self._clock.sleep_until(self._free_ns - self._ahead_ns)
+        self._rate = sample_rate
         return start_ns
 
     def stop(self) -> None:
@@ -52,6 +51,9 @@ class PacedSink:
         now_ns = self._clock.now_ns()
         while self.recorded and self.recorded[-1][0] >= now_ns:
             self.recorded.pop()
+        if self.recorded:
+            start_ns, audio = self.recorded[-1]
+            self.recorded[-1] = (start_ns, audio[: (now_ns - start_ns) * self._rate // 1_000_000_000])
         self._free_ns = now_ns
 
 
@@ -79,7 +81,7 @@ class Playback:
             self._note(chunk.text, self.end_ns)
             return
         start_ns = await self._sink.write(chunk.audio, chunk.sample_rate)
-        if self._heard and start_ns > self.end_ns:
+        if self.audible_ns is not None and start_ns > self.end_ns:
             self.underruns += 1
         duration_ns = len(chunk.audio) * 1_000_000_000 // chunk.sample_rate
         self._note(chunk.text, start_ns, start_ns + duration_ns)

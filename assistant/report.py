@@ -58,12 +58,13 @@ def quantiles(values: Sequence[float]) -> Quantiles:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write the report whole or not at all; raises ReportError."""
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = path.parent / f".{path.name}.part"
     try:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        if temporary.is_file():
+            temporary.unlink()
         raise ReportError(f"{path}: cannot be written ({error.strerror})") from error
 
 

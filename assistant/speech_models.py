@@ -13,7 +13,7 @@ from tts.voice import Voice
 
 VAD = "silero-vad-v6"
 TURN_END = "smart-turn-v3.2"
-ENCODER, DECODER, VOCABULARY = (f"moonshine-tiny-en-{part}" for part in ("encoder", "decoder", "tokenizer"))
+ASR = ("moonshine-tiny-en-encoder", "moonshine-tiny-en-decoder", "moonshine-tiny-en-tokenizer")
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,13 @@ def fetch(store: ModelStore, names: list[str]) -> dict[str, Path]:
 
 def asr_paths(store: ModelStore) -> AsrPaths:
     """The files of the ASR model; raises ModelStoreError."""
-    found = fetch(store, [ENCODER, DECODER, VOCABULARY])
-    return AsrPaths(found[ENCODER], found[DECODER], found[VOCABULARY])
+    return pick_asr(fetch(store, list(ASR)))
+
+
+def pick_asr(found: dict[str, Path]) -> AsrPaths:
+    """The files of the ASR model out of all that were fetched."""
+    encoder, decoder, vocabulary = (found[name] for name in ASR)
+    return AsrPaths(encoder, decoder, vocabulary)
 
 
 def load_reader(paths: AsrPaths, config: StreamConfig) -> Transcriber:

@@ -17,7 +17,7 @@ _CLOSING = ".?!"
 
 def closed(transcript: str) -> str:
     """The transcript as a closed sentence: exactly one token of punctuation at its end."""
-    text = transcript.strip().rstrip(",;:-– ")
+    text = transcript.strip().rstrip(",;:-\u2013 ")
     return text if text.endswith(tuple(_CLOSING)) else text + "."
 
 

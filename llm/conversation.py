@@ -6,7 +6,8 @@ from llm.chat import ChatTemplate, Message
 
 SYSTEM_PROMPT = (
     "You are a friendly voice assistant. Your words are spoken aloud. "
-    "Answer the user's question directly in one or two short sentences of plain English, without lists or markup."
+    "Answer the user's question directly, in one or two short sentences of plain English, "
+    "without lists or markup."
 )
 
 

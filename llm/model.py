@@ -27,7 +27,7 @@ class Layer:
 
 
 class Llama:
-    """Embedding, blocks and head, dequantized to `dtype`: float32 is the reference, bfloat16 half the bytes."""
+    """Embedding, blocks and head, dequantized to `dtype`; float32 is the reference."""
 
     def __init__(self, gguf: GgufFile, dtype: torch.dtype = torch.float32) -> None:
         self.config, self.dtype = read_config(gguf), dtype

@@ -33,7 +33,23 @@ from assistant.turn import (
 )
 
 WINDOW = 512
-CONFIG = TurnConfig()
+# Written out, for the numbers below are worked out from these.
+CONFIG = TurnConfig(
+    voice_on=0.5,
+    voice_off=0.35,
+    start_ms=64,
+    prepare_ms=64,
+    resume_ms=64,
+    barge_in_ms=192,
+    min_silence_ms=250,
+    max_silence_ms=1600,
+    rescore_ms=192,
+    strict=3.0,
+    lenient=-4.0,
+    audio_weight=1.0,
+    text_weight=2.0,
+    text_bias=1.7,
+)
 SURE = 0.999
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from assistant.clips import ClipError
-from assistant.default_models import ASR
-from assistant.eval_cli import run_evaluate_asr
+from assistant.commands.evaluate import run_evaluate_asr
+from assistant.speech_models import ASR
 from assistant.model_catalog import load_catalog
 
 TRACES = Path(__file__).parents[2] / "traces"

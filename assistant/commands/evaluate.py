@@ -12,16 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from asr.eval import Evaluation, Recording, evaluate
-from asr.moonshine import Moonshine
-from asr.stream import Transcriber
 from assistant.audio import Resampler
 from assistant.clips import INDEX, Clip, ClipError, find_clips, read_clip
 from assistant.config import read_config
-from assistant.default_models import ASR
 from assistant.machine import machine
 from assistant.models import ModelStore
-from assistant.models_cli import fetch_with_bar
 from assistant.report import write_json
+from assistant.speech_models import ASR, asr_paths, load_reader
 
 _WORST = 5  # clips shown
 
@@ -37,10 +34,7 @@ def run_evaluate_asr(folder: Path, json: Path | None, config_path: Path | None) 
         if clip.reference is None:
             raise ClipError(f'{clip.path}: nothing to compare with: no "text" for it in an {INDEX}')
     store = ModelStore()
-    fetch_with_bar(store, list(ASR))
-    encoder, decoder, vocabulary = (store.path(name) for name in ASR)
-    reader = Transcriber(Moonshine(encoder, decoder, vocabulary), config.asr)
-    result = evaluate(_recordings(clips), reader)
+    result = evaluate(_recordings(clips), load_reader(asr_paths(store), config.asr))
     if json:
         models = [{"name": name, "sha256": store.catalog[name].sha256} for name in ASR]
         write_json(json, {"machine": machine(), "models": models, **result.to_dict()})
