@@ -61,7 +61,11 @@ class Moonshine:
         return hidden
 
     def transcribe(self, audio: Array, draft: Sequence[int] = ()) -> Hypothesis:
-        """Read `audio` greedily. A `draft` of the text is verified in one pass: same result, sooner."""
+        """Read `audio` greedily. A `draft` of the text is verified in one pass: same result, sooner.
+
+        But for near ties: the graph quantizes the activations of a pass together, so a token that is
+        verified among others may come out otherwise than alone (measured: logits up to 0.12 apart).
+        """
         hidden = self.encode(audio)
         limit = int(len(audio) / 16000 * _TOKENS_PER_SECOND) + 4
         tokens, accepted = self._decode(hidden, tuple(draft[:limit]), limit)
@@ -123,8 +127,8 @@ class _State:
 
 
 def _agreement(best: NDArray[np.int64], draft: Sequence[int]) -> int:
-    """How many tokens of `draft` the model would have chosen itself."""
+    """How many tokens of `draft` the model would have chosen itself, up to where it would have ended."""
     for count, token in enumerate(draft):
-        if best[count] != token:
+        if best[count] != token or token == _EOS:
             return count
     return len(draft)

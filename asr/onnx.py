@@ -3,8 +3,21 @@
 from pathlib import Path
 
 import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
 ort.set_default_logger_severity(3)  # warnings about optimised .ort files are noise to a user
+
+# ONNX Runtime's exceptions have no base class but Exception.
+_REFUSALS = (
+    errors.Fail,
+    errors.InvalidArgument,
+    errors.InvalidGraph,
+    errors.InvalidProtobuf,
+    errors.NoSuchFile,
+    errors.NotImplemented,
+    errors.RuntimeException,
+    RuntimeError,
+)
 
 
 class ModelFileError(ValueError):
@@ -23,5 +36,6 @@ def open_session(path: Path, *, threads: int, spin: bool = False) -> ort.Inferen
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
     try:
         return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except (ort.capi.onnxruntime_pybind11_state.Fail, RuntimeError) as error:
-        raise ModelFileError(f"{path}: not a model that ONNX Runtime can load: {error}") from error
+    except _REFUSALS as error:
+        reason = " ".join(str(error).split())
+        raise ModelFileError(f"{path}: not a model that ONNX Runtime can load: {reason}") from error

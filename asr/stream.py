@@ -36,6 +36,10 @@ class StreamConfig:
     max_turn_s: int = 60
     """Of a longer turn only the last part is read."""
 
+    def __post_init__(self) -> None:
+        if self.partial_ms < 1 or self.max_turn_s < 1 or min(self.pre_roll_ms, self.tail_ms) < 0:
+            raise ValueError("partial_ms >= 1, max_turn_s >= 1, pre_roll_ms >= 0 and tail_ms >= 0 must hold")
+
 
 class Transcriber:
     """The transcript of one utterance at a time. Used from one thread."""

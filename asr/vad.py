@@ -31,5 +31,5 @@ class Vad:
         samples = np.concatenate([self._context, window])[None]  # [1, 576]
         feeds = {"input": samples, "state": self._state, "sr": self._rate}
         speech, self._state = self._session.run(None, feeds)
-        self._context = window[-_CONTEXT:]
+        self._context = window[-_CONTEXT:].copy()  # the caller may use its buffer again
         return float(speech[0, 0])

@@ -4,7 +4,7 @@ import json
 import tomllib
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -27,6 +27,9 @@ class LlmConfig:
     model: str = "smollm2-135m-instruct-q4_1"
     context: int = 2048
     threads: int = 2
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of weights and cache; auto takes bfloat16 where the processor multiplies it: a third faster, +0.04 %
+    perplexity."""
     system_prompt: str = SYSTEM_PROMPT
     generate: GenerateConfig = GenerateConfig()
 

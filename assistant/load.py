@@ -9,6 +9,7 @@ import torch
 from asr.turn_end import TurnEnd
 from asr.vad import Vad
 from assistant.config import Config, LlmConfig
+from assistant.machine import cpu_features
 from assistant.models import ModelStore
 from assistant.speech_models import (
     ASR,
@@ -72,10 +73,17 @@ def load_writer(config: LlmConfig, path: Path) -> Responder:
     gguf = open_gguf(path)
     tokenizer = Tokenizer.from_gguf(gguf)
     template = ChatTemplate.from_gguf(gguf, tokenizer)
-    engine = TorchEngine(Llama(gguf), config.context)
+    engine = TorchEngine(Llama(gguf, _dtype(config)), config.context)
     writer = Responder(engine, tokenizer, template, config.generate)
     writer.warm_up([Message("system", config.system_prompt)])
     return writer
+
+
+def _dtype(config: LlmConfig) -> torch.dtype:
+    fast = {"avx512_bf16", "amx_bf16"} & set(cpu_features() or ())
+    return (
+        torch.bfloat16 if config.dtype == "bfloat16" or (config.dtype == "auto" and fast) else torch.float32
+    )
 
 
 def _llm_path(config: LlmConfig, found: dict[str, Path]) -> Path:

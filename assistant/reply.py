@@ -157,22 +157,23 @@ class Reply:
 
     async def _phrase(self) -> None:
         splitter = PhraseSplitter()
-        spoken = False
         async for item in self._generated:
-            for text in self._split(splitter, item):
-                spoken = True
-                await self._phrases.put(Phrase(text))
-            if isinstance(item, Finished) and not spoken:
-                self.text = FALLBACK
-                await self._phrases.put(Phrase(FALLBACK))
+            if isinstance(item, Token | Finished):
+                for text in splitter.push(item.text):
+                    await self._say(text)
+            if isinstance(item, Finished):
+                rest = splitter.flush()
+                spoken = any(c.isalnum() for c in self.text)
+                # A sentence that ran into the limit is left out rather than broken off.
+                for text in [] if spoken and item.reason == "length" else rest:
+                    await self._say(text)
+                if not any(c.isalnum() for c in self.text):
+                    await self._say(FALLBACK)
         await self._phrases.close()
 
-    def _split(self, splitter: PhraseSplitter, item: Generated) -> list[str]:
-        if not isinstance(item, Token | Finished):
-            return []
-        self.text += item.text
-        phrases = splitter.push(item.text)
-        return phrases + splitter.flush() if isinstance(item, Finished) else phrases
+    async def _say(self, text: str) -> None:
+        self.text += text
+        await self._phrases.put(Phrase(text))
 
     async def _speak(self) -> None:
         async for phrase in self._phrases:

@@ -126,10 +126,10 @@ class Session:
                 self._cancel()
             case turn.Commit() if self._reply:
                 self._reply.commit()
-            case turn.Interrupt():
+            case turn.Interrupt(heard=heard):
                 now_ns = self._clock.now_ns()
                 self._cancel()
-                self._finish(now_ns, interrupted=True)
+                self._finish(now_ns, interrupted=True, reopened=not heard)
 
     def _prepare(self, command: turn.Prepare, group: asyncio.TaskGroup, sink: Sink) -> None:
         self._voice_end_sample = command.voice_end_sample
@@ -189,13 +189,12 @@ class Session:
             self._reply.playback.stop()
         self._reply_task.cancel()
 
-    def _finish(self, now_ns: int, *, interrupted: bool) -> None:
+    def _finish(self, now_ns: int, *, interrupted: bool, reopened: bool = False) -> None:
         """Write the committed reply into the history, as far as it was heard."""
         reply = self._reply
         if reply is None or reply.committed_ns is None:
             return
-        heard = reply.playback.text(now_ns)
-        reopened = interrupted and reply.playback.audible_ns is None
+        heard = "" if reopened else reply.playback.text(now_ns)
         if not reopened:
             self.history.append(Message("user", reply.transcript))
         if heard:

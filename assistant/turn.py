@@ -130,9 +130,10 @@ class Commit:
 
 @dataclass(frozen=True)
 class Interrupt:
-    """Stop the reply; the history keeps what was heard."""
+    """Stop the reply; the history keeps what was heard. If nothing was, the turn is still the same."""
 
     reply: int
+    heard: bool
 
 
 Command = Prepare | Score | Abandon | Commit | Interrupt
@@ -288,4 +289,4 @@ def _replying(state: Replying, window: Window, config: TurnConfig) -> Step:
         return state, ()
     # Nothing was heard of the reply, so to the user this is still one turn: read all of it again.
     start = voice if state.heard else state.start_sample
-    return Speaking(state.next_reply, start, window.end_sample), (Interrupt(state.reply),)
+    return Speaking(state.next_reply, start, window.end_sample), (Interrupt(state.reply, state.heard),)

@@ -25,7 +25,7 @@ class TurnReader:
     """Scores user turns that `closed` has closed, for one model's template."""
 
     def __init__(self, tokenizer: Tokenizer, template: ChatTemplate) -> None:
-        self._closing = [tokenizer.encode(mark)[0] for mark in _CLOSING]
+        self._closing = [i for mark in _CLOSING for i in tokenizer.encode(mark)]
         self._ends = sorted(tokenizer.eos_ids)
         # What the template puts behind the user's words is where two prompts end alike.
         a, b = (template.ids([Message("user", text)])[::-1] for text in ("yes", "no"))

@@ -1,6 +1,7 @@
 """The shape of a llama-architecture model, read from what its GGUF file says."""
 
 from dataclasses import dataclass
+from math import inf
 
 from llm.gguf import GgufError, GgufFile
 
@@ -71,8 +72,19 @@ def expected_shapes(config: LlamaConfig) -> dict[str, tuple[int, ...]]:
 def _check(gguf: GgufFile, config: LlamaConfig) -> None:
     if not 1 <= config.layers <= len(gguf.tensors) or config.head_dim % 2 or config.context < 1:
         raise GgufError(gguf.path, None, f"impossible model sizes: {config}")
-    for name, shape in expected_shapes(config).items():
-        if name not in gguf.tensors:
-            raise GgufError(gguf.path, None, f"tensor {name!r} is missing")
-        if gguf.tensors[name].shape != shape:
-            raise GgufError(gguf.path, None, f"tensor {name!r} is {gguf.tensors[name].shape}, not {shape}")
+    if not (0 < config.rope_base < inf and 0 <= config.norm_eps < inf):  # false of a NaN
+        raise GgufError(gguf.path, None, f"impossible rotary base or epsilon: {config}")
+    if (scaling := gguf.get_str("llama.rope.scaling.type", "none")) != "none":
+        raise GgufError(gguf.path, None, f"rotary scaling {scaling!r} is not supported")
+    needed = expected_shapes(config)
+    if missing := needed.keys() - gguf.tensors.keys():
+        raise GgufError(gguf.path, None, f"tensor {min(missing)!r} is missing")
+    known = needed | {
+        "output.weight": (config.vocabulary, config.width),
+        "rope_freqs.weight": (config.head_dim // 2,),
+    }
+    for name, info in gguf.tensors.items():
+        if name not in known:  # biases, say: without them the replies would be garbage
+            raise GgufError(gguf.path, None, f"tensor {name!r} is not supported")
+        if info.shape != known[name]:
+            raise GgufError(gguf.path, None, f"tensor {name!r} is {info.shape}, not {known[name]}")

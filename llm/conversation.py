@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from llm.chat import ChatTemplate, Message
 
+# Of four tried on fifty questions this one made the fewest excuses: told that it is a "voice assistant", SmolLM2-135M
+# apologises for not being able to do anything.
 SYSTEM_PROMPT = (
-    "You are a friendly voice assistant. Your words are spoken aloud. "
-    "Answer the user's question directly, in one or two short sentences of plain English, "
-    "without lists or markup."
+    "You are a helpful assistant who speaks aloud. "
+    "Give short, direct, correct answers in one or two plain sentences, without lists."
 )
 
 

@@ -1,7 +1,7 @@
 """From a prompt to a stream of text: prefill, then token by token until a stop."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,15 @@ from llm.tokenizer import TextStream, Tokenizer
 
 @dataclass(frozen=True)
 class GenerateConfig:
-    """When to stop, and how to choose."""
+    """When to stop, and how to choose: by default one paragraph, greedily."""
 
-    max_tokens: int = 96
-    stop: tuple[str, ...] = ()
-    sampling: Sampling = Sampling()
+    max_tokens: int = 72
+    stop: tuple[str, ...] = ("\n",)
+    sampling: Sampling = Sampling(repetition_penalty=1.1)
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1:
+            raise ValueError(f"max_tokens must be positive: {self}")
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,12 @@ def generate(
     prompt alone does not fit.
     """
     yield Started()
+    if stopped():
+        return
     logits = engine.prefill(prompt, logits_for)
     yield Prefilled(logits)
+    room = engine.context - len(prompt) + 1  # the last token chosen need not enter the cache
+    config = replace(config, max_tokens=min(config.max_tokens, room))
     yield from _decode(engine, tokenizer, logits[-1], config, stopped)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +21,12 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.temperature < 0 or not 0 < self.top_p <= 1 or not 0 <= self.min_p < 1:
+        if not (0 <= self.temperature < inf and 0 < self.top_p <= 1 and 0 <= self.min_p < 1):
             raise ValueError(f"temperature >= 0, 0 < top_p <= 1 and 0 <= min_p < 1 must hold: {self}")
-        if self.repetition_penalty <= 0:
+        if not 0 < self.repetition_penalty < inf:
             raise ValueError(f"repetition_penalty must be positive: {self}")
+        if self.seed < 0:
+            raise ValueError(f"seed must not be negative: {self}")
 
 
 class Sampler:
@@ -38,8 +41,8 @@ class Sampler:
         logits = penalize(logits, seen, self._sampling.repetition_penalty)
         if self._sampling.temperature == 0:
             return int(logits.argmax())
-        p = distribution(logits, self._sampling)
-        return int(np.searchsorted(p.cumsum(), self._random.random(), side="right").clip(max=len(p) - 1))
+        up_to = distribution(logits, self._sampling).cumsum()
+        return int(np.searchsorted(up_to, self._random.random() * up_to[-1], side="right"))
 
 
 def penalize(logits: Logits, seen: Sequence[int], penalty: float) -> Logits:
@@ -54,8 +57,9 @@ def penalize(logits: Logits, seen: Sequence[int], penalty: float) -> Logits:
 
 def distribution(logits: Logits, sampling: Sampling) -> NDArray[np.float64]:
     """Probabilities [vocabulary] after temperature, nucleus (top-p) and min-p filtering."""
-    scaled = logits.astype(np.float64) / sampling.temperature
-    p = np.exp(scaled - scaled.max())
+    below = logits.astype(np.float64) - logits.max()
+    with np.errstate(over="ignore"):  # -inf at a tiny temperature: the probability is 0
+        p = np.exp(below / sampling.temperature)
     p /= p.sum()
     p = _nucleus(p, sampling.top_p)
     p[p < sampling.min_p * p.max()] = 0.0

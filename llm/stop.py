@@ -10,13 +10,16 @@ class StopStrings:
         self.found = False
 
     def push(self, text: str) -> str:
-        """Take a piece; return the text that can be passed on. After a stop string: nothing."""
+        """Take a piece; return the text that can be passed on. After a stop string: nothing.
+
+        The first stop string to be complete counts, however the text is cut into pieces.
+        """
         if self.found:
             return ""
         self._held += text
-        starts = [at for s in self._strings if (at := self._held.find(s)) >= 0]
-        self.found = bool(starts)
-        keep = min(starts) if starts else len(self._held) - self._undecided()
+        ends = [(at + len(s), at) for s in self._strings if (at := self._held.find(s)) >= 0]
+        self.found = bool(ends)
+        keep = min(ends)[1] if ends else len(self._held) - self._undecided()
         passed, self._held = self._held[:keep], "" if self.found else self._held[keep:]
         return passed
 

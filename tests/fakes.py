@@ -1,4 +1,4 @@
-"""Scripted, strict fakes of the five models, and a world in which a session runs on them.
+"""Scripted, strict fakes of the five models.
 
 A scene says when the user speaks and what. The microphone's samples count up, so a fake reads off the
 audio it is given which part of the scene that is: the transcript of an utterance is right only if the
@@ -6,31 +6,23 @@ session cut it out rightly. A call that the scene does not expect fails, and so 
 """
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from virtual import VirtualLoop, VirtualWorker, run_virtual
+from virtual import VirtualLoop
 
 from asr.moonshine import Hypothesis
 from asr.stabilize import Partial
-from assistant.ear import Frame
-from assistant.parts import split, ttfa_ms
-from assistant.playback import PacedSink
 from assistant.reply import FALLBACK
-from assistant.session import Observed, Session, SessionConfig, TurnRecord
-from assistant.spans import Recorder
-from assistant.stages import Audio, Stages
-from assistant.turn import TurnConfig
+from assistant.stages import Audio
 from llm.chat import Message
-from llm.engine import ContextFull
 from llm.generate import Finished, Generated, Prefilled, Started, Token
 from llm.responder import Prompt
 from tts.stream import SpeechChunk
 
 PER_MS = 16
 VOICE_RATE = 24000
-SYSTEM = "Be brief."
 _SCALE = 2**20  # samples that a float32 can count: 65 s
 
 
@@ -61,12 +53,13 @@ class Timing:
 
 @dataclass(frozen=True)
 class Scene:
-    """What the user says until the microphone is closed, and the reply to each possible transcript."""
+    """What the user says until the microphone is closed, and the reply (or error) to each transcript."""
 
     voices: tuple[Voice, ...]
-    replies: Mapping[str, str | ContextFull]
+    replies: Mapping[str, str | Exception]
     end_ms: int
     timing: Timing = Timing()
+    idle_end_ms: int | None = None  # the microphone is closed as early as this when the session is idle
 
     def words(self, start: int, end: int) -> str:
         """What is said from sample `start` to `end`; the words of one voice are of equal length."""
@@ -181,7 +174,7 @@ class ScriptedWriter:
         yield Started()
         reply = self._scene.replies[self.transcripts[prompt.ids[0]]]
         self._loop.work(self._scene.timing.prefill)
-        if isinstance(reply, ContextFull):
+        if isinstance(reply, Exception):
             raise reply
         yield Prefilled(np.array([prompt.ids], np.float32))
         for number, text in enumerate(re.findall(r"\s*\S+", reply)):
@@ -203,145 +196,27 @@ class ScriptedSpeaker:
     """One chunk a word, each word at a level of its own, so that a recording shows what was said."""
 
     def __init__(self, scene: Scene, loop: VirtualLoop) -> None:
-        self._timing, self._loop = scene.timing, loop
-        replies = [reply for reply in scene.replies.values() if isinstance(reply, str)]
-        self._known = [*replies, FALLBACK]
+        self._scene, self._loop = scene, loop
         self.words: list[str] = []
 
     def speak(self, phrase: str, *, should_stop: Callable[[], bool]) -> Iterator[SpeechChunk]:
-        assert any(phrase in reply for reply in self._known), f"{phrase!r} is of no reply"
+        replies = [FALLBACK, *(reply for reply in self._scene.replies.values() if isinstance(reply, str))]
+        assert any(phrase in reply for reply in replies), f"{phrase!r} is of no reply"
         for text in re.findall(r"\s*\S+", phrase):
             if should_stop():
                 return
-            self._loop.work(self._timing.chunk)
+            self._loop.work(self._scene.timing.chunk)
             yield SpeechChunk(self._sound(text), VOICE_RATE, text)
 
     def _sound(self, text: str) -> Audio:
         if not any(map(str.isalnum, text)):
             return np.zeros(0, np.float32)
         self.words.append(text)
-        audio = np.zeros(self._timing.word * VOICE_RATE // 1000, np.float32)
-        audio[self._timing.lead * VOICE_RATE // 1000 :] = 0.25 + len(self.words) / 2**16
+        timing = self._scene.timing
+        audio = np.zeros(timing.word * VOICE_RATE // 1000, np.float32)
+        audio[timing.lead * VOICE_RATE // 1000 :] = 0.25 + len(self.words) / 2**16
         return audio
 
     def word(self, audio: Audio) -> str:
         """The word that a piece of recording belongs to."""
         return self.words[round((float(audio.max()) - 0.25) * 2**16) - 1]
-
-
-class WatchedSink(PacedSink):
-    """Notes when it was given what."""
-
-    def __init__(self, loop: VirtualLoop) -> None:
-        super().__init__(loop.clock)
-        self._now_ns = loop.clock.now_ns
-        self.given: list[tuple[int, Audio]] = []
-
-    async def write(self, audio: Audio, sample_rate: int) -> int:
-        self.given.append((self._now_ns(), audio))
-        return await super().write(audio, sample_rate)
-
-
-class World:
-    """A session in a scene: after `run`, what came of it."""
-
-    def __init__(
-        self,
-        scene: Scene,
-        turn: TurnConfig | None = None,
-        loop: VirtualLoop | None = None,
-        workers: tuple[VirtualWorker, ...] = (),
-    ) -> None:
-        self.scene, self.loop = scene, loop or VirtualLoop()
-        self.records: list[TurnRecord] = []
-        self.partials: list[Partial] = []
-        self.recorder = Recorder()
-        self.sink = WatchedSink(self.loop)
-        self.vad, self.scorer = ScriptedVad(scene, self.loop), ScriptedScorer(scene, self.loop)
-        self.reader, self.speaker = ScriptedReader(scene, self.loop), ScriptedSpeaker(scene, self.loop)
-        self.writer = ScriptedWriter(scene, self.loop, self.spoken_history)
-        self._workers = workers or start_workers(self.loop)
-        self._owns_workers = not workers
-        models = (self.vad, self.scorer, self.reader, self.writer, self.speaker)
-        self.stages = Stages(*models, *self._workers)
-        config = SessionConfig(SYSTEM, turn or TurnConfig())
-        self.session = Session(self.stages, config, self.loop.clock, self.recorder, self._observe)
-        self.start_ns = 0
-
-    def _observe(self, event: Observed) -> None:
-        if isinstance(event, TurnRecord):
-            self.records.append(event)
-        else:
-            self.partials.append(event)
-
-    def run(self) -> "World":
-        """The whole scene on virtual time, then every check that holds for any scene."""
-        try:
-            run_virtual(self.converse(), self.loop)
-        finally:
-            if self._owns_workers:
-                self.stages.close()
-        return self
-
-    async def converse(self) -> None:
-        """The same on a loop that runs already."""
-        self.start_ns = self.loop.clock.now_ns()
-        await self.session.run(self.frames(), self.sink)
-        self.check()
-
-    async def frames(self) -> AsyncIterator[Frame]:
-        """What the microphone records, 20 ms at a time, as it is recorded."""
-        for end_ms in range(20, self.scene.end_ms + 1, 20):
-            end_ns = self.start_ns + end_ms * 1_000_000
-            await self.loop.clock.sleep_until(end_ns)
-            assert self.session.history == self.spoken_history(), "something unsaid is in the history"
-            yield Frame(microphone((end_ms - 20) * PER_MS, 20 * PER_MS), end_ns)
-
-    def spoken_history(self) -> list[Message]:
-        """The history that the turns recorded so far must have left."""
-        history = [Message("system", SYSTEM)]
-        for record in self.records:
-            if not record.reopened:
-                history.append(Message("user", record.transcript))
-            if record.heard and not record.reopened:
-                history.append(Message("assistant", record.heard))
-        return history
-
-    def check(self) -> None:
-        """The scene was played to its end, and nobody was given what had not been committed."""
-        for model in (self.vad, self.reader, self.writer):
-            model.check()
-        assert self.session.history == self.spoken_history()
-        assert [r.number for r in self.records] == sorted({r.number for r in self.records})
-        for record in self.records:
-            if record.boundaries is not None:
-                parts = split(record.voice_end_ns, record.boundaries)
-                whole_ms = (record.boundaries.ends_ns["playback.start"] - record.voice_end_ns) / 1e6
-                assert abs(ttfa_ms(parts) - whole_ms) < 1e-6
-
-    def check_sink(self) -> None:
-        """Every word that the sink was given belongs to a recorded turn, and came after its commit."""
-        for now_ns, audio in self.sink.given:
-            begun = [record for record in self.records if record.decided_ns <= now_ns]
-            assert begun, f"{self.speaker.word(audio)!r} before anything was committed"
-            assert self.speaker.word(audio).strip() in f"{begun[-1].reply} {FALLBACK}"
-
-    def sounded(self) -> list[tuple[str, int, int]]:
-        """What became sound: each word, when it began and when it was over or cut off, in ms."""
-        pieces = []
-        for start_ns, audio in self.sink.recorded:
-            start_ms = (start_ns - self.start_ns) / 1e6
-            length_ms = len(audio) * 1000 / VOICE_RATE
-            pieces.append((self.speaker.word(audio).strip(), round(start_ms), round(start_ms + length_ms)))
-        return pieces
-
-    def ms(self, time_ns: int) -> float:
-        """A time of the session in milliseconds since it began."""
-        return (time_ns - self.start_ns) / 1e6
-
-
-def start_workers(loop: VirtualLoop) -> tuple[VirtualWorker, ...]:
-    """The five threads of `Stages`; `loop` waits for them."""
-    workers = tuple(VirtualWorker(name) for name in ("vad", "turn_end", "asr", "llm", "tts"))
-    loop.workers.extend(workers)
-    return workers

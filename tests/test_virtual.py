@@ -1,4 +1,4 @@
-"""The virtual clock itself: it jumps, it waits for threads, and it says so when nothing can happen any more."""
+"""The virtual clock itself: it jumps, it waits for threads, and it says when nothing can happen any more."""
 
 import asyncio
 import threading

@@ -99,15 +99,17 @@ class VirtualWorker(Worker):
     @property
     def starved(self) -> bool:
         """Whether the job has put out all it may until its reader takes some."""
-        return self._flow is not None and self._flow.produced - self._flow.taken > _AHEAD
+        return self._flow is not None and self._flow.starved
 
     async def stream(self, produce: Callable[[StopFlag], Iterator[T]]) -> AsyncGenerator[T, None]:
-        flow = _Flow()
+        flow, loop = _Flow(), asyncio.get_running_loop()
 
         def counted(stop: StopFlag) -> Iterator[T]:
             self._flow = flow
             for item in produce(stop):
                 flow.produced += 1
+                if flow.starved:
+                    loop.call_soon_threadsafe(len, ())  # nothing, but the loop looks again who is in flight
                 yield item
 
         try:
@@ -124,6 +126,10 @@ class _Flow:
 
     def __init__(self) -> None:
         self.produced = self.taken = 0
+
+    @property
+    def starved(self) -> bool:
+        return self.produced - self.taken > _AHEAD
 
 
 def run_virtual(main: Coroutine[Any, Any, T], loop: VirtualLoop | None = None) -> T:

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-import numpy as np
 import typer
 
-from assistant.audio import write_wav
-from assistant.commands.say import speak_text
+from assistant.commands.preflight import check_sound_file
+from assistant.commands.say import write_speech
 from assistant.config import read_config
 from assistant.load import load_writer, locate_llm
 from assistant.models import ModelStore
@@ -21,6 +20,8 @@ from llm.responder import Responder
 def run_chat(source: TextIO, speech: Path | None, config_path: Path | None) -> None:
     """Answer every line of `source` until it ends; write all replies' speech to `speech` then."""
     config = read_config(config_path)
+    if speech:
+        check_sound_file(speech)
     writer = load_writer(config.llm, locate_llm(config.llm, ModelStore()))
     history = [Message("system", config.llm.system_prompt)]
     replies: list[str] = []
@@ -33,9 +34,7 @@ def run_chat(source: TextIO, speech: Path | None, config_path: Path | None) -> N
         history += [Message("user", line), Message("assistant", reply)]
         replies.append(reply)
     if speech and replies:
-        speaker = load_speaker(config.tts)
-        chunks = [chunk for reply in replies for chunk in speak_text(speaker, reply)]
-        write_wav(speech, np.concatenate([chunk.audio for chunk in chunks]), chunks[0].sample_rate)
+        write_speech(speech, load_speaker(config.tts), replies)
 
 
 def answer(writer: Responder, history: list[Message], text: str) -> Iterator[str]:

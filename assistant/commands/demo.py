@@ -8,8 +8,9 @@ import typer
 from numpy.typing import NDArray
 
 from assistant.audio import write_wav
-from assistant.clips import find_clips
+from assistant.clips import find_clips, read_clip
 from assistant.clock import Clock
+from assistant.commands.preflight import check_sound_file
 from assistant.config import read_config
 from assistant.load import load_stages, locate
 from assistant.models import ModelStore
@@ -25,6 +26,8 @@ def run_demo(path: Path, output: Path, config_path: Path | None) -> None:
     """Replay the first clip at `path` and write what was heard of the reply to `output`."""
     config = read_config(config_path)
     clip = find_clips(path)[0]
+    read_clip(clip)  # on trial, before the models take their time
+    check_sound_file(output)
     typer.echo("Loading the models ...")
     stages = load_stages(config, locate(config, ModelStore()))
     clock = Clock()

@@ -13,11 +13,12 @@ from rich.text import Text
 
 from asr.eval import Evaluation, Recording, evaluate
 from assistant.audio import Resampler
-from assistant.clips import INDEX, Clip, ClipError, find_clips, read_clip
+from assistant.clips import INDEX, Clip, ClipError, read_clip
+from assistant.commands.preflight import check_file, readable_clips
 from assistant.config import read_config
 from assistant.machine import machine
 from assistant.models import ModelStore
-from assistant.report import write_json
+from assistant.report import ReportError, write_json
 from assistant.speech_models import ASR, asr_paths, load_reader
 
 _WORST = 5  # clips shown
@@ -29,10 +30,11 @@ def run_evaluate_asr(folder: Path, json: Path | None, config_path: Path | None) 
     Raises the typed errors of what cannot be read or loaded; ClipError also for a clip without a text.
     """
     config = read_config(config_path)
-    clips = find_clips(folder)
+    clips = readable_clips([folder])
     for clip in clips:
         if clip.reference is None:
             raise ClipError(f'{clip.path}: nothing to compare with: no "text" for it in an {INDEX}')
+    check_file(json, ReportError)
     store = ModelStore()
     result = evaluate(_recordings(clips), load_reader(asr_paths(store), config.asr))
     if json:

@@ -8,15 +8,16 @@ from typing import Literal
 
 import typer
 
-from assistant.clips import Clip, find_clips
+from assistant.clips import Clip
 from assistant.clock import Clock
+from assistant.commands.preflight import check_file, readable_clips
 from assistant.config import Config, read_config
 from assistant.load import load_stages, locate
 from assistant.models import ModelStore
-from assistant.perfetto import write_perfetto
+from assistant.perfetto import PerfettoError, write_perfetto
 from assistant.provenance import model_digests
 from assistant.replay import Replay, ReplayedTurn, replay
-from assistant.report import report, summary, write_json
+from assistant.report import ReportError, report, summary, write_json
 from assistant.spans import Recorder
 
 
@@ -30,7 +31,9 @@ def run_replay(
 ) -> None:
     """Replay every clip under `paths`; raises the typed errors of what cannot be read or loaded."""
     config = read_config(config_path)
-    clips = [clip for path in paths for clip in find_clips(path)]
+    clips = readable_clips(paths)
+    check_file(json, ReportError)
+    check_file(perfetto, PerfettoError)
     recorder = Recorder()
     with ExitStack() as stack:
         if otel:

@@ -1,12 +1,13 @@
 """`assistant say`: text to a sound file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import typer
 
-from assistant.audio import write_wav
+from assistant.audio import AudioError, write_wav
+from assistant.commands.preflight import check_sound_file
 from assistant.config import read_config
 from assistant.speech_models import load_speaker
 from tts.phrases import PhraseSplitter
@@ -15,15 +16,20 @@ from tts.stream import Speaker, SpeechChunk
 
 def run_say(text: str, output: Path, config_path: Path | None) -> None:
     """Speak `text` phrase by phrase, as a reply would be spoken, into `output`."""
-    chunks = [
-        chunk for chunk in speak_text(load_speaker(read_config(config_path).tts), text) if len(chunk.audio)
-    ]
-    if not chunks:
-        raise typer.BadParameter("there is nothing in this text that can be spoken")
-    rate = chunks[0].sample_rate
-    audio = np.concatenate([chunk.audio for chunk in chunks])
-    write_wav(output, audio, rate)
-    typer.echo(f"{output}: {len(audio) / rate:.1f} s")
+    config = read_config(config_path)
+    check_sound_file(output)
+    seconds = write_speech(output, load_speaker(config.tts), [text])
+    typer.echo(f"{output}: {seconds:.1f} s")
+
+
+def write_speech(path: Path, speaker: Speaker, texts: Iterable[str]) -> float:
+    """Speak `texts` one after the other into `path`, and return how many seconds; raises AudioError."""
+    spoken = [chunk for text in texts for chunk in speak_text(speaker, text) if len(chunk.audio)]
+    if not spoken:
+        raise AudioError(path, "not written: there is nothing in this text that can be spoken")
+    audio, rate = np.concatenate([chunk.audio for chunk in spoken]), spoken[0].sample_rate
+    write_wav(path, audio, rate)
+    return len(audio) / rate
 
 
 def speak_text(speaker: Speaker, text: str) -> Iterator[SpeechChunk]:

@@ -27,7 +27,10 @@ def run_transcribe(path: Path, stream: bool, config_path: Path | None) -> None:
         typer.echo("no speech")
         return
     reader = load_reader(asr_paths(store), config.asr)
-    texts = [_read(reader, piece, stream) for piece in _segments(audio)]
+    texts, start = [], 0
+    for piece in _segments(audio):
+        texts.append(_read(reader, piece, start, stream))
+        start += len(piece)
     typer.echo(" ".join(text for text in texts if text) or "no speech")
 
 
@@ -37,12 +40,13 @@ def has_voice(vad: Vad, audio: NDArray[np.float32]) -> bool:
     return any(vad.probability(audio[at : at + WINDOW]) >= _VOICED for at in starts)
 
 
-def _read(reader: Transcriber, audio: NDArray[np.float32], stream: bool) -> str:
+def _read(reader: Transcriber, audio: NDArray[np.float32], start: int, stream: bool) -> str:
+    """Read `audio`, sample `start` and on of the recording."""
     reader.begin()
     step = reader.config.partial_ms * ASR_RATE // 1000
     for end in range(step, len(audio), step) if stream else ():
         partial = reader.partial(audio[:end])
-        typer.echo(f"{end / ASR_RATE:7.2f} s  {partial.stable} | {partial.unstable}")
+        typer.echo(f"{(start + end) / ASR_RATE:7.2f} s  {partial.stable} | {partial.unstable}")
     return reader.final(audio).text
 
 

@@ -1,4 +1,4 @@
-"""What was played, and what of it was heard, on virtual time. Chunks are of 1 kHz audio, so a sample is 1 ms."""
+"""What was played, and what of it was heard, on virtual time. Audio has 1 kHz, so a sample is 1 ms."""
 
 import asyncio
 from collections.abc import Coroutine

@@ -212,8 +212,22 @@ def test_scores_of_an_abandoned_candidate_do_nothing() -> None:
     before = machine.state
     assert machine.send(AudioScored(0, SURE), TextScored(0, SURE), NothingSaid(0)) == []
     assert machine.state == before
-    machine.hear("..")  # candidate 1
-    machine.send(AudioScored(0, SURE), TextScored(0, SURE), NothingSaid(0))
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        (AudioScored(0, SURE), TextScored(0, SURE)),
+        (AudioScored(0, SURE), TextScored(1, SURE)),
+        (AudioScored(1, SURE), TextScored(0, SURE)),
+        (AudioScored(1, 0.0), TextScored(1, 0.0), AudioScored(0, SURE), TextScored(0, SURE)),
+    ],
+)
+def test_scores_of_an_abandoned_candidate_do_not_count_for_the_next(scores: tuple[Event, ...]) -> None:
+    machine = paused()
+    machine.hear("##..")
+    assert isinstance(machine.state, Pausing) and machine.state.reply == 1
+    machine.send(*scores)
     assert not any(isinstance(command, Commit) for _, command in machine.hear("." * 20))
 
 
@@ -228,7 +242,7 @@ def test_nothing_said_goes_back_to_listening() -> None:
 
 def test_speaking_before_the_reply_is_heard_reopens_the_turn() -> None:
     machine = replying()
-    assert [c for _, c in machine.hear(".##")] == [Interrupt(0)]
+    assert [c for _, c in machine.hear(".##")] == [Interrupt(0, heard=False)]
     assert machine.state == Speaking(1, start_sample=0, voice_end=21 * WINDOW)
     assert [c for _, c in machine.hear("##..")] == [Prepare(1, 0, 23 * WINDOW), Score(1, 0)]
 
@@ -237,7 +251,7 @@ def test_speaking_over_a_reply_stops_it_and_starts_another_turn() -> None:
     machine = replying()
     machine.send(ReplyHeard(0))
     assert machine.hear("....#####") == []  # 160 ms: a cough, a yes
-    assert [(w, c) for w, c in machine.hear("#")] == [(28, Interrupt(0))]
+    assert [(w, c) for w, c in machine.hear("#")] == [(28, Interrupt(0, heard=True))]
     assert machine.state == Speaking(1, start_sample=22 * WINDOW, voice_end=28 * WINDOW)
 
 

@@ -1,0 +1,148 @@
+"""The configuration file: defaults, nested values, and one line for whatever is wrong with it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from assistant.config import Config, ConfigError, read_config
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "assistant.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(ConfigError) as caught:
+        read_config(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message.removeprefix(f"{path}: ")
+
+
+def test_without_a_file_everything_is_default() -> None:
+    assert read_config(None) == Config()
+    assert Config().llm.model == "smollm2-135m-instruct-q4_1"
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "[turn]\n", "[llm.generate.sampling]\n"])
+def test_what_is_not_set_is_default(text: str, tmp_path: Path) -> None:
+    assert read_config(write(tmp_path, text)) == Config()
+
+
+def test_one_value_of_a_section_leaves_the_others_at_their_defaults(tmp_path: Path) -> None:
+    config = read_config(write(tmp_path, "[llm.generate.sampling]\nseed = 3\n"))
+    defaults = Config().llm.generate
+    assert config.llm.generate == replace(defaults, sampling=replace(defaults.sampling, seed=3))
+
+
+def test_values_of_every_depth_are_read_and_the_rest_stays(tmp_path: Path) -> None:
+    text = """
+    [turn]
+    min_silence_ms = 400
+    voice_on = 0.6
+    barge_in = false
+    [asr]
+    partial_ms = 320
+    [llm]
+    system_prompt = "Be brief, naïve one."
+    [llm.generate]
+    max_tokens = 40
+    stop = ["User:", "\\n"]
+    [llm.generate.sampling]
+    temperature = 0.7
+    seed = 3
+    [tts]
+    comma_pause_ms = 80
+    """
+    config = read_config(write(tmp_path, text))
+    assert (config.turn.min_silence_ms, config.turn.voice_on, config.turn.barge_in) == (400, 0.6, False)
+    assert config.turn.max_silence_ms == Config().turn.max_silence_ms
+    assert config.asr.partial_ms == 320
+    assert config.llm.system_prompt == "Be brief, naïve one."
+    assert config.llm.generate.max_tokens == 40
+    assert config.llm.generate.stop == ("User:", "\n")
+    assert (config.llm.generate.sampling.temperature, config.llm.generate.sampling.seed) == (0.7, 3)
+    assert config.llm.generate.sampling.top_p == 1.0
+    assert config.tts.comma_pause_ms == 80  # a whole number where a fraction would do
+
+
+@pytest.mark.parametrize(
+    ("model", "own"), [("smollm2-135m-instruct-q4_1", False), ("/models/mine.gguf", True)]
+)
+def test_a_model_is_a_name_or_the_path_of_a_gguf_file(model: str, own: bool, tmp_path: Path) -> None:
+    assert read_config(write(tmp_path, f'[llm]\nmodel = "{model}"\n')).llm.is_path is own
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "near"),
+    [
+        ("[turns]\n", "turns", "turn"),
+        ("[turn]\nmin_silense_ms = 3\n", "turn.min_silense_ms", "min_silence_ms"),
+        ("[llm.generate]\nmax_token = 3\n", "llm.generate.max_token", "max_tokens"),
+        ("[llm.generate.sampling]\ntemprature = 0.5\n", "llm.generate.sampling.temprature", "temperature"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest(text: str, key: str, near: str, tmp_path: Path) -> None:
+    assert refusal(write(tmp_path, text)) == f"unknown key {key!r}; did you mean {near!r}?"
+
+
+def test_a_key_that_is_like_none_is_refused_without_a_guess(tmp_path: Path) -> None:
+    assert refusal(write(tmp_path, "[llm]\nxyz = 1\n")) == "unknown key 'llm.xyz'"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ('[llm]\ncontext = "long"\n', "llm.context", "'long'"),
+        ("[llm]\ncontext = 2048.5\n", "llm.context", "2048.5"),
+        ("[llm]\ncontext = true\n", "llm.context", "True"),
+        ("[llm]\nmodel = 3\n", "llm.model", "3"),
+        ('[turn]\nbarge_in = "no"\n', "turn.barge_in", "'no'"),
+        ("[turn]\nbarge_in = 1\n", "turn.barge_in", "1"),
+        ("[turn]\nmin_silence_ms = 2024-01-01\n", "turn.min_silence_ms", "2024-01-01"),
+        ("[llm.generate]\nstop = [1]\n", "llm.generate.stop.0", "1"),
+        ('[llm.generate]\nstop = "a"\n', "llm.generate.stop", "'a'"),
+        ('[llm.generate]\nsampling = "greedy"\n', "llm.generate.sampling", "'greedy'"),
+        ("turn = 3\n", "turn", "3"),
+        ("llm = [1, 2]\n", "llm", "[1, 2]"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(text: str, key: str, value: str, tmp_path: Path) -> None:
+    message = refusal(write(tmp_path, text))
+    assert message.startswith(f"{key}: ")
+    assert value in message
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("[llm.generate.sampling]\ntemperature = -0.1\n", "temperature"),
+        ("[llm.generate.sampling]\ntop_p = 0.0\n", "top_p"),
+        ("[llm.generate.sampling]\ntop_p = 1.5\n", "top_p"),
+        ("[llm.generate.sampling]\nmin_p = 1.0\n", "min_p"),
+        ("[llm.generate.sampling]\nrepetition_penalty = 0.0\n", "repetition_penalty"),
+        ("[asr]\npartial_ms = 0\n", "partial_ms"),
+        ("[asr]\nmax_turn_s = 0\n", "max_turn_s"),
+        ("[asr]\ntail_ms = -1\n", "tail_ms"),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused(text: str, key: str, tmp_path: Path) -> None:
+    assert key in refusal(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "content", [b"[turn\n", b"turn = \n", b"\xff\xfe[turn]", b"[turn]\nbarge_in = yes\n"]
+)
+def test_what_is_not_toml_is_refused(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "assistant.toml"
+    path.write_bytes(content)
+    assert refusal(path).startswith("not TOML: ")
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "none.toml") == "No such file or directory"
+    assert refusal(tmp_path) == "Is a directory"
