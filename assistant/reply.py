@@ -143,6 +143,7 @@ class Reply:
                 await self._generate(prompt)
             except ContextFull:
                 await self._generated.put(Finished("context", ""))
+                await self._report(turn.TextScored(self.number, 1.0))  # nothing to wait for
         await self._generated.close()
 
     async def _generate(self, prompt: Prompt) -> None:

@@ -114,7 +114,9 @@ class Session:
                 self._execute(command, group, sink)
             if isinstance(self._state, turn.Speaking) and isinstance(event, turn.Window):
                 self._hypothesize(self._state, before, event, group)
+        now_ns = self._clock.now_ns()
         self._cancel()
+        self._finish(now_ns, interrupted=True)
 
     def _execute(self, command: turn.Command, group: asyncio.TaskGroup, sink: Sink) -> None:
         match command:

@@ -86,7 +86,7 @@ class ReplyHeard:
 
 @dataclass(frozen=True)
 class ReplyFinished:
-    """The reply has been played to its end, or has failed."""
+    """The reply has been played to its end."""
 
     reply: int
 
@@ -207,14 +207,14 @@ def step(state: State, event: Event, config: TurnConfig) -> Step:
         case Replying(reply=reply), ReplyHeard(reply=about) if about == reply:
             return replace(state, heard=True), ()
         case Replying(reply=reply), ReplyFinished(reply=about) if about == reply:
-            return Listening(state.next_reply), ()
+            return Listening(state.next_reply, state.voice_start), ()
         case _:
             return state, ()
 
 
-def completeness(audio: float, text: float | None, config: TurnConfig) -> float:
-    """Log-odds that the turn is complete, from how it sounds and, when known, how it reads."""
-    words = 0.0 if text is None else config.text_weight * (_log_odds(text) + config.text_bias)
+def completeness(audio: float, text: float, config: TurnConfig) -> float:
+    """Log-odds that the turn is complete, from how it sounds and how it reads."""
+    words = config.text_weight * (_log_odds(text) + config.text_bias)
     return config.audio_weight * _log_odds(audio) + words
 
 
@@ -264,7 +264,9 @@ def _pausing(state: Pausing, window: Window, config: TurnConfig) -> Step:
         speaking = Speaking(state.next_reply, state.start_sample, window.end_sample)
         return speaking, (Abandon(state.reply),)
     state = replace(state, voice_start=voice)
-    if voice is None and _ended(state, window, config):
+    if voice is not None:
+        return state, ()
+    if _ended(state, window, config):
         replying = Replying(state.next_reply, state.start_sample, state.reply)
         return replying, (Commit(state.reply, window.end_sample),)
     if state.audio is not None and _since_ms(state.scored_sample, window) >= config.rescore_ms:

@@ -291,15 +291,15 @@ def test_a_reply_with_nothing_to_say_becomes_the_fallback(reply: str) -> None:
 
 
 def test_a_prompt_too_long_for_the_context_gets_the_fallback() -> None:
-    """Without logits there is no text score, so the turn ends after the longest silence: the window
-    that ends 1600 ms after 960, in the frame at 2560."""
+    """There is nothing to wait for: the turn ends in the first window 250 ms after 960, in the frame at 1220."""
     world = play(Scene((Voice(320, 960, "hello"),), {"hello": ContextFull(5000, 2048)}, 8000))
     (record,) = world.records
-    assert world.ms(record.decided_ns) == 2560
+    assert world.ms(record.decided_ns) == 1220
     assert record.reply == record.heard == FALLBACK
     assert record.boundaries is not None
     parts = split(record.voice_end_ns, record.boundaries)
-    assert ttfa_ms(parts) == 1600 + 30  # the audio was ready; latency and leading silence remain
+    # Prepared at 1040, read until 1140, refused at 1210, spoken from 1240, heard 30 ms later: 310 after 960.
+    assert ttfa_ms(parts) == 310
 
 
 def test_a_model_that_fails_ends_the_session_with_its_error() -> None:
@@ -321,7 +321,8 @@ def test_the_source_may_end_at_any_point_of_a_turn(end_ms: int) -> None:
     world.strict = []  # it may not come so far
     world.run()
     assert world.sounded() == []
-    assert world.session.history == history()
+    # The turn is decided at 1220: before that nothing was said, after it nothing was heard.
+    assert world.session.history == history(*["hello"] * (end_ms >= 1220))
 
 
 def test_frames_that_come_while_listening_is_stuck_are_dropped_and_counted() -> None:

@@ -147,7 +147,6 @@ def test_completeness_adds_log_odds() -> None:
     config = replace(CONFIG, audio_weight=1.0, text_weight=2.0, text_bias=1.7)
     # log(0.9 / 0.1) = 2.19722, log(0.2 / 0.8) = -1.38629
     assert completeness(0.9, 0.2, config) == pytest.approx(2.19722 + 2 * (-1.38629 + 1.7), abs=1e-4)
-    assert completeness(0.9, None, config) == pytest.approx(2.19722, abs=1e-4)
     assert -100 < completeness(0.0, 0.0, config) < completeness(1.0, 1.0, config) < 100
 
 
@@ -267,9 +266,15 @@ def test_without_barge_in_nothing_stops_a_reply(heard: bool) -> None:
     machine = replying(replace(CONFIG, barge_in=False))
     if heard:
         machine.send(ReplyHeard(0))
-    assert machine.hear("#" * 100) == []
+    assert machine.hear("." + "#" * 100) == []
+    state = machine.state
+    assert isinstance(state, Replying)
     assert machine.send(ReplyFinished(0)) == []
-    assert machine.state == Listening(1)
+    # The voice that went on over the reply is the beginning of the next turn.
+    assert state.voice_start is not None
+    assert machine.state == Listening(1, state.voice_start)
+    machine.hear("#")
+    assert isinstance(machine.state, Speaking) and machine.state.start_sample == state.voice_start
 
 
 def test_after_a_reply_the_next_turn_has_the_next_number() -> None:

@@ -44,10 +44,10 @@ def random_weights(config: LlamaConfig, *, tied: bool = True, seed: int = 0) -> 
     c, rng = config, np.random.default_rng(seed)
 
     def matrix(out: int, into: int) -> NDArray[np.float32]:
-        return (rng.normal(size=(out, into)) * 1.5 / into**0.5).astype(np.float32)
+        return rng.normal(0, 1.5 / into**0.5, (out, into)).astype(np.float32)
 
     def norm() -> NDArray[np.float32]:
-        return (1 + 0.3 * rng.normal(size=c.width)).astype(np.float32)
+        return rng.normal(1, 0.3, c.width).astype(np.float32)
 
     weights = {"token_embd.weight": matrix(c.vocabulary, c.width), "output_norm.weight": norm()}
     for i in range(c.layers):

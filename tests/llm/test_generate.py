@@ -48,7 +48,9 @@ class ScriptedEngine:
         return self._wants(self.script[0])
 
     def _wants(self, token: int) -> np.ndarray:
-        return np.eye(END + 1, dtype=np.float32)[token]
+        logits = np.zeros(END + 1, np.float32)
+        logits[token] = 1
+        return logits
 
 
 Run = Callable[..., tuple[list[Generated], ScriptedEngine]]
