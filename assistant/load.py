@@ -69,11 +69,12 @@ def load_stages(config: Config, paths: Paths) -> Stages:
 
 def load_writer(config: LlmConfig, path: Path) -> Responder:
     """The language model, with the system prompt in its cache; raises GgufError and its relatives."""
-    torch.set_num_threads(config.threads)
+    dtype = _dtype(config)
+    torch.set_num_threads(config.threads or (1 if dtype == torch.bfloat16 else 2))
     gguf = open_gguf(path)
     tokenizer = Tokenizer.from_gguf(gguf)
     template = ChatTemplate.from_gguf(gguf, tokenizer)
-    engine = TorchEngine(Llama(gguf, _dtype(config)), config.context)
+    engine = TorchEngine(Llama(gguf, dtype), config.context)
     writer = Responder(engine, tokenizer, template, config.generate)
     writer.warm_up([Message("system", config.system_prompt)])
     return writer

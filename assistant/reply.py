@@ -70,6 +70,7 @@ class Reply:
         self.transcript = ""
         self.text = ""
         self.committed_ns: int | None = None
+        self.transcribed = asyncio.Event()
         self.playback = Playback(sink, clock)
         self._history, self._stages, self._clock, self._recorder = history, stages, clock, recorder
         self._report = report
@@ -126,6 +127,7 @@ class Reply:
         async for utterance in self._turns:
             hypothesis = await self._stages.asr_worker.run(self._stages.reader.final, utterance.audio)
             self.transcript = hypothesis.text
+            self.transcribed.set()
             if any(c.isalnum() for c in hypothesis.text):
                 await self._transcripts.put(Transcript(hypothesis.text))
             else:

@@ -122,8 +122,8 @@ class Session:
         match command:
             case turn.Prepare():
                 self._prepare(command, group, sink)
-            case turn.Score(reply=reply):
-                group.create_task(self._score(command), name=f"score-{reply}")
+            case turn.Score(reply=number) if self._reply:
+                group.create_task(self._score(command, self._reply), name=f"score-{number}")
             case turn.Abandon():
                 self._cancel()
             case turn.Commit() if self._reply:
@@ -152,10 +152,11 @@ class Session:
         await reply.run(utterance)
         await self._events.put(turn.ReplyFinished(reply.number))
 
-    async def _score(self, command: turn.Score) -> None:
+    async def _score(self, command: turn.Score, reply: Reply) -> None:
+        await reply.transcribed.wait()  # the language model needs the transcript sooner than we the score
         start_ns = self._clock.now_ns()
         audio = self._ear.audio(self._begin(command.start_sample))
-        probability = await self._stages.turn_end_worker.run(self._stages.turn_end.probability, audio)
+        probability = await self._stages.asr_worker.run(self._stages.turn_end.probability, audio)
         span = Span("score", "turn_end", start_ns, self._clock.now_ns(), command.reply, {"p": probability})
         self._recorder.record(span)
         await self._events.put(turn.AudioScored(command.reply, probability))
@@ -190,6 +191,7 @@ class Session:
         if self._reply.committed_ns is not None:
             self._reply.playback.stop()
         self._reply_task.cancel()
+        self._reply.transcribed.set()  # nobody shall wait for it now
 
     def _finish(self, now_ns: int, *, interrupted: bool, reopened: bool = False) -> None:
         """Write the committed reply into the history, as far as it was heard."""

@@ -55,7 +55,11 @@ class PhraseSpeaker(Protocol):
 
 @dataclass(frozen=True)
 class Stages:
-    """The five models and the thread that each runs on. One session uses them at a time."""
+    """The five models and the threads that they run on. One session uses them at a time.
+
+    The end-of-turn score shares a thread with the transcript, which goes first: the language model waits
+    for the transcript, and then has a core to itself. Side by side, both were late.
+    """
 
     vad: VoiceDetector
     turn_end: TurnScorer
@@ -63,7 +67,6 @@ class Stages:
     writer: ReplyWriter
     speaker: PhraseSpeaker
     vad_worker: Worker = field(default_factory=lambda: Worker("vad"))
-    turn_end_worker: Worker = field(default_factory=lambda: Worker("turn_end"))
     asr_worker: Worker = field(default_factory=lambda: Worker("asr"))
     llm_worker: Worker = field(default_factory=lambda: Worker("llm"))
     tts_worker: Worker = field(default_factory=lambda: Worker("tts"))
@@ -72,7 +75,6 @@ class Stages:
         """All threads."""
         return (
             self.vad_worker,
-            self.turn_end_worker,
             self.asr_worker,
             self.llm_worker,
             self.tts_worker,

@@ -155,7 +155,7 @@ class World:
 
 
 def start_workers(loop: VirtualLoop) -> tuple[VirtualWorker, ...]:
-    """The five threads of `Stages`; `loop` waits for them."""
-    workers = tuple(VirtualWorker(name) for name in ("vad", "turn_end", "asr", "llm", "tts"))
+    """The four threads of `Stages`; `loop` waits for them."""
+    workers = tuple(VirtualWorker(name) for name in ("vad", "asr", "llm", "tts"))
     loop.workers.extend(workers)
     return workers

@@ -21,6 +21,7 @@ _ACRONYM = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}")
 # A mark that only the next word explains, up to that word's first character, within the last _LOOK_BACK ones.
 _UNDECIDED = re.compile(r"(?:(?P<word>\S+?)\.|\d[,:])[\"'”’)\]}*_`]*(?P<gap>\s+)(?P<next>\S)\Z")  # noqa: RUF001
 _LOOK_BACK = 40
+_BEFORE_NUMBER = 3  # words at least
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class PhraseConfig:
     """When to cut: counts are of words, or of characters."""
 
     first_min_words: int = 2  # of the first phrase, when it ends with a clause rather than a sentence
-    first_max_words: int = 6  # of the first phrase, when no punctuation comes
+    first_max_words: int = 5  # of the first phrase, when no punctuation comes
     clause_chars: int = 80  # a later phrase this long may end with a clause
     max_chars: int = 200  # a phrase this long ends at a word; at twice this, anywhere
 
@@ -83,7 +84,7 @@ def _find_cut(text: str, first: bool, config: PhraseConfig) -> int:
     elif last in ",;!?—" and _is_certain(text):
         cut = len(text) if last in "!?" or _clause_may_end(text, first, config) else 0
     else:
-        cut = _cut_deferred(text, first, config)
+        cut = (first and _cut_before_number(text)) or _cut_deferred(text, first, config)
     if cut == 0 and len(text) >= 2 * config.max_chars:
         cut = _best_word_end(text, 1) or len(text)
     return cut
@@ -102,6 +103,18 @@ def _cut_at_space(body: str, first: bool, config: PhraseConfig) -> int:
     if len(body) >= config.max_chars:
         return _best_word_end(body, 1 + len(body.split()) // 2)
     return 0
+
+
+def _cut_before_number(text: str) -> int:
+    """A number may take the model a dozen tokens, one a digit: say "The moon is about" meanwhile.
+
+    Not after a capital, where the number may be part of a name or a date: "March 3", "Apollo 11".
+    """
+    words = text[:-1].split()
+    begins_number = text[-1].isdigit() and text[-2:-1].isspace() and len(words) >= _BEFORE_NUMBER
+    if not begins_number or not words[-1].isalpha() or not words[-1].islower() or _leans(words[-1], False):
+        return 0
+    return len(text[:-1].rstrip())
 
 
 def _cut_deferred(text: str, first: bool, config: PhraseConfig) -> int:

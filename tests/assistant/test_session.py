@@ -86,7 +86,7 @@ def test_the_graph_itself_records_where_the_time_went() -> None:
     world = play(Scene((Voice(320, 960, "how are you"),), {"how are you": "Fine. And you?"}, 4000))
     work = {s.track: (world.ms(s.start_ns), world.ms(s.end_ns)) for s in world.recorder.spans if s.reply == 0}
     assert work["transcribe"] == (1040, 1140)
-    assert work["turn_end"] == (1040, 1100)
+    assert work["turn_end"] == (1140, 1200)
     assert work["think"] == (1140, 1140 + 70 + 3 * 15)
     queued = {span.track for span in world.recorder.spans if span.name == "queue"}
     assert queued == {

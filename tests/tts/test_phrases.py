@@ -81,8 +81,15 @@ def test_sentences_end_where_a_reader_would_end_them(text: str, phrases: list[st
         ("Yes! I can.", "Yes!", "Yes!"),
         ("Yes. I can.", "Yes. ", "Yes."),
         ("The dog — a big one — ran.", "The dog —", "The dog —"),
-        ("Plants turn sunlight into sugar and oxygen with ease", None, "Plants turn sunlight into sugar"),
+        ("Plants turn sunlight into sugar and oxygen with ease", None, "Plants turn sunlight"),
         ("Ask your friend who is the doctor Dr. Smith", None, "Ask your friend"),
+        (
+            "The moon is approximately 2,150,083.67 km away",
+            "The moon is approximately 2",
+            "The moon is approximately",
+        ),
+        ("Then we landed on March 3, 2024.", None, "Then we landed"),
+        ("We rose at 6 today.", None, "We rose at 6 today."),
         ('He said "go, now" to me.', 'He said "go, ', 'He said "go,'),
     ],
 )
@@ -95,7 +102,7 @@ def test_first_phrase_comes_early(text: str, heard: str | None, phrase: str):
 
 def test_first_phrase_never_ends_with_a_word_that_leans_on_the_next():
     assert split("We are all going to the big old house of my friend")[0] == "We are all going"
-    assert split("I was told that Dr. Smith is the 3 million dollar man")[0] == "I was told that Dr. Smith"
+    assert split("I was told that Dr. Smith is the 3 million dollar man")[0] == "I was told"
 
 
 def test_long_sentence_is_cut_at_a_clause_and_then_at_a_word():
