@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
@@ -35,6 +35,12 @@ class LlmConfig:
     system_prompt: str = SYSTEM_PROMPT
     generate: GenerateConfig = GenerateConfig()
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.context <= 131_072 or (self.threads is not None and self.threads < 1):
+            raise ValueError("context must be 1 to 131072, and threads at least 1")
+        if self.generate.max_tokens >= self.context:
+            raise ValueError("generate.max_tokens must leave room for a prompt in context")
+
     @property
     def is_path(self) -> bool:
         """Whether `model` is a file of the user's own."""
@@ -64,11 +70,19 @@ def read_config(path: Path | None) -> Config:
     _refuse_unknown(path, table, Config, "")
     try:
         # Through JSON, where strict still takes a list for a tuple.
-        return TypeAdapter(Config).validate_json(json.dumps(table, default=str), strict=True)
+        whole = json.dumps(_over(asdict(Config()), table), default=str)
+        return TypeAdapter(Config).validate_json(whole, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"{path}: {key}: {first['msg']}, not {first['input']!r}") from error
+
+
+def _over(defaults: Any, value: Any) -> Any:  # noqa: ANN401  # any value of TOML
+    """`value` with what it leaves out filled in: a section of which one key is set keeps the others."""
+    if not isinstance(defaults, dict) or not isinstance(value, dict):
+        return value
+    return {**defaults, **{key: _over(defaults.get(key), part) for key, part in value.items()}}
 
 
 def _refuse_unknown(path: Path, table: dict[str, Any], section: type, prefix: str) -> None:

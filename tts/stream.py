@@ -43,6 +43,11 @@ class SpeakerConfig:
     cache_phrases: int = 32
     cache_seconds: float = 60
 
+    def __post_init__(self) -> None:
+        lengths = (self.lead_ms, self.comma_pause_ms, self.sentence_pause_ms, self.other_pause_ms)
+        if min(*lengths, self.cache_phrases, self.cache_seconds) < 0:
+            raise ValueError(f"no length and no limit may be negative: {self}")
+
 
 class Speaker:
     """Speaks phrases with a voice, on one thread; remembers the last ones whole."""

@@ -138,9 +138,9 @@ def test_a_turn_ends_at_min_silence_when_the_scores_are_high() -> None:
     assert machine.state == Replying(1, start_sample=0, reply=0)
 
 
-def test_the_threshold_falls_in_a_straight_line() -> None:
+def test_the_threshold_falls_slowly_at_first() -> None:
     config = replace(CONFIG, min_silence_ms=200, max_silence_ms=1200, strict=3.0, lenient=-4.0)
-    assert [threshold(ms, config) for ms in (0, 200, 700, 1200, 9999)] == [3.0, 3.0, -0.5, -4.0, -4.0]
+    assert [threshold(ms, config) for ms in (0, 200, 700, 1200, 9999)] == [3.0, 3.0, 3 - 7 / 8, -4.0, -4.0]
 
 
 def test_completeness_adds_log_odds() -> None:
@@ -151,11 +151,11 @@ def test_completeness_adds_log_odds() -> None:
 
 
 def test_a_middling_score_waits_for_the_threshold_to_fall() -> None:
-    # Completeness 0 with even scores and no bias; the threshold 3 - 7 * (t - 250) / 1350 is 0 at
-    # 828.6 ms of silence: in the 26th window, at 832 ms.
+    # Completeness 0 with even scores and no bias; the threshold 3 - 7 * ((t - 250) / 1350) ** 3 is 0 at
+    # 1267.8 ms of silence: in the 40th window, at 1280 ms.
     machine = paused(replace(CONFIG, text_bias=0.0, rescore_ms=10_000))
     machine.send(AudioScored(0, 0.5), TextScored(0, 0.5))
-    assert kinds(machine.hear("." * 24)) == [(36, "Commit")]
+    assert kinds(machine.hear("." * 38)) == [(50, "Commit")]
 
 
 @pytest.mark.parametrize("known", [(), (AudioScored(0, SURE),), (TextScored(0, SURE),)])
