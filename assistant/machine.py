@@ -3,6 +3,8 @@
 import importlib.metadata
 import os
 import platform
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,19 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: installed(name) for name in _PACKAGES},
     }
+
+
+def seconds_since_start() -> float:
+    """Time since this process was started, interpreter and imports included."""
+    return time.time() - psutil.Process().create_time()
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process ever held, in MB."""
+    import resource  # noqa: PLC0415  # Windows has none, and everything else here works there
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)  # bytes there, kB elsewhere
 
 
 def cpu_model() -> str:

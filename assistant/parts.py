@@ -1,4 +1,4 @@
-"""Time to first audio, split into parts that add up to it exactly (DESIGN.md, "TTFA and its parts")."""
+"""Time to first audio, split into parts that add up to it exactly."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -69,6 +69,7 @@ class Reply:
         self.number = number
         self.transcript = ""
         self.text = ""
+        self.dropped = 0  # messages of the history that no longer fit the context
         self.committed_ns: int | None = None
         self.transcribed = asyncio.Event()
         self.playback = Playback(sink, clock)
@@ -136,7 +137,9 @@ class Reply:
 
     async def _assemble(self) -> None:
         async for transcript in self._transcripts:
-            await self._prompts.put(self._stages.writer.prompt(self._history, transcript.text))
+            prompt = self._stages.writer.prompt(self._history, transcript.text)
+            self.dropped = prompt.dropped
+            await self._prompts.put(prompt)
         await self._prompts.close()
 
     async def _think(self) -> None:

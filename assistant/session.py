@@ -199,6 +199,7 @@ class Session:
         if reply is None or reply.committed_ns is None:
             return
         heard = "" if reopened else reply.playback.text(now_ns)
+        del self.history[1 : 1 + reply.dropped]  # the system prompt stays
         if not reopened:
             self.history.append(Message("user", reply.transcript))
         if heard:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from assistant.parts import Part
 
 _WIDTH = 48
+_NAME = 20
 
 
 def waterfall(parts: Sequence[Part]) -> str:
@@ -15,11 +16,11 @@ def waterfall(parts: Sequence[Part]) -> str:
         lines.append(_line(part, begin / whole, max(0.0, part.ms) / whole))
         begin += max(0.0, part.ms)
     ttfa = sum(part.ms for part in parts)
-    return "\n".join([*lines, f"{'time to first audio':<18}{ttfa:8.1f} ms"])
+    return "\n".join([*lines, f"{'time to first audio':<{_NAME}}{ttfa:8.1f} ms"])
 
 
 def _line(part: Part, begin: float, share: float) -> str:
     left = round(begin * _WIDTH)
     bar = "█" * max(round((begin + share) * _WIDTH) - left, 1 if part.ms > 0 else 0)
     hidden = f"  (+{part.hidden_ms:.0f} hidden)" if part.hidden_ms >= 0.5 else ""
-    return f"{part.name:<18}{part.ms:8.1f} ms  {' ' * left + bar:<{_WIDTH + 1}}{hidden}".rstrip()
+    return f"{part.name:<{_NAME}}{part.ms:8.1f} ms  {' ' * left + bar:<{_WIDTH + 1}}{hidden}".rstrip()

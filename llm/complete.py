@@ -13,12 +13,13 @@ from llm.chat import ChatTemplate, Message
 from llm.tokenizer import Tokenizer
 
 _CLOSING = ".?!"
+_TRAILING = ".,;:-\u2013\u2026 \n"  # dashes and an ellipsis too
 
 
 def closed(transcript: str) -> str:
-    """The transcript as a closed sentence: exactly one token of punctuation at its end."""
-    text = transcript.strip().rstrip(",;:-\u2013 ")
-    return text if text.endswith(tuple(_CLOSING)) else text + "."
+    """The transcript as a closed sentence: one mark at its end, which says nothing of whether it was complete."""
+    text = transcript.strip().rstrip(_TRAILING)
+    return text if text.endswith(("?", "!")) else text + "."
 
 
 class TurnReader:

@@ -13,10 +13,11 @@ from llm.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class Prompt:
-    """Token ids ready for the engine, and the history that they still contain."""
+    """Token ids ready for the engine, the messages they contain, and how many older ones did not fit."""
 
     ids: list[int]
     history: tuple[Message, ...]
+    dropped: int = 0
 
 
 class Responder:
@@ -35,7 +36,7 @@ class Responder:
         ids, kept = fit(
             messages, self._template, context=self._engine.context, reserve=self._config.max_tokens
         )
-        return Prompt(ids, tuple(kept))
+        return Prompt(ids, tuple(kept), len(messages) - len(kept))
 
     def warm_up(self, history: Sequence[Message]) -> None:
         """Put what every prompt begins with into the KV cache, and run each kernel once."""

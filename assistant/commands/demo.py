@@ -13,6 +13,7 @@ from assistant.clock import Clock
 from assistant.commands.preflight import check_sound_file
 from assistant.config import read_config
 from assistant.load import load_stages, locate
+from assistant.machine import peak_memory_mb, seconds_since_start
 from assistant.models import ModelStore
 from assistant.playback import PacedSink
 from assistant.replay import ReplayedTurn, replay
@@ -32,7 +33,7 @@ def run_demo(path: Path, output: Path, config_path: Path | None) -> None:
     stages = load_stages(config, locate(config, ModelStore()))
     clock = Clock()
     sink = PacedSink(clock)
-    typer.echo(f"Listening to {clip.path} ...")
+    typer.echo(f"Listening to {clip.path}, {seconds_since_start():.1f} s after the start ...")
     try:
         result = asyncio.run(replay([clip], stages, config, clock, Recorder(), sink=sink))
     finally:
@@ -55,3 +56,4 @@ def _show(turn: ReplayedTurn, output: Path, audio: NDArray[np.float32]) -> None:
     typer.echo(f"Reply:     {turn.reply}")
     typer.echo(f"\n{waterfall(turn.parts)}\n")
     typer.echo(f"The spoken reply is in {output} ({len(audio) / _VOICE_RATE:.1f} s).")
+    typer.echo(f"Peak memory {peak_memory_mb():.0f} MB.")

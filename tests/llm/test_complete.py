@@ -58,6 +58,8 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Made]:
         ("one more thing:", "one more thing."),
         ("first; second;,", "first; second."),
         ("so \u2013 ", "so."),
+        ("wait...", "wait."),
+        ("wait\u2026", "wait."),
         ("it costs 3,50", "it costs 3,50."),
         ("is it, ?", "is it, ?"),
         ("", "."),

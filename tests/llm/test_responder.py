@@ -90,6 +90,7 @@ def test_old_turns_make_room_for_the_reply(file: GgufFile, small: Llama) -> None
         assert len(prompt.ids) <= 100 - CONFIG.max_tokens
         assert prompt.history[0] == SYSTEM
         assert list(prompt.history[1:]) == [*history, user(question)][1 - len(prompt.history) :]
+        assert prompt.dropped == len(history) + 1 - len(prompt.history)
         parts.say(prompt)
         history += [user(question), assistant("Yes.")]
 
