@@ -1,15 +1,14 @@
-"""Loading every model into `Stages`, in parallel: the slowest decides when we can listen."""
+"""Loading every model into `Stages`."""
 
+import gc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
+from asr.stream import Transcriber
 from asr.turn_end import TurnEnd
 from asr.vad import Vad
 from assistant.config import Config, LlmConfig
-from assistant.machine import cpu_features
 from assistant.models import ModelStore
 from assistant.speech_models import (
     ASR,
@@ -22,12 +21,7 @@ from assistant.speech_models import (
     pick_asr,
 )
 from assistant.stages import Stages
-from llm.chat import ChatTemplate, Message
-from llm.gguf import open_gguf
-from llm.model import Llama
-from llm.responder import Responder
-from llm.tokenizer import Tokenizer
-from llm.torch_engine import TorchEngine
+from tts.stream import Speaker
 
 
 @dataclass(frozen=True)
@@ -58,32 +52,27 @@ def locate_llm(config: LlmConfig, store: ModelStore) -> Path:
 
 def load_stages(config: Config, paths: Paths) -> Stages:
     """Load and warm up every model; raises the typed error of the one that cannot be loaded."""
-    with ThreadPoolExecutor() as pool:
-        writer = pool.submit(load_writer, config.llm, paths.llm)
-        speaker = pool.submit(load_speaker, config.tts)
-        reader = pool.submit(load_reader, paths.asr, config.asr)
-        turn_end = pool.submit(TurnEnd, paths.turn_end)
-        vad = pool.submit(Vad, paths.vad)
-        return Stages(vad.result(), turn_end.result(), reader.result(), writer.result(), speaker.result())
+    with ThreadPoolExecutor(
+        1
+    ) as pool:  # one thread beside ours: with more, they wait for the interpreter lock
+        speech = pool.submit(_load_speech, config, paths)
+        # torch takes a second and more to import, in which the other thread loads the rest.
+        from assistant.load_writer import load_writer  # noqa: PLC0415
+
+        writer = load_writer(config.llm, paths.llm)
+        vad, turn_end, reader, speaker = speech.result()
+    # The collector would look at all the libraries' objects again and again, and stop the event loop for it.
+    gc.collect()
+    gc.freeze()
+    return Stages(vad, turn_end, reader, writer, speaker)
 
 
-def load_writer(config: LlmConfig, path: Path) -> Responder:
-    """The language model, with the system prompt in its cache; raises GgufError and its relatives."""
-    dtype = _dtype(config)
-    torch.set_num_threads(config.threads or (1 if dtype == torch.bfloat16 else 2))
-    gguf = open_gguf(path)
-    tokenizer = Tokenizer.from_gguf(gguf)
-    template = ChatTemplate.from_gguf(gguf, tokenizer)
-    engine = TorchEngine(Llama(gguf, dtype), config.context)
-    writer = Responder(engine, tokenizer, template, config.generate)
-    writer.warm_up([Message("system", config.system_prompt)])
-    return writer
-
-
-def _dtype(config: LlmConfig) -> torch.dtype:
-    fast = {"avx512_bf16", "amx_bf16"} & set(cpu_features() or ())
+def _load_speech(config: Config, paths: Paths) -> tuple[Vad, TurnEnd, Transcriber, Speaker]:
     return (
-        torch.bfloat16 if config.dtype == "bfloat16" or (config.dtype == "auto" and fast) else torch.float32
+        Vad(paths.vad),
+        TurnEnd(paths.turn_end),
+        load_reader(paths.asr, config.asr),
+        load_speaker(config.tts),
     )
 
 

@@ -130,7 +130,7 @@ class _Line:
         """Frames of all clips as a microphone would deliver them: each when its last sample is over."""
         self._start_ns = self._clock.now_ns()
         for clip in self._clips:
-            audio, rate = read_clip(clip)
+            audio, rate = await asyncio.to_thread(read_clip, clip)
             self._run = ClipRun(clip, self._start_ns + self._sent * 1_000_000_000 // RATE, rate)
             resampler = Resampler(rate)
             for index, piece in enumerate(frames(audio, rate)):

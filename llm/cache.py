@@ -14,8 +14,8 @@ class KvCache:
 
     def __init__(self, config: LlamaConfig, capacity: int, dtype: torch.dtype) -> None:
         shape = (config.layers, config.kv_heads, capacity, config.head_dim)
-        self.keys = torch.zeros(shape, dtype=dtype)
-        self.values = torch.zeros(shape, dtype=dtype)
+        self.keys = torch.empty(shape, dtype=dtype)
+        self.values = torch.empty(shape, dtype=dtype)
         self.tokens: list[int] = []
         self.capacity = capacity
 

@@ -17,7 +17,7 @@ _TRAILING = ".,;:-\u2013\u2026 \n"  # dashes and an ellipsis too
 
 
 def closed(transcript: str) -> str:
-    """The transcript as a closed sentence: one mark at its end, which says nothing of whether it was complete."""
+    """The transcript as a closed sentence: one mark at its end, whether or not it was complete."""
     text = transcript.strip().rstrip(_TRAILING)
     return text if text.endswith(("?", "!")) else text + "."
 

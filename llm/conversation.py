@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from llm.chat import ChatTemplate, Message
 
-# Of four tried on fifty questions this one made the fewest excuses: told that it is a "voice assistant", SmolLM2-135M
-# apologises for not being able to do anything.
+# Of four tried on fifty questions this one made the fewest excuses: told that it is a "voice assistant",
+# SmolLM2-135M apologises for not being able to do anything.
 SYSTEM_PROMPT = (
     "You are a helpful assistant who speaks aloud. "
     "Give short, direct, correct answers in one or two plain sentences, without lists."

@@ -10,7 +10,7 @@ phrase only: later ones are cut while it is spoken. Where in doubt ("U.S. It ...
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tts.words import ABBREVIATIONS, JOINERS, LEANING, NUMBER_SIGNS, OBJECTS, SOMETIMES_LAST
 
@@ -30,12 +30,16 @@ class PhraseConfig:
 
     first_min_words: int = 2  # of the first phrase, when it ends with a clause rather than a sentence
     first_max_words: int = 5  # of the first phrase, when no punctuation comes
-    clause_chars: int = 80  # a later phrase this long may end with a clause
+    second_chars: int = 20  # the second phrase may end with a clause when it is this long, the third at twice
+    clause_chars: int = (
+        80  # that, up to this: while one phrase is spoken the next, a little longer, is written
+    )
     max_chars: int = 200  # a phrase this long ends at a word; at twice this, anywhere
 
     def __post_init__(self) -> None:
         in_order = (
-            1 <= self.first_min_words <= self.first_max_words and 1 <= self.clause_chars <= self.max_chars
+            1 <= self.first_min_words <= self.first_max_words
+            and 1 <= self.second_chars <= self.clause_chars <= self.max_chars
         )
         if not in_order:
             raise ValueError(f"phrase limits out of order: {self}")
@@ -46,8 +50,7 @@ class PhraseSplitter:
 
     def __init__(self, config: PhraseConfig | None = None) -> None:
         self._config = config or PhraseConfig()
-        self._text = ""
-        self._first = True
+        self._start()
 
     def push(self, text: str) -> list[str]:
         """Take more text; return the phrases that it completes."""
@@ -58,15 +61,23 @@ class PhraseSplitter:
 
     def flush(self) -> list[str]:
         """End of the text: return what is left, if anything, and start afresh."""
-        rest, self._text, self._first = self._text, "", True
+        rest = self._text
+        self._start()
         return [rest] if rest.strip() else []
+
+    def _start(self) -> None:
+        self._text, self._first = "", True
+        self._present = replace(self._config, clause_chars=self._config.second_chars)
 
     def _feed(self, char: str, phrases: list[str]) -> None:
         self._text += char
-        cut = _find_cut(self._text, self._first, self._config)
+        cut = _find_cut(self._text, self._first, self._present)
         if cut == 0:
             return
         phrases.append(self._text[:cut])
+        if not self._first:
+            longer = min(2 * self._present.clause_chars, self._config.clause_chars)
+            self._present = replace(self._present, clause_chars=longer)
         rest, self._text, self._first = self._text[cut:], "", False
         for kept in rest:
             self._feed(kept, phrases)

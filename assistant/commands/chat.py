@@ -9,7 +9,8 @@ import typer
 from assistant.commands.preflight import check_sound_file
 from assistant.commands.say import write_speech
 from assistant.config import read_config
-from assistant.load import load_writer, locate_llm
+from assistant.load import locate_llm
+from assistant.load_writer import load_writer
 from assistant.models import ModelStore
 from assistant.speech_models import load_speaker
 from llm.chat import Message

@@ -9,8 +9,8 @@ import pytest
 
 from assistant.clips import ClipError
 from assistant.commands.evaluate import run_evaluate_asr
-from assistant.speech_models import ASR
 from assistant.model_catalog import load_catalog
+from assistant.speech_models import ASR
 
 TRACES = Path(__file__).parents[2] / "traces"
 

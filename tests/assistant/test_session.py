@@ -291,7 +291,7 @@ def test_a_reply_with_nothing_to_say_becomes_the_fallback(reply: str) -> None:
 
 
 def test_a_prompt_too_long_for_the_context_gets_the_fallback() -> None:
-    """There is nothing to wait for: the turn ends in the first window 250 ms after 960, in the frame at 1220."""
+    """Nothing to wait for: the turn ends in the first window 250 ms after 960, in the frame at 1220."""
     world = play(Scene((Voice(320, 960, "hello"),), {"hello": ContextFull(5000, 2048)}, 8000))
     (record,) = world.records
     assert world.ms(record.decided_ns) == 1220

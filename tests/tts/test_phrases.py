@@ -167,3 +167,11 @@ def test_no_text_is_lost_and_chunking_does_not_matter(text: str, seed: int):
 def test_every_phrase_but_the_last_has_a_word(text: str):
     for phrase in split(text)[:-1]:
         assert any(c.isalnum() for c in phrase) or len(phrase) >= 400
+
+
+def test_phrases_grow_while_the_ones_before_are_spoken():
+    # A clause of 19 characters is too short for the second phrase, one of 39 for the third.
+    clauses = ["Well, I see,", " then " + "a" * 12 + ",", " and so on,", " " + "b" * 37 + ",", " the end."]
+    assert split("".join(clauses)) == [clauses[0], clauses[1] + clauses[2], clauses[3] + clauses[4]]
+    clauses[1], clauses[3] = " then " + "a" * 13 + ",", " " + "b" * 38 + ","
+    assert split("".join(clauses)) == [clauses[0], clauses[1], clauses[2] + clauses[3], clauses[4]]
