@@ -43,7 +43,7 @@ def test_a_turn_cut_into_has_a_negative_wait_and_no_bar_for_it() -> None:
 def test_columns_round_without_gap_or_overlap() -> None:
     drawn = lines(*(Part(f"part {n}", 100 / 3, 0) for n in range(7)))[:-1]
     columns = [range(line.index(BAR), line.rindex(BAR) + 1) for line in drawn]
-    assert [column for bar in columns for column in bar] == list(range(31, 31 + 48))
+    assert [column for bar in columns for column in bar] == list(range(33, 33 + 48))
 
 
 def test_nothing_was_heard() -> None:
