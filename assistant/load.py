@@ -51,20 +51,29 @@ def locate_llm(config: LlmConfig, store: ModelStore) -> Path:
 
 
 def load_stages(config: Config, paths: Paths) -> Stages:
-    """Load and warm up every model; raises the typed error of the one that cannot be loaded."""
-    with ThreadPoolExecutor(
-        1
-    ) as pool:  # one thread beside ours: with more, they wait for the interpreter lock
+    """Load and warm up every model; raises the typed error of the one that cannot be loaded.
+
+    What is loaded is frozen: else the collector would look at all the libraries' objects again and
+    again, during loading (0.6 s in all) and, stopping the event loop, ever after.
+    """
+    gc.disable()
+    try:
+        stages = _load_all(config, paths)
+        gc.freeze()
+    finally:
+        gc.enable()
+    return stages
+
+
+def _load_all(config: Config, paths: Paths) -> Stages:
+    with ThreadPoolExecutor(1) as pool:
         speech = pool.submit(_load_speech, config, paths)
-        # torch takes a second and more to import, in which the other thread loads the rest.
+        # torch takes a second and more to import, in which the other thread loads the rest. The weights come
+        # after both: unpacking them beside either, the threads wait for the interpreter lock (1.5 s for 0.5).
         from assistant.load_writer import load_writer  # noqa: PLC0415
 
-        writer = load_writer(config.llm, paths.llm)
         vad, turn_end, reader, speaker = speech.result()
-    # The collector would look at all the libraries' objects again and again, and stop the event loop for it.
-    gc.collect()
-    gc.freeze()
-    return Stages(vad, turn_end, reader, writer, speaker)
+    return Stages(vad, turn_end, reader, load_writer(config.llm, paths.llm), speaker)
 
 
 def _load_speech(config: Config, paths: Paths) -> tuple[Vad, TurnEnd, Transcriber, Speaker]:
