@@ -315,3 +315,16 @@ def test_the_perplexity_of_the_default_model_is_that_of_transformers(
     theirs = F.cross_entropy(hf_logits(real_reference, ids)[:-1], targets).exp().item()
     assert ours == pytest.approx(theirs, rel=1e-3)
     assert 5 < ours < 60  # it reads English
+
+
+@pytest.mark.models
+def test_bfloat16_costs_less_than_one_percent_of_perplexity(file: GgufFile, real: Llama) -> None:
+    """The guard of `llm.dtype`, which takes bfloat16 where the processor multiplies it."""
+    ids = Tokenizer.from_gguf(file).encode(PARAGRAPH)
+    targets = torch.tensor(ids[1:])
+    exact, rounded = (
+        F.cross_entropy(torch.from_numpy(TorchEngine(model, 256).prefill(ids, len(ids)))[:-1], targets)
+        for model in (real, Llama(file, torch.bfloat16))
+    )
+    assert (rounded - exact).exp().item() == pytest.approx(1, abs=0.01)
+    assert rounded != exact  # it was rounded at all
