@@ -263,8 +263,10 @@ def test_an_unknown_name_gets_the_nearest(tmp_path: Path):
 
 
 def test_ctrl_c_stops_pip_and_leaves_nothing(tmp_path: Path, stalling_index: StallingIndex):
-    body = "store.fetch(['tiny'], progress=lambda *it: it[1] > 900_000 and print('half', flush=True))"
-    with start_python(tmp_path, body) as process:
+    # Under a shell without job control a background job, and all it starts, begins with the signal ignored.
+    heed = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    fetch = "store.fetch(['tiny'], progress=lambda *it: it[1] > 900_000 and print('half', flush=True))"
+    with start_python(tmp_path, heed + fetch) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "half\n"
         children = psutil.Process(process.pid).children(recursive=True)
