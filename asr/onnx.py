@@ -28,7 +28,7 @@ def open_session(path: Path, *, threads: int, spin: bool = False) -> ort.Inferen
     """Load `path` on the CPU with `threads` intra-op threads; raise ModelFileError if it can't be.
 
     Spinning is off by default: an idle pool that spins takes the core from the models that
-    run beside it (measured on two cores: docstring of `assistant.worker`).
+    run beside it.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads

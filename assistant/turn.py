@@ -145,7 +145,7 @@ Command = Prepare | Score | Abandon | Commit | Interrupt
 
 @dataclass(frozen=True)
 class Listening:
-    """Nobody speaks. `voiced` counts the windows of voice in a row, `voice_start` where they began."""
+    """Nobody speaks; `voice_start` is where the present run of voiced windows began, if there is one."""
 
     next_reply: int = 0
     voice_start: int | None = None
