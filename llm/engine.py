@@ -1,5 +1,6 @@
-"""What an engine does for the rest: hold a prompt in its KV cache and give logits."""
+"""What an engine does for the rest: hold the keys and values of a token sequence, and give logits."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -15,17 +16,47 @@ class ContextFull(ValueError):  # noqa: N818  # a condition with a name of its o
 
 
 class Engine(Protocol):
-    """One sequence of tokens at a time. Used from one thread."""
+    """One sequence of tokens. Used from one thread at a time."""
 
     context: int
 
-    def prefill(self, tokens: list[int], logits_for: int = 1) -> NDArray[np.float32]:
-        """Make the KV cache hold exactly `tokens`; logits [logits_for, vocabulary] of the last ones.
+    @property
+    def tokens(self) -> Sequence[int]:
+        """The tokens whose keys and values are held, in order."""
+        ...
 
-        Only what differs from the tokens held before is computed. Raises ContextFull.
+    def extend(self, tokens: Sequence[int], logits_for: int = 1) -> NDArray[np.float32]:
+        """Append `tokens`; logits [logits_for, vocabulary] of what follows each of the last ones.
+
+        Raises ContextFull, having changed nothing. With `logits_for=0` the head is not computed.
         """
         ...
 
-    def step(self, token: int) -> NDArray[np.float32]:
-        """Append one token; logits [vocabulary] of the next. Raises ContextFull."""
+    def truncate(self, length: int) -> None:
+        """Keep the first `length` tokens, exactly as if no more had been read."""
         ...
+
+
+def prefill(engine: Engine, tokens: Sequence[int], logits_for: int = 1) -> NDArray[np.float32]:
+    """Make the engine hold exactly `tokens`; logits [logits_for, vocabulary] of the last ones.
+
+    Only what differs from the tokens held before is computed. Raises ContextFull, having changed nothing.
+    """
+    if len(tokens) > engine.context:
+        raise ContextFull(len(tokens), engine.context)
+    if not 1 <= logits_for <= len(tokens):
+        raise ValueError(f"{logits_for} logits asked of {len(tokens)} tokens")
+    reused = min(common_prefix(engine.tokens, tokens), len(tokens) - logits_for)
+    engine.truncate(reused)
+    return engine.extend(tokens[reused:], logits_for)
+
+
+def step(engine: Engine, token: int) -> NDArray[np.float32]:
+    """Append one token; logits [vocabulary] of the next. Raises ContextFull."""
+    logits: NDArray[np.float32] = engine.extend([token])[0]
+    return logits
+
+
+def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many leading tokens the two have in common."""
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

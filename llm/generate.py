@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from llm.engine import Engine
+from llm.engine import Engine, prefill, step
 from llm.sample import Sampler, Sampling
 from llm.stop import StopStrings
 from llm.tokenizer import TextStream, Tokenizer
@@ -73,7 +73,7 @@ def generate(
     yield Started()
     if stopped():
         return
-    logits = engine.prefill(prompt, logits_for)
+    logits = prefill(engine, prompt, logits_for)
     yield Prefilled(logits)
     room = engine.context - len(prompt) + 1  # the last token chosen need not enter the cache
     config = replace(config, max_tokens=min(config.max_tokens, room))
@@ -102,4 +102,4 @@ def _decode(
         if len(chosen) == config.max_tokens:
             yield Finished("length", stops.push(text.flush()) + stops.flush())
             return
-        logits = engine.step(token)
+        logits = step(engine, token)

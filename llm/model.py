@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # torch's own name for it
 
-from llm.cache import KvCache
 from llm.config import LlamaConfig, read_config
 from llm.gguf import GgufFile
+from llm.torch_cache import KvCache
 
 
 @dataclass(frozen=True)

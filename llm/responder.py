@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from llm.chat import ChatTemplate, Message
 from llm.complete import TurnReader, closed
 from llm.conversation import fit
-from llm.engine import Engine
+from llm.engine import Engine, prefill
 from llm.generate import GenerateConfig, Generated, Prefilled, generate
 from llm.tokenizer import Tokenizer
 
@@ -40,7 +40,7 @@ class Responder:
 
     def warm_up(self, history: Sequence[Message]) -> None:
         """Put what every prompt begins with into the KV cache, and run each kernel once."""
-        self._engine.prefill(self._template.ids([*history, Message("user", "Hello.")]))
+        prefill(self._engine, self._template.ids([*history, Message("user", "Hello.")]))
 
     def reply(self, prompt: Prompt, stopped: Callable[[], bool]) -> Iterator[Generated]:
         """Generate the reply; see `llm.generate`. Raises ContextFull."""

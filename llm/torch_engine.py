@@ -1,11 +1,13 @@
 """The engine on top of the reference model."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from llm.cache import KvCache
 from llm.engine import ContextFull
 from llm.model import Llama
+from llm.torch_cache import KvCache
 
 
 class TorchEngine:
@@ -16,20 +18,20 @@ class TorchEngine:
         self._model = model
         self._cache = KvCache(model.config, self.context, model.dtype)
 
-    def prefill(self, tokens: list[int], logits_for: int = 1) -> NDArray[np.float32]:
+    @property
+    def tokens(self) -> Sequence[int]:
         """See Engine."""
-        if len(tokens) > self.context:
-            raise ContextFull(len(tokens), self.context)
-        if not 1 <= logits_for <= len(tokens):
-            raise ValueError(f"{logits_for} logits asked of {len(tokens)} tokens")
-        reused = min(self._cache.common_prefix(tokens), len(tokens) - logits_for)
-        self._cache.truncate(reused)
-        fresh = tokens[reused:]
-        return self._model.forward(fresh, self._cache, len(fresh) - logits_for).numpy()
+        return self._cache.tokens
 
-    def step(self, token: int) -> NDArray[np.float32]:
+    def extend(self, tokens: Sequence[int], logits_for: int = 1) -> NDArray[np.float32]:
         """See Engine."""
-        if len(self._cache.tokens) >= self.context:
-            raise ContextFull(len(self._cache.tokens) + 1, self.context)
-        logits: NDArray[np.float32] = self._model.forward([token], self._cache, 0)[0].numpy()
+        if len(self.tokens) + len(tokens) > self.context:
+            raise ContextFull(len(self.tokens) + len(tokens), self.context)
+        logits: NDArray[np.float32] = self._model.forward(
+            list(tokens), self._cache, len(tokens) - logits_for
+        ).numpy()
         return logits
+
+    def truncate(self, length: int) -> None:
+        """See Engine."""
+        del self._cache.tokens[length:]

@@ -11,6 +11,7 @@ from llama_files import CHATML, SPECIAL, TOKENS, one_thread, real_model, write_l
 from llm.chat import ChatTemplate, Message
 from llm.complete import TurnReader, closed
 from llm.conversation import SYSTEM_PROMPT
+from llm.engine import prefill
 from llm.gguf import open_gguf
 from llm.tokenizer import Tokenizer
 from llm.torch_engine import TorchEngine
@@ -161,7 +162,7 @@ def test_finished_turns_score_higher_than_the_same_cut_short(model_path: Callabl
     def score(heard: str) -> float:
         ids = chat.ids([Message("system", SYSTEM_PROMPT), Message("user", closed(heard))])
         assert tokenizer.decode([ids[1 - reader.logits_for]]) in (".", "?")
-        return reader.score(engine.prefill(ids, reader.logits_for))
+        return reader.score(prefill(engine, ids, reader.logits_for))
 
     for pair in PAIRS:
         start, rest = pair.removesuffix("]").split("[")

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from llama_files import SMALL, CountingLlama, one_thread, write_llama
 
-from llm.engine import ContextFull
+from llm.engine import ContextFull, prefill, step
 from llm.gguf import open_gguf
 from llm.model import Llama
 from llm.torch_engine import TorchEngine
@@ -37,7 +37,7 @@ def make(model: Llama) -> Make:
 
 def fresh(model: Llama, tokens: list[int], logits_for: int = 1) -> np.ndarray:
     """What an engine without a past gives."""
-    return TorchEngine(model, len(tokens)).prefill(tokens, logits_for)
+    return prefill(TorchEngine(model, len(tokens)), tokens, logits_for)
 
 
 def close(a: np.ndarray, b: np.ndarray) -> bool:
@@ -56,7 +56,7 @@ def test_only_what_differs_is_computed(model: Llama, make: Make) -> None:
         ([8, *system], [8, *system]),  # nothing in common
         ([8], [8]),
     ):
-        logits = engine.prefill(prompt)
+        logits = prefill(engine, prompt)
         assert counting.computed.pop() == computed
         assert logits.dtype == np.float32
         assert close(logits, fresh(model, prompt))
@@ -65,12 +65,12 @@ def test_only_what_differs_is_computed(model: Llama, make: Make) -> None:
 
 def test_tokens_that_were_decoded_are_reused(model: Llama, make: Make) -> None:
     engine, counting = make(64)
-    engine.prefill([1, 2, 3])
+    prefill(engine, [1, 2, 3])
     for token in (4, 5):
-        logits = engine.step(token)
+        logits = step(engine, token)
     assert logits.shape == (SMALL.vocabulary,)
     assert close(logits, fresh(model, [1, 2, 3, 4, 5])[-1])
-    engine.prefill([1, 2, 3, 4, 9, 9])  # the last word was not heard
+    prefill(engine, [1, 2, 3, 4, 9, 9])  # the last word was not heard
     assert counting.computed == [[1, 2, 3], [4], [5], [9, 9]]
 
 
@@ -79,9 +79,9 @@ def test_logits_of_several_last_tokens(model: Llama, make: Make) -> None:
     rows = np.stack([fresh(model, prompt[: i + 1])[0] for i in range(len(prompt))])
     for logits_for in (1, 2, 5, len(prompt)):
         engine, counting = make(64)
-        assert close(engine.prefill(prompt, logits_for), rows[-logits_for:])
+        assert close(prefill(engine, prompt, logits_for), rows[-logits_for:])
         # All of it is held, but the logits were not kept.
-        assert close(engine.prefill(prompt, logits_for), rows[-logits_for:])
+        assert close(prefill(engine, prompt, logits_for), rows[-logits_for:])
         assert counting.computed[1] == prompt[-logits_for:]
 
 
@@ -89,27 +89,27 @@ def test_logits_of_several_last_tokens(model: Llama, make: Make) -> None:
 def test_logits_of_tokens_that_are_not_there_are_refused(make: Make, length: int, logits_for: int) -> None:
     engine, _ = make(64)
     with pytest.raises(ValueError, match=f"{logits_for} logits asked of {length} tokens"):
-        engine.prefill([5] * length, logits_for)
+        prefill(engine, [5] * length, logits_for)
 
 
 def test_the_context_holds_exactly_what_it_says(model: Llama, make: Make) -> None:
     engine, counting = make(6)
     assert engine.context == 6
     with pytest.raises(ContextFull, match="7 tokens do not fit a context of 6") as caught:
-        engine.prefill([1] * 7)
+        prefill(engine, [1] * 7)
     assert (caught.value.tokens, caught.value.context) == (7, 6)
-    assert close(engine.prefill([1, 2, 3, 4]), fresh(model, [1, 2, 3, 4]))
-    engine.step(5)
-    assert close(engine.step(6), fresh(model, [1, 2, 3, 4, 5, 6])[0])
+    assert close(prefill(engine, [1, 2, 3, 4]), fresh(model, [1, 2, 3, 4]))
+    step(engine, 5)
+    assert close(step(engine, 6), fresh(model, [1, 2, 3, 4, 5, 6])[0])
     for _ in range(2):
         with pytest.raises(ContextFull, match="7 tokens do not fit a context of 6"):
-            engine.step(7)
+            step(engine, 7)
     with pytest.raises(ContextFull):
-        engine.prefill([1, 2, 3, 4, 5, 6, 7])
+        prefill(engine, [1, 2, 3, 4, 5, 6, 7])
     # The refusals have changed nothing.
-    assert close(engine.prefill([1, 2, 3, 4, 5, 7]), fresh(model, [1, 2, 3, 4, 5, 7]))
+    assert close(prefill(engine, [1, 2, 3, 4, 5, 7]), fresh(model, [1, 2, 3, 4, 5, 7]))
     assert counting.computed[-1] == [7]
-    assert close(engine.prefill([9] * 6), fresh(model, [9] * 6))
+    assert close(prefill(engine, [9] * 6), fresh(model, [9] * 6))
 
 
 def test_the_context_is_no_longer_than_the_models(model: Llama) -> None:
@@ -118,21 +118,21 @@ def test_the_context_is_no_longer_than_the_models(model: Llama) -> None:
 
 def test_logits_stay_what_they_were(make: Make) -> None:
     engine, _ = make(64)
-    first = engine.prefill([1, 2, 3], 2)
+    first = prefill(engine, [1, 2, 3], 2)
     kept = first.copy()
-    stepped = engine.step(4)
+    stepped = step(engine, 4)
     kept_step = stepped.copy()
-    engine.step(5)
-    engine.prefill([9, 9, 9, 9], 2)
+    step(engine, 5)
+    prefill(engine, [9, 9, 9, 9], 2)
     np.testing.assert_array_equal(first, kept)
     np.testing.assert_array_equal(stepped, kept_step)
 
 
 few = st.integers(0, 1)  # two tokens only, so that prompts have much in common
-prefill = st.tuples(st.lists(few, min_size=1, max_size=8), st.integers(1, 3))
+prefills = st.tuples(st.lists(few, min_size=1, max_size=8), st.integers(1, 3))
 
 
-@given(calls=st.lists(st.one_of(prefill, few), max_size=10))
+@given(calls=st.lists(st.one_of(prefills, few), max_size=10))
 @settings(max_examples=60, deadline=None)
 def test_any_calls_give_what_a_fresh_engine_gives(
     model: Llama, calls: list[tuple[list[int], int] | int]
@@ -143,13 +143,13 @@ def test_any_calls_give_what_a_fresh_engine_gives(
         if isinstance(call, int):
             if len(held) == 12:
                 with pytest.raises(ContextFull):
-                    engine.step(call)
+                    step(engine, call)
                 continue
-            logits, logits_for, expected = engine.step(call)[None], 1, [call]
+            logits, logits_for, expected = step(engine, call)[None], 1, [call]
             held = [*held, call]
         else:
             prompt, logits_for = call[0], min(call[1], len(call[0]))
-            logits = engine.prefill(prompt, logits_for)
+            logits = prefill(engine, prompt, logits_for)
             common = max(i for i in range(len(prompt) + 1) if prompt[:i] == held[:i])
             expected = prompt[min(common, len(prompt) - logits_for) :]
             held = prompt

@@ -33,19 +33,20 @@ class ScriptedEngine:
         self.context = context
         self.script, self.held = list(script), list[int]()
 
-    def prefill(self, tokens: list[int], logits_for: int = 1) -> np.ndarray:
-        assert not self.held, "a second prefill"
-        if len(tokens) > self.context:
-            raise ContextFull(len(tokens), self.context)
-        self.held = list(tokens)
+    @property
+    def tokens(self) -> Sequence[int]:
+        return self.held
+
+    def extend(self, tokens: Sequence[int], logits_for: int = 1) -> np.ndarray:
+        if self.held:
+            assert list(tokens) == [self.script.pop(0)], "not the token that was the likeliest"
+        assert len(self.held) + len(tokens) <= self.context, "past the context"
+        self.held += tokens
         earlier = [np.full(END + 1, float(i), np.float32) for i in range(logits_for - 1)]
         return np.stack([*earlier, self._wants(self.script[0])])
 
-    def step(self, token: int) -> np.ndarray:
-        assert token == self.script.pop(0), "not the token that was the likeliest"
-        assert len(self.held) < self.context, "a step past the context"
-        self.held.append(token)
-        return self._wants(self.script[0])
+    def truncate(self, length: int) -> None:
+        assert length == len(self.held), "nothing to take back"
 
     def _wants(self, token: int) -> np.ndarray:
         logits = np.zeros(END + 1, np.float32)
@@ -182,8 +183,8 @@ def test_logits_of_the_prompts_last_tokens_are_given(tokenizer: Tokenizer) -> No
 
 def test_the_repetition_penalty_knows_the_reply_and_not_the_prompt(tokenizer: Tokenizer) -> None:
     class Steady(ScriptedEngine):
-        def step(self, token: int) -> np.ndarray:
-            return self._wants(token)
+        def extend(self, tokens: Sequence[int], logits_for: int = 1) -> np.ndarray:
+            return self._wants(tokens[-1])[None]
 
         def _wants(self, token: int) -> np.ndarray:
             logits = np.zeros(END + 1, np.float32)

@@ -14,11 +14,12 @@ from torch.nn import functional as F  # noqa: N812
 from transformers import LlamaConfig as HfConfig
 from transformers import LlamaForCausalLM
 
-from llm.cache import KvCache
 from llm.config import LlamaConfig, read_config
+from llm.engine import prefill, step
 from llm.gguf import GgufError, GgufFile, open_gguf
 from llm.model import Llama
 from llm.tokenizer import Tokenizer
+from llm.torch_cache import KvCache
 from llm.torch_engine import TorchEngine
 
 HF_NAMES = {
@@ -251,7 +252,7 @@ def test_a_huge_context_in_the_file_costs_nothing(tmp_path: Path) -> None:
     model = Llama(open_gguf(write_llama(tmp_path / "m.gguf", metadata=huge)))
     engine = TorchEngine(model, 16)
     assert engine.context == 16
-    assert np.isfinite(engine.prefill(IDS[:16])).all()
+    assert np.isfinite(prefill(engine, IDS[:16])).all()
 
 
 PROMPTS = (
@@ -295,10 +296,10 @@ def test_the_default_model_goes_on_as_in_transformers(
 ) -> None:
     ids = Tokenizer.from_gguf(file).encode_template(prompt)
     engine = TorchEngine(real, 128)
-    logits, reply = engine.prefill(ids)[-1], []
+    logits, reply = prefill(engine, ids)[-1], []
     for _ in range(20):
         reply.append(int(logits.argmax()))
-        logits = engine.step(reply[-1])
+        logits = step(engine, reply[-1])
     # Each token is the likeliest after those before it, so that greedy decoding there gives the same.
     expected = hf_logits(real_reference, ids + reply)[len(ids) - 1 : -1].argmax(1).tolist()
     assert reply == expected
@@ -309,7 +310,7 @@ def test_the_perplexity_of_the_default_model_is_that_of_transformers(
     file: GgufFile, real: Llama, real_reference: LlamaForCausalLM
 ) -> None:
     ids = Tokenizer.from_gguf(file).encode(PARAGRAPH)
-    logits = torch.from_numpy(TorchEngine(real, 256).prefill(ids, len(ids)))
+    logits = torch.from_numpy(prefill(TorchEngine(real, 256), ids, len(ids)))
     targets = torch.tensor(ids[1:])
     ours = F.cross_entropy(logits[:-1], targets).exp().item()
     theirs = F.cross_entropy(hf_logits(real_reference, ids)[:-1], targets).exp().item()
@@ -323,7 +324,7 @@ def test_bfloat16_costs_less_than_one_percent_of_perplexity(file: GgufFile, real
     ids = Tokenizer.from_gguf(file).encode(PARAGRAPH)
     targets = torch.tensor(ids[1:])
     exact, rounded = (
-        F.cross_entropy(torch.from_numpy(TorchEngine(model, 256).prefill(ids, len(ids)))[:-1], targets)
+        F.cross_entropy(torch.from_numpy(prefill(TorchEngine(model, 256), ids, len(ids)))[:-1], targets)
         for model in (real, Llama(file, torch.bfloat16))
     )
     assert (rounded - exact).exp().item() == pytest.approx(1, abs=0.01)
