@@ -1,4 +1,4 @@
-"""The llama architecture in plain torch: the reference that every faster engine is measured by."""
+"""llama, qwen2 and qwen3 in plain torch: the reference that every faster engine is measured by."""
 
 from dataclasses import dataclass
 
@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # torch's own name for it
 
-from llm.config import LlamaConfig, read_config
+from llm.config import LlamaConfig, Rotary, layer_shapes, read_config
 from llm.gguf import GgufFile
 from llm.torch_cache import KvCache
 
 
 @dataclass(frozen=True)
 class Layer:
-    """The weights of one block, [out, in] each; rows of q and k are in GGUF's interleaved rotary order."""
+    """The weights of one block, [out, in] each; what the architecture does not have is None."""
 
     attn_norm: Tensor
     attn_q: Tensor
@@ -24,6 +24,11 @@ class Layer:
     ffn_gate: Tensor
     ffn_up: Tensor
     ffn_down: Tensor
+    attn_q_bias: Tensor | None = None
+    attn_k_bias: Tensor | None = None
+    attn_v_bias: Tensor | None = None
+    attn_q_norm: Tensor | None = None  # [head dim]
+    attn_k_norm: Tensor | None = None
 
 
 class Llama:
@@ -35,11 +40,7 @@ class Llama:
         tied = "output.weight" not in gguf.tensors
         self.head = self.embedding if tied else _tensor(gguf, "output.weight", dtype)
         self.output_norm = _tensor(gguf, "output_norm.weight", dtype)
-        names = Layer.__dataclass_fields__
-        self.layers = [
-            Layer(*(_tensor(gguf, f"blk.{i}.{name}.weight", dtype) for name in names))
-            for i in range(self.config.layers)
-        ]
+        self.layers = [_layer(gguf, self.config, i, dtype) for i in range(self.config.layers)]
         self._frequencies = _rope_frequencies(gguf, self.config)
 
     @torch.inference_mode()
@@ -57,13 +58,17 @@ class Llama:
         return F.linear(self._norm(x[logits_from:], self.output_norm), self.head).float()
 
     def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
-        return F.rms_norm(x, (self.config.width,), weight, self.config.norm_eps)
+        return F.rms_norm(x, weight.shape, weight, self.config.norm_eps)
 
     def _attention(self, layer: Layer, x: Tensor, rotation: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Grouped-query attention of x [T, width] over keys and values [kv heads, end, head dim]."""
-        q = _rotate(_heads(F.linear(x, layer.attn_q), self.config.head_dim), rotation)  # [H, T, D]
-        keys[:, -len(x) :] = _rotate(_heads(F.linear(x, layer.attn_k), self.config.head_dim), rotation)
-        values[:, -len(x) :] = _heads(F.linear(x, layer.attn_v), self.config.head_dim)
+        q = _project(x, layer.attn_q, layer.attn_q_bias, self.config.head_dim)  # [H, T, D]
+        k = _project(x, layer.attn_k, layer.attn_k_bias, self.config.head_dim)
+        if layer.attn_q_norm is not None and layer.attn_k_norm is not None:
+            q, k = self._norm(q, layer.attn_q_norm), self._norm(k, layer.attn_k_norm)
+        q = _rotate(q, rotation, self.config.rotary)
+        keys[:, -len(x) :] = _rotate(k, rotation, self.config.rotary)
+        values[:, -len(x) :] = _project(x, layer.attn_v, layer.attn_v_bias, self.config.head_dim)
         mask = _causal_mask(len(x), keys.shape[1])
         out = F.scaled_dot_product_attention(q[None], keys[None], values[None], mask, enable_gqa=True)
         return F.linear(out[0].transpose(0, 1).flatten(1), layer.attn_output)
@@ -71,6 +76,12 @@ class Llama:
 
 def _tensor(gguf: GgufFile, name: str, dtype: torch.dtype) -> Tensor:
     return torch.from_numpy(gguf.tensor(name)).to(dtype)
+
+
+def _layer(gguf: GgufFile, config: LlamaConfig, i: int, dtype: torch.dtype) -> Layer:
+    """Block `i`: `attn_q.weight` is the field attn_q, `attn_q.bias` attn_q_bias."""
+    fields = {name: name.removesuffix(".weight").replace(".", "_") for name in layer_shapes(config)}
+    return Layer(**{field: _tensor(gguf, f"blk.{i}.{name}", dtype) for name, field in fields.items()})
 
 
 def _rope_frequencies(gguf: GgufFile, config: LlamaConfig) -> Tensor:
@@ -82,15 +93,17 @@ def _rope_frequencies(gguf: GgufFile, config: LlamaConfig) -> Tensor:
     return frequencies / _tensor(gguf, "rope_freqs.weight", torch.float32)
 
 
-def _heads(x: Tensor, head_dim: int) -> Tensor:
-    """[T, heads * head dim] -> [heads, T, head dim]."""
-    return x.view(len(x), -1, head_dim).transpose(0, 1)
+def _project(x: Tensor, weight: Tensor, bias: Tensor | None, head_dim: int) -> Tensor:
+    """x [T, width] to the heads that `weight` makes of it, [heads, T, head dim]."""
+    return F.linear(x, weight, bias).view(len(x), -1, head_dim).transpose(0, 1)
 
 
-def _rotate(x: Tensor, rotation: Tensor) -> Tensor:
-    """Rotary embedding of x [heads, T, head dim]: neighbouring channels are one complex number."""
-    heads, length, head_dim = x.shape
-    pairs = torch.view_as_complex(x.float().reshape(heads, length, head_dim // 2, 2))
+def _rotate(x: Tensor, rotation: Tensor, rotary: Rotary) -> Tensor:
+    """Rotary embedding of x [heads, T, head dim]: two channels of a head are one complex number."""
+    if rotary == "half":
+        turned = torch.complex(*x.float().chunk(2, dim=2)) * rotation
+        return torch.cat([turned.real, turned.imag], dim=2).to(x.dtype)
+    pairs = torch.view_as_complex(x.float().reshape(*x.shape[:2], -1, 2))
     return torch.view_as_real(pairs * rotation).flatten(2).to(x.dtype)
 
 

@@ -1,8 +1,9 @@
-"""Small llama-architecture GGUF files with random weights, and the real model read once."""
+"""Small GGUF files of llama, qwen2 and qwen3 with random weights, and the real model read once."""
 
 import functools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,17 +38,32 @@ SMALL = LlamaConfig(
     rope_base=100.0,  # low, so that positions matter within a few tokens
     norm_eps=1e-5,
 )
+SMALL_QWEN2 = replace(SMALL, rotary="half", qkv_bias=True)
+SMALL_QWEN3 = replace(SMALL, rotary="half", qk_norm=True, head_dim=12)
+
+
+def architecture_of(config: LlamaConfig) -> str:
+    """The name that a file of such a model has under general.architecture."""
+    if config.qk_norm:
+        return "qwen3"
+    return "qwen2" if config.qkv_bias else "llama"
 
 
 def random_weights(config: LlamaConfig, *, tied: bool = True, seed: int = 0) -> Weights:
-    """Weights that give logits of a few units; names and [out, in] shapes are llama.cpp's."""
+    """Weights that give logits of a few units; names and [out, in] shapes are llama.cpp's.
+
+    Biases and norms of queries and keys are there if `config` has them.
+    """
     c, rng = config, np.random.default_rng(seed)
 
     def matrix(out: int, into: int) -> NDArray[np.float32]:
         return rng.normal(0, 1.5 / into**0.5, (out, into)).astype(np.float32)
 
-    def norm() -> NDArray[np.float32]:
-        return rng.normal(1, 0.3, c.width).astype(np.float32)
+    def norm(channels: int = c.width) -> NDArray[np.float32]:
+        return rng.normal(1, 0.3, channels).astype(np.float32)
+
+    def bias(heads: int) -> NDArray[np.float32]:
+        return rng.normal(0, 1, heads * c.head_dim).astype(np.float32)
 
     weights = {"token_embd.weight": matrix(c.vocabulary, c.width), "output_norm.weight": norm()}
     for i in range(c.layers):
@@ -62,6 +78,11 @@ def random_weights(config: LlamaConfig, *, tied: bool = True, seed: int = 0) -> 
             f"blk.{i}.ffn_up.weight": matrix(c.hidden, c.width),
             f"blk.{i}.ffn_down.weight": matrix(c.width, c.hidden),
         }
+        if c.qkv_bias:
+            heads = {"q": c.heads, "k": c.kv_heads, "v": c.kv_heads}
+            weights |= {f"blk.{i}.attn_{part}.bias": bias(n) for part, n in heads.items()}
+        if c.qk_norm:
+            weights |= {f"blk.{i}.attn_{part}_norm.weight": norm(c.head_dim) for part in "qk"}
     return weights if tied else weights | {"output.weight": matrix(c.vocabulary, c.width)}
 
 
@@ -74,21 +95,24 @@ def write_llama(
 ) -> Path:
     """A whole file: tokenizer of single bytes, chat template and F32 weights.
 
-    `metadata` replaces encoded values by key; None leaves the key out.
+    Its architecture is the one with the rotary order, biases and norms of `config`. `metadata` replaces
+    encoded values by key; None leaves the key out.
     """
+    arch = architecture_of(config)
+    head_dim = "attention.key_length" if arch == "qwen3" else "rope.dimension_count"
     values: dict[str, bytes | None] = {
-        "general.architecture": typed(STRING, "llama"),
-        "llama.block_count": typed(U32, config.layers),
-        "llama.embedding_length": typed(U32, config.width),
-        "llama.feed_forward_length": typed(U32, config.hidden),
-        "llama.context_length": typed(U32, config.context),
-        "llama.attention.head_count": typed(U32, config.heads),
-        "llama.attention.head_count_kv": typed(U32, config.kv_heads),
-        "llama.attention.layer_norm_rms_epsilon": typed(F32, config.norm_eps),
-        "llama.rope.dimension_count": typed(U32, config.head_dim),
-        "llama.rope.freq_base": typed(F32, config.rope_base),
+        "general.architecture": typed(STRING, arch),
+        f"{arch}.block_count": typed(U32, config.layers),
+        f"{arch}.embedding_length": typed(U32, config.width),
+        f"{arch}.feed_forward_length": typed(U32, config.hidden),
+        f"{arch}.context_length": typed(U32, config.context),
+        f"{arch}.attention.head_count": typed(U32, config.heads),
+        f"{arch}.attention.head_count_kv": typed(U32, config.kv_heads),
+        f"{arch}.attention.layer_norm_rms_epsilon": typed(F32, config.norm_eps),
+        f"{arch}.{head_dim}": typed(U32, config.head_dim),
+        f"{arch}.rope.freq_base": typed(F32, config.rope_base),
         "tokenizer.ggml.model": typed(STRING, "gpt2"),
-        "tokenizer.ggml.pre": typed(STRING, "gpt-2"),
+        "tokenizer.ggml.pre": typed(STRING, "gpt-2" if arch == "llama" else "qwen2"),
         "tokenizer.ggml.tokens": array(STRING, TOKENS),
         "tokenizer.ggml.token_type": array(I32, [1] * 256 + [3] * len(SPECIAL)),
         "tokenizer.ggml.merges": array(STRING, []),

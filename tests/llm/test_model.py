@@ -8,11 +8,28 @@ import numpy as np
 import pytest
 import torch
 from gguf_writer import BOOL, F32, I32, STRING, U32, U64, array, typed
-from llama_files import SMALL, TOKENS, Weights, one_thread, random_weights, real_model, write_llama
+from llama_files import (
+    SMALL,
+    SMALL_QWEN2,
+    SMALL_QWEN3,
+    TOKENS,
+    Weights,
+    one_thread,
+    random_weights,
+    real_model,
+    write_llama,
+)
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from transformers import LlamaConfig as HfConfig
-from transformers import LlamaForCausalLM
+from transformers import (
+    LlamaForCausalLM,
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 from llm.config import LlamaConfig, read_config
 from llm.engine import prefill, step
@@ -27,6 +44,8 @@ HF_NAMES = {
     "attn_q": "self_attn.q_proj",
     "attn_k": "self_attn.k_proj",
     "attn_v": "self_attn.v_proj",
+    "attn_q_norm": "self_attn.q_norm",
+    "attn_k_norm": "self_attn.k_norm",
     "attn_output": "self_attn.o_proj",
     "ffn_norm": "post_attention_layernorm",
     "ffn_gate": "mlp.gate_proj",
@@ -55,10 +74,11 @@ def hf_weights(config: LlamaConfig, weights: Mapping[str, np.ndarray]) -> dict[s
         "lm_head.weight": weights.get("output.weight", weights["token_embd.weight"]),
     }
     for i in range(config.layers):
-        for ours, theirs in HF_NAMES.items():
-            state[f"model.layers.{i}.{theirs}.weight"] = weights[f"blk.{i}.{ours}.weight"]
+        for name in [name for name in weights if name.startswith(f"blk.{i}.")]:
+            _, _, ours, kind = name.split(".")
+            state[f"model.layers.{i}.{HF_NAMES[ours]}.{kind}"] = weights[name]
     tensors = {name: torch.tensor(weight) for name, weight in state.items()}
-    for i in range(config.layers):
+    for i in range(config.layers if config.rotary == "interleaved" else 0):
         for part, heads in (("q", config.heads), ("k", config.kv_heads)):
             name = f"model.layers.{i}.self_attn.{part}_proj.weight"
             tensors[name] = halves(tensors[name], heads)
@@ -67,9 +87,17 @@ def hf_weights(config: LlamaConfig, weights: Mapping[str, np.ndarray]) -> dict[s
 
 def reference(
     config: LlamaConfig, weights: Mapping[str, np.ndarray], rope: Mapping[str, Any] | None = None
-) -> LlamaForCausalLM:
+) -> PreTrainedModel:
     """The same model in transformers."""
-    hf = HfConfig(
+    made_of: Any
+    model_type: Any
+    if config.qk_norm:
+        made_of, model_type = Qwen3Config, Qwen3ForCausalLM
+    elif config.qkv_bias:
+        made_of, model_type = Qwen2Config, Qwen2ForCausalLM
+    else:
+        made_of, model_type = HfConfig, LlamaForCausalLM
+    hf = made_of(
         vocab_size=config.vocabulary,
         hidden_size=config.width,
         intermediate_size=config.hidden,
@@ -83,16 +111,17 @@ def reference(
         tie_word_embeddings="output.weight" not in weights,
     )
     state = hf_weights(config, weights)
-    model: LlamaForCausalLM = LlamaForCausalLM.from_pretrained(
+    model: PreTrainedModel = model_type.from_pretrained(
         None, config=hf, state_dict=state, dtype=torch.float32
     )
     loaded = model.state_dict()
+    assert loaded.keys() == state.keys()
     assert all(torch.equal(loaded[name], state[name]) for name in state)
     return model  # in eval mode, as from_pretrained leaves it
 
 
 @torch.inference_mode()
-def hf_logits(model: LlamaForCausalLM, ids: list[int]) -> Tensor:
+def hf_logits(model: PreTrainedModel, ids: list[int]) -> Tensor:
     logits: Tensor = model(torch.tensor([ids])).logits[0]
     return logits
 
@@ -112,6 +141,10 @@ SHAPES = {
     "one key head": replace(SMALL, kv_heads=1),
     "a key head a query head": replace(SMALL, kv_heads=4),
     "heads wider than the model": replace(SMALL, head_dim=12, layers=3, rope_base=10000.0, norm_eps=1e-2),
+    "qwen2": SMALL_QWEN2,
+    "qwen2, one key head": replace(SMALL_QWEN2, kv_heads=1, layers=3, rope_base=10000.0),
+    "qwen3": replace(SMALL_QWEN3, norm_eps=1e-2),
+    "qwen3, a width that the heads do not divide": replace(SMALL_QWEN3, heads=6, head_dim=16),
 }
 
 
@@ -159,7 +192,7 @@ def test_half_precision_stays_close(tmp_path: Path) -> None:
 NAN, INF = float("nan"), float("inf")
 BAD_METADATA = [
     ("general.architecture", None, "no metadata key 'general.architecture'"),
-    ("general.architecture", typed(STRING, "qwen2"), "architecture 'qwen2' is not supported"),
+    ("general.architecture", typed(STRING, "mamba"), "architecture 'mamba' is not supported"),
     ("general.architecture", typed(U32, 1), "should be a string"),
     ("llama.block_count", None, "no metadata key 'llama.block_count'"),
     ("llama.block_count", typed(U32, 0), "impossible"),
@@ -171,7 +204,7 @@ BAD_METADATA = [
     ("llama.block_count", typed(F32, 2.0), "should be an integer"),
     ("llama.attention.head_count", typed(U32, 0), "do not divide"),
     ("llama.attention.head_count", typed(U32, 3), "do not divide"),
-    ("llama.attention.head_count", typed(U64, 2**63), "do not divide"),
+    ("llama.attention.head_count", typed(U64, 2**63), "is .* not"),
     ("llama.attention.head_count", array(U32, [4, 4]), "should be an integer"),
     ("llama.attention.head_count_kv", typed(U32, 0), "do not divide"),
     ("llama.attention.head_count_kv", typed(U32, 3), "do not divide"),
@@ -180,6 +213,9 @@ BAD_METADATA = [
     ("llama.embedding_length", typed(U32, 0), "do not divide"),
     ("llama.embedding_length", typed(U64, 2**62), "is .* not"),
     ("llama.rope.dimension_count", typed(U32, 7), "impossible"),
+    ("llama.attention.key_length", typed(U32, 12), "unequal .*key_length 12, .*dimension_count 8"),
+    ("llama.attention.value_length", typed(U32, 12), "unequal .*value_length 12"),
+    ("llama.attention.value_length", typed(STRING, "8"), "should be an integer"),
     ("llama.rope.dimension_count", typed(U32, 0), "'blk.0.attn_q.weight' is .* not"),
     ("llama.rope.dimension_count", typed(I32, -8), "'blk.0.attn_q.weight' is .* not"),
     ("llama.rope.dimension_count", typed(U32, 4), "'blk.0.attn_q.weight' is .* not"),
@@ -221,28 +257,68 @@ def test_sizes_that_cannot_be_are_refused(
     check_refused(write_llama(tmp_path / "m.gguf", metadata={key: value}), message)
 
 
-@pytest.mark.parametrize("name", [*random_weights(SMALL), "output.weight", "rope_freqs.weight"])
-def test_a_tensor_that_is_missing_or_of_another_shape_is_refused(tmp_path: Path, name: str) -> None:
-    weights: Weights = random_weights(SMALL)
+SMALLS = {"llama": SMALL, "qwen2": SMALL_QWEN2, "qwen3": SMALL_QWEN3}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "name"),
+    [
+        *((architecture, name) for architecture in SMALLS for name in random_weights(SMALLS[architecture])),
+        *((architecture, "output.weight") for architecture in SMALLS),
+        ("llama", "rope_freqs.weight"),
+    ],
+)
+def test_a_tensor_that_is_missing_or_of_another_shape_is_refused(
+    tmp_path: Path, architecture: str, name: str
+) -> None:
+    config = SMALLS[architecture]
+    weights: Weights = random_weights(config)
     path = tmp_path / "m.gguf"
     for shape in ((5,), (32, 5), (258, 48), (1,), (258, 32, 1)):
-        wrong = np.ones(shape, np.float32)
-        check_refused(write_llama(path, weights=weights | {name: wrong}), f"tensor '{name}' is .* not")
+        wrong = weights | {name: np.ones(shape, np.float32)}
+        check_refused(write_llama(path, config, weights=wrong), f"tensor '{name}' is .* not")
     if weights.pop(name, None) is not None:
-        check_refused(write_llama(path, weights=weights), f"tensor '{name}' is missing")
+        check_refused(write_llama(path, config, weights=weights), f"tensor '{name}' is missing")
 
 
-def test_a_tensor_that_would_be_ignored_is_refused(tmp_path: Path) -> None:
-    bias = {"blk.0.attn_q.bias": np.ones(32, np.float32)}
-    path = write_llama(tmp_path / "m.gguf", weights=random_weights(SMALL) | bias)
-    check_refused(path, "tensor 'blk.0.attn_q.bias' is not supported")
+@pytest.mark.parametrize(
+    ("architecture", "name", "size"),
+    [
+        ("llama", "blk.0.attn_q.bias", 32),
+        ("llama", "blk.0.attn_q_norm.weight", 8),
+        ("qwen2", "blk.0.attn_output.bias", 32),
+        ("qwen2", "blk.0.attn_k_norm.weight", 8),
+        ("qwen2", "rope_freqs.weight", 4),
+        ("qwen3", "blk.0.attn_v.bias", 24),
+        ("qwen3", "rope_freqs.weight", 6),
+    ],
+)
+def test_a_tensor_that_would_be_ignored_is_refused(
+    tmp_path: Path, architecture: str, name: str, size: int
+) -> None:
+    config = SMALLS[architecture]
+    weights = random_weights(config) | {name: np.ones(size, np.float32)}
+    path = write_llama(tmp_path / "m.gguf", config, weights=weights)
+    check_refused(path, f"tensor '{name}' is not supported")
 
 
-def test_optional_keys_have_the_defaults_of_the_format(tmp_path: Path) -> None:
-    config = replace(SMALL, kv_heads=4, rope_base=10000.0)
-    absent = dict.fromkeys(
-        ["llama.attention.head_count_kv", "llama.rope.dimension_count", "llama.rope.freq_base"]
-    )
+def test_heads_that_no_key_sizes_must_divide_the_width(tmp_path: Path) -> None:
+    absent = {"llama.rope.dimension_count": None, "llama.attention.head_count": typed(U32, 6)}
+    check_refused(write_llama(tmp_path / "m.gguf", metadata=absent), "32 channels, 6 heads do not divide")
+
+
+@pytest.mark.parametrize("key", ["attention.key_length", "attention.value_length", "rope.dimension_count"])
+def test_any_key_may_size_the_heads(tmp_path: Path, key: str) -> None:
+    sizes = {"qwen3.attention.key_length": None, f"qwen3.{key}": typed(U32, 12)}
+    path = write_llama(tmp_path / "m.gguf", SMALL_QWEN3, metadata=sizes)
+    assert read_config(open_gguf(path)).head_dim == 12
+
+
+@pytest.mark.parametrize("architecture", SMALLS)
+def test_optional_keys_have_the_defaults_of_the_format(tmp_path: Path, architecture: str) -> None:
+    config = replace(SMALLS[architecture], kv_heads=4, head_dim=8, rope_base=10000.0)
+    names = ("attention.head_count_kv", "attention.key_length", "rope.dimension_count", "rope.freq_base")
+    absent = dict.fromkeys(f"{architecture}.{name}" for name in names)
     read = read_config(open_gguf(write_llama(tmp_path / "m.gguf", config, metadata=absent)))
     assert read == replace(config, norm_eps=float(np.float32(1e-5)))
 
@@ -279,7 +355,7 @@ def real(file: GgufFile) -> Llama:
 
 
 @pytest.fixture(scope="module")
-def real_reference(file: GgufFile) -> LlamaForCausalLM:
+def real_reference(file: GgufFile) -> PreTrainedModel:
     """In transformers, with what the gguf package makes of the file's bytes."""
     weights = {
         name: gguf.quants.dequantize(file.raw(name), gguf.GGMLQuantizationType(info.type)).reshape(info.shape)
@@ -292,7 +368,7 @@ def real_reference(file: GgufFile) -> LlamaForCausalLM:
 @pytest.mark.models
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_the_default_model_goes_on_as_in_transformers(
-    file: GgufFile, real: Llama, real_reference: LlamaForCausalLM, prompt: str
+    file: GgufFile, real: Llama, real_reference: PreTrainedModel, prompt: str
 ) -> None:
     ids = Tokenizer.from_gguf(file).encode_template(prompt)
     engine = TorchEngine(real, 128)
@@ -307,7 +383,7 @@ def test_the_default_model_goes_on_as_in_transformers(
 
 @pytest.mark.models
 def test_the_perplexity_of_the_default_model_is_that_of_transformers(
-    file: GgufFile, real: Llama, real_reference: LlamaForCausalLM
+    file: GgufFile, real: Llama, real_reference: PreTrainedModel
 ) -> None:
     ids = Tokenizer.from_gguf(file).encode(PARAGRAPH)
     logits = torch.from_numpy(prefill(TorchEngine(real, 256), ids, len(ids)))

@@ -1,0 +1,130 @@
+"""Continuous batching: sequences that want their next tokens at the same time are read in one pass.
+
+There is no thread of its own. The first that asks while nobody runs a pass becomes the leader: it runs
+passes, for itself and for whoever else is waiting, until its own tokens are read. Short requests (decoding,
+verifying drafts) of equal length share a pass; long ones (prompts) are read in chunks, and passes of the two
+kinds alternate, so that a long prompt delays another session's next token by one chunk at most.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from threading import Condition
+
+import numpy as np
+from numpy.typing import NDArray
+
+SHORT = 16
+"""A request of up to so many tokens is a step of decoding, a longer one a prompt."""
+
+Logits = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is read of one sequence: `tokens`, behind the `start` held in `slot`; logits of the last ones."""
+
+    slot: int
+    start: int
+    tokens: Sequence[int]
+    logits_for: int
+
+
+Run = Callable[[Sequence[Part]], list[Logits]]
+"""Reads parts of equal length in one pass; the logits of each, [logits_for, vocabulary]."""
+
+
+@dataclass(eq=False)
+class _Request:
+    part: Part
+    read: int = 0  # tokens
+    logits: list[Logits] = field(default_factory=list)
+    error: Exception | None = None
+
+    @property
+    def left(self) -> int:
+        return len(self.part.tokens) - self.read
+
+    @property
+    def done(self) -> bool:
+        return self.left == 0 or self.error is not None
+
+    def next_part(self, limit: int) -> Part:
+        tokens = self.part.tokens[self.read : self.read + limit]
+        wanted_from = len(self.part.tokens) - self.part.logits_for
+        logits_for = max(0, self.read + len(tokens) - max(wanted_from, self.read))
+        return Part(self.part.slot, self.part.start + self.read, tokens, logits_for)
+
+
+class Batcher:
+    """`alone` and `chunk` are the longest pieces of a prompt when nobody else, or somebody, is decoding."""
+
+    def __init__(self, run: Run, *, alone: int = 512, chunk: int = 64, linger_s: float = 0.002) -> None:
+        self._run, self._alone, self._chunk, self._linger_s = run, alone, chunk, linger_s
+        self._changed = Condition()
+        self._waiting: list[_Request] = []
+        self._leading = False
+        self._prompt_was_last = False
+        self._decoding: set[int] = set()  # slots of the last short pass
+
+    def read(self, part: Part) -> Logits:
+        """Read `part`, with what others want read at the same time; raises what the pass raised."""
+        request = _Request(part)
+        with self._changed:
+            self._waiting.append(request)
+            self._changed.notify_all()  # a leader may linger for it
+            self._changed.wait_for(lambda: request.done or not self._leading)
+            if lead := not request.done:
+                self._leading = True
+        if lead:
+            self._lead(request)
+        if request.error is not None:
+            raise request.error
+        return np.concatenate(request.logits)
+
+    def _lead(self, own: _Request) -> None:
+        try:
+            while not own.done:
+                chosen, limit = self._choose()
+                self._pass(chosen, limit)
+        finally:
+            with self._changed:
+                self._leading = False
+                self._changed.notify_all()
+
+    def _choose(self) -> tuple[list[_Request], int]:
+        with self._changed:
+            self._changed.wait_for(self._all_here, timeout=self._linger_s)
+            self._decoding &= {r.part.slot for r in self._waiting}  # who has not come may have finished
+            short = [r for r in self._waiting if r.left <= SHORT]
+            prompts = [r for r in self._waiting if r.left > SHORT]
+            if prompts and (not self._prompt_was_last or not short):
+                self._prompt_was_last = True
+                others = bool(short or self._decoding - {prompts[0].part.slot} or len(prompts) > 1)
+                return prompts[:1], self._chunk if others else self._alone
+            self._prompt_was_last = False
+            group = [r for r in short if r.left == short[0].left]
+            self._decoding = {r.part.slot for r in short}
+            return group, SHORT
+
+    def _all_here(self) -> bool:
+        return self._decoding <= {r.part.slot for r in self._waiting}
+
+    def _pass(self, chosen: list[_Request], limit: int) -> None:
+        parts = [request.next_part(limit) for request in chosen]
+        error: Exception | None = None
+        results: list[Logits] = []
+        try:
+            results = self._run(parts)
+        except Exception as caught:  # noqa: BLE001  # whatever it is, each of those who wait for it gets it
+            error = caught
+        with self._changed:
+            for i, request in enumerate(chosen):
+                if error is not None:
+                    request.error = error
+                else:
+                    request.read += len(parts[i].tokens)
+                    request.logits.append(results[i])
+                self._waiting.remove(request)
+                if not request.done:
+                    self._waiting.append(request)  # behind the others: prompts take turns
+            self._changed.notify_all()

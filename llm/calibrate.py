@@ -1,0 +1,56 @@
+"""Scales for int8 keys and values: how large each channel gets as the model reads a conversation."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm.gguf import GgufFile
+from llm.tokenizer import Tokenizer
+
+# Other conversations go beyond this one, and what exceeds the scale is clipped: with 1.05 that cost
+# SmolLM2-135M 1.2 % of perplexity, with 1.3 to 2.5 it costs 0.2 %.
+_HEADROOM = 1.5
+
+_TEXT = """\
+<|im_start|>system
+You are a helpful assistant who speaks aloud. Give short, direct answers in one or two plain \
+sentences.<|im_end|>
+<|im_start|>user
+What time does the museum open on Saturdays, and how much is a ticket for two adults and a child?<|im_end|>
+<|im_start|>assistant
+On Saturdays it opens at 10:30 in the morning. A family ticket costs 27 dollars and 50 cents, \
+children under six go free.<|im_end|>
+<|im_start|>user
+Thanks! Can you tell me something about volcanoes? My daughter Maria wrote an essay (about \
+300 words).<|im_end|>
+<|im_start|>assistant
+A volcano is an opening in the Earth's crust through which melted rock, ash and gases escape. There are \
+about 1,350 that could erupt, most of them around the Pacific Ocean; Mount Etna, in Italy, has been active \
+for half a million years.<|im_end|>
+<|im_start|>user
+def area(r): return 3.14159 * r ** 2 -- what is wrong with that?<|im_end|>
+<|im_start|>assistant
+Nothing much, but it is better to write math.pi. Also: say in which unit the radius is, and \
+what if r < 0.<|im_end|>
+<|im_start|>user
+OK. And please translate "good night, sleep well" into French, German and Spanish.<|im_end|>
+<|im_start|>assistant
+"Bonne nuit, dors bien", "Gute Nacht, schlaf gut" and "Buenas noches, que duermas bien".<|im_end|>
+"""
+
+
+def calibration_tokens(gguf: GgufFile) -> list[int]:
+    """The text as this model's tokens."""
+    return Tokenizer.from_gguf(gguf).encode(_TEXT)
+
+
+def scales_of(
+    keys_and_values: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
+) -> NDArray[np.float32]:
+    """[layers, 2, kv heads, 1, head dim] from [kv heads, tokens, head dim] of each layer."""
+    largest = [
+        np.stack([np.abs(part).max(axis=1, keepdims=True) for part in layer]) for layer in keys_and_values
+    ]
+    scales: NDArray[np.float32] = np.maximum(np.stack(largest) * (_HEADROOM / 127), 1e-9).astype(np.float32)
+    return scales
