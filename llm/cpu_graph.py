@@ -51,7 +51,7 @@ def build_graph(
     """The graph for sequences of up to `context` tokens; with `kv_scales` its keys and values are int8.
 
     `weights="f32"` keeps every matrix dequantized: the reference. Raises GgufError for weights that are not
-    finite.
+    finite and for heads whose size is not a multiple of 16.
 
     Inputs: `tokens` int64 [batch, new]; `lengths` int32 [batch], tokens held after the pass, less one;
     `longest` int32 [], the largest number held after it; `query_lengths` int32 [batch], new, or 0 for an idle
@@ -60,6 +60,8 @@ def build_graph(
     dim]. Outputs: `logits` [logits, vocabulary]; `new_key.N`, `new_value.N`, to be bound to the inputs'
     buffers.
     """
+    if config.head_dim % 16:  # of the attention's vectorised rotary embedding
+        raise GgufError(gguf.path, None, f"heads of {config.head_dim} channels are not supported, only 16s")
     return _Builder(gguf, config, context, weights, kv_scales).build()
 
 

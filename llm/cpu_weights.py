@@ -80,7 +80,7 @@ def _exact_8_bits(gguf: GgufFile, name: str) -> Packed:
     n, k = gguf.tensors[name].shape
     if gguf.tensors[name].type == GgmlType.Q8_0:
         blocks = gguf.raw(name).view(_Q8_0).reshape(n, k // 32)
-        codes = blocks["qs"].view(np.uint8) ^ 128  # adds 128
+        codes = blocks["qs"].view(np.uint8) ^ np.uint8(128)  # adds 128
     else:
         blocks = gguf.raw(name).view(_Q5_0).reshape(n, k // 32)
         high = np.unpackbits(blocks["qh"], axis=-1, bitorder="little") << 4

@@ -36,19 +36,45 @@ class Engine(Protocol):
         """Keep the first `length` tokens, exactly as if no more had been read."""
         ...
 
+    def cut(self, start: int, stop: int) -> None:
+        """Take tokens `start` to `stop` out of the middle.
+
+        Those behind move up. Their keys and values still come from a text that had the missing ones
+        in it: a sliding window whose first tokens stay (attention sinks, Xiao et al. 2023).
+        """
+        ...
+
+
+# A shorter stretch is not worth what its keys and values have seen of the text that was cut.
+_WORTH_KEEPING = 32
+
 
 def prefill(engine: Engine, tokens: Sequence[int], logits_for: int = 1) -> NDArray[np.float32]:
     """Make the engine hold exactly `tokens`; logits [logits_for, vocabulary] of the last ones.
 
-    Only what differs from the tokens held before is computed. Raises ContextFull, having changed nothing.
+    Only what differs from the tokens held before is computed; a stretch that the new prompt leaves out, as
+    when the oldest turns are forgotten, is cut. Raises ContextFull, having changed nothing.
     """
     if len(tokens) > engine.context:
         raise ContextFull(len(tokens), engine.context)
     if not 1 <= logits_for <= len(tokens):
         raise ValueError(f"{logits_for} logits asked of {len(tokens)} tokens")
-    reused = min(common_prefix(engine.tokens, tokens), len(tokens) - logits_for)
+    same = common_prefix(engine.tokens, tokens)
+    if left_out := _left_out(engine.tokens[same:], tokens[same:]):
+        engine.cut(same, same + left_out)
+        same = common_prefix(engine.tokens, tokens)
+    reused = min(same, len(tokens) - logits_for)
     engine.truncate(reused)
     return engine.extend(tokens[reused:], logits_for)
+
+
+def _left_out(held: Sequence[int], wanted: Sequence[int]) -> int:
+    """How many tokens of `held` lie before a stretch, worth keeping, with which `wanted` begins; or 0."""
+    begin = list(wanted[:_WORTH_KEEPING])
+    if len(begin) < _WORTH_KEEPING:
+        return 0
+    starts = range(len(held) - _WORTH_KEEPING + 1)
+    return next((i for i in starts if held[i] == begin[0] and list(held[i : i + len(begin)]) == begin), 0)
 
 
 def step(engine: Engine, token: int) -> NDArray[np.float32]:

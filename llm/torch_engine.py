@@ -35,3 +35,10 @@ class TorchEngine:
     def truncate(self, length: int) -> None:
         """See Engine."""
         del self._cache.tokens[length:]
+
+    def cut(self, start: int, stop: int) -> None:
+        """See Engine; the reference reads anew what lay behind, as if what is cut had never been there."""
+        behind = list(self.tokens[stop:])
+        self.truncate(start)
+        if behind:
+            self.extend(behind, 0)
