@@ -110,6 +110,23 @@ def doctor() -> None:
     run_doctor()
 
 
+@app.command()
+def memory(
+    model: Annotated[str, typer.Argument(help="A model by name, or a .gguf file.")],
+    context: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=0, help="Tokens a conversation; by default as in the configuration."),
+    ] = None,
+    sessions: Annotated[int, typer.Option(min=0, max=1_000_000, help="Conversations at once.")] = 1,
+    kv: Annotated[Literal["int8", "f16", "f32"], typer.Option(help="Type of keys and values.")] = "int8",
+    json: Annotated[bool, typer.Option("--json", help="Print bytes as JSON.")] = False,
+) -> None:
+    """Count what MODEL takes of this machine's memory, and say whether it fits."""
+    from assistant.commands.memory import run_memory
+
+    run_memory(model, context, sessions, kv, json)
+
+
 @evaluate.command("asr")
 def evaluate_asr(
     folder: Annotated[Path, typer.Argument(help="Folder with an index.json.")],
@@ -120,6 +137,22 @@ def evaluate_asr(
     from assistant.commands.evaluate import run_evaluate_asr
 
     run_evaluate_asr(folder, json, config)
+
+
+@evaluate.command("llm")
+def evaluate_llm(
+    model: Annotated[str, typer.Argument(help="A model by name, or a .gguf file.")],
+    kv: Annotated[
+        Optional[Literal["f32", "int8"]],  # noqa: UP045
+        typer.Option(help="Type of keys and values; by default each in turn."),
+    ] = None,
+    tokens: Annotated[Optional[int], typer.Option(min=2, help="Read only so much of the text.")] = None,  # noqa: UP045
+    json: JsonOption = None,
+) -> None:
+    """Compare MODEL on this CPU with itself in float32: perplexity, replies, speed."""
+    from assistant.commands.evaluate_llm import run_evaluate_llm
+
+    run_evaluate_llm(model, [kv] if kv else ["f32", "int8"], tokens, json)
 
 
 def main() -> None:

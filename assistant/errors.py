@@ -9,8 +9,11 @@ from assistant.otel import OtelError
 from assistant.perfetto import PerfettoError
 from assistant.report import ReportError
 from llm.chat import ChatTemplateError
+from llm.drafts import VocabularyMismatch
 from llm.engine import ContextFull
+from llm.eval import EvalError
 from llm.gguf import GgufError
+from llm.patience import RemoteError
 from llm.tokenizer import TokenizerError
 from tts.errors import TtsError
 
@@ -20,12 +23,15 @@ EXPECTED: tuple[type[Exception], ...] = (
     ClipError,
     ConfigError,
     ContextFull,
+    EvalError,
     GgufError,
     ModelFileError,
     ModelStoreError,
     OtelError,
     PerfettoError,
+    RemoteError,
     ReportError,
     TokenizerError,
     TtsError,
+    VocabularyMismatch,
 )

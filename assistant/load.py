@@ -9,6 +9,7 @@ from asr.stream import Transcriber
 from asr.turn_end import TurnEnd
 from asr.vad import Vad
 from assistant.config import Config, LlmConfig
+from assistant.load_writer import load_writer
 from assistant.models import ModelStore
 from assistant.speech_models import (
     ASR,
@@ -26,17 +27,18 @@ from tts.stream import Speaker
 
 @dataclass(frozen=True)
 class Paths:
-    """Where each model lies, verified."""
+    """Where each model lies, verified; no `llm` where that is on another machine."""
 
     vad: Path
     turn_end: Path
     asr: AsrPaths
-    llm: Path
+    llm: Path | None
 
 
 def model_names(config: Config) -> list[str]:
     """The models of the store that `config` needs."""
-    return [VAD, TURN_END, *ASR, *([] if config.llm.is_path else [config.llm.model])]
+    from_store = not (config.llm.is_path or config.llm.is_remote)
+    return [VAD, TURN_END, *ASR, *([config.llm.model] if from_store else [])]
 
 
 def locate(config: Config, store: ModelStore) -> Paths:
@@ -46,8 +48,8 @@ def locate(config: Config, store: ModelStore) -> Paths:
 
 
 def locate_llm(config: LlmConfig, store: ModelStore) -> Path:
-    """Where the language model alone is; raises ModelStoreError."""
-    return _llm_path(config, {} if config.is_path else fetch(store, [config.model]))
+    """Where the file of `config.model` is; raises ModelStoreError."""
+    return Path(config.model) if config.is_path else fetch(store, [config.model])[config.model]
 
 
 def load_stages(config: Config, paths: Paths) -> Stages:
@@ -66,14 +68,11 @@ def load_stages(config: Config, paths: Paths) -> Stages:
 
 
 def _load_all(config: Config, paths: Paths) -> Stages:
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool:  # a second thread more only waits for the interpreter lock
         speech = pool.submit(_load_speech, config, paths)
-        # torch takes a second and more to import, in which the other thread loads the rest. The weights come
-        # after both: unpacking them beside either, the threads wait for the interpreter lock (1.5 s for 0.5).
-        from assistant.load_writer import load_writer  # noqa: PLC0415
-
+        writer = load_writer(config.llm, paths.llm)
         vad, turn_end, reader, speaker = speech.result()
-    return Stages(vad, turn_end, reader, load_writer(config.llm, paths.llm), speaker)
+    return Stages(vad, turn_end, reader, writer, speaker)
 
 
 def _load_speech(config: Config, paths: Paths) -> tuple[Vad, TurnEnd, Transcriber, Speaker]:
@@ -85,5 +84,7 @@ def _load_speech(config: Config, paths: Paths) -> tuple[Vad, TurnEnd, Transcribe
     )
 
 
-def _llm_path(config: LlmConfig, found: dict[str, Path]) -> Path:
+def _llm_path(config: LlmConfig, found: dict[str, Path]) -> Path | None:
+    if config.is_remote:
+        return None
     return Path(config.model) if config.is_path else found[config.model]

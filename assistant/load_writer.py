@@ -1,34 +1,52 @@
-"""Loading the language model: the only module on the way to a reply that imports torch."""
+"""Loading the language model."""
 
+import time
 from pathlib import Path
 
-import torch
-
 from assistant.config import LlmConfig
-from assistant.machine import cpu_features
+from assistant.models import cache_dir
+from assistant.stages import ReplyWriter
 from llm.chat import ChatTemplate, Message
+from llm.cpu import CpuConfig, CpuEngine, CpuModel
+from llm.drafts import Drafter, DraftModel, check_vocabulary, prompt_lookups
 from llm.gguf import open_gguf
-from llm.model import Llama
+from llm.remote import RemoteWriter
 from llm.responder import Responder
+from llm.speculate import Speculator
 from llm.tokenizer import Tokenizer
-from llm.torch_engine import TorchEngine
 
 
-def load_writer(config: LlmConfig, path: Path) -> Responder:
+def load_writer(config: LlmConfig, path: Path | None) -> ReplyWriter:
+    """What writes the replies: the model file at `path`, or, without one, another machine.
+
+    Raises RemoteError, GgufError and its relatives.
+    """
+    return RemoteWriter(config.remote, config.generate) if path is None else load_model(config, path)
+
+
+def load_model(config: LlmConfig, path: Path) -> Responder:
     """The language model, with the system prompt in its cache; raises GgufError and its relatives."""
-    dtype = _dtype(config)
-    torch.set_num_threads(config.threads or (1 if dtype == torch.bfloat16 else 2))
     gguf = open_gguf(path)
     tokenizer = Tokenizer.from_gguf(gguf)
     template = ChatTemplate.from_gguf(gguf, tokenizer)
-    engine = TorchEngine(Llama(gguf, dtype), config.context)
-    writer = Responder(engine, tokenizer, template, config.generate)
+    settings = CpuConfig(context=config.context, threads=config.threads, kv=config.kv)
+    engine = CpuModel.load(gguf, settings, cache_dir() / "graphs").open()
+    speculator = Speculator(_drafters(config, tokenizer), time.monotonic_ns) if config.speculate else None
+    writer = Responder(engine, tokenizer, template, config.generate, speculator)
     writer.warm_up([Message("system", config.system_prompt)])
     return writer
 
 
-def _dtype(config: LlmConfig) -> torch.dtype:
-    fast = {"avx512_bf16", "amx_bf16"} & set(cpu_features() or ())
-    return (
-        torch.bfloat16 if config.dtype == "bfloat16" or (config.dtype == "auto" and fast) else torch.float32
-    )
+def _drafters(config: LlmConfig, tokenizer: Tokenizer) -> list[Drafter]:
+    drafters: list[Drafter] = [*prompt_lookups()]
+    if config.draft_model is not None:
+        drafters.append(DraftModel(_draft_engine(config, Path(config.draft_model), tokenizer)))
+    return drafters
+
+
+def _draft_engine(config: LlmConfig, path: Path, tokenizer: Tokenizer) -> CpuEngine:
+    """Raises VocabularyMismatch, and what opening a model raises."""
+    gguf = open_gguf(path)
+    check_vocabulary(Tokenizer.from_gguf(gguf), tokenizer)
+    settings = CpuConfig(context=config.context, threads=config.threads, kv=config.kv)
+    return CpuModel.load(gguf, settings, cache_dir() / "graphs").open()

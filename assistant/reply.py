@@ -19,12 +19,13 @@ from assistant.graph import Channel
 from assistant.parts import Boundaries
 from assistant.pipeline import GRAPH
 from assistant.playback import Playback, Sink
-from assistant.spans import Recorder
+from assistant.spans import Recorder, Span
 from assistant.stages import Stages
 from assistant.worker import StopFlag
 from llm.chat import Message
 from llm.engine import ContextFull
 from llm.generate import Finished, Generated, Prefilled, Started, Token
+from llm.patience import RemoteError
 from llm.responder import Prompt
 from tts.phrases import PhraseSplitter
 from tts.stream import SpeechChunk
@@ -146,8 +147,11 @@ class Reply:
         async for prompt in self._prompts:
             try:
                 await self._generate(prompt)
-            except ContextFull:
-                await self._generated.put(Finished("context", ""))
+            except (ContextFull, RemoteError) as error:
+                now_ns = self._clock.now_ns()
+                failed = Span("failed", "think", now_ns, now_ns, self.number, {"why": str(error)})
+                self._recorder.record(failed)
+                await self._generated.put(Finished("error", ""))
                 await self._report(turn.TextScored(self.number, 1.0))  # nothing to wait for
         await self._generated.close()
 
@@ -170,8 +174,8 @@ class Reply:
             if isinstance(item, Finished):
                 rest = splitter.flush()
                 spoken = any(c.isalnum() for c in self.text)
-                # A sentence that ran into the limit is left out rather than broken off.
-                for text in [] if spoken and item.reason == "length" else rest:
+                # A sentence that ran into the limit, or was broken off, is left out.
+                for text in [] if spoken and item.reason in ("length", "error") else rest:
                     await self._say(text)
                 if not any(c.isalnum() for c in self.text):
                     await self._say(FALLBACK)

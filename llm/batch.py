@@ -2,8 +2,9 @@
 
 There is no thread of its own. The first that asks while nobody runs a pass becomes the leader: it runs
 passes, for itself and for whoever else is waiting, until its own tokens are read. Short requests (decoding,
-verifying drafts) of equal length share a pass; long ones (prompts) are read in chunks, and passes of the two
-kinds alternate, so that a long prompt delays another session's next token by one chunk at most.
+verifying drafts) of equal length share a pass; long ones (prompts) are read in chunks. A request that waited
+for one chunk is read before the next, so that a long prompt delays another session's next token by one chunk
+at most.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,6 +38,7 @@ Run = Callable[[Sequence[Part]], list[Logits]]
 class _Request:
     part: Part
     read: int = 0  # tokens
+    delayed: bool = False  # by a prompt's chunk, and not to be by another
     logits: list[Logits] = field(default_factory=list)
     error: Exception | None = None
 
@@ -64,19 +66,24 @@ class Batcher:
         self._waiting: list[_Request] = []
         self._leading = False
         self._prompt_was_last = False
-        self._decoding: set[int] = set()  # slots of the last short pass
+        self._expected: set[int] = set()  # slots of the last short pass, about to ask again
+        self._decoding: set[int] = set()  # slots of all short passes since the last chunk of a prompt
 
     def read(self, part: Part) -> Logits:
         """Read `part`, with what others want read at the same time; raises what the pass raised."""
+        assert part.tokens, "a part to read"
         request = _Request(part)
-        with self._changed:
-            self._waiting.append(request)
-            self._changed.notify_all()  # a leader may linger for it
-            self._changed.wait_for(lambda: request.done or not self._leading)
-            if lead := not request.done:
-                self._leading = True
-        if lead:
-            self._lead(request)
+        try:
+            with self._changed:
+                self._waiting.append(request)
+                self._changed.notify_all()  # a leader may linger for it
+                self._changed.wait_for(lambda: request.done or not self._leading)
+                if lead := not request.done:
+                    self._leading = True
+            if lead:
+                self._lead(request)
+        finally:
+            self._forget(request)  # KeyboardInterrupt: nobody is there to take what another would read
         if request.error is not None:
             raise request.error
         return np.concatenate(request.logits)
@@ -94,20 +101,24 @@ class Batcher:
     def _choose(self) -> tuple[list[_Request], int]:
         with self._changed:
             self._changed.wait_for(self._all_here, timeout=self._linger_s)
-            self._decoding &= {r.part.slot for r in self._waiting}  # who has not come may have finished
+            self._expected &= {r.part.slot for r in self._waiting}  # who has not come may have finished
             short = [r for r in self._waiting if r.left <= SHORT]
             prompts = [r for r in self._waiting if r.left > SHORT]
-            if prompts and (not self._prompt_was_last or not short):
-                self._prompt_was_last = True
-                others = bool(short or self._decoding - {prompts[0].part.slot} or len(prompts) > 1)
+            if self._prompt_was_last:
+                for request in short:
+                    request.delayed = True
+            self._prompt_was_last = bool(prompts) and not any(r.delayed for r in short)
+            if self._prompt_was_last:
+                # One that is out to sample may take longer than the linger: it has this chunk's time to come.
+                others = short or len(prompts) > 1 or self._decoding - {prompts[0].part.slot}
+                self._decoding = set()
                 return prompts[:1], self._chunk if others else self._alone
-            self._prompt_was_last = False
-            group = [r for r in short if r.left == short[0].left]
-            self._decoding = {r.part.slot for r in short}
-            return group, SHORT
+            self._expected = {r.part.slot for r in short}
+            self._decoding |= self._expected
+            return [r for r in short if r.left == short[0].left], SHORT
 
     def _all_here(self) -> bool:
-        return self._decoding <= {r.part.slot for r in self._waiting}
+        return self._expected <= {r.part.slot for r in self._waiting}
 
     def _pass(self, chosen: list[_Request], limit: int) -> None:
         parts = [request.next_part(limit) for request in chosen]
@@ -124,7 +135,13 @@ class Batcher:
                 else:
                     request.read += len(parts[i].tokens)
                     request.logits.append(results[i])
-                self._waiting.remove(request)
-                if not request.done:
-                    self._waiting.append(request)  # behind the others: prompts take turns
+                if request in self._waiting:
+                    self._waiting.remove(request)
+                    if not request.done:
+                        self._waiting.append(request)  # behind the others: prompts take turns
             self._changed.notify_all()
+
+    def _forget(self, request: _Request) -> None:
+        with self._changed:
+            if request in self._waiting:
+                self._waiting.remove(request)

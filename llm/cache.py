@@ -112,6 +112,7 @@ class PrefixStore:
             raise BudgetTooSmall(budget, block_bytes, f"a prefix of {BLOCK} tokens")
         self.budget = budget
         self.used = 0
+        self._most = budget // block_bytes  # blocks
         self._blocks: OrderedDict[bytes, Kv] = OrderedDict()
         self._lock = Lock()
 
@@ -127,9 +128,10 @@ class PrefixStore:
         return [kv for _, kv in found]
 
     def missing(self, tokens: Sequence[int]) -> list[int]:
-        """Which of the whole blocks of `tokens` are not stored, by index."""
+        """Which of the whole blocks of `tokens`, of as many as fit the budget, are not stored, by index."""
+        names = block_names(tokens[: self._most * BLOCK])
         with self._lock:
-            return [i for i, name in enumerate(block_names(tokens)) if name not in self._blocks]
+            return [i for i, name in enumerate(names) if name not in self._blocks]
 
     def add(self, tokens: Sequence[int], kv: dict[int, Kv]) -> None:
         """Store blocks of `tokens` by index, each [layers, 2, kv heads, BLOCK, head dim]."""

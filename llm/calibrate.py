@@ -42,7 +42,7 @@ OK. And please translate "good night, sleep well" into French, German and Spanis
 
 def calibration_tokens(gguf: GgufFile) -> list[int]:
     """The text as this model's tokens."""
-    return Tokenizer.from_gguf(gguf).encode(_TEXT)
+    return Tokenizer.from_gguf(gguf).encode_template(_TEXT)
 
 
 def scales_of(

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Condition
 from types import TracebackType
-from typing import Literal
 
 import numpy as np
 import onnxruntime as ort
@@ -21,9 +20,8 @@ from llm.cpu_graph import WEIGHTS_FILE, CpuGraph, WeightType, build_graph
 from llm.cpu_store import GraphStore
 from llm.engine import ContextFull
 from llm.gguf import GgufFile
+from llm.kv_type import KvType
 from llm.rope import rope_frequencies
-
-KvType = Literal["f32", "int8"]
 
 ort.set_default_logger_severity(3)  # its warnings are noise to a user
 
@@ -77,7 +75,7 @@ class CpuModel:
         self._bindings: dict[tuple[int, int], ort.IOBinding] = {}
         self.batcher = Batcher(self._run)
         self._free = list(range(config.sessions))[::-1]
-        self._waiting = 0
+        self._waiting: list[object] = []  # a token for each, who came first is first
         self._released = Condition()
 
     @classmethod
@@ -97,22 +95,30 @@ class CpuModel:
     def open(self, wait_s: float = 0.0) -> "CpuEngine":
         """A new sequence; waits up to `wait_s` for a place. Raises EngineBusy."""
         with self._released:
-            if not self._free and self._waiting < self.config.waiting and wait_s > 0:
-                self._waiting += 1
-                try:
-                    self._released.wait_for(lambda: self._free, timeout=wait_s)
-                finally:
-                    self._waiting -= 1
-            if not self._free:
-                raise EngineBusy(self.config.sessions, self._waiting)
+            if not self._free or self._waiting:
+                self._queue(wait_s)
             return CpuEngine(self, self._free.pop())
+
+    def _queue(self, wait_s: float) -> None:
+        """Wait for a place behind those who wait already. Raises EngineBusy."""
+        if wait_s <= 0 or len(self._waiting) >= self.config.waiting:
+            raise EngineBusy(self.config.sessions, len(self._waiting))
+        ticket = object()
+        self._waiting.append(ticket)
+        try:
+            mine = self._released.wait_for(lambda: self._free and self._waiting[0] is ticket, wait_s)
+        finally:
+            self._waiting.remove(ticket)
+            self._released.notify_all()  # the next may be first now
+        if not mine:
+            raise EngineBusy(self.config.sessions, len(self._waiting))
 
     def release(self, slot: int) -> None:
         """Give a sequence's place back."""
         with self._released:
             self._free.append(slot)
             self._free.sort(reverse=True)  # the lowest first: a pass spans the slots from first to last
-            self._released.notify()
+            self._released.notify_all()
 
     def _run(self, parts: Sequence[Part]) -> list[NDArray[np.float32]]:
         """One pass over parts of equal length; slots between them that are not asked for stay as they are."""
@@ -157,6 +163,7 @@ class CpuEngine:
         self.context = model.context
         self._model, self._slot = model, slot
         self._tokens: list[int] = []
+        self._pure = model.context  # tokens up to here have seen nothing that was cut
         self._closed = False
 
     @property
@@ -176,6 +183,8 @@ class CpuEngine:
             raise ContextFull(total, self.context)
         if not 0 <= logits_for <= len(tokens):
             raise ValueError(f"{logits_for} logits asked of {len(tokens)} tokens")
+        if wrong := [token for token in tokens if not 0 <= token < self._model.model.vocabulary]:
+            raise ValueError(f"token {wrong[0]} of a vocabulary of {self._model.model.vocabulary}")
         assert not self._closed, "a closed sequence"
         if not tokens:
             return np.empty((0, self._model.model.vocabulary), np.float32)
@@ -188,32 +197,41 @@ class CpuEngine:
     def truncate(self, length: int) -> None:
         """See Engine."""
         del self._tokens[length:]
+        if length <= self._pure:
+            self._pure = self.context
 
     def cut(self, start: int, stop: int) -> None:
         """See Engine."""
         if not 0 <= start <= stop <= len(self._tokens):
             raise ValueError(f"tokens {start} to {stop} of {len(self._tokens)} cannot be cut")
-        self._model.kv.cut(self._slot, start, stop, len(self._tokens), self._model.frequencies)
+        if start < stop < len(self._tokens):
+            self._model.kv.cut(self._slot, start, stop, len(self._tokens), self._model.frequencies)
+            self._pure = min(self._pure, start)
         del self._tokens[start:stop]
 
     def fork(self, wait_s: float = 0.0) -> "CpuEngine":
         """A second sequence with the same tokens; the two go their own ways from here. Raises EngineBusy."""
         other = self._model.open(wait_s)
         other._model.kv.write(other._slot, 0, self._model.kv.read(self._slot, 0, len(self._tokens)))
-        other._tokens = list(self._tokens)
+        other._tokens, other._pure = list(self._tokens), self._pure
         return other
 
     def share(self) -> None:
-        """Put what is held into the prefix store, for sequences that begin alike."""
-        blocks = self._model.prefixes.missing(self._tokens) if self._model.prefixes.budget else []
+        """Put what is held into the prefix store, for sequences that begin alike.
+
+        Not what lies behind a cut: its keys and values are of a text that others do not have.
+        """
+        tokens = self._tokens[: self._pure]
+        blocks = self._model.prefixes.missing(tokens)
         kv = {i: self._model.kv.read(self._slot, i * BLOCK, (i + 1) * BLOCK) for i in blocks}
-        self._model.prefixes.add(self._tokens, kv)
+        self._model.prefixes.add(tokens, kv)
 
     def close(self) -> None:
         """Give the place back; what was held stays in the prefix store."""
         if not self._closed:
             self.share()
             self._closed = True
+            self._tokens = []  # the place is another's from here
             self._model.release(self._slot)
 
     def __enter__(self) -> "CpuEngine":
@@ -267,10 +285,11 @@ def bind_kv(session: ort.InferenceSession, kv: KvSlots, first: int, last: int) -
 
 def _kv_scales(gguf: GgufFile, config: CpuConfig) -> NDArray[np.float32]:
     """How large keys and values get, seen with float32 ones."""
-    tokens = calibration_tokens(gguf)
+    tokens = calibration_tokens(gguf)[: read_config(gguf).context]
     exact = CpuModel.load(gguf, replace(config, kv="f32", sessions=1, context=len(tokens), prefix_bytes=0))
+    tokens = tokens[: exact.context]
     with exact.open() as engine:
-        engine.extend(tokens)
+        engine.extend(tokens, 0)
         return scales_of([(k[0, :, : len(tokens)], v[0, :, : len(tokens)]) for k, v in exact.kv.layers])
 
 

@@ -1,13 +1,16 @@
 """From a prompt to a stream of text: prefill, then token by token until a stop."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llm.engine import Engine, prefill, step
 from llm.sample import Sampler, Sampling
+from llm.speculate import Lookahead, Speculated, Speculator
 from llm.stop import StopStrings
 from llm.tokenizer import TextStream, Tokenizer
 
@@ -53,7 +56,8 @@ class Finished:
     text: str
 
 
-Generated = Started | Prefilled | Token | Finished
+Generated = Started | Prefilled | Token | Speculated | Finished
+_Follow = Callable[[int], NDArray[np.float32]]  # a token to the logits of what follows it
 
 
 def generate(
@@ -64,11 +68,13 @@ def generate(
     *,
     logits_for: int = 1,
     stopped: Callable[[], bool] = lambda: False,
+    speculator: Speculator | None = None,
 ) -> Iterator[Generated]:
     """Yield Started, Prefilled, Tokens and Finished; ends early, without Finished, once `stopped()`.
 
-    The texts of the tokens and of Finished, joined, are the reply. Raises ContextFull when the
-    prompt alone does not fit.
+    The texts of the tokens and of Finished, joined, are the reply. A speculator changes nothing in it, but
+    reports by Speculated before Finished. Raises ContextFull when the prompt alone does not fit, and
+    BrokenLogits.
     """
     yield Started()
     if stopped():
@@ -77,15 +83,32 @@ def generate(
     yield Prefilled(logits)
     room = engine.context - len(prompt) + 1  # the last token chosen need not enter the cache
     config = replace(config, max_tokens=min(config.max_tokens, room))
-    yield from _decode(engine, tokenizer, logits[-1], config, stopped)
+    if speculator is None:
+        yield from _decode(tokenizer, logits[-1], config, stopped, partial(step, engine))
+        return
+    with closing(
+        Lookahead(
+            speculator,
+            engine,
+            prompt,
+            max_tokens=config.max_tokens,
+            vocabulary=logits.shape[1],
+            ends=tokenizer.eos_ids,
+        )
+    ) as ahead:
+        for event in _decode(tokenizer, logits[-1], config, stopped, ahead.step):
+            if isinstance(event, Finished):
+                ahead.close(ended=event.reason == "end")
+                yield ahead.report()
+            yield event
 
 
 def _decode(
-    engine: Engine,
     tokenizer: Tokenizer,
     logits: NDArray[np.float32],
     config: GenerateConfig,
     stopped: Callable[[], bool],
+    follow: _Follow,
 ) -> Iterator[Token | Finished]:
     sampler, text, stops = Sampler(config.sampling), TextStream(tokenizer), StopStrings(config.stop)
     chosen: list[int] = []
@@ -102,4 +125,4 @@ def _decode(
         if len(chosen) == config.max_tokens:
             yield Finished("length", stops.push(text.flush()) + stops.flush())
             return
-        logits = step(engine, token)
+        logits = follow(token)

@@ -8,6 +8,7 @@ from llm.complete import TurnReader, closed
 from llm.conversation import fit
 from llm.engine import Engine, prefill
 from llm.generate import GenerateConfig, Generated, Prefilled, generate
+from llm.speculate import Speculator
 from llm.tokenizer import Tokenizer
 
 
@@ -24,15 +25,20 @@ class Responder:
     """Used from one thread, but for `prompt`, which touches no model state."""
 
     def __init__(
-        self, engine: Engine, tokenizer: Tokenizer, template: ChatTemplate, config: GenerateConfig
+        self,
+        engine: Engine,
+        tokenizer: Tokenizer,
+        template: ChatTemplate,
+        config: GenerateConfig,
+        speculator: Speculator | None = None,
     ) -> None:
         self._engine, self._tokenizer, self._template = engine, tokenizer, template
-        self._config = config
+        self._config, self._speculator = config, speculator
         self._reader = TurnReader(tokenizer, template)
 
     def prompt(self, history: Sequence[Message], transcript: str) -> Prompt:
         """The prompt that asks for a reply to `transcript`, oldest turns dropped until it fits."""
-        messages = _with_user(history, closed(transcript))
+        messages = with_user(history, closed(transcript))
         ids, kept = fit(
             messages, self._template, context=self._engine.context, reserve=self._config.max_tokens
         )
@@ -51,6 +57,7 @@ class Responder:
             self._config,
             logits_for=min(self._reader.logits_for, len(prompt.ids)),
             stopped=stopped,
+            speculator=self._speculator,
         )
 
     def completeness(self, prefilled: Prefilled) -> float:
@@ -58,7 +65,7 @@ class Responder:
         return self._reader.score(prefilled.logits)
 
 
-def _with_user(history: Sequence[Message], text: str) -> list[Message]:
+def with_user(history: Sequence[Message], text: str) -> list[Message]:
     """The history and a user message; joined to the last one if no word of the reply to that was heard."""
     if history and history[-1].role == "user":
         return [*history[:-1], Message("user", f"{history[-1].content} {text}")]

@@ -2,12 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
 Logits = NDArray[np.float32]
+
+
+class BrokenLogits(ValueError):  # noqa: N818  # the logits are at fault, not the call
+    """Logits that no token can be chosen by: the largest is NaN or infinite."""
+
+    def __init__(self, top: float, vocabulary: int) -> None:
+        super().__init__(f"the largest of {vocabulary} logits is {top}: the model or its file is broken")
+        self.top, self.vocabulary = top, vocabulary
 
 
 @dataclass(frozen=True)
@@ -37,12 +45,26 @@ class Sampler:
         self._random = np.random.default_rng(sampling.seed)
 
     def choose(self, logits: Logits, seen: Sequence[int]) -> int:
-        """The next token from `logits` [vocabulary], given the tokens `seen` before it."""
-        logits = penalize(logits, seen, self._sampling.repetition_penalty)
+        """The next token from `logits` [vocabulary], given the tokens `seen` before it.
+
+        Raises BrokenLogits.
+        """
+        penalty = self._sampling.repetition_penalty
         if self._sampling.temperature == 0:
-            return int(logits.argmax())
-        up_to = distribution(logits, self._sampling).cumsum()
+            best = likeliest(logits)
+            if penalty >= 1.0 and best not in seen:  # nothing overtakes it: no need to copy the logits
+                return best
+            return likeliest(penalize(logits, seen, penalty))
+        up_to = distribution(penalize(logits, seen, penalty), self._sampling).cumsum()
         return int(np.searchsorted(up_to, self._random.random() * up_to[-1], side="right"))
+
+
+def likeliest(logits: Logits) -> int:
+    """The first of the tokens with the largest logit. Raises BrokenLogits."""
+    best = int(logits.argmax())  # of a NaN, if there is one
+    if not isfinite(logits[best]):
+        raise BrokenLogits(float(logits[best]), len(logits))
+    return best
 
 
 def penalize(logits: Logits, seen: Sequence[int], penalty: float) -> Logits:
@@ -50,14 +72,18 @@ def penalize(logits: Logits, seen: Sequence[int], penalty: float) -> Logits:
     if penalty == 1.0 or not seen:
         return logits
     logits = logits.copy()
-    ids = np.unique(np.asarray(seen))
-    logits[ids] = np.where(logits[ids] > 0, logits[ids] / penalty, logits[ids] * penalty)
+    ids = np.asarray(seen)  # a token seen twice is written twice, with the same value
+    values = logits[ids]
+    logits[ids] = np.where(values > 0, values / penalty, values * penalty)
     return logits
 
 
 def distribution(logits: Logits, sampling: Sampling) -> NDArray[np.float64]:
-    """Probabilities [vocabulary] after temperature, nucleus (top-p) and min-p filtering."""
-    below = logits.astype(np.float64) - logits.max()
+    """Probabilities [vocabulary] after temperature, nucleus (top-p) and min-p filtering.
+
+    Raises BrokenLogits.
+    """
+    below = logits.astype(np.float64) - logits[likeliest(logits)]
     with np.errstate(over="ignore"):  # -inf at a tiny temperature: the probability is 0
         p = np.exp(below / sampling.temperature)
     p /= p.sum()
@@ -71,7 +97,9 @@ def _nucleus(p: NDArray[np.float64], top_p: float) -> NDArray[np.float64]:
     """Keep the smallest set of likeliest tokens whose mass reaches `top_p` (Holtzman et al. 2020)."""
     if top_p >= 1.0:
         return p
-    order = np.argsort(-p, kind="stable")
+    # All tokens less likely than this have less than 1 - top_p together: sorting the others is enough.
+    candidates = np.flatnonzero(p >= (1.0 - top_p) / len(p))
+    order = candidates[np.argsort(-p[candidates], kind="stable")]
     before = p[order].cumsum() - p[order]
     kept = np.zeros_like(p)
     keep = order[before < top_p]

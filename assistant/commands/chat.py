@@ -13,9 +13,9 @@ from assistant.load import locate_llm
 from assistant.load_writer import load_writer
 from assistant.models import ModelStore
 from assistant.speech_models import load_speaker
+from assistant.stages import ReplyWriter
 from llm.chat import Message
 from llm.generate import Finished, Token
-from llm.responder import Responder
 
 
 def run_chat(source: TextIO, speech: Path | None, config_path: Path | None) -> None:
@@ -23,7 +23,8 @@ def run_chat(source: TextIO, speech: Path | None, config_path: Path | None) -> N
     config = read_config(config_path)
     if speech:
         check_sound_file(speech)
-    writer = load_writer(config.llm, locate_llm(config.llm, ModelStore()))
+    path = None if config.llm.is_remote else locate_llm(config.llm, ModelStore())
+    writer = load_writer(config.llm, path)
     history = [Message("system", config.llm.system_prompt)]
     replies: list[str] = []
     for line in _lines(source):
@@ -38,7 +39,7 @@ def run_chat(source: TextIO, speech: Path | None, config_path: Path | None) -> N
         write_speech(speech, load_speaker(config.tts), replies)
 
 
-def answer(writer: Responder, history: list[Message], text: str) -> Iterator[str]:
+def answer(writer: ReplyWriter, history: list[Message], text: str) -> Iterator[str]:
     """The reply to `text`, piece by piece."""
     for item in writer.reply(writer.prompt(history, text), lambda: False):
         if isinstance(item, Token | Finished):

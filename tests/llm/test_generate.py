@@ -10,7 +10,7 @@ from tokenizers import pre_tokenizers
 from llm.engine import ContextFull
 from llm.generate import Finished, GenerateConfig, Generated, Prefilled, Started, Token, generate
 from llm.gguf import open_gguf
-from llm.sample import Sampling
+from llm.sample import BrokenLogits, Sampling
 from llm.tokenizer import Tokenizer
 
 PROMPT = [1, 2, 3]
@@ -195,6 +195,29 @@ def test_the_repetition_penalty_knows_the_reply_and_not_the_prompt(tokenizer: To
     events = generate(Steady([0]), tokenizer, PROMPT, config)
     # 4, 3.5, 3; then 3.33, 3.5, 3; then 3.33, 2.92, 3; then the same again.
     assert [event.id for event in events if isinstance(event, Token)] == [1, 10, 1, 1]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+@pytest.mark.parametrize(
+    ("value", "everywhere"), [(np.nan, False), (np.nan, True), (np.inf, False), (-np.inf, True)]
+)
+def test_a_model_that_computes_nonsense_is_told(
+    tokenizer: Tokenizer, temperature: float, value: float, everywhere: bool
+) -> None:
+    class Broken(ScriptedEngine):
+        def _wants(self, token: int) -> np.ndarray:
+            logits = super()._wants(token)
+            logits[slice(None) if everywhere else 7] = value
+            return logits
+
+    config = GenerateConfig(sampling=Sampling(temperature=temperature, repetition_penalty=1.1))
+    events = generate(Broken([END]), tokenizer, PROMPT, config)
+    assert isinstance(next(events), Started)
+    assert isinstance(next(events), Prefilled)
+    with pytest.raises(
+        BrokenLogits, match=f"largest of 257 logits is {value}: the model or its file is broken"
+    ):
+        next(events)
 
 
 def test_a_reply_of_no_tokens_is_refused() -> None:

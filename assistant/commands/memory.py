@@ -1,0 +1,63 @@
+"""`assistant memory`: what a language model takes of this machine's memory, counted before it is loaded."""
+
+import json
+from dataclasses import asdict
+
+import psutil
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from assistant.config import LlmConfig
+from assistant.load import locate_llm
+from assistant.models import ModelStore
+from llm.config import LlamaConfig, read_config
+from llm.gguf import open_gguf
+from llm.memory import KvType, Memory, memory
+
+
+def run_memory(model: str, context: int | None, sessions: int, kv: KvType, as_json: bool) -> None:
+    """Print the parts of the memory that `model` takes, and whether they fit into what is available.
+
+    `model` is a name of the model store or the path of a .gguf file. A context beyond the model's own is cut
+    to it, as when it runs; None is the default of the configuration. Raises ModelStoreError, GgufError and
+    SizeError.
+    """
+    config = LlmConfig(model=model)
+    gguf = open_gguf(locate_llm(config, ModelStore()))
+    shape = read_config(gguf)
+    tokens = min(config.context if context is None else context, shape.context)
+    needs = memory(gguf, tokens, sessions, kv, psutil.virtual_memory().available)
+    if as_json:
+        counts = {"model": model, "context": tokens, "sessions": sessions, "kv": kv}
+        sizes = {f"{name}_bytes": size for name, size in (asdict(needs) | {"total": needs.total}).items()}
+        typer.echo(json.dumps({**counts, **sizes, "fits": needs.fits}, indent=1))
+        return
+    _print(needs, shape, tokens, sessions, kv)
+    if context is not None and tokens < context:
+        typer.echo(f"the model's own context is {tokens} tokens, so that {context} are never kept")
+
+
+def _print(needs: Memory, shape: LlamaConfig, tokens: int, sessions: int, kv: KvType) -> None:
+    layers = f"{shape.layers} layers x 2 x {shape.kv_heads} KV heads x {shape.head_dim}"
+    rows = [
+        ("weights", needs.weights.prepared, f"{_readable(needs.weights.stored)} in the file"),
+        (f"{kv} KV cache", needs.kv_cache, f"{layers} x {tokens} tokens x {sessions}"),
+        *([(f"{kv} scales", needs.kv_scales, "once for all sessions")] if needs.kv_scales else []),
+        ("workspace", needs.workspace, "activations of one pass"),
+        ("total", needs.total, ""),
+        ("available", needs.available, "on this machine, now"),
+    ]
+    table = Table("", "", "", box=None, show_header=False)
+    table.columns[1].justify = "right"
+    for name, size, note in rows:
+        table.add_row(Text(name), Text(_readable(size)), Text(note))
+    Console().print(table)
+    spare = needs.available - needs.total
+    typer.echo("it fits" if needs.fits else f"it does not fit: {_readable(-spare)} are missing")
+
+
+def _readable(size: int) -> str:
+    unit, scale = next(((u, s) for u, s in (("GB", 1e9), ("MB", 1e6)) if size >= s), ("kB", 1e3))
+    return f"{size / scale:.1f} {unit}"

@@ -1,0 +1,5 @@
+"""How an engine keeps keys and values."""
+
+from typing import Literal
+
+KvType = Literal["f32", "int8"]

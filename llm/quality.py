@@ -1,0 +1,95 @@
+"""Everything that is measured of one engine beside its reference: a text, greedy replies, and speed."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import cycle, islice
+from typing import Any
+
+from llm.chat import ChatTemplate, Message
+from llm.conversation import SYSTEM_PROMPT
+from llm.engine import Engine
+from llm.eval import WINDOW, Comparison, EvalError, compare
+from llm.eval_data import prompts, text
+from llm.eval_replies import TIE, Agreement, continuations
+from llm.eval_speed import Speed, speed
+from llm.gguf import GgufFile
+from llm.tokenizer import Tokenizer
+
+_REPLY = 48  # tokens
+# Tokens of the text that are also read one by one. By chance the ratio of two perplexities is off by about
+# sqrt(2 KL / tokens): with 8-bit weights 0.3 % here, and 0.7 % with a quarter of them.
+_STRETCH = 1024
+_DEPTHS = (128, 1024)  # tokens of context at which decoding is timed
+_PROMPT = 512  # tokens of the prompt that is timed
+_STEPS = 32  # tokens timed at each depth
+
+
+@dataclass(frozen=True)
+class Task:
+    """What engines are measured on, in one model's tokens; a reply is over at one of `ends`."""
+
+    text: Sequence[int]
+    prompts: Sequence[Sequence[int]]
+    ends: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What was measured of one engine. `prefill`: the text in chunks; `decode`: its start token by token."""
+
+    prefill: Comparison
+    decode: Comparison
+    replies: Agreement
+    speed: Speed
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        replies = self.replies
+        return {
+            "prefill": {**asdict(self.prefill), "ratio": self.prefill.ratio},
+            "decode": {**asdict(self.decode), "ratio": self.decode.ratio},
+            "replies": {
+                "identical": replies.identical,
+                "agreement": replies.agreement,
+                "ties": replies.ties(),
+                "tie_logits": TIE,
+                "each": [asdict(reply) for reply in replies.replies],
+            },
+            "speed": asdict(self.speed),
+        }
+
+
+def read_task(gguf: GgufFile, tokens: int | None = None) -> Task:
+    """The first `tokens` of the text, by default all, and the prompts of `llm/data` in a model's tokens.
+
+    A prompt is the first turn of a conversation, or, where the model has no chat template, only itself.
+    Raises GgufError, TokenizerError, ChatTemplateError, and EvalError for a vocabulary without letters.
+    """
+    tokenizer = Tokenizer.from_gguf(gguf)
+    if "tokenizer.chat_template" in gguf.metadata:
+        template, system = ChatTemplate.from_gguf(gguf, tokenizer), Message("system", SYSTEM_PROMPT)
+        asked = [template.ids([system, Message("user", prompt)]) for prompt in prompts()]
+    else:
+        asked = [tokenizer.encode(prompt) for prompt in prompts()]
+    ids = tokenizer.encode(text())
+    if len(ids) < 2 or not all(asked):
+        raise EvalError(f"{gguf.path}: the vocabulary has no tokens for English text")
+    return Task(ids[:tokens], asked, frozenset(tokenizer.eos_ids))
+
+
+def measure(engine: Engine, reference: Engine, task: Task) -> Quality:
+    """Compare and time the engine; where its context is short, windows and depths are, too.
+
+    Raises EvalError, ContextFull for a context too short for the prompts and a reply of 48 tokens, and
+    ValueError for a text of fewer than two tokens and engines of two vocabularies.
+    """
+    room = min(engine.context, reference.context)
+    window, stretch = min(WINDOW, room), task.text[: _STRETCH + 1]
+    depths = [depth for depth in _DEPTHS if depth + _STEPS < room] or [1]
+    timed = list(islice(cycle(task.text), max(_PROMPT, depths[-1] + _STEPS + 1)))
+    return Quality(
+        compare(engine, reference, task.text, window),
+        compare(engine, reference, stretch, window, decode=True),
+        continuations(engine, reference, task.prompts, _REPLY, task.ends),
+        speed(engine, timed, depths, min(_PROMPT, room), steps=_STEPS),
+    )
