@@ -14,11 +14,13 @@ from llm.engine import ContextFull
 from llm.eval import EvalError
 from llm.gguf import GgufError
 from llm.patience import RemoteError
+from llm.sample import BrokenLogits
 from llm.tokenizer import TokenizerError
 from tts.errors import TtsError
 
 EXPECTED: tuple[type[Exception], ...] = (
     AudioError,
+    BrokenLogits,
     ChatTemplateError,
     ClipError,
     ConfigError,

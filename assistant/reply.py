@@ -5,7 +5,7 @@ A reply is prepared while the user may still go on. Nothing of it reaches the si
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +19,7 @@ from assistant.graph import Channel
 from assistant.parts import Boundaries
 from assistant.pipeline import GRAPH
 from assistant.playback import Playback, Sink
-from assistant.spans import Recorder, Span
+from assistant.spans import Recorder, Span, Value
 from assistant.stages import Stages
 from assistant.worker import StopFlag
 from llm.chat import Message
@@ -27,6 +27,8 @@ from llm.engine import ContextFull
 from llm.generate import Finished, Generated, Prefilled, Started, Token
 from llm.patience import RemoteError
 from llm.responder import Prompt
+from llm.sample import BrokenLogits
+from llm.speculate import Speculated
 from tts.phrases import PhraseSplitter
 from tts.stream import SpeechChunk
 
@@ -147,10 +149,8 @@ class Reply:
         async for prompt in self._prompts:
             try:
                 await self._generate(prompt)
-            except (ContextFull, RemoteError) as error:
-                now_ns = self._clock.now_ns()
-                failed = Span("failed", "think", now_ns, now_ns, self.number, {"why": str(error)})
-                self._recorder.record(failed)
+            except (BrokenLogits, ContextFull, RemoteError) as error:
+                self._record("failed", {"why": str(error)})
                 await self._generated.put(Finished("error", ""))
                 await self._report(turn.TextScored(self.number, 1.0))  # nothing to wait for
         await self._generated.close()
@@ -164,6 +164,12 @@ class Reply:
                 if isinstance(item, Prefilled):
                     score = writer.completeness(item)
                     await self._report(turn.TextScored(self.number, score))
+                if isinstance(item, Speculated):
+                    self._record("speculated", item.to_dict())
+
+    def _record(self, name: str, attributes: Mapping[str, Value]) -> None:
+        now_ns = self._clock.now_ns()
+        self._recorder.record(Span(name, "think", now_ns, now_ns, self.number, attributes))
 
     async def _phrase(self) -> None:
         splitter = PhraseSplitter()

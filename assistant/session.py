@@ -183,6 +183,14 @@ class Session:
         partial = await self._stages.asr_worker.run(self._stages.reader.partial, audio)
         self._recorder.record(Span("partial", "asr", start_ns, self._clock.now_ns()))
         self._observe(partial)
+        if partial.stable and isinstance(self._state, turn.Speaking):
+            await self._read_ahead(partial.stable)
+
+    async def _read_ahead(self, words: str) -> None:
+        """Let the language model read what the user will not take back, so that little is left at the end."""
+        start_ns = self._clock.now_ns()
+        await self._stages.llm_worker.run(self._stages.writer.read_ahead, tuple(self.history), words)
+        self._recorder.record(Span("read ahead", "llm", start_ns, self._clock.now_ns()))
 
     def _cancel(self) -> None:
         """Drop the present reply: silence first, then its tasks."""

@@ -42,6 +42,7 @@ class UtteranceReader(Protocol):
 class ReplyWriter(Protocol):
     """History and transcript to a reply, token by token; see `llm.responder`."""
 
+    def read_ahead(self, history: Sequence[Message], words: str) -> None: ...  # noqa: D102
     def prompt(self, history: Sequence[Message], transcript: str) -> Prompt: ...  # noqa: D102
     def reply(self, prompt: Prompt, stopped: Callable[[], bool]) -> Iterator[Generated]: ...  # noqa: D102
     def completeness(self, prefilled: Prefilled) -> float: ...  # noqa: D102

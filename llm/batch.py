@@ -71,7 +71,7 @@ class Batcher:
 
     def read(self, part: Part) -> Logits:
         """Read `part`, with what others want read at the same time; raises what the pass raised."""
-        assert part.tokens, "a part to read"
+        assert len(part.tokens), "tokens to read"
         request = _Request(part)
         try:
             with self._changed:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm.gguf import GgufFile
-from llm.tokenizer import Tokenizer
+from llm.tokenizer import Tokenizer, TokenizerError
 
 # Other conversations go beyond this one, and what exceeds the scale is clipped: with 1.05 that cost
 # SmolLM2-135M 1.2 % of perplexity, with 1.3 to 2.5 it costs 0.2 %.
@@ -41,8 +41,10 @@ OK. And please translate "good night, sleep well" into French, German and Spanis
 
 
 def calibration_tokens(gguf: GgufFile) -> list[int]:
-    """The text as this model's tokens."""
-    return Tokenizer.from_gguf(gguf).encode_template(_TEXT)
+    """The text as this model's tokens. Raises TokenizerError, GgufError."""
+    if tokens := Tokenizer.from_gguf(gguf).encode_template(_TEXT):
+        return tokens
+    raise TokenizerError(f"{gguf.path}: the vocabulary has no tokens for English text")
 
 
 def scales_of(

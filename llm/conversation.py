@@ -12,23 +12,26 @@ SYSTEM_PROMPT = (
 )
 
 
+_FILLED = 0.75  # of the room, after turns were dropped
+
+
 def fit(
     messages: Sequence[Message], template: ChatTemplate, *, context: int, reserve: int
 ) -> tuple[list[int], list[Message]]:
-    """Token ids of the longest history that leaves `reserve` tokens of `context`, and that history.
+    """Token ids of a history that leaves `reserve` tokens of `context`, and that history.
 
-    Whole turns are dropped, oldest first: a system message stays, and what follows it begins with
-    the user. The last turn is never dropped; if it alone is too long the engine refuses it.
+    If not all of it does, whole turns are dropped, oldest first, until a quarter of the room is free: then
+    it is many turns to the next time. A system message stays, and what follows it begins with the user. The
+    last turn is never dropped; if it alone is too long the engine refuses it.
     """
     kept = list(messages)
     head = 1 if kept and kept[0].role == "system" else 0
     ids = template.ids(kept)
-    while len(ids) > context - reserve and (cut := _next_turn(kept, head)):
-        del kept[head:cut]
-        ids = template.ids(kept)
+    room = context - reserve
+    if len(ids) > room:
+        starts = [i for i in range(head + 1, len(kept)) if kept[i].role == "user"]
+        within = [i for i in starts if len(template.ids(kept[:head] + kept[i:])) <= room * _FILLED]
+        if cut := (within or starts[-1:] or [0])[0]:
+            del kept[head:cut]
+            ids = template.ids(kept)
     return ids, kept
-
-
-def _next_turn(messages: Sequence[Message], head: int) -> int:
-    """Index of the second user message after `head`, 0 when there is none."""
-    return next((i for i in range(head + 1, len(messages)) if messages[i].role == "user"), 0)

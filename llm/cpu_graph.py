@@ -236,7 +236,8 @@ class _Builder:
     def _pack(self, names: Sequence[str]) -> Packed:
         packed = pack(self._gguf, names)
         if not np.isfinite(packed.scales).all():
-            raise GgufError(self._gguf.path, None, f"weights of {names[0]!r} are not finite")
+            for name in names:
+                self._tensor(name)  # raises GgufError for the one that is not finite
         return packed
 
     def _tensor(self, name: str) -> NDArray[np.float32]:

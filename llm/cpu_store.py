@@ -5,6 +5,7 @@ the SHA-256 of its files: one that is damaged is built anew.
 """
 
 import hashlib
+import io
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -14,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 
 from llm.cpu_graph import WEIGHTS_FILE, CpuGraph
 
-_FORMAT = 1  # of the graph and of this folder; a new number where either changes
+_FORMAT = 2  # of the graph and of this folder; a new number where either changes
 _MODEL_FILE = "model.onnx"
 _SCALES_FILE = "kv_scales.npy"
 _DIGEST_FILE = "sha256"
@@ -54,33 +56,36 @@ def _key(source: Path, variant: str) -> str:
 
 def _read(folder: Path) -> CpuGraph:
     """Raises OSError, or ValueError if the files are not those that were written."""
-    graph = CpuGraph(
-        (folder / _MODEL_FILE).read_bytes(),
-        np.memmap(folder / WEIGHTS_FILE, np.uint8, mode="r"),
-        np.load(folder / _SCALES_FILE, allow_pickle=False),
-    )
-    if (folder / _DIGEST_FILE).read_text() != _digest(graph):
+    model = (folder / _MODEL_FILE).read_bytes()
+    weights = np.memmap(folder / WEIGHTS_FILE, np.uint8, mode="r")
+    scales = (folder / _SCALES_FILE).read_bytes()
+    if (folder / _DIGEST_FILE).read_text() != _digest(model, weights, scales):
         raise ValueError(f"{folder} is damaged")
-    return graph
+    return CpuGraph(model, weights, np.load(io.BytesIO(scales), allow_pickle=False))
 
 
 def _write(folder: Path, graph: CpuGraph) -> None:
     """Write a folder beside `folder` and rename it; nothing is left if that fails."""
+    scales = io.BytesIO()
+    np.save(scales, graph.kv_scales)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    # Of a process that was killed. One that still writes here finds out, and goes on with what it has built.
+    for left in folder.parent.glob(f"{folder.name}.*"):
+        shutil.rmtree(left, ignore_errors=True)
     new = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     try:
         (new / _MODEL_FILE).write_bytes(graph.model)
         graph.weights.tofile(new / WEIGHTS_FILE)
-        np.save(new / _SCALES_FILE, graph.kv_scales)
-        (new / _DIGEST_FILE).write_text(_digest(graph))
+        (new / _SCALES_FILE).write_bytes(scales.getvalue())
+        (new / _DIGEST_FILE).write_text(_digest(graph.model, graph.weights, scales.getvalue()))
         shutil.rmtree(folder, ignore_errors=True)  # a damaged one
         new.replace(folder)  # fails if another process was first, whose folder is as good
     finally:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _digest(graph: CpuGraph) -> str:
-    digest = hashlib.sha256(graph.model)
-    digest.update(graph.weights.data)
-    digest.update(graph.kv_scales.tobytes())
+def _digest(model: bytes, weights: NDArray[np.uint8], scales: bytes) -> str:
+    digest = hashlib.sha256(model)
+    digest.update(weights.data)
+    digest.update(scales)
     return digest.hexdigest()

@@ -45,13 +45,18 @@ def pack(gguf: GgufFile, names: Sequence[str]) -> Packed:
 
 
 def quantize(weights: NDArray[np.float32]) -> Packed:
-    """Round [n, k] to 8 bits, symmetric, by the largest weight of each block."""
+    """Round [n, k] to 8 bits, symmetric, by the largest weight of each block.
+
+    Where weights are not finite, neither is their block's scale.
+    """
     n, k = weights.shape
     blocks = np.pad(weights, ((0, 0), (0, -k % _BLOCK))).reshape(n, -1, _BLOCK)
     scales = np.abs(blocks).max(axis=2) / 127
-    inverse = np.divide(1, scales, out=np.zeros_like(scales), where=scales > 0)
-    codes = np.rint(blocks * inverse[:, :, None]) + 128
-    return Packed(n, k, 8, _BLOCK, codes.astype(np.uint8), scales)
+    # The inverse of a smaller scale is infinite: such weights become zero.
+    inverse = np.divide(1, scales, out=np.zeros_like(scales), where=scales >= np.finfo(np.float32).tiny)
+    with np.errstate(invalid="ignore"):  # weights that are not finite show in the scales
+        codes = (np.rint(blocks * inverse[:, :, None]) + 128).astype(np.uint8)
+    return Packed(n, k, 8, _BLOCK, codes, scales)
 
 
 def unpack(packed: Packed) -> NDArray[np.float32]:

@@ -57,7 +57,7 @@ def prefill(engine: Engine, tokens: Sequence[int], logits_for: int = 1) -> NDArr
     """
     if len(tokens) > engine.context:
         raise ContextFull(len(tokens), engine.context)
-    if not 1 <= logits_for <= len(tokens):
+    if not 0 <= logits_for <= len(tokens):
         raise ValueError(f"{logits_for} logits asked of {len(tokens)} tokens")
     same = common_prefix(engine.tokens, tokens)
     if left_out := _left_out(engine.tokens[same:], tokens[same:]):
@@ -69,12 +69,16 @@ def prefill(engine: Engine, tokens: Sequence[int], logits_for: int = 1) -> NDArr
 
 
 def _left_out(held: Sequence[int], wanted: Sequence[int]) -> int:
-    """How many tokens of `held` lie before a stretch, worth keeping, with which `wanted` begins; or 0."""
+    """How many tokens of `held` lie before the longest stretch, worth keeping, that `wanted` begins with.
+
+    0 if there is none. The longest, because turns that begin alike need not go on alike.
+    """
     begin = list(wanted[:_WORTH_KEEPING])
     if len(begin) < _WORTH_KEEPING:
         return 0
     starts = range(len(held) - _WORTH_KEEPING + 1)
-    return next((i for i in starts if held[i] == begin[0] and list(held[i : i + len(begin)]) == begin), 0)
+    alike = (i for i in starts if held[i] == begin[0] and list(held[i : i + len(begin)]) == begin)
+    return max(alike, key=lambda i: common_prefix(held[i:], wanted), default=0)
 
 
 def step(engine: Engine, token: int) -> NDArray[np.float32]:

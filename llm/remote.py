@@ -81,6 +81,9 @@ class RemoteWriter:
         kept = _fit(messages, self._config.max_prompt_chars)
         return Prompt([], tuple(kept), len(messages) - len(kept))
 
+    def read_ahead(self, history: Sequence[Message], words: str) -> None:
+        """Nothing: a server is asked once."""
+
     def completeness(self, prefilled: Prefilled) -> float:  # noqa: ARG002  # nothing is in it
         """What leaves the end of the turn to its sound: a server shows no logits of the prompt."""
         return _NEUTRAL

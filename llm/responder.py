@@ -44,6 +44,13 @@ class Responder:
         )
         return Prompt(ids, tuple(kept), len(messages) - len(kept))
 
+    def read_ahead(self, history: Sequence[Message], words: str) -> None:
+        """Put the prompt up to the user's `words`, more of which may follow, into the KV cache."""
+        prompt = self.prompt(history, words)
+        closing = self._reader.logits_for - 1  # the mark that closes the sentence, and the template behind it
+        if len(prompt.ids) <= self._engine.context:
+            prefill(self._engine, prompt.ids[:-closing], 0)
+
     def warm_up(self, history: Sequence[Message]) -> None:
         """Put what every prompt begins with into the KV cache, and run each kernel once."""
         prefill(self._engine, self._template.ids([*history, Message("user", "Hello.")]))

@@ -43,6 +43,17 @@ class Speculated:
         """Whether drafting pays, by what was measured up to the end of the reply."""
         return self.length > 0
 
+    def to_dict(self) -> dict[str, int | float | bool]:
+        """For a span: the counts, the acceptance rate, tokens a pass, and the decision."""
+        return {
+            "drafted": self.drafted,
+            "accepted": self.accepted,
+            "acceptance_rate": self.accepted / self.drafted if self.drafted else 0.0,
+            "tokens_per_pass": self.tokens / self.passes if self.passes else 1.0,
+            "draft_length": self.length,
+            "enabled": self.enabled,
+        }
+
 
 @dataclass
 class _Source:
@@ -140,6 +151,7 @@ class Lookahead:
         vocabulary: int,
         ends: Container[int],
     ) -> None:
+        speculator.begin()
         self._speculator, self._engine = speculator, engine
         self._tokens = list(prompt)
         self._max_length = len(prompt) + max_tokens
@@ -147,7 +159,6 @@ class Lookahead:
         self._draft: Draft | None = None
         self._ahead: list[int] = []  # the drafted tokens that the engine has read
         self._at = 0  # so many of them were chosen
-        speculator.begin()
         self._logits = np.empty((0, vocabulary), np.float32)  # [1 + ahead, vocabulary]
         self._drafted = self._accepted = self._passes = 0
 

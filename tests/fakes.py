@@ -163,6 +163,11 @@ class ScriptedWriter:
     def __init__(self, scene: Scene, loop: VirtualLoop, history: Callable[[], list[Message]]) -> None:
         self._scene, self._loop, self._history = scene, loop, history
         self.transcripts: list[str] = []
+        self.ahead: list[str] = []
+
+    def read_ahead(self, history: Sequence[Message], words: str) -> None:
+        assert list(history) == self._history(), "something unsaid is in the history"
+        self.ahead.append(words)
 
     def prompt(self, history: Sequence[Message], transcript: str) -> Prompt:
         assert list(history) == self._history(), "something unsaid is in the history"

@@ -41,18 +41,24 @@ def test_all_of_it_is_kept_while_it_fits(chatml: ChatTemplate) -> None:
     assert len(ids) == tokens
 
 
-def test_whole_turns_are_dropped_oldest_first(chatml: ChatTemplate) -> None:
+def test_whole_turns_are_dropped_oldest_first_until_a_quarter_is_free(chatml: ChatTemplate) -> None:
     everything = sum(COSTS) + REPLY
     without_one = everything - COSTS[1] - COSTS[2]
-    for budget, kept in (
-        (everything, [SYSTEM, *TURNS]),
-        (everything - 1, [SYSTEM, *TURNS[2:]]),
-        (without_one, [SYSTEM, *TURNS[2:]]),
-        (without_one - 1, [SYSTEM, TURNS[4]]),
-        (1, [SYSTEM, TURNS[4]]),  # the engine will refuse it
-        (-50, [SYSTEM, TURNS[4]]),
+    long = user("f" * 60)  # without the oldest turn three quarters of the room are enough for the rest
+    without_two = without_one - COSTS[3] - COSTS[4]
+    cost = len("user") + 60 + 4
+    assert without_one <= 0.75 * (everything - 1) < without_one + cost
+    for messages, budget, kept in (
+        (TURNS, everything, TURNS),
+        (TURNS, everything - 1, TURNS[2:]),
+        ([*TURNS, long], everything + cost - 1, [*TURNS[4:], long]),
+        ([*TURNS, long], int((without_two + cost) / 0.75) + 1, [*TURNS[4:], long]),
+        (TURNS, without_one - 1, TURNS[4:]),
+        (TURNS, 1, TURNS[4:]),  # the engine will refuse it
+        (TURNS, -50, TURNS[4:]),
     ):
-        assert fit([SYSTEM, *TURNS], chatml, context=1000, reserve=1000 - budget) == (chatml.ids(kept), kept)
+        expected = chatml.ids([SYSTEM, *kept]), [SYSTEM, *kept]
+        assert fit([SYSTEM, *messages], chatml, context=1000, reserve=1000 - budget) == expected
 
 
 def test_the_callers_history_is_left_alone(chatml: ChatTemplate) -> None:
@@ -70,11 +76,13 @@ def test_what_has_one_turn_at_most_is_kept(chatml: ChatTemplate, messages: list[
 def longest(
     messages: Sequence[Message], chatml: ChatTemplate, budget: int
 ) -> tuple[list[Message], list[list[Message]]]:
-    """All of it, or else the longest end from a user message that fits the budget, or else the last turn."""
+    """All of it, else the longest end from a user message in 3/4 of the budget, else the last turn."""
     head = [m for m in messages[:1] if m.role == "system"]
     starts = [i for i, m in enumerate(messages) if m.role == "user"]
     ends = [list(messages), *([*head, *messages[i:]] for i in starts)]
-    fitting = [end for end in ends if len(chatml.ids(end)) <= budget]
+    if len(chatml.ids(list(messages))) <= budget:
+        return list(messages), ends
+    fitting = [end for end in ends if len(chatml.ids(end)) <= 0.75 * budget]
     return max(fitting, key=len, default=ends[-1]), ends
 
 

@@ -329,7 +329,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Llama]]:
     with one_thread():
         yield [
             Llama(open_gguf(write_llama(folder / f"{seed}.gguf", weights=random_weights(SMALL, seed=seed))))
-            for seed in range(6)
+            for seed in range(4)
         ]
 
 
@@ -375,7 +375,7 @@ def test_real_arithmetic_gives_the_same_reply(
                 report = events[-2]
                 assert isinstance(report, Speculated)
                 drafted, accepted = drafted + report.drafted, accepted + report.accepted
-    assert drafted > accepted > 50
+    assert drafted > accepted > 40
 
 
 class Paced:
