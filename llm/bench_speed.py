@@ -38,9 +38,7 @@ def decode(
     return _entries(f"decode at {depth} tokens", "tok/s", samples, _DECODE)
 
 
-def prompt(
-    engines: Mapping[str, Engine], ids: Sequence[int], tokens: int, timing: Timing
-) -> list[Entry]:
+def prompt(engines: Mapping[str, Engine], ids: Sequence[int], tokens: int, timing: Timing) -> list[Entry]:
     """Tokens a second of reading a prompt, up to the logits of its last token."""
 
     def rate(engine: Engine) -> Callable[[], float]:

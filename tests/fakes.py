@@ -131,14 +131,16 @@ class ScriptedReader:
     def __init__(self, scene: Scene, loop: VirtualLoop) -> None:
         self._scene, self._loop = scene, loop
         self._start: int | None = None
-        self._begun = False
+        self._begun, self._last = False, ""
         self.finals: list[str] = []
 
     def begin(self) -> None:
-        self._begun, self._start = True, None
+        self._begun, self._start, self._last = True, None, ""
 
     def partial(self, audio: Audio) -> Partial:
-        return Partial("", self._read(audio))
+        stable, self._last = self._last, self._read(audio)
+        assert self._last.startswith(stable), "the scene's words do not change"
+        return Partial(stable, self._last[len(stable) :].strip())
 
     def final(self, audio: Audio) -> Hypothesis:
         self.finals.append(self._read(audio))

@@ -334,3 +334,19 @@ def test_frames_that_come_while_listening_is_stuck_are_dropped_and_counted() -> 
     (record,) = world.records
     assert record.heard == "Hi. Yes?"
     assert world.ms(record.voice_end_ns) == pytest.approx(7640, abs=32)
+
+
+def test_words_that_are_stable_are_read_ahead_and_nothing_else() -> None:
+    """Partials come every 480 ms of voice. What two of them agree on is read; the reply is to all of it."""
+    words = "one two three four five six seven eight nine ten"
+    world = play(Scene((Voice(0, 2000, words),), {words: "Yes. There it is."}, end_ms=4000))
+    ahead = world.writer.ahead
+    assert ahead
+    assert all(words.startswith(a) for a in ahead)
+    assert [len(a) for a in ahead] == sorted({len(a) for a in ahead})
+    assert len(ahead[-1].split()) < 10  # the last words were only in the final transcript
+
+
+def test_nothing_is_read_ahead_of_a_short_turn() -> None:
+    world = play(Scene((Voice(0, 960, "hello"),), {"hello": "Yes. There it is."}, end_ms=3000))
+    assert world.writer.ahead == []

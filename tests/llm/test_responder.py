@@ -176,3 +176,30 @@ def test_a_second_turn_reads_only_what_is_new(model_path: Callable[[str], Path])
     parts.model.computed.clear()
     parts.say(parts.responder.prompt([*history[:-1], heard], "Stop."))
     assert len(parts.model.computed[0]) <= template_tokens + len(parts.tokenizer.encode("Stop."))
+
+
+def test_what_was_read_ahead_is_not_computed_again(file: GgufFile, small: Llama) -> None:
+    parts, history = Parts(file, small), [SYSTEM, user("Hi!"), assistant("Hello.")]
+    parts.responder.read_ahead(history, "tell me about")
+    parts.responder.read_ahead(history, "tell me about the big")
+    first, second = parts.model.computed
+    assert parts.tokenizer.decode(first).endswith("user\ntell me about")
+    assert parts.tokenizer.decode(second) == " the big"
+    prompt = parts.responder.prompt(history, "tell me about the big frogs")
+    reply, _ = parts.say(prompt)
+    suffix = "\nassistant\n"  # special tokens decode to nothing
+    assert parts.tokenizer.decode(parts.model.computed[2]) == " frogs." + suffix
+    assert reply == Parts(file, small).say(prompt)[0]
+
+
+def test_words_read_ahead_that_turn_out_otherwise_are_taken_back(file: GgufFile, small: Llama) -> None:
+    parts = Parts(file, small)
+    parts.responder.read_ahead([SYSTEM], "fourteen")
+    prompt = parts.responder.prompt([SYSTEM], "forty")
+    assert parts.say(prompt)[0] == Parts(file, small).say(prompt)[0]
+
+
+def test_reading_ahead_of_what_does_not_fit_does_nothing(file: GgufFile, small: Llama) -> None:
+    parts = Parts(file, small, context=32)
+    parts.responder.read_ahead([SYSTEM], "x" * 100)
+    assert parts.model.computed == []

@@ -15,7 +15,9 @@ FACTORS = np.array([1, 1, 1.5, 2, 4, 8, 8, 8], np.float32)
 
 
 def with_factors(path: Path, factors: np.ndarray) -> GgufFile:
-    return open_gguf(write_llama(path, CONFIG, weights=random_weights(CONFIG) | {"rope_freqs.weight": factors}))
+    return open_gguf(
+        write_llama(path, CONFIG, weights=random_weights(CONFIG) | {"rope_freqs.weight": factors})
+    )
 
 
 @pytest.mark.parametrize("config", [SMALL, SMALL_QWEN2], ids=["llama", "qwen2"])

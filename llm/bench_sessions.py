@@ -1,0 +1,96 @@
+"""Several sessions at once: how much they write together, and how long one waits for another's prompt."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from statistics import median
+
+from llm.bench_entry import Entry, Goal
+from llm.bench_rounds import Timing, by_turns
+from llm.cpu import CpuModel
+from llm.engine import Engine, prefill, step
+from llm.eval_replies import greedy
+
+CHUNK = 64
+"""Tokens of a prompt that are read between two steps of another session; see `llm.batch.Batcher`."""
+
+
+def throughput(model: CpuModel, prompts: Sequence[Sequence[int]], tokens: int, timing: Timing) -> Entry:
+    """Tokens a second of a session for each prompt, all at once, beside the first session alone."""
+    with ExitStack() as stack:
+        engines = [stack.enter_context(model.open()) for _ in prompts]
+        pool = stack.enter_context(ThreadPoolExecutor(len(engines)))
+
+        def write(engine: Engine, prompt: Sequence[int]) -> None:
+            greedy(engine, prompt, tokens)
+
+        def rate(sessions: int) -> float:
+            pairs = list(zip(engines[:sessions], prompts, strict=False))
+            for engine, prompt in pairs:
+                prefill(engine, prompt)  # `greedy` reads the last token again, and no more
+            return (
+                tokens * sessions / timing.seconds(lambda: list(pool.map(write, *zip(*pairs, strict=True))))
+            )
+
+        samples = by_turns({"all": partial(rate, len(engines)), "one": partial(rate, 1)}, timing.rounds)
+    goals = (Goal("ratio", ">=", 1.8),)
+    return Entry(
+        f"{len(prompts)} sessions at once", "tok/s", samples["all"], samples["one"], goals, "one alone"
+    )
+
+
+def fairness(
+    model: CpuModel, prompt: Sequence[int], neighbour: Sequence[int], steps: int, timing: Timing
+) -> Entry:
+    """The longest gap between two tokens of a session while another reads the prompt `neighbour`.
+
+    Beside it: three times the median gap alone, and one chunk, the last, of that prompt.
+    """
+    gaps, bounds = [], []
+    with model.open() as one, model.open() as other, ThreadPoolExecutor(1) as pool:
+        for _ in range(timing.rounds + 1):
+            chunk = _chunk_seconds(other, neighbour, timing)
+            token = int(prefill(one, prompt)[-1].argmax())
+            left = [steps]
+            alone = _gaps(one, token, timing, lambda left=left: _count_down(left))
+            prefill(one, prompt)
+            other.truncate(0)
+            reading = pool.submit(other.extend, neighbour)
+            beside = _gaps(one, token, timing, partial(_goes_on, reading, one))
+            reading.result()
+            gaps.append(1000 * max(beside))
+            bounds.append(1000 * (3 * median(alone) + chunk))
+    return Entry(
+        f"longest gap while another reads {len(neighbour)} tokens",
+        "ms",
+        tuple(gaps[1:]),  # the first is to warm up
+        tuple(bounds[1:]),
+        (Goal("ratio", "<=", 1.0),),
+        "3 x the gap alone + a chunk",
+    )
+
+
+def _chunk_seconds(engine: Engine, tokens: Sequence[int], timing: Timing) -> float:
+    prefill(engine, tokens[:-CHUNK])
+    return timing.seconds(lambda: engine.extend(tokens[-CHUNK:], 0))
+
+
+def _gaps(engine: Engine, token: int, timing: Timing, more: Callable[[], bool]) -> list[float]:
+    """Seconds between the tokens of a greedy reply that begins with `token`; at least one."""
+    gaps, last_ns = [], timing.now_ns()
+    while not gaps or more():
+        token = int(step(engine, token).argmax())
+        now_ns = timing.now_ns()
+        gaps.append((now_ns - last_ns) / 1e9)
+        last_ns = now_ns
+    return gaps
+
+
+def _count_down(left: list[int]) -> bool:
+    left[0] -= 1
+    return left[0] > 0
+
+
+def _goes_on(reading: "Future[object]", engine: Engine) -> bool:
+    return not reading.done() and len(engine.tokens) < engine.context
