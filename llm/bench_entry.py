@@ -23,7 +23,7 @@ class Goal:
         return value <= self.limit if self.sense == "<=" else value >= self.limit
 
     def __str__(self) -> str:
-        return f"{self.what} {self.sense} {self.limit:.3g}"
+        return f"{self.what} {self.sense} {self.limit:.4g}"
 
 
 @dataclass(frozen=True)

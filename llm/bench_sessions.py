@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from functools import partial
 from statistics import median
 
+from llm.batch import Logits
 from llm.bench_entry import Entry, Goal
 from llm.bench_rounds import Timing, by_turns
 from llm.cpu import CpuModel
@@ -47,13 +48,13 @@ def fairness(
 
     Beside it: three times the median gap alone, and one chunk, the last, of that prompt.
     """
-    gaps, bounds = [], []
+    gaps: list[float] = []
+    bounds: list[float] = []
     with model.open() as one, model.open() as other, ThreadPoolExecutor(1) as pool:
         for _ in range(timing.rounds + 1):
             chunk = _chunk_seconds(other, neighbour, timing)
             token = int(prefill(one, prompt)[-1].argmax())
-            left = [steps]
-            alone = _gaps(one, token, timing, lambda left=left: _count_down(left))
+            alone = _gaps(one, token, timing, partial(_is_short, one, len(prompt) + steps))
             prefill(one, prompt)
             other.truncate(0)
             reading = pool.submit(other.extend, neighbour)
@@ -78,7 +79,8 @@ def _chunk_seconds(engine: Engine, tokens: Sequence[int], timing: Timing) -> flo
 
 def _gaps(engine: Engine, token: int, timing: Timing, more: Callable[[], bool]) -> list[float]:
     """Seconds between the tokens of a greedy reply that begins with `token`; at least one."""
-    gaps, last_ns = [], timing.now_ns()
+    gaps: list[float] = []
+    last_ns = timing.now_ns()
     while not gaps or more():
         token = int(step(engine, token).argmax())
         now_ns = timing.now_ns()
@@ -87,10 +89,9 @@ def _gaps(engine: Engine, token: int, timing: Timing, more: Callable[[], bool]) 
     return gaps
 
 
-def _count_down(left: list[int]) -> bool:
-    left[0] -= 1
-    return left[0] > 0
+def _is_short(engine: Engine, length: int) -> bool:
+    return len(engine.tokens) < length
 
 
-def _goes_on(reading: "Future[object]", engine: Engine) -> bool:
+def _goes_on(reading: Future[Logits], engine: Engine) -> bool:
     return not reading.done() and len(engine.tokens) < engine.context

@@ -68,6 +68,7 @@ def replies(
     speculator = Speculator(prompt_lookups(), timing.now_ns)
 
     def pair(question: Question, plain_first: bool) -> Pair:
+        prefill(engine, question.prompt)  # so that both ways read the prompt's last token by itself, again
         ways = (None, speculator) if plain_first else (speculator, None)
         both = {way: _reply(engine, tokenizer, question.prompt, config, timing, way) for way in ways}
         return Pair(question, both[None], both[speculator])

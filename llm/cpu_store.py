@@ -69,11 +69,9 @@ def _write(folder: Path, graph: CpuGraph) -> None:
     scales = io.BytesIO()
     np.save(scales, graph.kv_scales)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Of a process that was killed. One that still writes here finds out, and goes on with what it has built.
-    for left in folder.parent.glob(f"{folder.name}.*"):
-        shutil.rmtree(left, ignore_errors=True)
     new = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     try:
+        _sweep(folder, new)
         (new / _MODEL_FILE).write_bytes(graph.model)
         graph.weights.tofile(new / WEIGHTS_FILE)
         (new / _SCALES_FILE).write_bytes(scales.getvalue())
@@ -82,6 +80,18 @@ def _write(folder: Path, graph: CpuGraph) -> None:
         new.replace(folder)  # fails if another process was first, whose folder is as good
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _sweep(folder: Path, new: Path) -> None:
+    """Remove what killed processes left of `folder`.
+
+    Each is moved first, so that a process which still writes there loses it whole: it can rename nothing, and
+    goes on with what it has built.
+    """
+    for left in folder.parent.glob(f"{folder.name}.*"):
+        if left != new:
+            with suppress(OSError):  # it is renamed by now
+                shutil.rmtree(left.replace(new / "left"), ignore_errors=True)
 
 
 def _digest(model: bytes, weights: NDArray[np.uint8], scales: bytes) -> str:

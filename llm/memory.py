@@ -1,22 +1,24 @@
 """How much memory a model takes on the CPU engine, by counting: weights, KV cache and workspace."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
 from typing import Literal
 
-from llm.config import LlamaConfig, read_config
-from llm.gguf import GgufFile, TensorInfo
-from llm.quants import GgmlType
+from llm.batch import SHORT
+from llm.config import LlamaConfig, expected_shapes, read_config
+from llm.cpu_weights import packing_of
+from llm.gguf import GgufFile
+from llm.kv_type import KvType
 
-KvType = Literal["int8", "f16", "f32"]
+PlannedKv = Literal[KvType, "f16"]
+"""Types of keys and values that can be planned with; f16 is for other engines."""
 
 _KV_BYTES: Mapping[str, int] = MappingProxyType({"int8": 1, "f16": 2, "f32": 4})
 _FLOAT32 = 4  # bytes
-_BLOCK = 32  # weights that share a scale (MatMulNBits of ONNX Runtime)
-_FOUR_BITS = (GgmlType.Q4_0, GgmlType.Q4_1, GgmlType.Q4_K)
-_PASS_ROWS = 512  # tokens that are read in one pass at most
+_PACKED_TOGETHER = (("attn_q", "attn_k", "attn_v"), ("attn_output",), ("ffn_gate", "ffn_up"), ("ffn_down",))
+_PASS_ROWS = 512  # of a prompt that are read in one pass at most (llm.batch)
 
 
 class SizeError(ValueError):
@@ -25,17 +27,23 @@ class SizeError(ValueError):
 
 @dataclass(frozen=True)
 class WeightBytes:
-    """Bytes of a model's weights: in its file, and as the CPU engine holds them."""
+    """Bytes of a model's weights: in its file, and as the CPU engine holds them.
+
+    scale_copies: what ONNX Runtime adds when it prepares a matrix to multiply with, two more float32 for each
+    block (its scale again, in another order, and a sum), measured with 1.32 on x86.
+    """
 
     stored: int
     prepared: int
+    scale_copies: int
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What a model needs, and what the machine has to give; all in bytes.
+    """What a loaded model needs, and what the machine has to give; all in bytes.
 
-    The file is not counted: it is mapped and read once, and the system may drop its pages at any time.
+    Not counted: mapped files, whose pages the system may drop at any time; Python and ONNX Runtime
+    themselves; what is freed again while loading; the store of prefixes (`CpuConfig.prefix_bytes` at most).
     """
 
     weights: WeightBytes
@@ -47,7 +55,8 @@ class Memory:
     @property
     def total(self) -> int:
         """What has to be in memory at once."""
-        return self.weights.prepared + self.kv_cache + self.kv_scales + self.workspace
+        weights = self.weights.prepared + self.weights.scale_copies
+        return weights + self.kv_cache + self.kv_scales + self.workspace
 
     @property
     def fits(self) -> bool:
@@ -55,7 +64,7 @@ class Memory:
         return self.total <= self.available
 
 
-def memory(gguf: GgufFile, tokens: int, sessions: int, kv: KvType, available: int) -> Memory:
+def memory(gguf: GgufFile, tokens: int, sessions: int, kv: PlannedKv, available: int) -> Memory:
     """What the model takes with `sessions` conversations of `tokens` each, where `available` bytes are free.
 
     Raises GgufError for a model that cannot be run, and SizeError.
@@ -63,7 +72,7 @@ def memory(gguf: GgufFile, tokens: int, sessions: int, kv: KvType, available: in
     _check_counts(available=available)
     c = read_config(gguf)
     return Memory(
-        weights=weight_bytes(gguf),
+        weights=weight_bytes(gguf, c),
         kv_cache=kv_cache_bytes(c.layers, c.kv_heads, c.head_dim, tokens, sessions, kv),
         kv_scales=kv_scale_bytes(c.layers, c.kv_heads, c.head_dim, kv),
         workspace=workspace_bytes(c, tokens, sessions),
@@ -71,7 +80,9 @@ def memory(gguf: GgufFile, tokens: int, sessions: int, kv: KvType, available: in
     )
 
 
-def kv_cache_bytes(layers: int, kv_heads: int, head_dim: int, tokens: int, sessions: int, kv: KvType) -> int:
+def kv_cache_bytes(
+    layers: int, kv_heads: int, head_dim: int, tokens: int, sessions: int, kv: PlannedKv
+) -> int:
     """Bytes of the keys and values of `sessions` conversations of `tokens` each, scales not included.
 
     Raises SizeError for a count that is negative or not an int, and an unknown `kv`.
@@ -80,7 +91,7 @@ def kv_cache_bytes(layers: int, kv_heads: int, head_dim: int, tokens: int, sessi
     return layers * 2 * kv_heads * head_dim * tokens * sessions * _element_bytes(kv)
 
 
-def kv_scale_bytes(layers: int, kv_heads: int, head_dim: int, kv: KvType) -> int:
+def kv_scale_bytes(layers: int, kv_heads: int, head_dim: int, kv: PlannedKv) -> int:
     """Bytes of the constant scales of int8 keys and values, one a channel; of the others, none.
 
     Raises SizeError as `kv_cache_bytes`.
@@ -89,43 +100,62 @@ def kv_scale_bytes(layers: int, kv_heads: int, head_dim: int, kv: KvType) -> int
     return layers * 2 * kv_heads * head_dim * _FLOAT32 if _element_bytes(kv) == 1 else 0
 
 
-def weight_bytes(gguf: GgufFile) -> WeightBytes:
-    """Bytes of all tensors: as stored, and as prepared for MatMulNBits.
+def weight_bytes(gguf: GgufFile, config: LlamaConfig) -> WeightBytes:
+    """Bytes of all tensors: as stored, and as `llm.cpu_weights` packs them.
 
-    Q4_0, Q4_1 and Q4_K take 4 bits a weight, any other matrix 8, and so does an embedding that is the head
-    too. Norms and biases are float32.
+    The embedding is held to look rows up in, and if it is the head too, a second time to multiply with. Norms
+    and biases are float32.
     """
-    tied = "output.weight" not in gguf.tensors
-    prepared = sum(
-        _prepared_bytes(info, shared=tied and name == "token_embd.weight")
-        for name, info in gguf.tensors.items()
+    head = "output.weight" if "output.weight" in gguf.tensors else "token_embd.weight"
+    layers = [
+        [f"blk.{i}.{name}.weight" for name in names]
+        for i in range(config.layers)
+        for names in _PACKED_TOGETHER
+    ]
+    multiplied = [_packed_bytes(gguf, names) for names in [*layers, [head]]]
+    vectors = sum(prod(shape) for shape in expected_shapes(config).values() if len(shape) == 1)
+    codes, scales = (sum(sizes) for sizes in zip(*multiplied, strict=True))
+    return WeightBytes(
+        stored=sum(info.n_bytes for info in gguf.tensors.values()),
+        prepared=codes + scales + sum(_packed_bytes(gguf, ["token_embd.weight"])) + vectors * _FLOAT32,
+        scale_copies=2 * scales,
     )
-    return WeightBytes(sum(info.n_bytes for info in gguf.tensors.values()), prepared)
 
 
 def workspace_bytes(config: LlamaConfig, tokens: int, sessions: int = 1) -> int:
-    """Bytes of the float32 activations of the largest pass, with `tokens` to attend to.
+    """An upper bound of what a pass needs besides, with `tokens` to attend to, and of the rotation's tables.
 
-    A pass reads up to 512 rows, out of one session or several. Of the layers' activations only one layer's
-    exist at a time. Raises SizeError for a count that is negative or not an int.
+    A pass reads up to 512 rows of one prompt and computes the head for the last, or up to 16 rows of each
+    session, all with the head. The bound is every float32 activation of one layer, which ONNX Runtime keeps
+    for the next, and a score of each head and row for each token; where it frees them earlier it needs less.
+    Raises SizeError for a count that is negative or not an int.
     """
     _check_counts(tokens=tokens, sessions=sessions)
+    if not sessions:
+        return 0
     c = config
-    qkv = (c.heads + 2 * c.kv_heads) * c.head_dim
-    scores = c.heads * tokens
-    row = c.width + qkv + 2 * c.hidden + scores + c.vocabulary
-    return min(_PASS_ROWS, tokens * sessions) * row * _FLOAT32
+    row = _layer_activations(c) + c.heads * tokens
+    prompt = min(_PASS_ROWS, tokens) * row + min(1, tokens) * c.vocabulary
+    steps = sessions * min(SHORT, tokens) * (row + c.vocabulary)
+    return (max(prompt, steps) + tokens * c.head_dim) * _FLOAT32
 
 
-def _prepared_bytes(info: TensorInfo, *, shared: bool) -> int:
-    """Of one tensor; rows are filled up to whole blocks, and the zero points of two share a byte."""
-    *rows, columns = info.shape
-    if not rows:
-        return columns * _FLOAT32
-    blocks = -(-columns // _BLOCK)
-    if info.type in _FOUR_BITS and not shared:
-        return prod(rows) * (blocks * (_BLOCK // 2 + _FLOAT32) + -(-blocks // 2))
-    return prod(rows) * blocks * (_BLOCK + _FLOAT32)
+def _layer_activations(c: LlamaConfig) -> int:
+    """Numbers that the nodes of one layer put out for a row; see `llm.cpu_graph`."""
+    q, kv = c.heads * c.head_dim, c.kv_heads * c.head_dim
+    attention = 2 * (q + 2 * kv) + q  # packed, rotated, and the result
+    if c.qk_norm:
+        attention += 2 * (q + 2 * kv)  # split, and normed
+    mlp = 6 * c.hidden  # gate and up packed, the two apart, the activation, and the product
+    return 6 * c.width + attention + mlp  # two norms, two sums, and what attention and MLP give back
+
+
+def _packed_bytes(gguf: GgufFile, names: Sequence[str]) -> tuple[int, int]:
+    """Of the codes and of the scales of matrices that are packed together; rows fill whole blocks."""
+    tensors = [gguf.tensors[name] for name in names]
+    packing = packing_of(info.type for info in tensors)
+    blocks = sum(info.shape[0] * -(-info.shape[1] // packing.block) for info in tensors)
+    return blocks * packing.block * packing.bits // 8, blocks * _FLOAT32
 
 
 def _element_bytes(kv: str) -> int:

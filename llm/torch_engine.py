@@ -27,6 +27,8 @@ class TorchEngine:
         """See Engine."""
         if len(self.tokens) + len(tokens) > self.context:
             raise ContextFull(len(self.tokens) + len(tokens), self.context)
+        if not tokens:
+            return np.empty((0, self._model.config.vocabulary), np.float32)
         logits: NDArray[np.float32] = self._model.forward(
             list(tokens), self._cache, len(tokens) - logits_for
         ).numpy()

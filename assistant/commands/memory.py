@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from typing import get_args
 
 import psutil
 import typer
@@ -14,10 +15,13 @@ from assistant.load import locate_llm
 from assistant.models import ModelStore
 from llm.config import LlamaConfig, read_config
 from llm.gguf import open_gguf
-from llm.memory import KvType, Memory, memory
+from llm.kv_type import KvType
+from llm.memory import Memory, PlannedKv, memory
+
+_ENGINE_KV = get_args(KvType)
 
 
-def run_memory(model: str, context: int | None, sessions: int, kv: KvType, as_json: bool) -> None:
+def run_memory(model: str, context: int | None, sessions: int, kv: PlannedKv, as_json: bool) -> None:
     """Print the parts of the memory that `model` takes, and whether they fit into what is available.
 
     `model` is a name of the model store or the path of a .gguf file. A context beyond the model's own is cut
@@ -30,7 +34,7 @@ def run_memory(model: str, context: int | None, sessions: int, kv: KvType, as_js
     tokens = min(config.context if context is None else context, shape.context)
     needs = memory(gguf, tokens, sessions, kv, psutil.virtual_memory().available)
     if as_json:
-        counts = {"model": model, "context": tokens, "sessions": sessions, "kv": kv}
+        counts = {"model": model, "context": tokens, "sessions": sessions, "kv": kv, "engine_kv": _ENGINE_KV}
         sizes = {f"{name}_bytes": size for name, size in (asdict(needs) | {"total": needs.total}).items()}
         typer.echo(json.dumps({**counts, **sizes, "fits": needs.fits}, indent=1))
         return
@@ -39,14 +43,15 @@ def run_memory(model: str, context: int | None, sessions: int, kv: KvType, as_js
         typer.echo(f"the model's own context is {tokens} tokens, so that {context} are never kept")
 
 
-def _print(needs: Memory, shape: LlamaConfig, tokens: int, sessions: int, kv: KvType) -> None:
+def _print(needs: Memory, shape: LlamaConfig, tokens: int, sessions: int, kv: PlannedKv) -> None:
     layers = f"{shape.layers} layers x 2 x {shape.kv_heads} KV heads x {shape.head_dim}"
     rows = [
         ("weights", needs.weights.prepared, f"{_readable(needs.weights.stored)} in the file"),
+        ("copies of scales", needs.weights.scale_copies, "made by ONNX Runtime"),
         (f"{kv} KV cache", needs.kv_cache, f"{layers} x {tokens} tokens x {sessions}"),
         *([(f"{kv} scales", needs.kv_scales, "once for all sessions")] if needs.kv_scales else []),
-        ("workspace", needs.workspace, "activations of one pass"),
-        ("total", needs.total, ""),
+        ("workspace", needs.workspace, "activations of one pass, at most"),
+        ("total", needs.total, "without Python and ONNX Runtime themselves"),
         ("available", needs.available, "on this machine, now"),
     ]
     table = Table("", "", "", box=None, show_header=False)
@@ -56,6 +61,7 @@ def _print(needs: Memory, shape: LlamaConfig, tokens: int, sessions: int, kv: Kv
     Console().print(table)
     spare = needs.available - needs.total
     typer.echo("it fits" if needs.fits else f"it does not fit: {_readable(-spare)} are missing")
+    typer.echo(f"this engine keeps keys and values in {' or '.join(_ENGINE_KV)}")
 
 
 def _readable(size: int) -> str:

@@ -12,6 +12,7 @@ import pytest
 from gguf import GGMLQuantizationType, GGUFWriter
 
 from assistant import cli
+from assistant.config import LlmConfig
 
 
 class Ended(NamedTuple):
@@ -22,10 +23,13 @@ class Ended(NamedTuple):
 
 Command = Callable[..., Ended]
 
-# One layer, width 64, 4 heads and 2 KV heads of 16, hidden 96, 10 tokens, all matrices Q8_0 and tied.
-WEIGHTS = (10 * 2 + 64 * 2 + 2 * 32 * 2 + 64 * 2 + 2 * 96 * 2 + 64 * 3) * 36 + 3 * 64 * 4
-STORED = (10 * 2 + 64 * 2 + 2 * 32 * 2 + 64 * 2 + 2 * 96 * 2 + 64 * 3) * 34 + 3 * 64 * 4
-ROW = 64 + (4 + 2 * 2) * 16 + 2 * 96 + 10
+# One layer, width 64, 4 heads and 2 KV heads of 16, hidden 96, 10 tokens, all matrices Q8_0 and tied: two
+# blocks of 32 a row, in ffn_down three, and the embedding held twice.
+LAYER_BLOCKS = 64 * 2 + 2 * 32 * 2 + 64 * 2 + 2 * 96 * 2 + 64 * 3
+WEIGHTS = (2 * 10 * 2 + LAYER_BLOCKS) * 36 + 3 * 64 * 4
+STORED = (10 * 2 + LAYER_BLOCKS) * 34 + 3 * 64 * 4
+COPIES = (10 * 2 + LAYER_BLOCKS) * 2 * 4
+ROW = 6 * 64 + 2 * (4 + 2 * 2) * 16 + 64 + 6 * 96
 
 
 @pytest.fixture
@@ -79,53 +83,61 @@ def test_bytes_as_json(assistant: Command, no_models: Path, tmp_path: Path) -> N
     assert (ended.code, ended.err) == (0, "")
     report = json.loads(ended.out)
     assert 0 < report.pop("available_bytes") <= psutil.virtual_memory().total
-    cache, workspace = 2 * 2 * 16 * 1000 * 3 * 2, 512 * (ROW + 4 * 1000) * 4
+    cache, workspace = 2 * 2 * 16 * 1000 * 3 * 2, (512 * (ROW + 4 * 1000) + 10 + 1000 * 16) * 4
     assert report == {
         "model": str(path),
         "context": 1000,
         "sessions": 3,
         "kv": "f16",
-        "weights_bytes": {"stored": STORED, "prepared": WEIGHTS},
+        "engine_kv": ["f32", "int8"],
+        "weights_bytes": {"stored": STORED, "prepared": WEIGHTS, "scale_copies": COPIES},
         "kv_cache_bytes": cache,
         "kv_scales_bytes": 0,
         "workspace_bytes": workspace,
-        "total_bytes": WEIGHTS + cache + workspace,
+        "total_bytes": WEIGHTS + COPIES + cache + workspace,
         "fits": True,
     }
     assert not no_models.exists()
 
 
-def test_defaults_are_one_session_of_int8_in_the_configured_context(
-    assistant: Command, no_models: Path, tmp_path: Path
-) -> None:
+def test_defaults_are_those_of_the_engine(assistant: Command, no_models: Path, tmp_path: Path) -> None:
     report = json.loads(assistant("memory", tiny(tmp_path / "m.gguf"), "--json").out)
-    assert [report[key] for key in ("context", "sessions", "kv")] == [2048, 1, "int8"]
+    assert [report[key] for key in ("context", "sessions", "kv")] == [2048, 1, LlmConfig().kv]
+    assert report["kv"] == "int8"
     assert report["kv_cache_bytes"] == 2 * 2 * 16 * 2048
     assert report["kv_scales_bytes"] == 2 * 2 * 16 * 4
 
 
 def test_the_table(assistant: Command, no_models: Path, tmp_path: Path) -> None:
-    ended = assistant("memory", tiny(tmp_path / "m.gguf"), "--context", "1000")
+    ended = assistant("memory", tiny(tmp_path / "m.gguf"), "--context", "1000", "--kv", "int8")
     lines = [" ".join(line.split()) for line in ended.out.splitlines()]
-    assert lines[:4] == [
-        "weights 36.0 kB 34.1 kB in the file",
+    assert lines[:6] == [
+        "weights 36.8 kB 34.1 kB in the file",
+        "copies of scales 7.8 kB made by ONNX Runtime",
         "int8 KV cache 64.0 kB 1 layers x 2 x 2 KV heads x 16 x 1000 tokens x 1",
         "int8 scales 0.3 kB once for all sessions",
-        "workspace 9.0 MB activations of one pass",
+        "workspace 10.9 MB activations of one pass, at most",
+        "total 11.0 MB without Python and ONNX Runtime themselves",
     ]
-    assert lines[4] == "total 9.1 MB"
-    assert lines[5].startswith("available ")
-    assert lines[6:] == ["it fits"]
+    assert lines[6].startswith("available ")
+    assert lines[7:] == ["it fits", "this engine keeps keys and values in f32 or int8"]
     assert (ended.code, ended.err) == (0, "")
-    assert "scales" not in assistant("memory", tmp_path / "m.gguf", "--kv", "f16").out
+
+
+def test_f16_is_for_planning(assistant: Command, no_models: Path, tmp_path: Path) -> None:
+    ended = assistant("memory", tiny(tmp_path / "m.gguf"), "--kv", "f16")
+    assert "f16 KV cache" in ended.out
+    assert "scales once" not in " ".join(ended.out.split())
+    assert ended.out.endswith("this engine keeps keys and values in f32 or int8\n")
 
 
 def test_more_than_there_is(assistant: Command, no_models: Path, tmp_path: Path) -> None:
     words = (tiny(tmp_path / "m.gguf"), "--context", "3000", "--sessions", "1000000", "--kv", "f32")
     ended = assistant("memory", *words)
     assert ended.code == 0
-    assert "it does not fit: 7" in ended.out.splitlines()[-1]  # 768 GB
-    assert ended.out.endswith(" GB are missing\n")
+    verdict = ended.out.splitlines()[-2]
+    assert verdict.startswith("it does not fit: ")
+    assert verdict.endswith(" GB are missing")
     assert json.loads(assistant("memory", *words, "--json").out)["fits"] is False
 
 
@@ -143,7 +155,8 @@ def test_no_tokens_and_no_sessions(assistant: Command, no_models: Path, tmp_path
     path = tiny(tmp_path / "m.gguf")
     for nothing in (("--context", "0"), ("--sessions", "0")):
         report = json.loads(assistant("memory", path, "--kv", "f16", *nothing, "--json").out)
-        assert report["total_bytes"] == report["weights_bytes"]["prepared"] == WEIGHTS
+        assert report["total_bytes"] == WEIGHTS + COPIES
+        assert report["workspace_bytes"] == report["kv_cache_bytes"] == 0
 
 
 def missing(path: Path) -> Path:
@@ -226,7 +239,8 @@ def test_the_default_model_by_name(model_path: Callable[[str], Path], assistant:
     name = "smollm2-135m-instruct-q4_1"
     model_path(name)
     report = json.loads(assistant("memory", name, "--json").out)
-    # 30 layers of 3,538,944 weights in 4 bits, 49152 x 576 in 8 and 61 norms of 576.
-    weights = 30 * 3_538_944 // 32 * 20.5 + 49152 * 18 * 36 + 61 * 576 * 4
-    assert report["weights_bytes"]["prepared"] == weights
+    # 30 layers of 3,538,944 weights in 8 bits and a scale for 64; the embedding of 49152 x 576, which is
+    # Q8_0 with one for 32, twice; 61 norms of 576.
+    layers, embedding, norms = 30 * 3_538_944 // 64 * 68, 49152 * 18 * 36, 61 * 576 * 4
+    assert report["weights_bytes"]["prepared"] == layers + 2 * embedding + norms
     assert report["kv_cache_bytes"] == 11_520 * 2048

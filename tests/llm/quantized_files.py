@@ -18,7 +18,7 @@ Stored = tuple[GgmlType, tuple[int, ...], bytes]  # type, row-major shape, the b
 
 _D = [("d", "<f2")]
 _K = [*_D, ("dmin", "<f2"), ("scales", "u1", 12)]
-# What the gguf package cannot quantize to. The mean code times the mean scale gives dmin: weights around zero.
+# What the gguf package cannot quantize to, and the mean code: so many dmin of a d give weights around zero.
 _K_BLOCKS = {
     GgmlType.Q4_K: (np.dtype([*_K, ("qs", "u1", 128)]), 7.5),
     GgmlType.Q5_K: (np.dtype([*_K, ("qh", "u1", 32), ("qs", "u1", 128)]), 15.5),

@@ -1,8 +1,9 @@
 """The ONNX Runtime graph against the torch reference: exact in float32, and with int8 no worse than int8 is.
 
 The reference of a quantized graph is torch with the same weights, whose every matrix product has its inputs
-rounded to 8 bits with a scale for each block, as `accuracy_level=4` does. A graph may be half as far again
-from torch without that rounding as this reference is.
+rounded to 8 bits with a scale for each block, as `accuracy_level=4` does. A graph may be a fifth further from
+torch without that rounding than this reference is, and closer where a CPU has no such kernel. Measured with
+AVX512-VNNI: 0.99 to 1.02 times as far, which is 1 to 5 % of the logits' standard deviation.
 """
 
 import subprocess
@@ -47,6 +48,7 @@ from llm.tokenizer import Tokenizer
 from llm.torch_engine import TorchEngine
 
 Logits = NDArray[np.float32]
+Losses = NDArray[np.float32]
 
 IDS = np.random.default_rng(5).integers(0, len(TOKENS), 48).tolist()
 LLAMA = replace(SMALL, head_dim=16, width=64)
@@ -62,6 +64,7 @@ SHAPES = {
     "qwen3": replace(QWEN3, norm_eps=1e-2),
     "qwen3, a width that the heads do not divide": replace(QWEN3, heads=6, width=80),
 }
+EXACT = {GgmlType.Q4_0, GgmlType.Q5_0, GgmlType.Q8_0}  # kept in their own blocks of 32
 WIDE = replace(LLAMA, head_dim=64, width=256, hidden=256)  # rows of whole blocks of any type
 
 
@@ -71,9 +74,15 @@ def quick() -> Iterator[None]:
         yield
 
 
-def load(file: GgufFile, weights: WeightType = "quantized", **config: int | KvType) -> CpuModel:
-    options = {"context": 64, "threads": 1, "prefix_bytes": 0, **config}
-    return CpuModel.load(file, CpuConfig(weights=weights, **options))
+def load(
+    file: GgufFile,
+    weights: WeightType = "quantized",
+    kv: KvType = "f32",
+    context: int = 64,
+    sessions: int = 1,
+) -> CpuModel:
+    config = CpuConfig(context, sessions, threads=1, kv=kv, weights=weights, prefix_bytes=0)
+    return CpuModel.load(file, config)
 
 
 def read(model: CpuModel, ids: Sequence[int], lengths: Sequence[int]) -> Logits:
@@ -96,7 +105,7 @@ def in_torch_int8(file: GgufFile, block: int, ids: Sequence[int] = IDS) -> Logit
     linear = F.linear
 
     def rounded(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        blocks = F.pad(x, (0, -x.shape[-1] % block)).unflatten(-1, (-1, block))
+        blocks = F.pad(x, (0, -x.shape[-1] % block)).reshape(len(x), -1, block)
         scales = blocks.abs().amax(-1, keepdim=True).clamp(min=1e-30) / 127
         inputs = (torch.round(blocks / scales) * scales).flatten(-2)[..., : x.shape[-1]]
         return linear(inputs, weight, bias)
@@ -114,10 +123,14 @@ def distance(a: Logits, b: Logits) -> float:
 def unpacked(path: Path, config: LlamaConfig, tensors: Mapping[str, Stored]) -> GgufFile:
     """A float32 file of the weights that the graph of the file `path` stands for."""
     file = open_gguf(path)
-    weights = {
-        name: unpack(pack(file, [name])) if len(tensor[1]) == 2 else dequantized(tensor)
-        for name, tensor in tensors.items()
-    }
+    groups = [[name] for name, tensor in tensors.items() if len(tensor[1]) == 2]
+    for i in range(config.layers):
+        groups.append([f"blk.{i}.attn_{part}.weight" for part in "qkv"])
+        groups.append([f"blk.{i}.ffn_{part}.weight" for part in ("gate", "up")])
+    weights = {name: dequantized(tensor) for name, tensor in tensors.items()}
+    for names in groups:
+        ends = np.cumsum([len(weights[name]) for name in names])[:-1]
+        weights |= zip(names, np.split(unpack(pack(file, names)), ends), strict=True)
     return open_gguf(write_llama(path.with_suffix(".f32"), config, weights=weights))
 
 
@@ -128,7 +141,7 @@ def check_quantized(path: Path, config: LlamaConfig, tensors: Mapping[str, Store
     allowed = distance(in_torch_int8(same_weights, block), exact)
     assert allowed < 0.1  # more would let anything pass
     for lengths in ([len(IDS)], [1] * len(IDS), [1, 7, 2, 20, 18]):
-        assert distance(read(model, IDS, lengths), exact) < 1.5 * allowed
+        assert distance(read(model, IDS, lengths), exact) < 1.2 * allowed
 
 
 # Float32
@@ -175,25 +188,31 @@ def three_slots(shared: GgufFile) -> CpuModel:
     return load(shared, "f32", sessions=3)
 
 
-@given(data=st.data())
+@given(
+    lengths=st.lists(st.integers(1, 30), min_size=1, max_size=12),
+    wanted=st.lists(st.integers(0, 30), min_size=12, max_size=12),
+    taken_back=st.lists(st.tuples(st.integers(0, 15), st.integers(0, 5)), min_size=12, max_size=12),
+)
 @settings(max_examples=40, deadline=None)
 def test_a_text_may_be_read_in_any_pieces(
-    shared: GgufFile, three_slots: CpuModel, data: st.DataObject
+    shared: GgufFile,
+    three_slots: CpuModel,
+    lengths: list[int],
+    wanted: list[int],
+    taken_back: list[tuple[int, int]],
 ) -> None:
-    """With logits of any of its last tokens, and with tokens taken back in between."""
-    ids, expected = IDS, in_torch(shared)
+    """With logits of any of a piece's tokens, and with other tokens read and taken back in between."""
+    expected = in_torch(shared)
     with three_slots.open() as engine:
-        while len(engine.tokens) < len(ids):
+        for length, logits_for, (wrong, right) in zip(lengths, wanted, taken_back, strict=False):
             at = len(engine.tokens)
-            piece = ids[at : at + data.draw(st.integers(1, len(ids)))]
-            wanted = data.draw(st.integers(0, len(piece)))
-            got = engine.extend(piece, wanted)
+            piece = IDS[at : at + length]
             end = at + len(piece)
-            np.testing.assert_allclose(got, expected[end - wanted : end], atol=2e-4)
-            if data.draw(st.integers(0, 3)) == 0:
-                wrong = data.draw(st.integers(0, 63 - end))
-                engine.extend([7] * wrong, min(wrong, 1))
-                engine.truncate(data.draw(st.integers(max(0, end - 5), end)))
+            logits_for = min(logits_for, len(piece))
+            got = engine.extend(piece, logits_for)
+            np.testing.assert_allclose(got, expected[end - logits_for : end], atol=2e-4)
+            engine.extend([7] * wrong, min(wrong, 1))
+            engine.truncate(max(0, end - right))
 
 
 @given(steps=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 20)), min_size=3, max_size=12))
@@ -260,7 +279,7 @@ def test_one_pass_reads_several_sequences_and_leaves_the_idle_ones_alone(shared:
 def test_every_type_of_weights_runs(tmp_path: Path, type_: GgmlType) -> None:
     tensors = quantized_weights(WIDE, {"": type_})
     path = tmp_path / "m.gguf"
-    check_quantized(path, WIDE, tensors, 32 if type_.name in ("Q4_0", "Q5_0", "Q8_0") else 64)
+    check_quantized(path, WIDE, tensors, 32 if type_ in EXACT else 64)
     # The same file dequantized: what the gguf package makes of it, in torch.
     weights = {name: dequantized(tensor) for name, tensor in tensors.items()}
     expected = in_torch(open_gguf(write_llama(tmp_path / "f32.gguf", WIDE, weights=weights)))
@@ -283,13 +302,7 @@ MIXTURES = {
 @pytest.mark.parametrize("types", MIXTURES.values(), ids=MIXTURES.keys())
 def test_files_of_several_types_run(tmp_path: Path, types: Mapping[str, GgmlType]) -> None:
     tensors = quantized_weights(WIDE, types, tied=False)
-    path = tmp_path / "m.gguf"
-    model = load(open_gguf(write_quantized(path, WIDE, tensors)))
-    weights = {name: dequantized(tensor) for name, tensor in tensors.items()}
-    file = open_gguf(write_llama(tmp_path / "f32.gguf", WIDE, weights=weights))
-    exact = in_torch(file)
-    for lengths in ([48], [1] * 48):
-        assert distance(read(model, IDS, lengths), exact) < 2.5 * distance(in_torch_int8(file, 64), exact)
+    check_quantized(tmp_path / "m.gguf", WIDE, tensors, 32 if set(types.values()) <= EXACT else 64)
 
 
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
@@ -383,6 +396,7 @@ def test_the_engine_runs_without_torch(tmp_path: Path) -> None:
 # The default model
 
 WINDOW = 500  # tokens of the text that are read at once
+STRETCH = 200  # tokens that are also read one by one
 
 
 @pytest.fixture(scope="module")
@@ -391,37 +405,50 @@ def file(model_path: Callable[[str], Path]) -> GgufFile:
 
 
 @pytest.fixture(scope="module")
+def ids(file: GgufFile) -> list[int]:
+    return Tokenizer.from_gguf(file).encode(text())[: 2 * WINDOW]
+
+
+@pytest.fixture(scope="module")
 def real_f32(file: GgufFile) -> CpuModel:
     return load_real(file, weights="f32")
 
 
+@pytest.fixture(scope="module")
+def f32_losses(real_f32: CpuModel, ids: list[int]) -> list[Losses]:
+    return [losses(real_f32, ids[:WINDOW]), losses(real_f32, ids[WINDOW:])]
+
+
 def load_real(file: GgufFile, weights: WeightType = "quantized", kv: KvType = "f32") -> CpuModel:
-    return CpuModel.load(file, CpuConfig(context=WINDOW, weights=weights, kv=kv, prefix_bytes=0))
+    config = CpuConfig(context=WINDOW, weights=weights, kv=kv, prefix_bytes=0, spin=False)
+    return CpuModel.load(file, config)
 
 
-def loss(model: CpuModel, ids: Sequence[int], piece: int) -> float:
-    """Mean negative log-likelihood of each token but the first, given the true ones before it."""
+def losses(model: CpuModel, ids: Sequence[int], piece: int = WINDOW) -> Losses:
+    """Negative log-likelihood of each token but the first, given the true ones before it."""
     lengths = [len(part) for part in np.split(np.arange(len(ids)), range(piece, len(ids), piece))]
-    logits = torch.from_numpy(read(model, ids, lengths))
-    return F.cross_entropy(logits[:-1], torch.tensor(ids[1:])).item()
+    logits = read(model, ids, lengths)[:-1]
+    top = logits.max(axis=1)
+    picked = logits[np.arange(len(logits)), ids[1:]]
+    likelihoods: Losses = top + np.log(np.exp(logits - top[:, None]).sum(axis=1)) - picked
+    return likelihoods
 
 
 @pytest.mark.models
-def test_the_default_model_has_the_logits_of_torch(file: GgufFile, real_f32: CpuModel) -> None:
-    ids = Tokenizer.from_gguf(file).encode(text())[:64]
-    expected = TorchEngine(real_model(file.path), 64).extend(ids, 64)
-    np.testing.assert_allclose(read(real_f32, ids, [40, 1, 23]), expected, atol=2e-3)
+def test_the_default_model_has_the_logits_of_torch(
+    file: GgufFile, real_f32: CpuModel, ids: list[int]
+) -> None:
+    expected = TorchEngine(real_model(file.path), 64).extend(ids[:64], 64)
+    np.testing.assert_allclose(read(real_f32, ids[:64], [40, 1, 23]), expected, atol=2e-3)
 
 
 @pytest.mark.models
 @pytest.mark.parametrize(("kv", "allowed"), [("f32", 0.01), ("int8", 0.015)])
 def test_the_perplexity_of_the_default_model_is_kept(
-    file: GgufFile, real_f32: CpuModel, kv: KvType, allowed: float
+    file: GgufFile, f32_losses: list[Losses], ids: list[int], kv: KvType, allowed: float
 ) -> None:
-    ids = Tokenizer.from_gguf(file).encode(text())[: 2 * WINDOW]
     model = load_real(file, kv=kv)
-    windows = [ids[:WINDOW], ids[WINDOW:]]
-    read_whole = np.mean([loss(model, part, WINDOW) - loss(real_f32, part, WINDOW) for part in windows])
-    assert np.exp(read_whole) == pytest.approx(1, abs=allowed)
-    stretch = ids[:200]
-    assert np.exp(loss(model, stretch, 1) - loss(real_f32, stretch, 200)) == pytest.approx(1, abs=allowed)
+    windows = np.concatenate([losses(model, ids[:WINDOW]), losses(model, ids[WINDOW:])])
+    assert np.exp(windows.mean() - np.mean(f32_losses)) == pytest.approx(1, abs=allowed)
+    decoded, exact = losses(model, ids[:STRETCH], piece=1), f32_losses[0][: STRETCH - 1]
+    assert np.exp(decoded.mean() - exact.mean()) == pytest.approx(1, abs=allowed)

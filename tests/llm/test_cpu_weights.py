@@ -31,9 +31,8 @@ def half_a_step(weights: Matrix) -> Matrix:
     """What rounding to 255 levels up to each block's largest weight may cost: [n, k]."""
     n, k = weights.shape
     blocks = np.pad(weights, ((0, 0), (0, -k % 64))).reshape(n, -1, 64)
-    steps = np.abs(blocks).max(axis=2, keepdims=True) / 127
-    rounding = 0.50003 * np.broadcast_to(steps, blocks.shape).reshape(n, -1)[:, :k]  # and float32's own
-    return rounding
+    steps = np.repeat(np.abs(blocks).max(axis=2) / 127, 64, axis=1)[:, :k]
+    return np.float32(0.50003) * steps  # and float32's own rounding
 
 
 def check_rounded(got: Packed, weights: Matrix) -> None:

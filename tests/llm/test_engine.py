@@ -1,4 +1,5 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -155,3 +156,119 @@ def test_any_calls_give_what_a_fresh_engine_gives(
             held = prompt
         assert counting.computed.pop() == expected
         assert close(logits, fresh(model, held, logits_for))
+
+
+# What is left out of the middle
+
+
+@dataclass
+class Tape:
+    """An engine that only writes down what it holds and does."""
+
+    context: int = 4096
+    tokens: list[int] = field(default_factory=list)
+    computed: int = 0
+    cuts: list[tuple[int, int]] = field(default_factory=list)
+
+    def extend(self, tokens: Sequence[int], logits_for: int = 1) -> np.ndarray:
+        assert len(self.tokens) + len(tokens) <= self.context
+        assert 0 <= logits_for <= len(tokens)
+        self.tokens.extend(tokens)
+        self.computed += len(tokens)
+        return np.zeros((logits_for, 3), np.float32)
+
+    def truncate(self, length: int) -> None:
+        assert 0 <= length <= len(self.tokens)
+        del self.tokens[length:]
+
+    def cut(self, start: int, stop: int) -> None:
+        assert 0 <= start < stop <= len(self.tokens)
+        self.cuts.append((start, stop))
+        del self.tokens[start:stop]
+
+
+@given(
+    system=st.integers(1, 50),
+    dropped=st.integers(1, 200),
+    kept=st.integers(32, 200),
+    new=st.integers(1, 20),
+    unheard=st.integers(0, 20),
+    logits_for=st.integers(0, 25),
+)
+@settings(max_examples=100, deadline=None)
+def test_turns_that_are_left_out_are_cut(
+    system: int, dropped: int, kept: int, new: int, unheard: int, logits_for: int
+) -> None:
+    """The end of what was held is not wanted either: words that nobody heard."""
+    text = list(range(system + dropped + kept + unheard + new))
+    left = text[:system] + text[system + dropped : -unheard - new]
+    tape, wanted = Tape(tokens=text[:-new]), left + text[-new:]
+    logits_for = min(logits_for, len(wanted))
+    prefill(tape, wanted, logits_for)
+    assert tape.tokens == wanted
+    assert tape.cuts == [(system, system + dropped)]
+    assert tape.computed == max(new, logits_for)
+
+
+def test_a_short_stretch_is_read_anew() -> None:
+    text = list(range(200))
+    for kept, computed in ((31, 31), (32, 0)):
+        tape = Tape(tokens=list(text))
+        prefill(tape, text[:20] + text[-kept:], 0)
+        assert (tape.computed, len(tape.cuts)) == (computed, computed == 0)
+    tape = Tape(tokens=list(text))
+    prefill(tape, text[:20] + text[100:131] + [300] + text[132:], 0)
+    assert tape.cuts == []
+
+
+def test_of_stretches_that_begin_alike_the_one_that_goes_on_is_kept() -> None:
+    question, system = list(range(100, 140)), list(range(9))
+    turns = [question + [answer] * 30 for answer in (1, 2, 3, 4)]
+    tape = Tape(tokens=[*system, 50, *turns[0], *turns[1], *turns[2], *turns[3]])
+    wanted = [*system, *turns[2], *turns[3], *question]
+    prefill(tape, wanted)
+    assert tape.tokens == wanted
+    assert tape.computed == len(question)
+
+
+@given(
+    calls=st.lists(
+        st.tuples(
+            st.lists(st.tuples(st.integers(0, 1), st.integers(1, 40)), max_size=5), st.integers(0, 100)
+        ),
+        max_size=8,
+    )
+)
+@settings(max_examples=100, deadline=None)
+def test_any_prompts_leave_what_was_asked_for(calls: list[tuple[list[tuple[int, int]], int]]) -> None:
+    tape = Tape()
+    for runs, logits_for in calls:
+        prompt = [token for token, count in runs for _ in range(count)]
+        same = next((i for i, (a, b) in enumerate(zip(tape.tokens, prompt, strict=False)) if a != b), None)
+        same = min(len(tape.tokens), len(prompt)) if same is None else same
+        tape.computed, logits_for = 0, min(logits_for, len(prompt))
+        assert prefill(tape, prompt, logits_for).shape == (logits_for, 3)
+        assert tape.tokens == prompt
+        assert logits_for <= tape.computed <= max(len(prompt) - same, logits_for)
+
+
+def test_the_reference_cuts_as_if_it_had_never_been_there(model: Llama, make: Make) -> None:
+    engine, counting = make(64)
+    text = list(range(40, 60))
+    for start, stop in ((5, 9), (0, 3), (15, 20), (0, 20)):
+        engine.truncate(0)
+        engine.extend(text)
+        counting.computed.clear()
+        engine.cut(start, stop)
+        assert counting.computed == ([text[stop:]] if text[stop:] else [])
+        left = text[:start] + text[stop:]
+        assert engine.tokens == left
+        assert close(engine.extend([7]), fresh(model, [*left, 7]))
+
+
+def test_the_reference_reads_nothing(make: Make) -> None:
+    engine, _ = make(64)
+    assert engine.extend([], 0).shape == (0, SMALL.vocabulary)
+    assert prefill(engine, [1, 2], 0).shape == (0, SMALL.vocabulary)
+    assert prefill(engine, [1, 2], 0).shape == (0, SMALL.vocabulary)
+    assert engine.tokens == [1, 2]

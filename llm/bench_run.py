@@ -1,0 +1,135 @@
+"""The whole bench, part by part, with no more models loaded at once than a part compares."""
+
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from llm.bench_entry import Entry
+from llm.bench_llama import LlamaCpp, LlamaCppError
+from llm.bench_plan import SESSIONS, Material, Plan, read_material
+from llm.bench_quality import draws, perplexities
+from llm.bench_rounds import Timing
+from llm.bench_sessions import fairness, throughput
+from llm.bench_speculation import details, entries, replies
+from llm.bench_speed import INT8, OURS, THEIRS, decode, follow_up, load, prompt
+from llm.config import read_config
+from llm.cpu import CpuConfig, CpuModel
+from llm.engine import Engine
+from llm.generate import GenerateConfig
+from llm.gguf import GgufFile, open_gguf
+from llm.kv_type import KvType
+from llm.tokenizer import Tokenizer
+
+
+class BenchError(RuntimeError):
+    """The bench cannot begin; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that was measured, and one record for each reply; `without` says why there is no llama.cpp."""
+
+    entries: tuple[Entry, ...]
+    replies: tuple[dict[str, Any], ...]
+    without: str | None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured, with what, and where its prepared graphs lie while the bench runs."""
+
+    gguf: GgufFile
+    tokenizer: Tokenizer
+    material: Material
+    plan: Plan
+    config: CpuConfig
+    timing: Timing
+    cache: Path
+
+    def open(self, kv: KvType = "f32", sessions: int = 1) -> CpuModel:
+        """The model as users have it, but without a prefix store: what is timed must be computed."""
+        return CpuModel.load(self.gguf, replace(self.config, kv=kv, sessions=sessions), self.cache)
+
+    def reference(self) -> CpuModel:
+        """The same file in float32: not kept, since half a gigabyte is wanted once or twice."""
+        return CpuModel.load(self.gguf, replace(self.config, weights="f32"))
+
+
+def run(path: Path, plan: Plan, threads: int, timing: Timing, say: Callable[[str], None]) -> Results:
+    """Measure everything; `say` gets the name of each part as it begins.
+
+    Raises GgufError, TokenizerError, ChatTemplateError, EvalError, LlamaCppError, BrokenLogits, and
+    BenchError for a model whose context is too short.
+    """
+    gguf = open_gguf(path)
+    tokenizer = Tokenizer.from_gguf(gguf)
+    if (context := read_config(gguf).context) < plan.longest:
+        raise BenchError(f"{path}: a context of {context} tokens; {plan.longest} are needed")
+    config = CpuConfig(context=plan.context, threads=threads, prefix_bytes=0)
+    with tempfile.TemporaryDirectory() as cache:
+        material = read_material(gguf, tokenizer, plan)
+        subject = Subject(gguf, tokenizer, material, plan, config, timing, Path(cache))
+        without = _obstacle(path, config)
+        say("loading")
+        found = load(path, config, subject.cache, timing, theirs=without is None)
+        found += _one_session(subject, say, theirs=without is None)
+        spoken, records = _speculation(subject, say)
+        say("drawing")
+        found += [*spoken, draws(tokenizer, plan.draws)]
+        say(f"{SESSIONS} sessions")
+        found += _sessions(subject)
+    return Results(tuple(found), tuple(records), without)
+
+
+def _obstacle(path: Path, config: CpuConfig) -> str | None:
+    """Why there can be no llama.cpp to compare with."""
+    try:
+        LlamaCpp(path, config.context, config.threads or 1).close()
+    except LlamaCppError as error:
+        return str(error)
+    return None
+
+
+def _one_session(subject: Subject, say: Callable[[str], None], *, theirs: bool) -> list[Entry]:
+    plan, timing, ids = subject.plan, subject.timing, subject.material.timed
+    with ExitStack() as stack:
+        ours = stack.enter_context(subject.open().open())
+        engines: dict[str, Engine] = {OURS: ours, INT8: stack.enter_context(subject.open(kv="int8").open())}
+        if theirs:
+            config = subject.config
+            llama = LlamaCpp(subject.gguf.path, ours.context, config.threads or 1)
+            engines[THEIRS] = stack.enter_context(llama)
+        found: list[Entry] = []
+        for depth in plan.depths:
+            say(f"decoding at {depth} tokens")
+            found += decode(engines, ids, depth, plan.steps, timing)
+        say("reading a prompt")
+        found += prompt(engines, ids, plan.prompt, timing)
+        found += follow_up(engines, ids, plan.held, plan.new, timing)
+        say("perplexity")
+        reference = stack.enter_context(subject.reference().open())
+        return found + perplexities(engines, reference, subject.material.text)
+
+
+def _speculation(subject: Subject, say: Callable[[str], None]) -> tuple[list[Entry], list[dict[str, Any]]]:
+    timing = replace(subject.timing, rounds=subject.plan.reply_rounds)
+    config = GenerateConfig(max_tokens=subject.plan.reply)  # the assistant's own, but for a shorter --quick
+    with subject.open().open() as engine:
+        say("replies with and without speculation")
+        rounds = replies(engine, subject.tokenizer, subject.material.questions, config, timing)
+    with subject.reference().open() as reference:
+        return entries(rounds), details(rounds, subject.tokenizer, reference, config)
+
+
+def _sessions(subject: Subject) -> list[Entry]:
+    plan, timing = subject.plan, subject.timing
+    prompts = [question.prompt for question in subject.material.questions[:SESSIONS]]
+    model = subject.open(sessions=SESSIONS)
+    neighbour = subject.material.timed[: plan.neighbour]
+    return [
+        throughput(model, prompts, plan.session_reply, timing),
+        fairness(model, prompts[0], neighbour, plan.session_reply, timing),
+    ]

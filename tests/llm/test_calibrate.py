@@ -1,0 +1,127 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gguf_writer import I32, STRING, array
+from llama_files import SMALL, SMALL_QWEN3, SPECIAL, TOKENS, write_llama
+from numpy.typing import NDArray
+
+from llm.calibrate import calibration_tokens, scales_of
+from llm.config import LlamaConfig, read_config
+from llm.cpu import CpuConfig, CpuModel
+from llm.cpu_graph import build_graph
+from llm.eval_data import text
+from llm.gguf import GgufFile, open_gguf
+from llm.kv_type import KvType
+from llm.rope import rope_frequencies
+from llm.tokenizer import Tokenizer, TokenizerError
+
+LLAMA = replace(SMALL, head_dim=16, width=64)
+QWEN3 = replace(SMALL_QWEN3, head_dim=16, width=64)
+IDS = np.random.default_rng(5).integers(0, len(TOKENS), 48).tolist()
+HEADROOM = 1.5
+
+
+def load(file: GgufFile, kv: KvType, context: int = 64) -> CpuModel:
+    config = CpuConfig(context=context, threads=1, prefix_bytes=0, weights="f32", kv=kv)
+    return CpuModel.load(file, config)
+
+
+def held(model: CpuModel, ids: list[int], layer: int = 0) -> list[NDArray[np.float32]]:
+    """Keys and values of a text in one layer, [kv heads, tokens, head dim] each."""
+    with model.open() as engine:
+        engine.extend(ids, 0)
+        return [part[0, :, : len(ids)].astype(np.float32) for part in model.kv.layers[layer]]
+
+
+def test_the_text_is_a_conversation_in_special_tokens(tmp_path: Path) -> None:
+    file = open_gguf(write_llama(tmp_path / "m.gguf"))
+    ids = calibration_tokens(file)
+    start, end = (TOKENS.index(name) for name in SPECIAL)
+    assert ids[0] == start
+    assert ids.count(start) == ids.count(end) > 4
+    assert "museum" in Tokenizer.from_gguf(file).decode(ids)
+
+
+def test_a_vocabulary_without_letters_is_refused(tmp_path: Path) -> None:
+    metadata = {
+        "tokenizer.ggml.tokens": array(STRING, [f"<{i}>" for i in range(len(TOKENS))]),
+        "tokenizer.ggml.token_type": array(I32, [3] * len(TOKENS)),
+    }
+    file = open_gguf(write_llama(tmp_path / "m.gguf", LLAMA, metadata=metadata))
+    with pytest.raises(TokenizerError, match=f"^{file.path}: the vocabulary has no tokens for English"):
+        load(file, "int8")
+
+
+def test_scales_by_hand() -> None:
+    """The largest of each channel, with room above it; two layers, one head, three tokens, two channels."""
+    first = (
+        np.array([[[1, -2], [-3, 0], [2, 1]]], np.float32),
+        np.array([[[0, 5], [0, -6], [0, 4]]], np.float32),
+    )
+    second = (first[1], first[0])
+    expected = np.array([[[[[3, 2]]], [[[0, 6]]]], [[[[0, 6]]], [[[3, 2]]]]]) * HEADROOM / 127
+    got = scales_of([first, second])
+    assert got.dtype == np.float32
+    assert got.shape == (2, 2, 1, 1, 2)
+    np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-8)
+    assert (got > 0).all()  # a channel that was never used: it is divided by
+
+
+@pytest.mark.parametrize("config", [LLAMA, QWEN3], ids=["llama", "qwen3"])
+def test_the_scales_of_a_model_cover_the_text(tmp_path: Path, config: LlamaConfig) -> None:
+    file = open_gguf(write_llama(tmp_path / "m.gguf", config))
+    ids = calibration_tokens(file)[: config.context]
+    exact, rounded = load(file, "f32", config.context), load(file, "int8", config.context)
+    scales = rounded.kv.layout.scales
+    assert scales is not None
+    assert scales.shape == (config.layers, 2, config.kv_heads, 1, config.head_dim)
+    for layer in range(config.layers):
+        largest = np.stack([np.abs(part).max(axis=1) for part in held(exact, ids, layer)])
+        np.testing.assert_allclose(largest / scales[layer, :, :, 0], 127 / HEADROOM, rtol=1e-4)
+        codes = np.stack(held(rounded, ids, layer))
+        assert 80 < np.abs(codes).max() < 100  # nothing near the end of an int8
+
+
+@pytest.mark.parametrize("context", [1, 40])
+def test_a_short_context_is_calibrated_with_what_fits(tmp_path: Path, context: int) -> None:
+    config = replace(LLAMA, context=context)
+    file = open_gguf(write_llama(tmp_path / "m.gguf", config))
+    model = load(file, "int8")
+    with model.open() as engine:
+        assert np.isfinite(engine.extend(IDS[:context], context)).all()
+
+
+@pytest.mark.parametrize("config", [LLAMA, QWEN3], ids=["llama", "qwen3"])
+def test_what_exceeds_a_scale_is_clipped(tmp_path: Path, config: LlamaConfig) -> None:
+    file = open_gguf(write_llama(tmp_path / "m.gguf", config))
+    scales = load(file, "int8").kv.layout.scales
+    assert scales is not None
+    small = scales / np.float32(4)  # as if the calibration had seen a quarter of what comes
+    graph = build_graph(file, config, context=64, weights="f32", kv_scales=small)
+    model = CpuModel(
+        graph,
+        read_config(file),
+        CpuConfig(context=64, threads=1, prefix_bytes=0, kv="int8"),
+        rope_frequencies(file, config),
+    )
+    exact = held(load(file, "f32"), IDS)
+    for codes, part, scale in zip(held(model, IDS), exact, small[0], strict=True):
+        expected = np.clip(np.rint(part / scale), -128, 127)
+        assert 0.05 < np.mean(np.abs(expected) >= 127) < 0.9
+        np.testing.assert_allclose(codes, expected, atol=1)  # a product may round to the other side
+
+
+@pytest.mark.models
+def test_the_default_model_is_clipped_rarely(model_path: Callable[[str], Path]) -> None:
+    file = open_gguf(model_path("smollm2-135m-instruct-q4_1"))
+    config = CpuConfig(context=256, prefix_bytes=0, spin=False)
+    exact, rounded = (CpuModel.load(file, replace(config, kv=kv)) for kv in ("f32", "int8"))
+    assert rounded.kv.layout.scales is not None
+    ids = Tokenizer.from_gguf(file).encode(text())[:256]
+    with exact.open() as engine:
+        engine.extend(ids, 0)
+        kv = exact.kv.read(0, 0, 256)  # [layers, 2, kv heads, tokens, head dim]
+    assert np.mean(np.abs(kv) > 127 * rounded.kv.layout.scales) < 1e-3
