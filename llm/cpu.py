@@ -287,7 +287,6 @@ def _kv_scales(gguf: GgufFile, config: CpuConfig) -> NDArray[np.float32]:
     """How large keys and values get, seen with float32 ones."""
     tokens = calibration_tokens(gguf)[: read_config(gguf).context]
     exact = CpuModel.load(gguf, replace(config, kv="f32", sessions=1, context=len(tokens), prefix_bytes=0))
-    tokens = tokens[: exact.context]
     with exact.open() as engine:
         engine.extend(tokens, 0)
         return scales_of([(k[0, :, : len(tokens)], v[0, :, : len(tokens)]) for k, v in exact.kv.layers])

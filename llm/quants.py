@@ -157,6 +157,19 @@ def _scale_k(blocks: BlockArray, groups: F32Array) -> None:
     groups -= (_column(blocks["dmin"]) * mins)[:, :, None]
 
 
+def scales_and_minima(
+    raw: NDArray[np.uint8],
+) -> tuple[NDArray[np.uint8], F32Array, F32Array]:
+    """Q4_K taken apart: codes [n, 4, 32] of two nibbles, scales and minima [n, 8]: weight = scale * code - minimum.
+
+    Byte i of quarter j holds element i of block 2j in its low nibble, and of block 2j + 1 in its high one.
+    """
+    blocks = raw.view(_DECODERS[GgmlType.Q4_K][1])
+    scales, mins = _scales_and_mins(blocks["scales"])
+    with np.errstate(over="ignore", invalid="ignore"):
+        return blocks["qs"].reshape(-1, 4, 32), _column(blocks["d"]) * scales, _column(blocks["dmin"]) * mins
+
+
 def _q4_k(blocks: BlockArray, out: F32Array) -> None:
     n = len(blocks)
     _nibbles(blocks["qs"].reshape(n, 4, 32), out.reshape(n, 4, 64))

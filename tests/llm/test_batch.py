@@ -425,3 +425,19 @@ def test_many_threads_that_are_switched_all_the_time_get_all_their_tokens(quick_
     for slot, future in enumerate(futures):
         assert future.result(DEADLOCK_S) == [slot + i for i in range(steps)]
     assert sum(len(parts) for parts in model.passes) == steps * sessions
+
+
+def test_the_lead_is_handed_over_to_whoever_is_left(quick_switches: None) -> None:
+    """Requests that share no pass, and nobody comes after them."""
+    model, rounds = Model(), 300
+    batcher, barrier = Batcher(model.run, linger_s=0), Barrier(3)
+
+    def ask(slot: int) -> None:
+        for i in range(rounds):
+            barrier.wait(DEADLOCK_S)
+            batcher.read(Part(slot, i * (slot + 1), [1] * (slot + 1), 1))
+
+    futures = [start(partial(ask, slot)) for slot in range(3)]
+    for future in futures:
+        future.result(DEADLOCK_S)
+    assert len(model.passes) == 3 * rounds

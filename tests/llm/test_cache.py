@@ -178,12 +178,12 @@ def depth_of(store: PrefixStore, tokens: list[int]) -> int:
     return len(found)
 
 
-sequences = st.tuples(st.lists(st.integers(0, 2), max_size=6), st.integers(0, BLOCK - 1))
+sequences = st.tuples(st.lists(st.integers(0, 1), max_size=5), st.integers(0, BLOCK - 1))
 
 
 @given(
-    budget=st.integers(PIECE, 9 * PIECE),
-    calls=st.lists(st.tuples(st.booleans(), sequences), max_size=25),
+    budget=st.integers(PIECE, 6 * PIECE),
+    calls=st.lists(st.tuples(st.booleans(), sequences), min_size=2, max_size=25),
 )
 @settings(max_examples=200, deadline=None)
 def test_the_store_holds_the_prefixes_that_were_used_last(
@@ -248,6 +248,17 @@ def test_a_sequence_larger_than_the_budget_keeps_its_beginning() -> None:
     assert store.missing(long) == [0, 1, 2]  # the others would be dropped again
     share(store, long)
     assert (depth_of(store, long), depth_of(store, tokens_of([2, 2])), store.used) == (3, 0, 3 * PIECE)
+
+
+def test_what_was_not_used_for_longest_is_dropped_from_its_end() -> None:
+    store = PrefixStore(4 * PIECE, PIECE)
+    share(store, tokens_of([1, 1, 1]))
+    share(store, tokens_of([2]))
+    share(store, tokens_of([3]))
+    assert depth_of(store, tokens_of([1, 1, 1])) == 2
+    share(store, tokens_of([4, 4]))  # the first is used since the others
+    depths = [depth_of(store, tokens_of([n] * 3)) for n in (1, 2, 3, 4)]
+    assert depths == [2, 0, 0, 2]
 
 
 def test_threads_find_only_what_is_right_and_the_budget_holds(quick_switches: None) -> None:

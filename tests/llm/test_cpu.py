@@ -1,3 +1,4 @@
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -59,7 +60,7 @@ class Counting(CpuModel):
 
 
 def load(file: GgufFile, **config: int | KvType) -> Counting:
-    options = {"context": CONTEXT, "threads": 1, "prefix_bytes": 0, **config}
+    options = {"context": CONTEXT, "threads": 1, "kv": "f32", "prefix_bytes": 0, **config}
     model = Counting.load(file, CpuConfig(weights="f32", **options))  # type: ignore[arg-type]
     assert isinstance(model, Counting)
     return model
@@ -116,6 +117,15 @@ def text(length: int, seed: int = 0) -> list[int]:
 
 def close(a: Logits, b: Logits) -> bool:
     return a.shape == b.shape and (not a.size or bool(np.abs(a - b).max() < TOLERANCE))
+
+
+@pytest.fixture
+def quick_switches() -> Iterator[None]:
+    """Threads that are interrupted after a few instructions."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
 
 
 T = TypeVar("T")
@@ -418,6 +428,37 @@ def test_what_lies_behind_a_cut_is_not_given_to_others(file: GgufFile, reference
     assert model.computed() == 110 - 32
 
 
+@pytest.mark.parametrize(
+    ("calls", "shared"),
+    [
+        ([("cut", 40, 50), ("cut", 90, 95)], 32),
+        ([("cut", 40, 50), ("truncate", 80), ("extend", 10)], 32),
+        ([("cut", 40, 50), ("truncate", 40), ("extend", 30)], 64),  # what was behind the cut is gone
+        ([("cut", 110, 120)], 96),  # the end
+        ([("cut", 50, 50)], 96),
+        ([("cut", 90, 100), ("truncate", 95), ("cut", 40, 50), ("truncate", 60)], 32),
+        ([("cut", 0, 120), ("extend", 64)], 64),
+    ],
+    ids=str,
+)
+def test_what_is_shared_is_what_no_cut_has_touched(
+    file: GgufFile, reference: Reference, calls: list[tuple[Any, ...]], shared: int
+) -> None:
+    model = load(file, prefix_bytes=100 * BLOCK * TOKEN_BYTES)
+    with model.open() as first:
+        first.extend(text(120))
+        for name, *numbers in calls:
+            if name == "extend":
+                first.extend(text(numbers[0], 1))
+            else:
+                getattr(first, name)(*numbers)
+        left = [*first.tokens, 3]
+    model.computed()
+    with model.open() as second:
+        assert close(second.extend(left), reference.logits(left))
+    assert model.computed() == len(left) - shared
+
+
 def test_int8_keys_and_values_are_shared_too(file: GgufFile) -> None:
     model = load(file, kv="int8", prefix_bytes=100 * BLOCK * TOKEN_BYTES // 4)
     tokens = text(100)
@@ -602,6 +643,39 @@ def test_waiting_sessions_get_places_in_the_order_they_came(file: GgufFile) -> N
         held = future.result(DEADLOCK_S)
     held.close()
     model.open().close()
+
+
+def test_many_who_wait_are_served_in_order(file: GgufFile, quick_switches: None) -> None:
+    model, served = load(file), list[int]()
+
+    def come(index: int) -> None:
+        with model.open(DEADLOCK_S):
+            served.append(index)
+
+    for _ in range(5):
+        held, futures = model.open(), []
+        for index in range(8):
+            futures.append(start(partial(come, index)))
+            until(lambda: len(model._waiting) == len(futures))  # noqa: B023  # called at once
+        held.close()
+        for future in futures:
+            future.result(DEADLOCK_S)
+        assert served == list(range(8))
+        served.clear()
+
+
+def test_places_released_together_serve_as_many_who_wait(file: GgufFile, quick_switches: None) -> None:
+    model = load(file, sessions=4)
+    for _ in range(20):
+        held = [model.open() for _ in range(4)]
+        futures = [start(partial(model.open, 2 * DEADLOCK_S)) for _ in held]
+        until(lambda: len(model._waiting) == 4)
+        for engine in held:
+            engine.close()
+        for future in futures:
+            future.result(DEADLOCK_S)
+        for future in futures:
+            future.result().close()
 
 
 def test_one_that_waits_in_vain_leaves_the_queue(file: GgufFile) -> None:

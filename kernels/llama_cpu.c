@@ -1,0 +1,613 @@
+/* One pass of a llama-like model over a few rows or a long prompt, for x86 processors with AVX512-VNNI.
+
+   Bytes moved: every weight once a pass, in the bits of its file (Q4_1: 5, Q8_0: 8.5 a weight), and the keys and
+   values of the tokens attended to. That, at the memory's speed, is what a token takes; everything else hides behind it.
+
+   Weights lie in groups of 16 rows by 32 columns. A 512-bit register holds 4 columns of 16 rows, so that one
+   instruction (vpdpbusd) multiplies them with 4 activations, broadcast, and adds up in one lane a row: no sum across
+   lanes, and the float scales of a block are applied to 16 rows at once. Activations are int8 in blocks of 32.
+
+   A row's result does not depend on the rows beside it, to the bit: drafts can be verified in one pass.
+
+   Threads share the work by taking tickets, so that a core that another program holds delays a pass by little. */
+
+#define _GNU_SOURCE
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdint.h>
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(_WIN32)
+
+#include <immintrin.h>
+#include <math.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HOT __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,fma,f16c"), optimize("O3")))
+#define INLINE static inline __attribute__((always_inline))
+#define LANES 16
+#define BLOCK 32
+#define TILE 8 /* rows that share an unpacked weight */
+#define MAX_THREADS 16
+
+/* ---- the interface, mirrored in llama_cpu.py ---- */
+
+typedef struct {
+    const uint8_t *codes;   /* [n / 16, k / 32, 16 * 32 * bits / 8] */
+    const uint16_t *scales; /* float16 [n / 16, k / 32, 16], 4 bits: scales, then minima, [.., 2, 16] */
+    int32_t n, k, bits;     /* n is the number of rows that count; the last group may have more */
+} Matrix;
+
+typedef struct {
+    Matrix q, k, v, out, gate, up, down;
+    const float *attn_norm, *ffn_norm;
+    const float *q_bias, *k_bias, *v_bias; /* or NULL */
+    const float *q_norm, *k_norm;          /* or NULL */
+    void *keys, *values;                   /* [slots, kv heads, context, head dim], float or int8 */
+    const float *key_scales, *value_scales; /* [kv heads, head dim] of int8, or NULL */
+} Layer;
+
+typedef struct {
+    int32_t layers, width, heads, kv_heads, head_dim, hidden, vocabulary, context, interleaved, int8_kv, max_rows;
+    float norm_eps;
+    const Layer *layer;
+    Matrix embedding, head;
+    const float *output_norm, *cos, *sin; /* [width]; [context, head dim / 2] */
+} Model;
+
+/* ---- threads ---- */
+
+typedef struct Pool Pool;
+typedef void (*Work)(void *context, int item, int thread);
+
+struct Pool {
+    atomic_ullong state; /* epoch << 40 | items << 20 | next ticket */
+    char apart[56];
+    atomic_int done;
+    Work work;
+    void *context;
+    atomic_int asleep, quit, ready;
+    int threads;
+    pthread_t thread[MAX_THREADS];
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+};
+
+#define TICKETS 0xfffffULL
+#define SPINS 4000 /* about 50 us: longer than the serial part of a pass, shorter than a user's patience */
+
+static int take(Pool *p) { /* an item, or -1 */
+    unsigned long long s = atomic_load_explicit(&p->state, memory_order_acquire);
+    if ((s & TICKETS) >= ((s >> 20) & TICKETS)) return -1;
+    s = atomic_fetch_add_explicit(&p->state, 1, memory_order_acq_rel);
+    return (s & TICKETS) < ((s >> 20) & TICKETS) ? (int)(s & TICKETS) : -1;
+}
+
+static void *serve(void *argument) {
+    Pool *p = argument;
+    int self = atomic_fetch_add(&p->ready, 1) + 1, idle = 0;
+    while (!atomic_load_explicit(&p->quit, memory_order_relaxed)) {
+        int item = take(p);
+        if (item >= 0) {
+            p->work(p->context, item, self);
+            atomic_fetch_add_explicit(&p->done, 1, memory_order_release);
+            idle = 0;
+        } else if (++idle < SPINS) {
+            _mm_pause();
+        } else {
+            pthread_mutex_lock(&p->mutex);
+            atomic_fetch_add(&p->asleep, 1);
+            unsigned long long s = atomic_load(&p->state);
+            if ((s & TICKETS) >= ((s >> 20) & TICKETS) && !atomic_load(&p->quit))
+                pthread_cond_wait(&p->wake, &p->mutex);
+            atomic_fetch_sub(&p->asleep, 1);
+            pthread_mutex_unlock(&p->mutex);
+            idle = 0;
+        }
+    }
+    return NULL;
+}
+
+static void parallel(Pool *p, Work work, void *context, int items) {
+    if (p->threads == 1 || items == 1) {
+        for (int i = 0; i < items; i++) work(context, i, 0);
+        return;
+    }
+    p->work = work;
+    p->context = context;
+    atomic_store_explicit(&p->done, 0, memory_order_relaxed);
+    unsigned long long epoch = (atomic_load_explicit(&p->state, memory_order_relaxed) >> 40) + 1;
+    atomic_store(&p->state, epoch << 40 | (unsigned long long)items << 20);
+    if (atomic_load(&p->asleep)) {
+        pthread_mutex_lock(&p->mutex);
+        pthread_cond_broadcast(&p->wake);
+        pthread_mutex_unlock(&p->mutex);
+    }
+    int item, spins = 0;
+    while ((item = take(p)) >= 0) {
+        work(context, item, 0);
+        atomic_fetch_add_explicit(&p->done, 1, memory_order_release);
+    }
+    while (atomic_load_explicit(&p->done, memory_order_acquire) < items) {
+        _mm_pause();
+        if (++spins > SPINS) sched_yield(); /* the core may be needed by the thread that is waited for */
+    }
+}
+
+/* ---- arithmetic ---- */
+
+INLINE HOT __m512 exp_(__m512 x) { /* relative error below 2e-7; Cephes' polynomial */
+    x = _mm512_max_ps(_mm512_min_ps(x, _mm512_set1_ps(88.0f)), _mm512_set1_ps(-104.0f));
+    __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), 0);
+    __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), x);
+    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4f), r);
+    __m512 y = _mm512_set1_ps(1.9875691500e-4f);
+    y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(1.3981999507e-3f));
+    y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(8.3334519073e-3f));
+    y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(4.1665795894e-2f));
+    y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(1.6666665459e-1f));
+    y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(5.0000001201e-1f));
+    y = _mm512_add_ps(_mm512_fmadd_ps(y, _mm512_mul_ps(r, r), r), _mm512_set1_ps(1.0f));
+    return _mm512_scalef_ps(y, n);
+}
+
+/* int8 activations of `rows`: codes [k], then for each block its scale and its scaled sum. */
+typedef struct {
+    int8_t *codes;
+    float *scales, *sums; /* [rows, k / 32] */
+    int k;
+} Quantized;
+
+HOT static void quantize(const float *x, Quantized q, int row) {
+    int blocks = q.k / BLOCK;
+    for (int b = 0; b < blocks; b++) {
+        __m512 lo = _mm512_loadu_ps(x + b * BLOCK), hi = _mm512_loadu_ps(x + b * BLOCK + LANES);
+        float largest = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(lo), _mm512_abs_ps(hi)));
+        float scale = largest / 127.0f;
+        __m512 inverse = _mm512_set1_ps(largest > 0 ? 127.0f / largest : 0.0f);
+        __m512i a = _mm512_cvtps_epi32(_mm512_mul_ps(lo, inverse)), c = _mm512_cvtps_epi32(_mm512_mul_ps(hi, inverse));
+        int8_t *to = q.codes + (size_t)row * q.k + b * BLOCK;
+        _mm_storeu_si128((__m128i *)to, _mm512_cvtsepi32_epi8(a));
+        _mm_storeu_si128((__m128i *)(to + LANES), _mm512_cvtsepi32_epi8(c));
+        q.scales[row * blocks + b] = scale;
+        q.sums[row * blocks + b] = scale * (float)_mm512_reduce_add_epi32(_mm512_add_epi32(a, c));
+    }
+}
+
+HOT static void rms_norm(const float *x, const float *weight, float eps, int n, float *out) {
+    __m512 sum = _mm512_setzero_ps();
+    for (int i = 0; i < n; i += LANES) {
+        __m512 v = _mm512_loadu_ps(x + i);
+        sum = _mm512_fmadd_ps(v, v, sum);
+    }
+    __m512 factor = _mm512_set1_ps(1.0f / sqrtf(_mm512_reduce_add_ps(sum) / (float)n + eps));
+    for (int i = 0; i < n; i += LANES)
+        _mm512_storeu_ps(out + i, _mm512_mul_ps(_mm512_mul_ps(_mm512_loadu_ps(x + i), factor), _mm512_loadu_ps(weight + i)));
+}
+
+INLINE HOT __m512i broadcast4(const int8_t *x) {
+    int32_t four;
+    memcpy(&four, x, 4);
+    return _mm512_set1_epi32(four);
+}
+
+/* 16 outputs, the rows of `group`, for `tile` rows of activations from `row` on. */
+INLINE HOT void dot(const Matrix *w, int group, const Quantized *x, int row, const int tile, __m512 *acc) {
+    const int blocks = w->k / BLOCK, four = w->bits == 4;
+    const uint8_t *codes = w->codes + (size_t)group * blocks * (four ? 256 : 512);
+    const uint16_t *scales = w->scales + (size_t)group * blocks * (four ? 2 * LANES : LANES);
+    const int8_t *a = x->codes + (size_t)row * x->k;
+    const float *as = x->scales + (size_t)row * blocks, *sums = x->sums + (size_t)row * blocks;
+    const __m512i nibble = _mm512_set1_epi8(15);
+    _Pragma("GCC unroll 8") for (int t = 0; t < tile; t++) acc[t] = _mm512_setzero_ps();
+    for (int b = 0; b < blocks; b++) {
+        __m512i q[8];
+        __m512 d, m;
+        if (four) {
+            _Pragma("GCC unroll 8") for (int j = 0; j < 4; j++) {
+                __m512i both = _mm512_loadu_si512(codes + j * 64);
+                q[j] = _mm512_and_si512(both, nibble);
+                q[j + 4] = _mm512_and_si512(_mm512_srli_epi16(both, 4), nibble);
+            }
+            d = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)scales));
+            m = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(scales + LANES)));
+            codes += 256, scales += 2 * LANES;
+        } else { /* codes are 128 too high */
+            _Pragma("GCC unroll 8") for (int j = 0; j < 8; j++) q[j] = _mm512_loadu_si512(codes + j * 64);
+            d = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)scales));
+            m = _mm512_mul_ps(d, _mm512_set1_ps(-128.0f));
+            codes += 512, scales += LANES;
+        }
+        _Pragma("GCC unroll 8") for (int t = 0; t < tile; t++) {
+            const int8_t *at = a + (size_t)t * x->k + b * BLOCK;
+            __m512i s = _mm512_setzero_si512(), u = _mm512_setzero_si512();
+            _Pragma("GCC unroll 8") for (int j = 0; j < 8; j += 2) {
+                s = _mm512_dpbusd_epi32(s, q[j], broadcast4(at + 4 * j));
+                u = _mm512_dpbusd_epi32(u, q[j + 1], broadcast4(at + 4 * j + 4));
+            }
+            __m512 product = _mm512_cvtepi32_ps(_mm512_add_epi32(s, u));
+            acc[t] = _mm512_fmadd_ps(product, _mm512_mul_ps(d, _mm512_set1_ps(as[t * blocks + b])), acc[t]);
+            acc[t] = _mm512_fmadd_ps(m, _mm512_set1_ps(sums[t * blocks + b]), acc[t]);
+        }
+    }
+}
+
+/* ---- matrix products, in parallel over groups of rows ---- */
+
+enum { STORE, ADD, GATE };
+
+typedef struct {
+    const Matrix *matrix[3];
+    const float *bias[3];
+    float *out[3];
+    int stride[3]; /* of `out`, from one row of activations to the next */
+    int matrices, mode, rows, per_item;
+    Quantized x;
+} Product;
+
+INLINE HOT void finish(const Product *p, int i, int group, int row, const int tile, const __m512 *acc, const __m512 *up) {
+    int first = group * LANES, left = p->matrix[i]->n - first;
+    __mmask16 mask = left >= LANES ? 0xffff : (__mmask16)((1u << left) - 1);
+    for (int t = 0; t < tile; t++) {
+        float *to = p->out[i] + (size_t)(row + t) * p->stride[i] + first;
+        __m512 y = acc[t];
+        if (p->bias[i]) y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(mask, p->bias[i] + first));
+        if (p->mode == ADD) y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(mask, to));
+        if (p->mode == GATE) { /* silu(gate) * up */
+            __m512 e = exp_(_mm512_sub_ps(_mm512_setzero_ps(), y));
+            y = _mm512_mul_ps(_mm512_div_ps(y, _mm512_add_ps(e, _mm512_set1_ps(1.0f))), up[t]);
+        }
+        _mm512_mask_storeu_ps(to, mask, y);
+    }
+}
+
+#define WITH_TILE(T)                                                          \
+    {                                                                         \
+        __m512 acc[T], up[T];                                                 \
+        dot(p->matrix[i], group, &p->x, row, T, acc);                         \
+        if (p->mode == GATE)                                                  \
+            dot(p->matrix[1], group, &p->x, row, T, up);                      \
+        else                                                                  \
+            memset(up, 0, sizeof up);                                         \
+        finish(p, i, group, row, T, acc, up);                                 \
+        row += T;                                                             \
+    }
+
+HOT static void product_item(void *context, int item, int thread) {
+    const Product *p = context;
+    int group = item * p->per_item, i = 0;
+    (void)thread;
+    for (int end = group + p->per_item; group < end; group++) {
+        int at = group;
+        for (i = 0; i < p->matrices; i++) {
+            int groups = (p->matrix[i]->n + LANES - 1) / LANES;
+            if (at < groups) break;
+            at -= groups;
+        }
+        if (i == p->matrices) return;
+        int row = 0, global = group;
+        group = at;
+        while (p->rows - row >= TILE) WITH_TILE(TILE)
+        while (p->rows - row >= 4) WITH_TILE(4)
+        while (p->rows - row >= 2) WITH_TILE(2)
+        while (row < p->rows) WITH_TILE(1)
+        group = global;
+    }
+}
+
+static void product(Pool *pool, Product *p) {
+    int groups = 0;
+    if (p->mode == GATE) p->matrices = 1; /* the second is read beside the first */
+    for (int i = 0; i < p->matrices; i++) groups += (p->matrix[i]->n + LANES - 1) / LANES;
+    p->per_item = groups / (pool->threads * 8);
+    if (p->per_item < 1) p->per_item = 1;
+    if (p->per_item > 64) p->per_item = 64;
+    parallel(pool, product_item, p, (groups + p->per_item - 1) / p->per_item);
+}
+
+/* ---- a pass ---- */
+
+typedef struct {
+    const Model *m;
+    Pool *pool;
+    float *x, *normed, *q, *k, *v, *attention, *gated, *scores; /* [rows, ..]; scores [threads, heads / kv heads, context] */
+    Quantized quantized[3];                                     /* of `normed`, `attention`, `gated` */
+} State;
+
+typedef struct {
+    State *s;
+    const Layer *layer;
+    const int64_t *tokens;
+    const int32_t *slots, *positions;
+    const float *weight, *from;
+    Quantized to;
+    int per_row;
+} Rows;
+
+HOT static void embed_row(const Matrix *e, int64_t token, float *out) {
+    int blocks = e->k / BLOCK, group = (int)(token / LANES), lane = (int)(token % LANES), four = e->bits == 4;
+    for (int b = 0; b < blocks; b++) {
+        size_t at = (size_t)group * blocks + b;
+        const uint8_t *codes = e->codes + at * (four ? 256 : 512);
+        const uint16_t *scales = e->scales + at * (four ? 2 * LANES : LANES) + lane;
+        float d = _cvtsh_ss(scales[0]), m = four ? _cvtsh_ss(scales[LANES]) : -128.0f * d;
+        for (int i = 0; i < BLOCK; i++) {
+            int half = four ? i % 16 : i;
+            int code = codes[half / 4 * 64 + lane * 4 + half % 4];
+            if (four) code = i < 16 ? code & 15 : code >> 4;
+            out[b * BLOCK + i] = d * (float)code + m;
+        }
+    }
+}
+
+static void embed_item(void *context, int row, int thread) {
+    Rows *r = context;
+    (void)thread;
+    embed_row(&r->s->m->embedding, r->tokens[row], r->s->x + (size_t)row * r->s->m->width);
+}
+
+static void norm_item(void *context, int row, int thread) { /* norm, then int8 */
+    Rows *r = context;
+    const Model *m = r->s->m;
+    float *out = r->s->normed + (size_t)row * m->width;
+    (void)thread;
+    rms_norm(r->from + (size_t)row * m->width, r->weight, m->norm_eps, m->width, out);
+    quantize(out, r->to, row);
+}
+
+static void quantize_item(void *context, int row, int thread) {
+    Rows *r = context;
+    (void)thread;
+    quantize(r->from + (size_t)row * r->to.k, r->to, row);
+}
+
+static void rotate(float *head, const float *cos, const float *sin, int half, int interleaved) {
+    for (int i = 0; i < half; i++) {
+        float *a = head + (interleaved ? 2 * i : i), *b = head + (interleaved ? 2 * i + 1 : i + half);
+        float x = *a * cos[i] - *b * sin[i], y = *b * cos[i] + *a * sin[i];
+        *a = x, *b = y;
+    }
+}
+
+HOT static void keep(const float *from, void *to, const float *scales, int n) { /* into the cache, as float or int8 */
+    if (!scales) {
+        memcpy(to, from, (size_t)n * sizeof(float));
+        return;
+    }
+    for (int i = 0; i < n; i += LANES) {
+        __m512 v = _mm512_div_ps(_mm512_loadu_ps(from + i), _mm512_loadu_ps(scales + i));
+        _mm_storeu_si128((__m128i *)((int8_t *)to + i), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v)));
+    }
+}
+
+/* Rotate q and k of one row, and put k and v where they belong. */
+static void write_item(void *context, int row, int thread) {
+    Rows *r = context;
+    const Model *m = r->s->m;
+    const Layer *l = r->layer;
+    int d = m->head_dim, half = d / 2, pos = r->positions[row];
+    const float *cos = m->cos + (size_t)pos * half, *sin = m->sin + (size_t)pos * half;
+    float *q = r->s->q + (size_t)row * m->heads * d, *k = r->s->k + (size_t)row * m->kv_heads * d;
+    float *v = r->s->v + (size_t)row * m->kv_heads * d;
+    size_t element = m->int8_kv ? 1 : sizeof(float);
+    (void)thread;
+    for (int h = 0; h < m->heads; h++) {
+        if (l->q_norm) rms_norm(q + h * d, l->q_norm, m->norm_eps, d, q + h * d);
+        rotate(q + h * d, cos, sin, half, m->interleaved);
+    }
+    for (int h = 0; h < m->kv_heads; h++) {
+        if (l->k_norm) rms_norm(k + h * d, l->k_norm, m->norm_eps, d, k + h * d);
+        rotate(k + h * d, cos, sin, half, m->interleaved);
+        size_t at = (((size_t)r->slots[row] * m->kv_heads + h) * m->context + pos) * d * element;
+        keep(k + h * d, (char *)l->keys + at, m->int8_kv ? l->key_scales + h * d : NULL, d);
+        keep(v + h * d, (char *)l->values + at, m->int8_kv ? l->value_scales + h * d : NULL, d);
+    }
+}
+
+INLINE HOT __m512 load(const void *base, size_t i, const int int8) {
+    if (int8) return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)((const int8_t *)base + i))));
+    return _mm512_loadu_ps((const float *)base + i);
+}
+
+/* scores[t] = q . keys[t], four tokens at a time */
+INLINE HOT void score(const float *q, const void *keys, int tokens, int d, float *scores, const int int8) {
+    int t = 0;
+    for (; t + 4 <= tokens; t += 4) {
+        __m512 a = _mm512_setzero_ps(), b = a, c = a, e = a;
+        for (int i = 0; i < d; i += LANES) {
+            __m512 x = _mm512_loadu_ps(q + i);
+            a = _mm512_fmadd_ps(x, load(keys, (size_t)t * d + i, int8), a);
+            b = _mm512_fmadd_ps(x, load(keys, (size_t)(t + 1) * d + i, int8), b);
+            c = _mm512_fmadd_ps(x, load(keys, (size_t)(t + 2) * d + i, int8), c);
+            e = _mm512_fmadd_ps(x, load(keys, (size_t)(t + 3) * d + i, int8), e);
+        }
+        __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+        __m512 ce = _mm512_add_ps(_mm512_unpacklo_ps(c, e), _mm512_unpackhi_ps(c, e));
+        __m512 all = _mm512_add_ps(_mm512_shuffle_ps(ab, ce, 0x44), _mm512_shuffle_ps(ab, ce, 0xee));
+        __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
+        _mm_storeu_ps(scores + t, _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1)));
+    }
+    for (; t < tokens; t++) {
+        __m512 a = _mm512_setzero_ps();
+        for (int i = 0; i < d; i += LANES)
+            a = _mm512_fmadd_ps(_mm512_loadu_ps(q + i), load(keys, (size_t)t * d + i, int8), a);
+        __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+        __m128 s = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+        float f[4];
+        _mm_storeu_ps(f, s);
+        scores[t] = (f[0] + f[2]) + (f[1] + f[3]);
+    }
+}
+
+HOT static float softmax(float *scores, int tokens) { /* exponentials in place; returns their sum */
+    __m512 high = _mm512_set1_ps(-INFINITY), sum = _mm512_setzero_ps();
+    for (int t = 0; t < tokens; t += LANES) {
+        __mmask16 mask = tokens - t >= LANES ? 0xffff : (__mmask16)((1u << (tokens - t)) - 1);
+        high = _mm512_mask_max_ps(high, mask, high, _mm512_maskz_loadu_ps(mask, scores + t));
+    }
+    high = _mm512_set1_ps(_mm512_reduce_max_ps(high));
+    for (int t = 0; t < tokens; t += LANES) {
+        __mmask16 mask = tokens - t >= LANES ? 0xffff : (__mmask16)((1u << (tokens - t)) - 1);
+        __m512 e = exp_(_mm512_sub_ps(_mm512_maskz_loadu_ps(mask, scores + t), high));
+        sum = _mm512_mask_add_ps(sum, mask, sum, e);
+        _mm512_mask_storeu_ps(scores + t, mask, e);
+    }
+    return _mm512_reduce_add_ps(sum);
+}
+
+/* out[d] = sum over tokens of p[t] * values[t], 64 channels at a time */
+INLINE HOT void mix(const float *p, const void *values, int tokens, int d, float factor, const float *scales, float *out, const int int8) {
+    for (int i = 0; i < d; i += 4 * LANES) {
+        int wide = (d - i) / LANES < 4 ? (d - i) / LANES : 4;
+        __m512 acc[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+        if (wide == 4)
+            for (int t = 0; t < tokens; t++)
+                _Pragma("GCC unroll 4") for (int j = 0; j < 4; j++)
+                    acc[j] = _mm512_fmadd_ps(_mm512_set1_ps(p[t]), load(values, (size_t)t * d + i + j * LANES, int8), acc[j]);
+        else
+            for (int t = 0; t < tokens; t++)
+                for (int j = 0; j < wide; j++)
+                    acc[j] = _mm512_fmadd_ps(_mm512_set1_ps(p[t]), load(values, (size_t)t * d + i + j * LANES, int8), acc[j]);
+        for (int j = 0; j < wide; j++) {
+            __m512 y = _mm512_mul_ps(acc[j], _mm512_set1_ps(factor));
+            if (int8) y = _mm512_mul_ps(y, _mm512_loadu_ps(scales + i + j * LANES));
+            _mm512_storeu_ps(out + i + j * LANES, y);
+        }
+    }
+}
+
+HOT static void attend_item(void *context, int item, int thread) { /* one query head of one row */
+    Rows *r = context;
+    const Model *m = r->s->m;
+    const Layer *l = r->layer;
+    int d = m->head_dim, row = item / m->heads, h = item % m->heads, kv = h / (m->heads / m->kv_heads);
+    int tokens = r->positions[row] + 1;
+    size_t at = ((size_t)r->slots[row] * m->kv_heads + kv) * m->context * d * (m->int8_kv ? 1 : sizeof(float));
+    const char *keys = (const char *)l->keys + at, *values = (const char *)l->values + at;
+    float *scores = r->s->scores + (size_t)thread * m->context;
+    float *q = r->s->q + ((size_t)row * m->heads + h) * d, *out = r->s->attention + ((size_t)row * m->heads + h) * d;
+    __m512 scale = _mm512_set1_ps(1.0f / sqrtf((float)d));
+    for (int i = 0; i < d; i += LANES) { /* the scales of int8 keys go into the query */
+        __m512 x = _mm512_mul_ps(_mm512_loadu_ps(q + i), scale);
+        if (m->int8_kv) x = _mm512_mul_ps(x, _mm512_loadu_ps(l->key_scales + kv * d + i));
+        _mm512_storeu_ps(q + i, x);
+    }
+    if (m->int8_kv) {
+        score(q, keys, tokens, d, scores, 1);
+        float sum = softmax(scores, tokens);
+        mix(scores, values, tokens, d, 1.0f / sum, l->value_scales + kv * d, out, 1);
+    } else {
+        score(q, keys, tokens, d, scores, 0);
+        float sum = softmax(scores, tokens);
+        mix(scores, values, tokens, d, 1.0f / sum, NULL, out, 0);
+    }
+}
+
+static void each_row(Pool *pool, Work work, Rows *rows, int count) {
+    if (count < 4)
+        for (int i = 0; i < count; i++) work(rows, i, 0);
+    else
+        parallel(pool, work, rows, count);
+}
+
+static void block(State *s, const Layer *l, Rows *r, int rows) {
+    const Model *m = s->m;
+    int qd = m->heads * m->head_dim, kd = m->kv_heads * m->head_dim;
+    r->layer = l;
+    r->from = s->x, r->weight = l->attn_norm, r->to = s->quantized[0];
+    each_row(s->pool, norm_item, r, rows);
+    Product qkv = {{&l->q, &l->k, &l->v}, {l->q_bias, l->k_bias, l->v_bias}, {s->q, s->k, s->v}, {qd, kd, kd}, 3, STORE, rows, 0, s->quantized[0]};
+    product(s->pool, &qkv);
+    each_row(s->pool, write_item, r, rows);
+    parallel(s->pool, attend_item, r, rows * m->heads);
+    r->from = s->attention, r->to = s->quantized[1];
+    each_row(s->pool, quantize_item, r, rows);
+    Product out = {{&l->out}, {NULL}, {s->x}, {m->width}, 1, ADD, rows, 0, s->quantized[1]};
+    product(s->pool, &out);
+    r->from = s->x, r->weight = l->ffn_norm, r->to = s->quantized[0];
+    each_row(s->pool, norm_item, r, rows);
+    Product gate = {{&l->gate, &l->up}, {NULL}, {s->gated}, {m->hidden}, 1, GATE, rows, 0, s->quantized[0]};
+    product(s->pool, &gate);
+    r->from = s->gated, r->to = s->quantized[2];
+    each_row(s->pool, quantize_item, r, rows);
+    Product down = {{&l->down}, {NULL}, {s->x}, {m->width}, 1, ADD, rows, 0, s->quantized[2]};
+    product(s->pool, &down);
+}
+
+/* ---- exported ---- */
+
+int llama_supported(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
+}
+
+static void *floats(size_t n) { return aligned_alloc(64, (n * sizeof(float) + 63) / 64 * 64); }
+
+void llama_close(State *s) {
+    if (!s) return;
+    if (s->pool) {
+        pthread_mutex_lock(&s->pool->mutex);
+        atomic_store(&s->pool->quit, 1);
+        pthread_cond_broadcast(&s->pool->wake);
+        pthread_mutex_unlock(&s->pool->mutex);
+        for (int i = 1; i < s->pool->threads; i++) pthread_join(s->pool->thread[i], NULL);
+        free(s->pool);
+    }
+    float *all[] = {s->x, s->normed, s->q, s->k, s->v, s->attention, s->gated, s->scores};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+    for (int i = 0; i < 3; i++) free(s->quantized[i].codes), free(s->quantized[i].scales), free(s->quantized[i].sums);
+    free(s);
+}
+
+State *llama_open(const Model *m, int threads) { /* NULL: no memory, or too many threads */
+    State *s = calloc(1, sizeof(State));
+    if (!s || threads < 1 || threads > MAX_THREADS) return free(s), NULL;
+    size_t rows = (size_t)m->max_rows, qd = (size_t)m->heads * m->head_dim, kd = (size_t)m->kv_heads * m->head_dim;
+    s->m = m;
+    s->x = floats(rows * m->width), s->normed = floats(rows * m->width);
+    s->q = floats(rows * qd), s->k = floats(rows * kd), s->v = floats(rows * kd), s->attention = floats(rows * qd);
+    s->gated = floats(rows * m->hidden), s->scores = floats((size_t)threads * m->context);
+    int widths[] = {m->width, (int)qd, m->hidden}, ok = s->x && s->normed && s->q && s->k && s->v && s->attention && s->gated && s->scores;
+    for (int i = 0; i < 3; i++) {
+        size_t n = rows * widths[i];
+        s->quantized[i] = (Quantized){floats(n / 4 + 1), floats(n / BLOCK), floats(n / BLOCK), widths[i]};
+        ok = ok && s->quantized[i].codes && s->quantized[i].scales && s->quantized[i].sums;
+    }
+    Pool *p = s->pool = ok ? aligned_alloc(64, (sizeof(Pool) + 63) / 64 * 64) : NULL;
+    if (!p) return llama_close(s), NULL;
+    memset(p, 0, sizeof *p);
+    pthread_mutex_init(&p->mutex, NULL);
+    pthread_cond_init(&p->wake, NULL);
+    for (p->threads = 1; p->threads < threads; p->threads++)
+        if (pthread_create(&p->thread[p->threads], NULL, serve, p)) break; /* fewer will do */
+    return s;
+}
+
+/* Read `rows` tokens, each at a position of a slot, and write logits [wanted, vocabulary] of the rows in `which`. */
+void llama_pass(State *s, int rows, const int64_t *tokens, const int32_t *slots, const int32_t *positions, int wanted,
+                const int32_t *which, float *logits) {
+    const Model *m = s->m;
+    Rows r = {s, NULL, tokens, slots, positions, NULL, NULL, s->quantized[0], 0};
+    each_row(s->pool, embed_item, &r, rows);
+    for (int i = 0; i < m->layers; i++) block(s, &m->layer[i], &r, rows);
+    for (int i = 0; i < wanted; i++) /* in ascending order, so none is overwritten before it is moved */
+        memmove(s->x + (size_t)i * m->width, s->x + (size_t)which[i] * m->width, m->width * sizeof(float));
+    if (!wanted) return;
+    r.from = s->x, r.weight = m->output_norm, r.to = s->quantized[0];
+    each_row(s->pool, norm_item, &r, wanted);
+    Product head = {{&m->head}, {NULL}, {logits}, {m->vocabulary}, 1, STORE, wanted, 0, s->quantized[0]};
+    product(s->pool, &head);
+}
+
+#else
+
+int llama_supported(void) { return 0; }
+
+#endif
+
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_llama_cpu", NULL, -1, NULL, NULL, NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__llama_cpu(void) { return PyModule_Create(&module); }
