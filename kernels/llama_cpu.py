@@ -1,24 +1,28 @@
 """The checked launcher of `llama_cpu.c`: a whole pass of a llama-like model on an x86 CPU with AVX512-VNNI.
 
-The extension is compiled when the package is installed, if there is a C compiler; `supported()` says whether it
-is there and this processor can run it.
+The extension is compiled when the package is installed, if there is a C compiler; `supported()` says whether
+it is there and this processor can run it.
 """
 
 import ctypes
+import importlib.util
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-try:
-    from kernels import _llama_cpu
-except ImportError:  # no compiler when the package was installed
-    _library = None
-else:
-    _library = ctypes.CDLL(_llama_cpu.__file__)
+
+def _find() -> ctypes.CDLL | None:
+    found = importlib.util.find_spec("kernels._llama_cpu")
+    if found is None or found.origin is None:  # no compiler when the package was installed
+        return None
+    return ctypes.CDLL(found.origin)
+
+
+_library = _find()
 
 LANES = 16
 """Rows of a matrix that lie together; the head size and the width are multiples of it."""
@@ -33,9 +37,9 @@ _Array = NDArray[Any]
 class Matrix:
     """A matrix [n, k] in groups of 16 rows by 32 columns; rows are padded to whole groups.
 
-    4 bits: weight = code * scale + minimum. 8 bits: weight = (code - 128) * scale. `codes` uint8 [groups, k / 32,
-    16 * bits / 32 * 64]: columns 4j .. 4j + 3 of the 16 rows together, of 4 bits columns c and c + 16 in one byte.
-    `scales` float16 [groups, k / 32, 16], with 4 bits [groups, k / 32, 2, 16]: scales and minima.
+    4 bits: weight = code * scale + minimum. 8 bits: weight = (code - 128) * scale. `codes` uint8 [groups, k /
+    32, 16 * bits / 32 * 64]: columns 4j .. 4j + 3 of the 16 rows together, of 4 bits columns c and c + 16 in
+    one byte. `scales` float16 [groups, k / 32, 16], with 4 bits [groups, k / 32, 2, 16]: scales and minima.
     """
 
     n: int
@@ -47,10 +51,7 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Layer:
-    """Weights of a block, and where its keys and values are kept: [slots, kv heads, context, head dim] each.
-
-    `key_scales` and `value_scales` float32 [kv heads, head dim] belong to int8 keys and values.
-    """
+    """Weights of a block; biases and the norms of q and k where the architecture has them."""
 
     q: Matrix
     k: Matrix
@@ -61,10 +62,6 @@ class Layer:
     down: Matrix
     attn_norm: NDArray[np.float32]
     ffn_norm: NDArray[np.float32]
-    keys: _Array
-    values: _Array
-    key_scales: NDArray[np.float32] | None = None
-    value_scales: NDArray[np.float32] | None = None
     q_bias: NDArray[np.float32] | None = None
     k_bias: NDArray[np.float32] | None = None
     v_bias: NDArray[np.float32] | None = None
@@ -74,7 +71,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Model:
-    """Everything a pass reads. `cos` and `sin` float32 [context, head dim / 2]."""
+    """The weights. `cos` and `sin` float32 [context, head dim / 2]."""
 
     heads: int
     kv_heads: int
@@ -86,10 +83,17 @@ class Model:
     output_norm: NDArray[np.float32]
     cos: NDArray[np.float32]
     sin: NDArray[np.float32]
-    context: int = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "context", len(self.cos))
+
+@dataclass(frozen=True)
+class Cache:
+    """Where keys and values are kept, of each layer: [slots, kv heads, context, head dim] both.
+
+    float32, or int8 with `scales` float32 [layers, 2, kv heads, head dim], of keys and of values.
+    """
+
+    layers: Sequence[tuple[_Array, _Array]]
+    scales: NDArray[np.float32] | None = None
 
 
 class _Matrix(ctypes.Structure):
@@ -103,14 +107,14 @@ class _Matrix(ctypes.Structure):
 
 
 _MATRICES = ("q", "k", "v", "out", "gate", "up", "down")
-_ARRAYS = (
-    *("attn_norm", "ffn_norm", "q_bias", "k_bias", "v_bias", "q_norm", "k_norm"),
-    *("keys", "values", "key_scales", "value_scales"),
-)
+_FLOATS = ("attn_norm", "ffn_norm", "q_bias", "k_bias", "v_bias", "q_norm", "k_norm")
+_CACHE = ("keys", "values", "key_scales", "value_scales")
 
 
 class _Layer(ctypes.Structure):
-    _fields_ = [(name, _Matrix) for name in _MATRICES] + [(name, ctypes.c_void_p) for name in _ARRAYS]
+    _fields_ = [(name, _Matrix) for name in _MATRICES] + [
+        (name, ctypes.c_void_p) for name in (*_FLOATS, *_CACHE)
+    ]
 
 
 _SIZES = (
@@ -140,15 +144,16 @@ def supported() -> bool:
 class LlamaPass:
     """A model ready to run, with threads of its own. Used from one thread at a time."""
 
-    def __init__(self, model: Model, *, threads: int, max_rows: int) -> None:
+    def __init__(self, model: Model, cache: Cache, *, threads: int, max_rows: int) -> None:
         """Raises ValueError for arrays that do not fit together, and MemoryError."""
         assert _library is not None, "supported() was not asked"
-        self._model = model  # holds the arrays
+        _check(model, cache)
+        self._arrays = model, cache  # the kernel has only their addresses
         self._max_rows = max_rows
-        slots, kv_heads, context, head_dim = model.layers[0].keys.shape
-        self._slots = slots
-        _check(model, (slots, kv_heads, context, head_dim))
-        self._layers = (_Layer * len(model.layers))(*(_layer(layer) for layer in model.layers))
+        self._slots, _, context, head_dim = cache.layers[0][0].shape
+        self._layers = (_Layer * len(model.layers))(
+            *(_layer(model.layers[i], cache, i) for i in range(len(model.layers)))
+        )
         self._struct = _Model(
             layers=len(model.layers),
             width=model.embedding.k,
@@ -157,9 +162,9 @@ class LlamaPass:
             head_dim=head_dim,
             hidden=model.layers[0].gate.n,
             vocabulary=model.head.n,
-            context=model.context,
+            context=context,
             interleaved=model.interleaved,
-            int8_kv=model.layers[0].keys.dtype == np.int8,
+            int8_kv=cache.scales is not None,
             max_rows=max_rows,
             norm_eps=model.norm_eps,
             layer=self._layers,
@@ -184,8 +189,8 @@ class LlamaPass:
     ) -> NDArray[np.float32]:
         """Read tokens [rows] at `positions` of `slots`; logits [wanted, vocabulary] of these rows, ascending.
 
-        A row attends to all positions of its slot up to its own, so that of several rows of a slot the earlier
-        ones must be there already or come in the same pass. Raises ValueError.
+        A row attends to all positions of its slot up to its own, so that of several rows of a slot the
+        earlier ones must be there already or come in the same pass. Raises ValueError.
         """
         assert _library is not None and self.close.alive
         rows = len(tokens)
@@ -221,73 +226,65 @@ def _check_range(what: str, values: _Array, end: int) -> None:
 
 
 def _matrix(matrix: Matrix) -> _Matrix:
-    return _Matrix(
-        matrix.codes.ctypes.data, matrix.scales.ctypes.data, matrix.n, matrix.k, matrix.bits
-    )
+    return _Matrix(matrix.codes.ctypes.data, matrix.scales.ctypes.data, matrix.n, matrix.k, matrix.bits)
 
 
-def _layer(layer: Layer) -> _Layer:
-    arrays = {name: getattr(layer, name) for name in _ARRAYS}
+def _layer(layer: Layer, cache: Cache, i: int) -> _Layer:
+    arrays = {name: getattr(layer, name) for name in _FLOATS}
+    arrays["keys"], arrays["values"] = cache.layers[i]
+    if cache.scales is not None:
+        arrays["key_scales"], arrays["value_scales"] = cache.scales[i]
     return _Layer(
         *(_matrix(getattr(layer, name)) for name in _MATRICES),
         **{name: None if array is None else array.ctypes.data for name, array in arrays.items()},
     )
 
 
-def _check(model: Model, cache: tuple[int, ...]) -> None:
+def _check(model: Model, cache: Cache) -> None:
     """Shapes, types and order in memory: the C code believes them."""
-    _, kv_heads, context, d = cache
+    shape = cache.layers[0][0].shape
+    _, kv_heads, context, d = shape
     width, hidden = model.embedding.k, model.layers[0].gate.n
     if d % LANES or width % BLOCK or hidden % BLOCK or model.heads * d % BLOCK:
         raise ValueError(f"heads of {d}, {width} channels and {hidden} hidden ones are not whole blocks")
-    if kv_heads != model.kv_heads or model.heads % kv_heads or context != model.context:
-        raise ValueError(f"a cache of {cache} does not fit {model.kv_heads} heads and {model.context} tokens")
-    q, kv = model.heads * d, kv_heads * d
-    _check_matrix(model.embedding, model.head.n, width)
-    _check_matrix(model.head, model.head.n, width)
-    _check_floats(output_norm=(model.output_norm, (width,)))
-    _check_floats(cos=(model.cos, (context, d // 2)), sin=(model.sin, (context, d // 2)))
+    if kv_heads != model.kv_heads or model.heads % kv_heads or len(cache.layers) != len(model.layers):
+        raise ValueError(f"keys and values of {shape} do not fit {model.kv_heads} of {model.heads} heads")
+    for matrix in (model.embedding, model.head):
+        _check_matrix(matrix, model.head.n, width)
+    _contiguous("output_norm", model.output_norm, np.float32, (width,))
+    for name, table in (("cos", model.cos), ("sin", model.sin)):
+        _contiguous(name, table, np.float32, (context, d // 2))
     for layer in model.layers:
-        for matrix, n, k in (
-            (layer.q, q, width),
-            (layer.k, kv, width),
-            (layer.v, kv, width),
-            (layer.out, width, q),
-            (layer.gate, hidden, width),
-            (layer.up, hidden, width),
-            (layer.down, width, hidden),
-        ):
-            _check_matrix(matrix, n, k)
-        _check_floats(attn_norm=(layer.attn_norm, (width,)), ffn_norm=(layer.ffn_norm, (width,)))
-        _check_floats(q_bias=(layer.q_bias, (q,)), k_bias=(layer.k_bias, (kv,)), v_bias=(layer.v_bias, (kv,)))
-        _check_floats(q_norm=(layer.q_norm, (d,)), k_norm=(layer.k_norm, (d,)))
-        scales = ((layer.key_scales, (kv_heads, d)), (layer.value_scales, (kv_heads, d)))
-        _check_floats(key_scales=scales[0], value_scales=scales[1])
-        dtype = np.float32 if layer.key_scales is None else np.int8
-        for part in (layer.keys, layer.values):
-            if part.shape != cache or part.dtype != dtype or not part.flags.c_contiguous:
-                raise ValueError(f"keys or values are {part.dtype}{part.shape}, not {np.dtype(dtype)}{cache}")
+        _check_layer(layer, width, hidden, model.heads * d, kv_heads * d, d)
+    for part in (part for layer in cache.layers for part in layer):
+        _contiguous("keys or values", part, np.float32 if cache.scales is None else np.int8, shape)
+    if cache.scales is not None:
+        _contiguous("scales", cache.scales, np.float32, (len(cache.layers), 2, kv_heads, d))
+
+
+def _check_layer(layer: Layer, width: int, hidden: int, q: int, kv: int, head_dim: int) -> None:
+    sizes = {"q": (q, width), "k": (kv, width), "v": (kv, width), "out": (width, q)}
+    sizes |= {"gate": (hidden, width), "up": (hidden, width), "down": (width, hidden)}
+    for name, (n, k) in sizes.items():
+        _check_matrix(getattr(layer, name), n, k)
+    lengths = {"attn_norm": width, "ffn_norm": width, "q_bias": q, "k_bias": kv, "v_bias": kv}
+    for name, length in (lengths | {"q_norm": head_dim, "k_norm": head_dim}).items():
+        if (array := getattr(layer, name)) is not None:
+            _contiguous(name, array, np.float32, (length,))
 
 
 def _check_matrix(matrix: Matrix, n: int, k: int) -> None:
     groups, blocks = -(-n // LANES), k // BLOCK
     codes = (groups, blocks, LANES * BLOCK * matrix.bits // 8)
     scales = (groups, blocks, 2, LANES) if matrix.bits == 4 else (groups, blocks, LANES)
-    found = (matrix.n, matrix.k, matrix.codes.shape, matrix.scales.shape)
-    if matrix.bits not in (4, 8) or found != (n, k, codes, scales):
-        raise ValueError(f"a matrix is {found}, not {(n, k, codes, scales)}")
-    _contiguous("codes", matrix.codes, np.uint8)
-    _contiguous("scales", matrix.scales, np.float16)
+    if matrix.bits not in (4, 8) or (matrix.n, matrix.k) != (n, k):
+        raise ValueError(
+            f"a matrix of {matrix.n} x {matrix.k} in {matrix.bits} bits, not {n} x {k} in 4 or 8"
+        )
+    _contiguous("codes", matrix.codes, np.uint8, codes)
+    _contiguous("scales", matrix.scales, np.float16, scales)
 
 
-def _check_floats(**arrays: tuple[NDArray[np.float32] | None, tuple[int, ...]]) -> None:
-    for name, (array, shape) in arrays.items():
-        if array is not None:
-            _contiguous(name, array, np.float32)
-            if array.shape != shape:
-                raise ValueError(f"{name} is {array.shape}, not {shape}")
-
-
-def _contiguous(name: str, array: _Array, dtype: type) -> None:
-    if array.dtype != dtype or not array.flags.c_contiguous:
-        raise ValueError(f"{name} is {array.dtype}, or not contiguous")
+def _contiguous(name: str, array: _Array, dtype: type, shape: tuple[int, ...]) -> None:
+    if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
+        raise ValueError(f"{name}: {array.dtype}{array.shape}, not contiguous {np.dtype(dtype)}{shape}")

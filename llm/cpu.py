@@ -1,4 +1,4 @@
-"""The engine for CPUs: ONNX Runtime, 8-bit weights, keys and values in place, several sequences a pass."""
+"""The engine for CPUs: a model, the keys and values of several sequences, and whoever runs the passes."""
 
 import os
 from collections.abc import Sequence
@@ -7,23 +7,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Condition
 from types import TracebackType
+from typing import Literal
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
-from llm.batch import Batcher, Part
+from llm import native
+from llm.batch import Batcher, Part, Run
 from llm.cache import BLOCK, KvLayout, KvSlots, PrefixStore
 from llm.calibrate import calibration_tokens, scales_of
 from llm.config import LlamaConfig, read_config
-from llm.cpu_graph import WEIGHTS_FILE, CpuGraph, WeightType, build_graph
+from llm.cpu_graph import CpuGraph, WeightType, build_graph
 from llm.cpu_store import GraphStore
 from llm.engine import ContextFull
 from llm.gguf import GgufFile
 from llm.kv_type import KvType
+from llm.ort_runner import OrtRunner
 from llm.rope import rope_frequencies
-
-ort.set_default_logger_severity(3)  # its warnings are noise to a user
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class CpuConfig:
     weights: WeightType = "quantized"
     prefix_bytes: int = 64 * 2**20
     """For beginnings of prompts that several sessions, or several conversations, have in common."""
-    spin: bool = True
-    """Whether the threads of a pass spin while they wait for each other."""
+    kernel: Literal["auto", "compiled", "onnxruntime"] = "auto"
+    """auto: the compiled one where it is there and fits, ONNX Runtime elsewhere and for f32 weights."""
 
     def __post_init__(self) -> None:
         if min(self.context, self.sessions) < 1 or min(self.waiting, self.prefix_bytes) < 0:
@@ -62,17 +62,16 @@ class EngineBusy(RuntimeError):  # noqa: N818  # a condition with a name of its 
 class CpuModel:
     """A loaded model and the places of its sessions. May be used from several threads."""
 
-    def __init__(
-        self, graph: CpuGraph, model: LlamaConfig, config: CpuConfig, frequencies: NDArray[np.float64]
-    ) -> None:
-        self.context = min(config.context, model.context)
-        self.config, self.model = config, model
-        layout = KvLayout(model, graph.kv_scales if len(graph.kv_scales) else None)
-        self.prefixes = PrefixStore(config.prefix_bytes, BLOCK * layout.token_bytes)
-        self.kv = KvSlots(layout, config.sessions, self.context)
-        self.frequencies = frequencies
-        self._session = open_session(graph, config)
-        self._bindings: dict[tuple[int, int], ort.IOBinding] = {}
+    def __init__(self, gguf: GgufFile, config: CpuConfig, cache: Path | None = None) -> None:
+        """Read a model; what had to be prepared is kept in the folder `cache`. Raises GgufError."""
+        self.config, self.model = config, read_config(gguf)
+        self.context = min(config.context, self.model.context)
+        self.frequencies = rope_frequencies(gguf, self.model)
+        self.kernel = _kernel(config, self.model)
+        prepare = _compiled if self.kernel == "compiled" else _on_onnxruntime
+        self.kv, self._runner = prepare(gguf, self.model, config, cache)
+        token_bytes = self.kv.layout.token_bytes
+        self.prefixes = PrefixStore(config.prefix_bytes, BLOCK * token_bytes)
         self.batcher = Batcher(self._run)
         self._free = list(range(config.sessions))[::-1]
         self._waiting: list[object] = []  # a token for each, who came first is first
@@ -80,17 +79,8 @@ class CpuModel:
 
     @classmethod
     def load(cls, gguf: GgufFile, config: CpuConfig, cache: Path | None = None) -> "CpuModel":
-        """Read a model; its prepared graph is kept in the folder `cache`. Raises GgufError."""
-        model = read_config(gguf)
-        context = min(config.context, model.context)
-        variant = f"context={context} kv={config.kv} weights={config.weights}"
-
-        def build() -> CpuGraph:
-            scales = _kv_scales(gguf, config) if config.kv == "int8" else None
-            return build_graph(gguf, model, context=context, weights=config.weights, kv_scales=scales)
-
-        graph = GraphStore(cache).get(gguf.path, variant, build)
-        return cls(graph, model, config, rope_frequencies(gguf, model))
+        """The same as the constructor."""
+        return cls(gguf, config, cache)
 
     def open(self, wait_s: float = 0.0) -> "CpuEngine":
         """A new sequence; waits up to `wait_s` for a place. Raises EngineBusy."""
@@ -121,39 +111,8 @@ class CpuModel:
             self._released.notify_all()
 
     def _run(self, parts: Sequence[Part]) -> list[NDArray[np.float32]]:
-        """One pass over parts of equal length; slots between them that are not asked for stay as they are."""
-        first, last = min(part.slot for part in parts), max(part.slot for part in parts)
-        batch, new = last - first + 1, len(parts[0].tokens)
-        tokens = np.zeros((batch, new), np.int64)
-        lengths, queries = np.zeros(batch, np.int32), np.zeros(batch, np.int32)
-        rows: list[int] = []
-        for part in parts:
-            i = part.slot - first
-            tokens[i], lengths[i], queries[i] = part.tokens, part.start + new - 1, new
-            rows += range((i + 1) * new - part.logits_for, (i + 1) * new)
-        # A head over no rows is refused: the last row's logits are thrown away then.
-        wanted = np.array(rows or [new - 1], np.int64)
-        logits = np.empty((len(wanted), self.model.vocabulary), np.float32)
-        binding = self._binding(first, last)
-        inputs = {
-            "tokens": tokens,
-            "lengths": lengths,
-            "longest": np.array(lengths.max() + 1, np.int32),
-            "query_lengths": queries,
-            "rows": wanted,
-        }
-        for name, array in inputs.items():
-            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array))
-        binding.bind_ortvalue_output("logits", ort.OrtValue.ortvalue_from_numpy(logits))
-        self._session.run_with_iobinding(binding)
-        ends = np.cumsum([part.logits_for for part in parts])
-        return [logits[end - part.logits_for : end] for end, part in zip(ends, parts, strict=True)]
-
-    def _binding(self, first: int, last: int) -> ort.IOBinding:
-        """Keys and values of the slots from first to last, as inputs and, in the same place, as outputs."""
-        if (first, last) not in self._bindings:
-            self._bindings[first, last] = bind_kv(self._session, self.kv, first, last)
-        return self._bindings[first, last]
+        """See `llm.batch.Run`."""
+        return self._runner(parts)
 
 
 class CpuEngine:
@@ -256,40 +215,66 @@ class CpuEngine:
         return known
 
 
-def open_session(graph: CpuGraph, config: CpuConfig) -> ort.InferenceSession:
-    """A session whose weights come from memory."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = config.threads or min(cores(), 4)
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if config.spin else "0")
-    options.add_external_initializers_from_files_in_memory(
-        [WEIGHTS_FILE], [graph.weights], [graph.weights.nbytes]
-    )
-    return ort.InferenceSession(graph.model, options, providers=["CPUExecutionProvider"])
+def _kernel(config: CpuConfig, model: LlamaConfig) -> Literal["compiled", "onnxruntime"]:
+    if config.kernel == "onnxruntime" or config.weights == "f32":
+        return "onnxruntime"
+    if config.kernel == "compiled" and not native.fits(model):
+        raise ValueError("the compiled kernel is not there, or not for this processor or model")
+    return "compiled" if native.fits(model) else "onnxruntime"
 
 
-def bind_kv(session: ort.InferenceSession, kv: KvSlots, first: int, last: int) -> ort.IOBinding:
-    """A binding in which the keys and values of slots `first` to `last` are read and written in place."""
-    binding = session.io_binding()
-    for i, layer in enumerate(kv.layers):
-        for name, part in zip(("key", "value"), layer, strict=True):
-            value = ort.OrtValue.ortvalue_from_numpy(part[first : last + 1])
-            binding.bind_ortvalue_input(f"{name}.{i}", value)
-            binding.bind_ortvalue_output(f"new_{name}.{i}", value)
-    if kv.layout.scales is not None:
-        for i, scales in enumerate(kv.layout.scales):
-            for name, scale in zip(("key", "value"), scales, strict=True):
-                binding.bind_ortvalue_input(f"{name}_scale.{i}", ort.OrtValue.ortvalue_from_numpy(scale))
-    return binding
+def _compiled(
+    gguf: GgufFile,
+    model: LlamaConfig,
+    config: CpuConfig,
+    cache: Path | None,  # noqa: ARG001  # nothing to keep
+) -> tuple[KvSlots, Run]:
+    context = min(config.context, model.context)
+    threads = config.threads or default_threads()
+    calibration = calibration_tokens(gguf)[: model.context] if config.kv == "int8" else []
+    weights = native.read_model(gguf, model, max(context, len(calibration)))
+    scales = None
+    if calibration:
+        exact = KvSlots(KvLayout(model, None), 1, len(weights.cos))
+        native.NativeRunner(weights, exact, threads=threads)([Part(0, 0, calibration, 0)])
+        scales = _scales_held(exact, len(calibration))
+    kv = KvSlots(KvLayout(model, scales), config.sessions, context)
+    short = replace(weights, cos=weights.cos[:context], sin=weights.sin[:context])
+    return kv, native.NativeRunner(short, kv, threads=threads)
+
+
+def _on_onnxruntime(
+    gguf: GgufFile, model: LlamaConfig, config: CpuConfig, cache: Path | None
+) -> tuple[KvSlots, Run]:
+    context = min(config.context, model.context)
+    variant = f"context={context} kv={config.kv} weights={config.weights}"
+
+    def build() -> CpuGraph:
+        scales = _kv_scales(gguf, config) if config.kv == "int8" else None
+        return build_graph(gguf, model, context=context, weights=config.weights, kv_scales=scales)
+
+    graph = GraphStore(cache).get(gguf.path, variant, build)
+    kv = KvSlots(KvLayout(model, graph.kv_scales if len(graph.kv_scales) else None), config.sessions, context)
+    threads = config.threads or default_threads()
+    return kv, OrtRunner(graph, kv, vocabulary=model.vocabulary, threads=threads)
 
 
 def _kv_scales(gguf: GgufFile, config: CpuConfig) -> NDArray[np.float32]:
     """How large keys and values get, seen with float32 ones."""
     tokens = calibration_tokens(gguf)[: read_config(gguf).context]
-    exact = CpuModel.load(gguf, replace(config, kv="f32", sessions=1, context=len(tokens), prefix_bytes=0))
+    exact = CpuModel(gguf, replace(config, kv="f32", sessions=1, context=len(tokens), prefix_bytes=0))
     with exact.open() as engine:
         engine.extend(tokens, 0)
-        return scales_of([(k[0, :, : len(tokens)], v[0, :, : len(tokens)]) for k, v in exact.kv.layers])
+        return _scales_held(exact.kv, len(tokens))
+
+
+def _scales_held(kv: KvSlots, tokens: int) -> NDArray[np.float32]:
+    return scales_of([(keys[0, :, :tokens], values[0, :, :tokens]) for keys, values in kv.layers])
+
+
+def default_threads() -> int:
+    """As many as there are cores, up to four: more do not read the memory any faster."""
+    return min(cores(), 4)
 
 
 def cores() -> int:

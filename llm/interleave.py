@@ -1,7 +1,9 @@
-"""GGUF matrices as the CPU kernel wants them: groups of 16 rows, so that a register holds columns of all of them.
+"""GGUF matrices as the CPU kernel wants them: groups of 16 rows, so that a register holds columns of all of
+them.
 
-Q4_0 and Q4_1 keep their bits and their scales, exactly; so do Q4_K, but for its scales, which are products and are
-rounded to float16, and Q5_0 and Q8_0, in 8 bits. The rest is rounded to 8 bits with a scale for 32 weights.
+Q4_0 and Q4_1 keep their bits and their scales, exactly; so do Q4_K, but for its scales, which are products
+and are rounded to float16, and Q5_0 and Q8_0, in 8 bits. The rest is rounded to 8 bits with a scale for 32
+weights.
 """
 
 from typing import Any
@@ -56,7 +58,8 @@ def quantize(weights: NDArray[np.float32]) -> Matrix:
 
 def _scales(blocks: NDArray[np.float32]) -> NDArray[np.float16]:
     largest = np.abs(blocks).max(axis=2)
-    return (largest / 127).astype(np.float16)
+    scales: NDArray[np.float16] = (largest / 127).astype(np.float16)
+    return scales
 
 
 def _q4_k(raw: NDArray[np.uint8], n: int, k: int) -> tuple[NDArray[np.uint8], Floats, Floats]:

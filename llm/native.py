@@ -1,11 +1,12 @@
-"""A model on the compiled CPU kernel (`kernels/llama_cpu.c`), which reads weights in the bits of their file."""
+"""A model on the compiled CPU kernel (`kernels/llama_cpu.c`), with weights in the bits of their file."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.llama_cpu import BLOCK, LANES, Layer, LlamaPass, Model, supported
+from kernels.llama_cpu import BLOCK, LANES, Cache, Layer, LlamaPass, Model, supported
 from llm.batch import Part
 from llm.cache import KvSlots
 from llm.config import LlamaConfig
@@ -23,32 +24,39 @@ def fits(config: LlamaConfig) -> bool:
     return supported() and config.head_dim % LANES == 0 and all(size % BLOCK == 0 for size in sizes)
 
 
+def read_model(gguf: GgufFile, config: LlamaConfig, context: int) -> Model:
+    """The weights, for sequences of up to `context` tokens; raises GgufError if some are not finite."""
+    angles = np.arange(context)[:, None] * rope_frequencies(gguf, config)
+    embedding = interleave(gguf, "token_embd.weight")
+    tied = "output.weight" not in gguf.tensors
+    return Model(
+        heads=config.heads,
+        kv_heads=config.kv_heads,
+        interleaved=config.rotary == "interleaved",
+        norm_eps=config.norm_eps,
+        layers=[_layer(gguf, config, i) for i in range(config.layers)],
+        embedding=embedding,
+        head=embedding if tied else interleave(gguf, "output.weight"),
+        output_norm=_floats(gguf, "output_norm.weight"),
+        cos=np.cos(angles).astype(np.float32),
+        sin=np.sin(angles).astype(np.float32),
+    )
+
+
 class NativeRunner:
     """Runs passes on keys and values in `kv`; see `llm.batch.Run`."""
 
-    def __init__(self, gguf: GgufFile, config: LlamaConfig, kv: KvSlots, *, threads: int) -> None:
-        """Raises GgufError for weights that are not finite."""
-        angles = np.arange(kv.capacity)[:, None] * rope_frequencies(gguf, config)
-        embedding = interleave(gguf, "token_embd.weight")
-        tied = "output.weight" not in gguf.tensors
-        model = Model(
-            heads=config.heads,
-            kv_heads=config.kv_heads,
-            interleaved=config.rotary == "interleaved",
-            norm_eps=config.norm_eps,
-            layers=[_layer(gguf, config, kv, i) for i in range(config.layers)],
-            embedding=embedding,
-            head=embedding if tied else interleave(gguf, "output.weight"),
-            output_norm=_floats(gguf, "output_norm.weight"),
-            cos=np.cos(angles).astype(np.float32),
-            sin=np.sin(angles).astype(np.float32),
-        )
-        self._pass = LlamaPass(model, threads=threads, max_rows=MAX_ROWS)
+    def __init__(self, model: Model, kv: KvSlots, *, threads: int) -> None:
+        scales = kv.layout.scales
+        cache = Cache(kv.layers, None if scales is None else np.ascontiguousarray(scales[:, :, :, 0]))
+        self._pass = LlamaPass(model, cache, threads=threads, max_rows=MAX_ROWS)
 
     def __call__(self, parts: Sequence[Part]) -> list[NDArray[np.float32]]:
         """Read the parts, of any lengths, in as few passes as they take; the logits of each."""
         tokens = np.concatenate([np.asarray(part.tokens, np.int64) for part in parts])
-        slots = np.repeat([part.slot for part in parts], [len(part.tokens) for part in parts]).astype(np.int32)
+        slots = np.repeat([part.slot for part in parts], [len(part.tokens) for part in parts]).astype(
+            np.int32
+        )
         positions = np.concatenate([np.arange(part.start, part.start + len(part.tokens)) for part in parts])
         ends = np.cumsum([len(part.tokens) for part in parts])
         wanted = np.concatenate([np.arange(e - p.logits_for, e) for e, p in zip(ends, parts, strict=True)])
@@ -61,14 +69,7 @@ class NativeRunner:
         return np.split(logits, np.cumsum([part.logits_for for part in parts])[:-1])
 
 
-def _layer(gguf: GgufFile, config: LlamaConfig, kv: KvSlots, i: int) -> Layer:
-    def name(part: str) -> str:
-        return f"blk.{i}.{part}"
-
-    scales: NDArray[np.float32] | tuple[None, None] = (None, None)
-    if kv.layout.scales is not None:
-        scales = np.ascontiguousarray(kv.layout.scales[i, :, :, 0])
-    keys, values = kv.layers[i]
+def _layer(gguf: GgufFile, config: LlamaConfig, i: int) -> Layer:
     floats = {"attn_norm": "attn_norm.weight", "ffn_norm": "ffn_norm.weight"}
     if config.qkv_bias:
         floats |= {f"{part}_bias": f"attn_{part}.bias" for part in "qkv"}
@@ -76,14 +77,9 @@ def _layer(gguf: GgufFile, config: LlamaConfig, kv: KvSlots, i: int) -> Layer:
         floats |= {f"{part}_norm": f"attn_{part}_norm.weight" for part in "qk"}
     matrices = {part: f"attn_{part}.weight" for part in "qkv"} | {"out": "attn_output.weight"}
     matrices |= {part: f"ffn_{part}.weight" for part in ("gate", "up", "down")}
-    return Layer(
-        **{field: interleave(gguf, name(tensor)) for field, tensor in matrices.items()},
-        **{field: _floats(gguf, name(tensor)) for field, tensor in floats.items()},
-        keys=keys,
-        values=values,
-        key_scales=scales[0],
-        value_scales=scales[1],
-    )
+    fields: dict[str, Any] = {field: interleave(gguf, f"blk.{i}.{name}") for field, name in matrices.items()}
+    fields |= {field: _floats(gguf, f"blk.{i}.{name}") for field, name in floats.items()}
+    return Layer(**fields)
 
 
 def _floats(gguf: GgufFile, name: str) -> NDArray[np.float32]:

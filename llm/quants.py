@@ -160,7 +160,7 @@ def _scale_k(blocks: BlockArray, groups: F32Array) -> None:
 def scales_and_minima(
     raw: NDArray[np.uint8],
 ) -> tuple[NDArray[np.uint8], F32Array, F32Array]:
-    """Q4_K taken apart: codes [n, 4, 32] of two nibbles, scales and minima [n, 8]: weight = scale * code - minimum.
+    """Q4_K taken apart: codes [n, 4, 32] of two nibbles, scales and minima [n, 8]: scale * code - minimum.
 
     Byte i of quarter j holds element i of block 2j in its low nibble, and of block 2j + 1 in its high one.
     """
