@@ -302,7 +302,7 @@ static void product(Pool *pool, Product *p) {
     int groups = 0;
     if (p->mode == GATE) p->matrices = 1; /* the second is read beside the first */
     for (int i = 0; i < p->matrices; i++) groups += (p->matrix[i]->n + LANES - 1) / LANES;
-    p->per_item = groups / (pool->threads * 8);
+    p->per_item = groups / (pool->threads * 4);
     if (p->per_item < 1) p->per_item = 1;
     if (p->per_item > 64) p->per_item = 64;
     parallel(pool, product_item, p, (groups + p->per_item - 1) / p->per_item);

@@ -14,7 +14,7 @@ from llm.bench_quality import draws, perplexities
 from llm.bench_rounds import Timing
 from llm.bench_sessions import fairness, throughput
 from llm.bench_speculation import details, entries, replies
-from llm.bench_speed import INT8, OURS, THEIRS, decode, follow_up, load, prompt
+from llm.bench_speed import F32, OURS, THEIRS, decode, follow_up, load, prompt
 from llm.config import read_config
 from llm.cpu import CpuConfig, CpuModel
 from llm.engine import Engine
@@ -49,7 +49,7 @@ class Subject:
     timing: Timing
     cache: Path
 
-    def open(self, kv: KvType = "f32", sessions: int = 1) -> CpuModel:
+    def open(self, kv: KvType = "int8", sessions: int = 1) -> CpuModel:
         """The model as users have it, but without a prefix store: what is timed must be computed."""
         return CpuModel.load(self.gguf, replace(self.config, kv=kv, sessions=sessions), self.cache)
 
@@ -97,7 +97,7 @@ def _one_session(subject: Subject, say: Callable[[str], None], *, theirs: bool) 
     plan, timing, ids = subject.plan, subject.timing, subject.material.timed
     with ExitStack() as stack:
         ours = stack.enter_context(subject.open().open())
-        engines: dict[str, Engine] = {OURS: ours, INT8: stack.enter_context(subject.open(kv="int8").open())}
+        engines: dict[str, Engine] = {OURS: ours, F32: stack.enter_context(subject.open(kv="f32").open())}
         if theirs:
             config = subject.config
             llama = LlamaCpp(subject.gguf.path, ours.context, config.threads or 1)

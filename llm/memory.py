@@ -9,14 +9,16 @@ from typing import Literal
 from llm.batch import SHORT
 from llm.config import LlamaConfig, expected_shapes, read_config
 from llm.cpu_weights import packing_of
-from llm.gguf import GgufFile
-from llm.kv_type import KvType
+from llm.gguf import GgufFile, TensorInfo
+from llm.kv_type import Kernel, KvType
+from llm.quants import GgmlType
 
 PlannedKv = Literal[KvType, "f16"]
 """Types of keys and values that can be planned with; f16 is for other engines."""
 
 _KV_BYTES: Mapping[str, int] = MappingProxyType({"int8": 1, "f16": 2, "f32": 4})
 _FLOAT32 = 4  # bytes
+_FOUR_BITS = (GgmlType.Q4_0, GgmlType.Q4_1, GgmlType.Q4_K)  # of the compiled kernel; all else takes 8
 _PACKED_TOGETHER = (("attn_q", "attn_k", "attn_v"), ("attn_output",), ("ffn_gate", "ffn_up"), ("ffn_down",))
 _PASS_ROWS = 512  # of a prompt that are read in one pass at most (llm.batch)
 
@@ -64,7 +66,9 @@ class Memory:
         return self.total <= self.available
 
 
-def memory(gguf: GgufFile, tokens: int, sessions: int, kv: PlannedKv, available: int) -> Memory:
+def memory(
+    gguf: GgufFile, tokens: int, sessions: int, kv: PlannedKv, available: int, kernel: Kernel = "onnxruntime"
+) -> Memory:
     """What the model takes with `sessions` conversations of `tokens` each, where `available` bytes are free.
 
     Raises GgufError for a model that cannot be run, and SizeError.
@@ -72,7 +76,7 @@ def memory(gguf: GgufFile, tokens: int, sessions: int, kv: PlannedKv, available:
     _check_counts(available=available)
     c = read_config(gguf)
     return Memory(
-        weights=weight_bytes(gguf, c),
+        weights=weight_bytes(gguf, c, kernel),
         kv_cache=kv_cache_bytes(c.layers, c.kv_heads, c.head_dim, tokens, sessions, kv),
         kv_scales=kv_scale_bytes(c.layers, c.kv_heads, c.head_dim, kv),
         workspace=workspace_bytes(c, tokens, sessions),
@@ -100,12 +104,15 @@ def kv_scale_bytes(layers: int, kv_heads: int, head_dim: int, kv: PlannedKv) -> 
     return layers * 2 * kv_heads * head_dim * _FLOAT32 if _element_bytes(kv) == 1 else 0
 
 
-def weight_bytes(gguf: GgufFile, config: LlamaConfig) -> WeightBytes:
-    """Bytes of all tensors: as stored, and as `llm.cpu_weights` packs them.
+def weight_bytes(gguf: GgufFile, config: LlamaConfig, kernel: Kernel = "onnxruntime") -> WeightBytes:
+    """Bytes of all tensors: as stored, and as `llm.interleave` or `llm.cpu_weights` packs them for a kernel.
 
-    The embedding is held to look rows up in, and if it is the head too, a second time to multiply with. Norms
-    and biases are float32.
+    ONNX Runtime holds the embedding to look rows up in, and if it is the head too, a second time to multiply
+    with. Norms and biases are float32.
     """
+    if kernel == "compiled":
+        matrices = sum(_interleaved_bytes(info) for info in gguf.tensors.values() if len(info.shape) == 2)
+        return WeightBytes(_stored(gguf), matrices + _vectors(config), 0)
     head = "output.weight" if "output.weight" in gguf.tensors else "token_embd.weight"
     layers = [
         [f"blk.{i}.{name}.weight" for name in names]
@@ -113,13 +120,28 @@ def weight_bytes(gguf: GgufFile, config: LlamaConfig) -> WeightBytes:
         for names in _PACKED_TOGETHER
     ]
     multiplied = [_packed_bytes(gguf, names) for names in [*layers, [head]]]
-    vectors = sum(prod(shape) for shape in expected_shapes(config).values() if len(shape) == 1)
     codes, scales = (sum(sizes) for sizes in zip(*multiplied, strict=True))
     return WeightBytes(
-        stored=sum(info.n_bytes for info in gguf.tensors.values()),
-        prepared=codes + scales + sum(_packed_bytes(gguf, ["token_embd.weight"])) + vectors * _FLOAT32,
+        stored=_stored(gguf),
+        prepared=codes + scales + sum(_packed_bytes(gguf, ["token_embd.weight"])) + _vectors(config),
         scale_copies=2 * scales,
     )
+
+
+def _stored(gguf: GgufFile) -> int:
+    return sum(info.n_bytes for info in gguf.tensors.values())
+
+
+def _vectors(config: LlamaConfig) -> int:
+    shapes = expected_shapes(config).values()
+    return sum(prod(shape) for shape in shapes if len(shape) == 1) * _FLOAT32
+
+
+def _interleaved_bytes(info: TensorInfo) -> int:
+    """32 columns of a row: codes, a float16 scale, and in 4 bits a minimum; rows fill groups of 16."""
+    n, k = info.shape
+    block = 16 + 2 + 2 if info.type in _FOUR_BITS else 32 + 2
+    return -(-n // 16) * 16 * (k // 32) * block
 
 
 def workspace_bytes(config: LlamaConfig, tokens: int, sessions: int = 1) -> int:

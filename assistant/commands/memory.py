@@ -15,8 +15,9 @@ from assistant.load import locate_llm
 from assistant.models import ModelStore
 from llm.config import LlamaConfig, read_config
 from llm.gguf import open_gguf
-from llm.kv_type import KvType
+from llm.kv_type import Kernel, KvType
 from llm.memory import Memory, PlannedKv, memory
+from llm.native import fits
 
 _ENGINE_KV = get_args(KvType)
 
@@ -32,7 +33,8 @@ def run_memory(model: str, context: int | None, sessions: int, kv: PlannedKv, as
     gguf = open_gguf(locate_llm(config, ModelStore()))
     shape = read_config(gguf)
     tokens = min(config.context if context is None else context, shape.context)
-    needs = memory(gguf, tokens, sessions, kv, psutil.virtual_memory().available)
+    kernel: Kernel = "compiled" if fits(shape) else "onnxruntime"
+    needs = memory(gguf, tokens, sessions, kv, psutil.virtual_memory().available, kernel)
     if as_json:
         counts = {"model": model, "context": tokens, "sessions": sessions, "kv": kv, "engine_kv": _ENGINE_KV}
         sizes = {f"{name}_bytes": size for name, size in (asdict(needs) | {"total": needs.total}).items()}
@@ -45,9 +47,10 @@ def run_memory(model: str, context: int | None, sessions: int, kv: PlannedKv, as
 
 def _print(needs: Memory, shape: LlamaConfig, tokens: int, sessions: int, kv: PlannedKv) -> None:
     layers = f"{shape.layers} layers x 2 x {shape.kv_heads} KV heads x {shape.head_dim}"
+    copies = needs.weights.scale_copies
     rows = [
         ("weights", needs.weights.prepared, f"{_readable(needs.weights.stored)} in the file"),
-        ("copies of scales", needs.weights.scale_copies, "made by ONNX Runtime"),
+        *([("copies of scales", copies, "made by ONNX Runtime")] if copies else []),
         (f"{kv} KV cache", needs.kv_cache, f"{layers} x {tokens} tokens x {sessions}"),
         *([(f"{kv} scales", needs.kv_scales, "once for all sessions")] if needs.kv_scales else []),
         ("workspace", needs.workspace, "activations of one pass, at most"),

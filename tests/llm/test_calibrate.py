@@ -104,7 +104,7 @@ def test_what_exceeds_a_scale_is_clipped(tmp_path: Path, config: LlamaConfig) ->
     model = CpuModel(
         graph,
         read_config(file),
-        CpuConfig(context=64, threads=1, prefix_bytes=0, kv="int8"),
+        CpuConfig(context=64, threads=1, prefix_bytes=0, kv="int8", kernel="onnxruntime"),
         rope_frequencies(file, config),
     )
     exact = held(load(file, "f32"), IDS)
@@ -117,7 +117,7 @@ def test_what_exceeds_a_scale_is_clipped(tmp_path: Path, config: LlamaConfig) ->
 @pytest.mark.models
 def test_the_default_model_is_clipped_rarely(model_path: Callable[[str], Path]) -> None:
     file = open_gguf(model_path("smollm2-135m-instruct-q4_1"))
-    config = CpuConfig(context=256, prefix_bytes=0, spin=False)
+    config = CpuConfig(context=256, prefix_bytes=0, kernel="onnxruntime")
     exact, rounded = (CpuModel.load(file, replace(config, kv=kv)) for kv in ("f32", "int8"))
     assert rounded.kv.layout.scales is not None
     ids = Tokenizer.from_gguf(file).encode(text())[:256]

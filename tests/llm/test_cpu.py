@@ -355,7 +355,7 @@ def test_a_pass_that_fails_does_no_harm_to_what_is_held(
         raise RuntimeError("no memory")
 
     with monkeypatch.context() as patched, pytest.raises(RuntimeError, match="no memory"):
-        patched.setattr(model, "_session", SimpleNamespace(run_with_iobinding=fail))
+        patched.setattr(model._runner, "_session", SimpleNamespace(run_with_iobinding=fail))
         engine.extend(text(30, 1))
     assert list(engine.tokens) == text(20)
     assert close(engine.extend([5]), reference.logits([*text(20), 5]))

@@ -36,13 +36,14 @@ from torch.nn import functional as F  # noqa: N812
 
 from llm.cache import KvLayout, KvSlots
 from llm.config import LlamaConfig
-from llm.cpu import CpuConfig, CpuModel, bind_kv, open_session
+from llm.cpu import CpuConfig, CpuModel
 from llm.cpu_graph import WeightType, build_graph
 from llm.cpu_weights import pack, unpack
 from llm.eval_data import text
 from llm.gguf import GgufError, GgufFile, open_gguf
 from llm.kv_type import KvType
 from llm.model import Llama
+from llm.ort_runner import bind_kv, open_session
 from llm.quants import BLOCKS, GgmlType
 from llm.tokenizer import Tokenizer
 from llm.torch_engine import TorchEngine
@@ -81,7 +82,9 @@ def load(
     context: int = 64,
     sessions: int = 1,
 ) -> CpuModel:
-    config = CpuConfig(context, sessions, threads=1, kv=kv, weights=weights, prefix_bytes=0)
+    config = CpuConfig(
+        context, sessions, threads=1, kv=kv, weights=weights, prefix_bytes=0, kernel="onnxruntime"
+    )
     return CpuModel.load(file, config)
 
 
@@ -235,7 +238,7 @@ def test_sequences_do_not_touch_each_other(
 
 def test_one_pass_reads_several_sequences_and_leaves_the_idle_ones_alone(shared: GgufFile) -> None:
     graph = build_graph(shared, LLAMA, context=32, weights="f32")
-    session = open_session(graph, CpuConfig(threads=1))
+    session = open_session(graph, 1)
     kv = KvSlots(KvLayout(LLAMA, None), 4, 32)
     texts = [IDS[:9], IDS[9:14], IDS[14:30], IDS[30:34]]
 
@@ -379,7 +382,7 @@ import sys
 from pathlib import Path
 from llm.cpu import CpuConfig, CpuModel
 from llm.gguf import open_gguf
-model = CpuModel.load(open_gguf(Path(sys.argv[1])), CpuConfig(threads=1, kv="int8"), Path(sys.argv[2]))
+model = CpuModel.load(open_gguf(Path(sys.argv[1])), CpuConfig(threads=1, kv="int8", kernel="onnxruntime"), Path(sys.argv[2]))
 with model.open() as engine:
     print(engine.extend([1, 2, 3]).shape)
 print(sorted({"torch", "transformers", "triton"} & sys.modules.keys()))
@@ -420,7 +423,7 @@ def f32_losses(real_f32: CpuModel, ids: list[int]) -> list[Losses]:
 
 
 def load_real(file: GgufFile, weights: WeightType = "quantized", kv: KvType = "f32") -> CpuModel:
-    config = CpuConfig(context=WINDOW, weights=weights, kv=kv, prefix_bytes=0, spin=False)
+    config = CpuConfig(context=WINDOW, weights=weights, kv=kv, prefix_bytes=0, kernel="onnxruntime")
     return CpuModel.load(file, config)
 
 
