@@ -91,10 +91,22 @@ def check_onnxruntime() -> Check:
     return Check(name, "ok", found)
 
 
+def check_cpu_kernel(*, compiled: bool, supported: bool) -> Check:
+    """What the language model's passes run on."""
+    if supported:
+        return Check("CPU kernel", "ok", "compiled, AVX512-VNNI")
+    if compiled:
+        return Check("CPU kernel", "ok", "ONNX Runtime: the compiled one needs AVX512-VNNI")
+    remedy = "install a C compiler, then install the assistant anew: replies come about twice as fast then"
+    return Check("CPU kernel", "warn", "ONNX Runtime: the compiled one is not there", remedy)
+
+
 def check_torch() -> list[Check]:
     """torch, and the GPU that it sees."""
     try:
         import torch  # noqa: PLC0415  # as above
+    except ModuleNotFoundError:
+        return [Check("torch", "ok", "not installed; only a GPU and the tests need it")]
     except (ImportError, OSError) as error:
         remedy = "python -m pip install --force-reinstall torch"
         return [Check("torch", "fail", f"cannot be imported: {_one_line(error)}", remedy)]

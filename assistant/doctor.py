@@ -12,6 +12,7 @@ from assistant.checks import (
     Check,
     check_audio,
     check_cpu,
+    check_cpu_kernel,
     check_disk,
     check_memory,
     check_model,
@@ -23,6 +24,7 @@ from assistant.checks import (
 )
 from assistant.machine import cpu_features, cpu_model, usable_threads
 from assistant.models import ModelStore
+from kernels.llama_cpu import compiled, supported
 
 
 def doctor(store: ModelStore | None = None) -> None:
@@ -45,6 +47,7 @@ def check(store: ModelStore) -> list[Check]:
         check_threads(usable_threads()),
         check_memory(memory.total, memory.available),
         check_onnxruntime(),
+        check_cpu_kernel(compiled=compiled(), supported=supported()),
         *check_torch(),
         check_audio(),
         *map(check_model, models),

@@ -136,6 +136,11 @@ class _Model(ctypes.Structure):
     ]
 
 
+def compiled() -> bool:
+    """Whether the extension is there."""
+    return _library is not None
+
+
 def supported() -> bool:
     """Whether the extension was compiled and this processor has what it needs."""
     return _library is not None and bool(_library.llama_supported())

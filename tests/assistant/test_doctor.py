@@ -13,6 +13,7 @@ from assistant.checks import (
     Check,
     check_audio,
     check_cpu,
+    check_cpu_kernel,
     check_disk,
     check_gpu,
     check_memory,
@@ -90,12 +91,24 @@ def test_a_gpu_is_welcome_but_not_needed() -> None:
 def test_libraries_that_cannot_be_imported_fail_with_the_command_that_installs_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("torch", "onnxruntime"):
-        monkeypatch.setitem(sys.modules, name, None)
-    for one in (*check_torch(), check_onnxruntime()):
-        assert one.state == "fail"
-        assert one.remedy.startswith("python -m pip install --force-reinstall")
-        assert "\n" not in one.found
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    one = check_onnxruntime()
+    assert one.state == "fail"
+    assert one.remedy.startswith("python -m pip install --force-reinstall")
+    assert "\n" not in one.found
+
+
+def test_torch_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert [one.state for one in check_torch()] == ["ok"]
+
+
+def test_without_a_compiler_the_doctor_says_what_is_missed() -> None:
+    assert check_cpu_kernel(compiled=True, supported=True).found == "compiled, AVX512-VNNI"
+    assert check_cpu_kernel(compiled=True, supported=False).state == "ok"  # nothing mends the processor
+    without = check_cpu_kernel(compiled=False, supported=False)
+    assert without.state == "warn"
+    assert "C compiler" in without.remedy
 
 
 def test_an_onnx_runtime_without_its_cpu_provider_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,16 +15,17 @@ from llama_files import SMALL, write_llama
 from rich.console import Console
 from scipy.stats import chisquare
 
-from llm import bench, bench_llama
-from llm.bench_entry import Entry, Goal
-from llm.bench_llama import LlamaCpp, LlamaCppError
-from llm.bench_plan import FULL, QUICK
-from llm.bench_quality import draws, p_value
-from llm.bench_report import report, table, write_json
-from llm.bench_rounds import Timing, by_turns
-from llm.bench_run import Results
-from llm.bench_speculation import Pair, Question, Reply, copied, details, entries, replies
-from llm.bench_speed import decode, follow_up, prompt
+from llm.bench import __main__ as bench
+from llm.bench import llama as bench_llama
+from llm.bench.entry import Entry, Goal
+from llm.bench.llama import LlamaCpp, LlamaCppError
+from llm.bench.plan import FULL, QUICK
+from llm.bench.quality import draws, p_value
+from llm.bench.report import report, table, write_json
+from llm.bench.rounds import Timing, by_turns
+from llm.bench.run import Results
+from llm.bench.speculation import Pair, Question, Reply, copied, details, entries, replies
+from llm.bench.speed import decode, follow_up, prompt
 from llm.cpu import CpuConfig, CpuModel
 from llm.engine import ContextFull
 from llm.generate import GenerateConfig
@@ -150,14 +151,14 @@ def test_ratio_and_goals(
 
 def test_decode_counts_only_the_tokens_after_the_depth() -> None:
     clock = Clock()
-    engines = {"ours": PacedEngine(clock, 4), "int8": PacedEngine(clock, 5), "theirs": PacedEngine(clock, 10)}
-    exact, int8 = decode(engines, range(40), 20, 8, clock.timing(3))
+    engines = {"ours": PacedEngine(clock, 4), "f32": PacedEngine(clock, 5), "theirs": PacedEngine(clock, 10)}
+    int8, exact = decode(engines, range(40), 20, 8, clock.timing(3))
     assert (exact.name, exact.unit) == ("decode at 20 tokens", "tok/s")
     assert exact.ours == pytest.approx((250.0,) * 3)
     assert exact.theirs == pytest.approx((100.0,) * 3)
     assert (exact.ratio, exact.ok) == (pytest.approx(2.5), True)
-    assert int8.ours == pytest.approx((200.0,) * 3)
-    assert int8.ok is None
+    assert exact.ours == pytest.approx((200.0,) * 3)
+    assert exact.ok is None
     assert engines["ours"].tokens == list(range(28))
     assert len(clock.slept) == 3 * 4  # each, in three rounds and one to warm up
 

@@ -382,7 +382,8 @@ import sys
 from pathlib import Path
 from llm.cpu import CpuConfig, CpuModel
 from llm.gguf import open_gguf
-model = CpuModel.load(open_gguf(Path(sys.argv[1])), CpuConfig(threads=1, kv="int8", kernel="onnxruntime"), Path(sys.argv[2]))
+config = CpuConfig(threads=1, kv="int8", kernel="onnxruntime")
+model = CpuModel.load(open_gguf(Path(sys.argv[1])), config, Path(sys.argv[2]))
 with model.open() as engine:
     print(engine.extend([1, 2, 3]).shape)
 print(sorted({"torch", "transformers", "triton"} & sys.modules.keys()))

@@ -348,7 +348,9 @@ def test_threads_that_start_at_once_all_get_the_graph(store: GraphStore, source:
 
 def load_and_read(path: Path, cache: Path) -> list[float]:
     """In a process of its own."""
-    model = CpuModel.load(open_gguf(path), CpuConfig(context=64, threads=1, kv="int8", kernel="onnxruntime"), cache)
+    model = CpuModel.load(
+        open_gguf(path), CpuConfig(context=64, threads=1, kv="int8", kernel="onnxruntime"), cache
+    )
     with model.open() as engine:
         logits: list[float] = engine.extend([1, 2, 3])[0].tolist()
     return logits
@@ -385,7 +387,9 @@ def test_the_second_start_of_a_model_builds_nothing(
 
     def start(**options: Any) -> tuple[int, np.ndarray]:  # noqa: ANN401  # passed on
         before = len(built)
-        config = CpuConfig(**{"context": 64, "threads": 1, "prefix_bytes": 0, "kernel": "onnxruntime", **options})
+        config = CpuConfig(
+            **{"context": 64, "threads": 1, "prefix_bytes": 0, "kernel": "onnxruntime", **options}
+        )
         model = CpuModel.load(model_file, config, cache)
         with model.open() as engine:
             return len(built) - before, engine.extend([1, 2, 3], 3)

@@ -125,7 +125,9 @@ def test_int8_keys_and_values_are_close(llama: GgufFile) -> None:
 @pytest.mark.parametrize("kv", ["f32", "int8"])
 @given(data=st.data())
 @settings(max_examples=25, deadline=None)
-def test_how_tokens_are_cut_into_passes_changes_no_bit(llama: GgufFile, kv: KvType, data: st.DataObject) -> None:
+def test_how_tokens_are_cut_into_passes_changes_no_bit(
+    llama: GgufFile, kv: KvType, data: st.DataObject
+) -> None:
     lengths = data.draw(st.lists(st.integers(1, 30), min_size=1, max_size=12).filter(lambda n: sum(n) <= 100))
     ids = IDS[: sum(lengths)]
     one_by_one = read(runner(llama, kv), ids, [1] * len(ids))
@@ -185,7 +187,7 @@ def test_indices_that_are_not_there_are_refused(llama: GgufFile) -> None:
         {"wanted": (1, 0)},
         {"wanted": (0, 0)},
     ):
-        with pytest.raises(ValueError, match="in 0 to|must ascend"):
+        with pytest.raises(ValueError, match=r"in 0 to|must ascend"):
             call(**wrong)  # type: ignore[arg-type]
     nine = np.zeros(9, np.int64), np.zeros(9, np.int32), np.arange(9, dtype=np.int32)
     with pytest.raises(ValueError, match="1 to 8 rows"):
@@ -233,9 +235,7 @@ def test_what_the_kernel_cannot_do_runs_on_onnxruntime(
 
 @pytest.mark.models
 @pytest.mark.parametrize(("kv", "limit"), [("f32", 1.01), ("int8", 1.015)])
-def test_perplexity_of_the_default_model(
-    model_path: Callable[[str], Path], kv: KvType, limit: float
-) -> None:
+def test_perplexity_of_the_default_model(model_path: Callable[[str], Path], kv: KvType, limit: float) -> None:
     """Beside the same file in float32: all of the text read in windows, and some of it token by token."""
     file = open_gguf(model_path("smollm2-135m-instruct-q4_1"))
     ids = Tokenizer.from_gguf(file).encode(text())[:1500]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from itertools import chain, cycle, islice
 
-from llm.bench_sessions import CHUNK
-from llm.bench_speculation import Kind, Question
+from llm.bench.sessions import CHUNK
+from llm.bench.speculation import Kind, Question
 from llm.chat import ChatTemplate, Message
 from llm.conversation import SYSTEM_PROMPT
 from llm.eval import EvalError

@@ -7,8 +7,8 @@ from functools import partial
 from statistics import median
 
 from llm.batch import Logits
-from llm.bench_entry import Entry, Goal
-from llm.bench_rounds import Timing, by_turns
+from llm.bench.entry import Entry, Goal
+from llm.bench.rounds import Timing, by_turns
 from llm.cpu import CpuModel
 from llm.engine import Engine, prefill, step
 from llm.eval_replies import greedy

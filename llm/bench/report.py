@@ -10,10 +10,10 @@ from typing import Any
 
 from rich.table import Table
 
-from llm.bench_entry import LLAMA_CPP, Entry
-from llm.bench_llama import system_info
-from llm.bench_machine import machine
-from llm.bench_run import Results
+from llm.bench.entry import LLAMA_CPP, Entry
+from llm.bench.llama import system_info
+from llm.bench.machine import machine
+from llm.bench.run import Results
 
 
 def report(results: Results, path: Path, threads: int, now: datetime, *, quick: bool) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from llm.bench_entry import Entry, Goal
-from llm.bench_rounds import Timing
+from llm.bench.entry import Entry, Goal
+from llm.bench.rounds import Timing
 from llm.drafts import prompt_lookups
 from llm.engine import Engine, common_prefix, prefill
 from llm.generate import GenerateConfig, Prefilled, Token, generate

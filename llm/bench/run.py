@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from llm.bench_entry import Entry
-from llm.bench_llama import LlamaCpp, LlamaCppError
-from llm.bench_plan import SESSIONS, Material, Plan, read_material
-from llm.bench_quality import draws, perplexities
-from llm.bench_rounds import Timing
-from llm.bench_sessions import fairness, throughput
-from llm.bench_speculation import details, entries, replies
-from llm.bench_speed import F32, OURS, THEIRS, decode, follow_up, load, prompt
+from llm.bench.entry import Entry
+from llm.bench.llama import LlamaCpp, LlamaCppError
+from llm.bench.plan import SESSIONS, Material, Plan, read_material
+from llm.bench.quality import draws, perplexities
+from llm.bench.rounds import Timing
+from llm.bench.sessions import fairness, throughput
+from llm.bench.speculation import details, entries, replies
+from llm.bench.speed import F32, OURS, THEIRS, decode, follow_up, load, prompt
 from llm.config import read_config
 from llm.cpu import CpuConfig, CpuModel
 from llm.engine import Engine

@@ -4,9 +4,9 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from llm.bench_entry import Entry, Goal
-from llm.bench_llama import LlamaCpp
-from llm.bench_rounds import Timing, by_turns
+from llm.bench.entry import Entry, Goal
+from llm.bench.llama import LlamaCpp
+from llm.bench.rounds import Timing, by_turns
 from llm.cpu import CpuConfig, CpuModel
 from llm.engine import Engine, prefill, step
 from llm.gguf import open_gguf

@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from llm.bench_llama import LlamaCppError
-from llm.bench_plan import FULL, QUICK
-from llm.bench_report import report, table, write_json
-from llm.bench_rounds import Timing
-from llm.bench_run import BenchError, run
+from llm.bench.llama import LlamaCppError
+from llm.bench.plan import FULL, QUICK
+from llm.bench.report import report, table, write_json
+from llm.bench.rounds import Timing
+from llm.bench.run import BenchError, run
 from llm.chat import ChatTemplateError
 from llm.engine import ContextFull
 from llm.eval import EvalError

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from llm.bench_entry import Entry, Goal
-from llm.bench_speed import F32, OURS, THEIRS
+from llm.bench.entry import Entry, Goal
+from llm.bench.speed import F32, OURS, THEIRS
 from llm.drafts import prompt_lookups
 from llm.engine import ContextFull, Engine
 from llm.eval import WINDOW, perplexity
