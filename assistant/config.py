@@ -31,9 +31,8 @@ class LlmConfig:
     threads: int | None = None
     """By default one for each core, up to four."""
     kv: KvType = "int8"
-    """Keys and values: int8 takes a quarter of the memory of f32 and costs 0.2 % of perplexity. With it a
-    token's logits are the same to the bit whether it was read alone or with others, so that no draft changes
-    a reply; with f32 one can, where two tokens are about equally likely."""
+    """Keys and values: int8 takes a quarter of the memory of f32 and costs 0.2 % of perplexity. Where ONNX
+    Runtime runs the passes it is also what keeps a draft from changing a reply (`kernels/NOTES.md`)."""
     speculate: bool = True
     """Draft tokens by looking them up in the prompt; the reply is the same, sooner where it repeats."""
     draft_model: str | None = None

@@ -17,6 +17,7 @@ from llm.quants import GgmlType, scales_and_minima
 
 _Q4_0 = np.dtype([("d", "<f2"), ("qs", "u1", 16)])
 _Q4_1 = np.dtype([("d", "<f2"), ("m", "<f2"), ("qs", "u1", 16)])
+_Q5_0 = np.dtype([("d", "<f2"), ("qh", "u1", 4), ("qs", "u1", 16)])
 _Q8_0 = np.dtype([("d", "<f2"), ("qs", "i1", 32)])
 
 Floats = NDArray[np.floating[Any]]
@@ -35,6 +36,9 @@ def interleave(gguf: GgufFile, name: str) -> Matrix:
         matrix = _four_bits(n, k, blocks["qs"], blocks["d"], blocks["m"])
     elif kind == GgmlType.Q4_K:
         matrix = _four_bits(n, k, *_q4_k(gguf.raw(name), n, k))
+    elif kind == GgmlType.Q5_0:
+        blocks = gguf.raw(name).view(_Q5_0).reshape(n, k // BLOCK)
+        matrix = _eight_bits(n, k, _five_bits(blocks["qs"], blocks["qh"]), blocks["d"])
     elif kind == GgmlType.Q8_0:
         blocks = gguf.raw(name).view(_Q8_0).reshape(n, k // BLOCK)
         matrix = _eight_bits(n, k, blocks["qs"].view(np.uint8) ^ np.uint8(128), blocks["d"])
@@ -46,7 +50,7 @@ def interleave(gguf: GgufFile, name: str) -> Matrix:
 
 
 def quantize(weights: NDArray[np.float32]) -> Matrix:
-    """Round [n, k] to 8 bits, symmetric, by the largest weight of 32; of Q5_0, exactly."""
+    """Round [n, k] to 8 bits, symmetric, by the largest weight of 32."""
     n, k = weights.shape
     blocks = weights.reshape(n, k // BLOCK, BLOCK)
     with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at the scales
@@ -69,6 +73,14 @@ def _q4_k(raw: NDArray[np.uint8], n: int, k: int) -> tuple[NDArray[np.uint8], Fl
     eight = np.stack([low, high], axis=2).reshape(n, k // BLOCK, BLOCK)
     packed = eight[..., :16] | eight[..., 16:] << 4
     return packed, scales.reshape(n, -1), -minima.reshape(n, -1)
+
+
+def _five_bits(nibbles: NDArray[np.uint8], high: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Codes [n, blocks, 32], 128 too high, from codes that are 16 too high."""
+    fifth = np.unpackbits(high, axis=-1, bitorder="little") << 4
+    codes = np.concatenate([nibbles & 15, nibbles >> 4], axis=-1) + fifth + (128 - 16)
+    eight: NDArray[np.uint8] = codes.astype(np.uint8)
+    return eight
 
 
 def _four_bits(n: int, k: int, codes: NDArray[np.uint8], scales: Floats, minima: Floats) -> Matrix:

@@ -16,7 +16,7 @@ from assistant import cli
 from assistant.commands.evaluate_llm import run_evaluate_llm
 from llm.eval import EvalError, perplexity
 from llm.eval_data import text
-from llm.gguf import open_gguf
+from llm.gguf import GgufError, open_gguf
 from llm.model import Llama
 from llm.tokenizer import Tokenizer
 from llm.torch_engine import TorchEngine
@@ -147,7 +147,7 @@ def test_what_no_engine_can_do_is_refused(assistant: Command, tmp_path: Path, wo
 
 def test_a_model_whose_numbers_overflow_is_named(tmp_path: Path) -> None:
     path = tiny(tmp_path / "tiny.gguf", scale=1e38)
-    with pytest.raises(EvalError, match=f"^{path}: a logit is not finite"):
+    with pytest.raises((EvalError, GgufError), match=f"^{path}: .* not finite"):  # whichever kernel runs
         run_evaluate_llm(str(path), ["f32"], 50, None)
 
 

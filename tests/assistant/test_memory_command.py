@@ -50,6 +50,12 @@ def no_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
+@pytest.fixture(autouse=True)
+def on_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever this machine has."""
+    monkeypatch.setattr("assistant.commands.memory.fits", lambda _: False)
+
+
 def tiny(path: Path, architecture: str = "llama") -> Path:
     writer = GGUFWriter(path, architecture)
     writer.add_block_count(1)
@@ -122,6 +128,16 @@ def test_the_table(assistant: Command, no_models: Path, tmp_path: Path) -> None:
     assert lines[6].startswith("available ")
     assert lines[7:] == ["it fits", "this engine keeps keys and values in f32 or int8"]
     assert (ended.code, ended.err) == (0, "")
+
+
+def test_the_compiled_kernel_holds_what_the_file_does(
+    assistant: Command, no_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assistant.commands.memory.fits", lambda _: True)
+    report = json.loads(assistant("memory", tiny(tmp_path / "m.gguf"), "--json").out)
+    six_rows = 6 * 2 * 34  # of nothing: the embedding's ten fill a group of sixteen
+    expected = {"stored": STORED, "prepared": STORED + six_rows, "scale_copies": 0}
+    assert report["weights_bytes"] == expected
 
 
 def test_f16_is_for_planning(assistant: Command, no_models: Path, tmp_path: Path) -> None:

@@ -381,7 +381,7 @@ def test_without_a_name_the_assistant_is_asked(
 
 
 def test_the_questions_are_fifty() -> None:
-    data = Path(bench.__file__).parent / "data"
+    data = Path(bench.__file__).parents[1] / "data"
     lines = [(data / name).read_text().splitlines() for name in ("free_chat.txt", "repeating.txt")]
     assert [len(each) for each in lines] == [FULL.questions] * 2
     assert len(set(lines[0] + lines[1])) == 50

@@ -9,13 +9,11 @@ from llama_files import SMALL, SMALL_QWEN3, SPECIAL, TOKENS, write_llama
 from numpy.typing import NDArray
 
 from llm.calibrate import calibration_tokens, scales_of
-from llm.config import LlamaConfig, read_config
+from llm.config import LlamaConfig
 from llm.cpu import CpuConfig, CpuModel
-from llm.cpu_graph import build_graph
 from llm.eval_data import text
 from llm.gguf import GgufFile, open_gguf
 from llm.kv_type import KvType
-from llm.rope import rope_frequencies
 from llm.tokenizer import Tokenizer, TokenizerError
 
 LLAMA = replace(SMALL, head_dim=16, width=64)
@@ -95,18 +93,15 @@ def test_a_short_context_is_calibrated_with_what_fits(tmp_path: Path, context: i
 
 
 @pytest.mark.parametrize("config", [LLAMA, QWEN3], ids=["llama", "qwen3"])
-def test_what_exceeds_a_scale_is_clipped(tmp_path: Path, config: LlamaConfig) -> None:
+def test_what_exceeds_a_scale_is_clipped(
+    tmp_path: Path, config: LlamaConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = open_gguf(write_llama(tmp_path / "m.gguf", config))
     scales = load(file, "int8").kv.layout.scales
     assert scales is not None
     small = scales / np.float32(4)  # as if the calibration had seen a quarter of what comes
-    graph = build_graph(file, config, context=64, weights="f32", kv_scales=small)
-    model = CpuModel(
-        graph,
-        read_config(file),
-        CpuConfig(context=64, threads=1, prefix_bytes=0, kv="int8", kernel="onnxruntime"),
-        rope_frequencies(file, config),
-    )
+    monkeypatch.setattr("llm.cpu._kv_scales", lambda *_: small)
+    model = load(file, "int8")
     exact = held(load(file, "f32"), IDS)
     for codes, part, scale in zip(held(model, IDS), exact, small[0], strict=True):
         expected = np.clip(np.rint(part / scale), -128, 127)

@@ -409,7 +409,7 @@ def test_the_second_start_of_a_model_builds_nothing(
         count, again = start(**options)
         assert count == 0
         np.testing.assert_array_equal(again, logits)
-    others = {"sessions": 3, "threads": 2, "prefix_bytes": 2**20, "spin": False, "waiting": 0}
+    others = {"sessions": 3, "threads": 2, "prefix_bytes": 2**20, "waiting": 0}
     assert start(**others)[0] == 0  # the graph does not depend on these
     assert len(list(cache.iterdir())) == len(variants)
 
