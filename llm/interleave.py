@@ -55,7 +55,8 @@ def quantize(weights: NDArray[np.float32]) -> Matrix:
     blocks = weights.reshape(n, k // BLOCK, BLOCK)
     with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at the scales
         scales = _scales(blocks)
-        inverse = np.divide(1, scales, out=np.zeros(scales.shape, np.float32), where=scales > 0)
+        wide = scales.astype(np.float32)
+        inverse = np.divide(1, wide, out=np.zeros_like(wide), where=wide > 0)
         codes = np.clip(np.rint(blocks * inverse[:, :, None]), -127, 127) + 128
     return _eight_bits(n, k, np.nan_to_num(codes).astype(np.uint8), scales)
 
