@@ -2,9 +2,9 @@
 
 There is no thread of its own. The first that asks while nobody runs a pass becomes the leader: it runs
 passes, for itself and for whoever else is waiting, until its own tokens are read. Short requests (decoding,
-verifying drafts) of equal length share a pass; long ones (prompts) are read in chunks. A request that waited
-for one chunk is read before the next, so that a long prompt delays another session's next token by one chunk
-at most.
+verifying drafts), of equal length if the engine needs that, share a pass; long ones (prompts) are read in
+chunks. A request that waited for one chunk is read before the next, so that a long prompt delays another
+session's next token by one chunk at most.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ class Part:
 
 
 Run = Callable[[Sequence[Part]], list[Logits]]
-"""Reads parts of equal length in one pass; the logits of each, [logits_for, vocabulary]."""
+"""Reads parts, of equal length or of any, in one pass; the logits of each, [logits_for, vocabulary]."""
 
 
 @dataclass(eq=False)
@@ -58,9 +58,21 @@ class _Request:
 
 
 class Batcher:
-    """`alone` and `chunk` are the longest pieces of a prompt when nobody else, or somebody, is decoding."""
+    """`alone` and `chunk` are the longest pieces of a prompt when nobody else, or somebody, is decoding.
 
-    def __init__(self, run: Run, *, alone: int = 512, chunk: int = 64, linger_s: float = 0.002) -> None:
+    `ragged` says that `run` takes parts of different lengths.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        ragged: bool = False,
+        alone: int = 512,
+        chunk: int = 64,
+        linger_s: float = 0.002,
+    ) -> None:
+        self._ragged = ragged
         self._run, self._alone, self._chunk, self._linger_s = run, alone, chunk, linger_s
         self._changed = Condition()
         self._waiting: list[_Request] = []
@@ -115,7 +127,8 @@ class Batcher:
                 return prompts[:1], self._chunk if others else self._alone
             self._expected = {r.part.slot for r in short}
             self._decoding |= self._expected
-            return [r for r in short if r.left == short[0].left], SHORT
+            together = short if self._ragged else [r for r in short if r.left == short[0].left]
+            return together, SHORT
 
     def _all_here(self) -> bool:
         return self._expected <= {r.part.slot for r in self._waiting}

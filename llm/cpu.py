@@ -72,7 +72,7 @@ class CpuModel:
         self.kv, self._runner = prepare(gguf, self.model, config, cache)
         token_bytes = self.kv.layout.token_bytes
         self.prefixes = PrefixStore(config.prefix_bytes, BLOCK * token_bytes)
-        self.batcher = Batcher(self._run)
+        self.batcher = Batcher(self._run, ragged=self.kernel == "compiled")
         self._free = list(range(config.sessions))[::-1]
         self._waiting: list[object] = []  # a token for each, who came first is first
         self._released = Condition()

@@ -68,6 +68,7 @@ class Model:
     held: Counter[int] = field(default_factory=Counter)
     passes: list[list[Part]] = field(default_factory=list)
     running: Lock = field(default_factory=Lock)
+    ragged: bool = False
 
     def run(self, parts: Sequence[Part]) -> list[Logits]:
         assert self.running.acquire(blocking=False), "two passes at once"
@@ -79,7 +80,7 @@ class Model:
     def read(self, parts: list[Part]) -> list[Logits]:
         self.passes.append(parts)
         self.begin()
-        assert len({len(part.tokens) for part in parts}) == 1
+        assert self.ragged or len({len(part.tokens) for part in parts}) == 1
         assert len({part.slot for part in parts}) == len(parts)
         for part in parts:
             assert part.start == self.held[part.slot], "tokens skipped or read twice"
@@ -123,9 +124,10 @@ class Gated(Model):
 class Bench:
     """A batcher whose passes are let through one at a time, and sessions that ask it."""
 
-    def __init__(self, linger_s: float = 0.0) -> None:
+    def __init__(self, linger_s: float = 0.0, *, ragged: bool = False) -> None:
         self.model = Gated()
-        self.batcher = Batcher(self.model.run, alone=512, chunk=64, linger_s=linger_s)
+        self.model.ragged = ragged
+        self.batcher = Batcher(self.model.run, ragged=ragged, alone=512, chunk=64, linger_s=linger_s)
         self.asked: Counter[int] = Counter()
         self.let_through = 0
 
@@ -166,6 +168,22 @@ def test_short_requests_of_equal_length_share_a_pass() -> None:
     rest = [bench.ask(slot, n) for slot, n in ((1, 1), (2, 4), (3, 1), (4, 4), (5, SHORT), (6, 2))]
     assert bench.let(5) == [("0", 1), ("13", 1), ("24", 4), ("5", 16), ("6", 2)]
     finished([first, *rest])
+
+
+def test_short_requests_of_any_length_share_a_pass_where_the_engine_can() -> None:
+    bench = Bench(ragged=True)
+    first = bench.ask(0, 1)
+    rest = [bench.ask(slot, n, n) for slot, n in ((1, 1), (2, 4), (3, SHORT), (4, 100))]
+    bench.let()
+    finished([first])
+    bench.let(3)
+    assert [[(p.slot, len(p.tokens)) for p in parts] for parts in bench.model.passes[1:]] == [
+        [(4, 64)],
+        [(1, 1), (2, 4), (3, SHORT)],
+        [(4, 36)],
+    ]
+    finished(rest)
+    np.testing.assert_array_equal(got(rest[1]), [row(2, i, i) for i in range(4)])
 
 
 def test_each_gets_its_own_logits() -> None:
