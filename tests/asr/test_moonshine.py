@@ -21,7 +21,7 @@ from asr.onnx import ModelFileError, open_session
 SECOND = 16000
 END = 2  # the token that ends a text
 MODEL = ("moonshine-tiny-en-encoder", "moonshine-tiny-en-decoder", "moonshine-tiny-en-tokenizer")
-NEAR_TIE = 1.0  # logits: of 200 drafts those that changed a token changed one 0.12 apart; one search found 0.50
+NEAR_TIE = 1.0  # logits: of 200 drafts those that changed a token changed one 0.12 apart; a search found 0.50
 
 
 def write_vocabulary(path: Path, tokens: list[bytes]) -> Path:
