@@ -19,6 +19,7 @@ from assistant.stages import Audio
 from llm.chat import Message
 from llm.generate import Finished, Generated, Prefilled, Started, Token
 from llm.responder import Prompt
+from llm.speculate import Speculated
 from tts.stream import SpeechChunk
 
 PER_MS = 16
@@ -189,6 +190,7 @@ class ScriptedWriter:
                 return
             self._loop.work(self._scene.timing.token)
             yield Token(number, text)
+        yield Speculated(drafted=8, accepted=6, passes=4, length=3)
         yield Finished("end", "")
 
     def completeness(self, prefilled: Prefilled) -> float:

@@ -17,6 +17,8 @@ from assistant.stages import Audio
 from assistant.turn import TurnConfig
 from llm.chat import Message
 from llm.engine import ContextFull
+from llm.patience import RemoteError
+from llm.sample import BrokenLogits
 
 TURN = TurnConfig(
     start_ms=64,
@@ -300,6 +302,31 @@ def test_a_prompt_too_long_for_the_context_gets_the_fallback() -> None:
     parts = split(record.voice_end_ns, record.boundaries)
     # Prepared at 1040, read until 1140, refused at 1210, spoken from 1240, heard 30 ms later: 310 after 960.
     assert ttfa_ms(parts) == 310
+
+
+@pytest.mark.parametrize("kind", [RemoteError, BrokenLogits])
+def test_a_reply_that_fails_is_excused_and_the_next_turn_is_answered(kind: type[Exception]) -> None:
+    error = RemoteError("http://host/v1", "refused") if kind is RemoteError else BrokenLogits(float("nan"), 9)
+    voices = Voice(320, 960, "hello"), Voice(8000, 8640, "again")
+    world = play(Scene(voices, {"hello": error, "again": "Yes. There it is."}, 14000))
+    first, second = world.records
+    assert first.reply == first.heard == FALLBACK
+    assert second.reply == second.heard == "Yes. There it is."
+    (failed,) = [span for span in world.recorder.spans if span.name == "failed"]
+    assert failed.attributes == {"why": str(error)}
+
+
+def test_what_speculation_did_is_in_the_spans() -> None:
+    world = play(Scene((Voice(320, 960, "hello"),), {"hello": "Yes. There it is."}, 3000))
+    (span,) = [span for span in world.recorder.spans if span.name == "speculated"]
+    assert span.attributes == {
+        "drafted": 8,
+        "accepted": 6,
+        "acceptance_rate": 0.75,
+        "tokens_per_pass": 2.5,
+        "draft_length": 3,
+        "enabled": True,
+    }
 
 
 def test_a_model_that_fails_ends_the_session_with_its_error() -> None:
