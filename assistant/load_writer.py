@@ -30,7 +30,7 @@ def load_model(config: LlmConfig, path: Path) -> Responder:
     tokenizer = Tokenizer.from_gguf(gguf)
     template = ChatTemplate.from_gguf(gguf, tokenizer)
     settings = CpuConfig(context=config.context, threads=config.threads, kv=config.kv)
-    engine = CpuModel.load(gguf, settings, cache_dir() / "graphs").open()
+    engine = CpuModel(gguf, settings, cache_dir() / "graphs").open()
     speculator = Speculator(_drafters(config, tokenizer), time.monotonic_ns) if config.speculate else None
     writer = Responder(engine, tokenizer, template, config.generate, speculator)
     writer.warm_up([Message("system", config.system_prompt)])
@@ -49,4 +49,4 @@ def _draft_engine(config: LlmConfig, path: Path, tokenizer: Tokenizer) -> CpuEng
     gguf = open_gguf(path)
     check_vocabulary(Tokenizer.from_gguf(gguf), tokenizer)
     settings = CpuConfig(context=config.context, threads=config.threads, kv=config.kv)
-    return CpuModel.load(gguf, settings, cache_dir() / "graphs").open()
+    return CpuModel(gguf, settings, cache_dir() / "graphs").open()

@@ -77,11 +77,6 @@ class CpuModel:
         self._waiting: list[object] = []  # a token for each, who came first is first
         self._released = Condition()
 
-    @classmethod
-    def load(cls, gguf: GgufFile, config: CpuConfig, cache: Path | None = None) -> "CpuModel":
-        """The same as the constructor."""
-        return cls(gguf, config, cache)
-
     def open(self, wait_s: float = 0.0) -> "CpuEngine":
         """A new sequence; waits up to `wait_s` for a place. Raises EngineBusy."""
         with self._released:

@@ -59,7 +59,7 @@ def _measure_each(gguf: GgufFile, task: Task, kv: Sequence[Kv]) -> dict[Kv, Qual
 
 def _load(gguf: GgufFile, kv: Kv, weights: WeightType = "quantized") -> CpuEngine:
     """Without a prefix store, from which a prompt that is to be timed could be copied."""
-    return CpuModel.load(gguf, CpuConfig(kv=kv, weights=weights, prefix_bytes=0)).open()
+    return CpuModel(gguf, CpuConfig(kv=kv, weights=weights, prefix_bytes=0)).open()
 
 
 @contextmanager

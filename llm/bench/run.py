@@ -51,11 +51,11 @@ class Subject:
 
     def open(self, kv: KvType = "int8", sessions: int = 1) -> CpuModel:
         """The model as users have it, but without a prefix store: what is timed must be computed."""
-        return CpuModel.load(self.gguf, replace(self.config, kv=kv, sessions=sessions), self.cache)
+        return CpuModel(self.gguf, replace(self.config, kv=kv, sessions=sessions), self.cache)
 
     def reference(self) -> CpuModel:
         """The same file in float32: not kept, since half a gigabyte is wanted once or twice."""
-        return CpuModel.load(self.gguf, replace(self.config, weights="f32"))
+        return CpuModel(self.gguf, replace(self.config, weights="f32"))
 
 
 def run(path: Path, plan: Plan, threads: int, timing: Timing, say: Callable[[str], None]) -> Results:

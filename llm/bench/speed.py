@@ -73,7 +73,7 @@ def load(path: Path, config: CpuConfig, cache: Path, timing: Timing, *, theirs: 
     """Seconds from a file to a model, first with nothing prepared, then from the graphs in `cache`."""
 
     def ours(graphs: Path) -> float:
-        return timing.seconds(lambda: CpuModel.load(open_gguf(path), config, graphs))
+        return timing.seconds(lambda: CpuModel(open_gguf(path), config, graphs))
 
     def llama_cpp() -> float:
         return timing.seconds(lambda: LlamaCpp(path, config.context, config.threads or 1).close())

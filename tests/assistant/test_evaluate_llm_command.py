@@ -2,17 +2,14 @@
 
 import hashlib
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
+from ended import Command
 from gguf import GGUFWriter
 from tokenizers import pre_tokenizers
 
-from assistant import cli
 from assistant.commands.evaluate_llm import run_evaluate_llm
 from llm.eval import EvalError, perplexity
 from llm.eval_data import text
@@ -23,27 +20,6 @@ from llm.torch_engine import TorchEngine
 
 WIDTH, HIDDEN, HEADS, KV_HEADS = 64, 128, 4, 2
 LETTERS = sorted(pre_tokenizers.ByteLevel.alphabet())
-
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Ended]
-
-
-@pytest.fixture
-def assistant(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    def run(*words: str | Path) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["assistant", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        return Ended(int(caught.value.code or 0), *capsys.readouterr())
-
-    return run
 
 
 def tiny(path: Path, letters: list[str] = LETTERS, scale: float = 1.0) -> Path:

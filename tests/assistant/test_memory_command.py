@@ -1,27 +1,16 @@
 """`assistant memory` on files that llama.cpp's own library wrote, and what it refuses."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import psutil
 import pytest
+from ended import Command
 from gguf import GGMLQuantizationType, GGUFWriter
 
-from assistant import cli
 from assistant.config import LlmConfig
-
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Ended]
 
 # One layer, width 64, 4 heads and 2 KV heads of 16, hidden 96, 10 tokens, all matrices Q8_0 and tied: two
 # blocks of 32 a row, in ffn_down three, and the embedding held twice.
@@ -30,18 +19,6 @@ WEIGHTS = (2 * 10 * 2 + LAYER_BLOCKS) * 36 + 3 * 64 * 4
 STORED = (10 * 2 + LAYER_BLOCKS) * 34 + 3 * 64 * 4
 COPIES = (10 * 2 + LAYER_BLOCKS) * 2 * 4
 ROW = 6 * 64 + 2 * (4 + 2 * 2) * 16 + 64 + 6 * 96
-
-
-@pytest.fixture
-def assistant(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    def run(*words: str | Path) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["assistant", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        return Ended(int(caught.value.code or 0), *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture

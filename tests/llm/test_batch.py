@@ -1,60 +1,26 @@
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
-from threading import Barrier, Lock, Semaphore, Thread
-from typing import Any, TypeVar
+from threading import Barrier, Lock, Semaphore
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from in_threads import DEADLOCK_S, start, until
 
 from llm.batch import SHORT, Batcher, Logits, Part
 
-DEADLOCK_S = 20.0
 BAD = -1  # a token that no pass survives
 INTERRUPT = -2  # a token at which the user presses Ctrl-C
 
 
-T = TypeVar("T")
-
-
 class BadTokenError(Exception):
     pass
-
-
-@pytest.fixture
-def quick_switches() -> Iterator[None]:
-    """Threads that are interrupted after a few instructions."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
-
-
-def start(call: Callable[[], T]) -> "Future[T]":
-    """What `call` gives or raises, in a thread that does not outlive a failed test's process."""
-    future: Future[T] = Future()
-
-    def work() -> None:
-        try:
-            future.set_result(call())
-        except BaseException as error:  # noqa: BLE001  # for whoever takes the result
-            future.set_exception(error)
-
-    Thread(target=work, daemon=True).start()
-    return future
-
-
-def until(reached: Callable[[], bool]) -> None:
-    end = time.monotonic() + DEADLOCK_S
-    while not reached():
-        assert time.monotonic() < end, "never reached"
-        time.sleep(0.0005)
 
 
 def row(slot: int, position: int, token: int) -> list[float]:

@@ -393,7 +393,7 @@ def test_llama_cpp_is_asked_the_same(model_path: Callable[[str], Path]) -> None:
     """It and our engine, on the same file: the same likeliest tokens after the same calls."""
     path = model_path(MODEL)
     ids = Tokenizer.from_gguf(gguf := open_gguf(path)).encode("The cat sat on the mat. " * 20)
-    ours = CpuModel.load(gguf, CpuConfig(context=256, threads=1)).open()
+    ours = CpuModel(gguf, CpuConfig(context=256, threads=1)).open()
     with LlamaCpp(path, 256, 1) as theirs:
         for engine in (ours, theirs):
             engine.extend(ids[:60], 0)

@@ -1,5 +1,3 @@
-import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -19,15 +17,6 @@ FREQUENCIES = 100.0 ** -(np.arange(0, 16, 2) / 16)
 PIECE = 48  # bytes of a block in the tests of the store
 
 Prefix = tuple[int, ...]
-
-
-@pytest.fixture
-def quick_switches() -> Iterator[None]:
-    """Threads that are interrupted after a few instructions."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
 
 
 def scales(seed: int = 0) -> NDArray[np.float32]:

@@ -24,7 +24,7 @@ HEADROOM = 1.5
 
 def load(file: GgufFile, kv: KvType, context: int = 64) -> CpuModel:
     config = CpuConfig(context=context, threads=1, prefix_bytes=0, weights="f32", kv=kv)
-    return CpuModel.load(file, config)
+    return CpuModel(file, config)
 
 
 def held(model: CpuModel, ids: list[int], layer: int = 0) -> list[NDArray[np.float32]]:
@@ -113,7 +113,7 @@ def test_what_exceeds_a_scale_is_clipped(
 def test_the_default_model_is_clipped_rarely(model_path: Callable[[str], Path]) -> None:
     file = open_gguf(model_path("smollm2-135m-instruct-q4_1"))
     config = CpuConfig(context=256, prefix_bytes=0, kernel="onnxruntime")
-    exact, rounded = (CpuModel.load(file, replace(config, kv=kv)) for kv in ("f32", "int8"))
+    exact, rounded = (CpuModel(file, replace(config, kv=kv)) for kv in ("f32", "int8"))
     assert rounded.kv.layout.scales is not None
     ids = Tokenizer.from_gguf(file).encode(text())[:256]
     with exact.open() as engine:

@@ -1,19 +1,17 @@
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from threading import Barrier, Thread
+from threading import Barrier
 from types import SimpleNamespace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from in_threads import DEADLOCK_S, start, until
 from llama_files import SMALL, SMALL_QWEN2, SMALL_QWEN3, one_thread, write_llama
 from numpy.typing import NDArray
 
@@ -33,7 +31,6 @@ from llm.torch_engine import TorchEngine
 Logits = NDArray[np.float32]
 
 TOLERANCE = 1e-4  # of logits of a few units; the order of the sums depends on how the tokens were cut
-DEADLOCK_S = 20.0
 CONTEXT = 128
 CONFIG = replace(SMALL, head_dim=16, width=64)
 # With one block keys and values depend on a token and its position only: a cut changes nothing else.
@@ -61,7 +58,7 @@ class Counting(CpuModel):
 
 def load(file: GgufFile, **config: int | KvType) -> Counting:
     options = {"context": CONTEXT, "threads": 1, "kv": "f32", "prefix_bytes": 0, **config}
-    model = Counting.load(file, CpuConfig(weights="f32", **options))  # type: ignore[arg-type]
+    model = Counting(file, CpuConfig(weights="f32", **options))  # type: ignore[arg-type]
     assert isinstance(model, Counting)
     return model
 
@@ -117,39 +114,6 @@ def text(length: int, seed: int = 0) -> list[int]:
 
 def close(a: Logits, b: Logits) -> bool:
     return a.shape == b.shape and (not a.size or bool(np.abs(a - b).max() < TOLERANCE))
-
-
-@pytest.fixture
-def quick_switches() -> Iterator[None]:
-    """Threads that are interrupted after a few instructions."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
-
-
-T = TypeVar("T")
-
-
-def start(call: Callable[[], T]) -> "Future[T]":
-    """What `call` gives or raises, in a thread that does not outlive a failed test's process."""
-    future: Future[T] = Future()
-
-    def work() -> None:
-        try:
-            future.set_result(call())
-        except BaseException as error:  # noqa: BLE001  # for whoever takes the result
-            future.set_exception(error)
-
-    Thread(target=work, daemon=True).start()
-    return future
-
-
-def until(reached: Callable[[], bool]) -> None:
-    end = time.monotonic() + DEADLOCK_S
-    while not reached():
-        assert time.monotonic() < end, "never reached"
-        time.sleep(0.0005)
 
 
 # Any calls

@@ -85,7 +85,7 @@ def load(
     config = CpuConfig(
         context, sessions, threads=1, kv=kv, weights=weights, prefix_bytes=0, kernel="onnxruntime"
     )
-    return CpuModel.load(file, config)
+    return CpuModel(file, config)
 
 
 def read(model: CpuModel, ids: Sequence[int], lengths: Sequence[int]) -> Logits:
@@ -383,7 +383,7 @@ from pathlib import Path
 from llm.cpu import CpuConfig, CpuModel
 from llm.gguf import open_gguf
 config = CpuConfig(threads=1, kv="int8", kernel="onnxruntime")
-model = CpuModel.load(open_gguf(Path(sys.argv[1])), config, Path(sys.argv[2]))
+model = CpuModel(open_gguf(Path(sys.argv[1])), config, Path(sys.argv[2]))
 with model.open() as engine:
     print(engine.extend([1, 2, 3]).shape)
 print(sorted({"torch", "transformers", "triton"} & sys.modules.keys()))
@@ -425,7 +425,7 @@ def f32_losses(real_f32: CpuModel, ids: list[int]) -> list[Losses]:
 
 def load_real(file: GgufFile, weights: WeightType = "quantized", kv: KvType = "f32") -> CpuModel:
     config = CpuConfig(context=WINDOW, weights=weights, kv=kv, prefix_bytes=0, kernel="onnxruntime")
-    return CpuModel.load(file, config)
+    return CpuModel(file, config)
 
 
 def losses(model: CpuModel, ids: Sequence[int], piece: int = WINDOW) -> Losses:

@@ -348,7 +348,7 @@ def test_threads_that_start_at_once_all_get_the_graph(store: GraphStore, source:
 
 def load_and_read(path: Path, cache: Path) -> list[float]:
     """In a process of its own."""
-    model = CpuModel.load(
+    model = CpuModel(
         open_gguf(path), CpuConfig(context=64, threads=1, kv="int8", kernel="onnxruntime"), cache
     )
     with model.open() as engine:
@@ -390,7 +390,7 @@ def test_the_second_start_of_a_model_builds_nothing(
         config = CpuConfig(
             **{"context": 64, "threads": 1, "prefix_bytes": 0, "kernel": "onnxruntime", **options}
         )
-        model = CpuModel.load(model_file, config, cache)
+        model = CpuModel(model_file, config, cache)
         with model.open() as engine:
             return len(built) - before, engine.extend([1, 2, 3], 3)
 

@@ -116,7 +116,7 @@ def test_a_head_of_its_own(llama: GgufFile) -> None:
 
 
 def test_int8_keys_and_values_are_close(llama: GgufFile) -> None:
-    model = CpuModel.load(llama, CpuConfig(context=CONTEXT, threads=1, kv="int8", prefix_bytes=0))
+    model = CpuModel(llama, CpuConfig(context=CONTEXT, threads=1, kv="int8", prefix_bytes=0))
     assert model.kernel == "compiled"
     with model.open() as engine:
         assert 0 < distance(engine.extend(IDS, len(IDS)), in_torch(llama, IDS)) < 0.1
@@ -221,16 +221,16 @@ def test_what_the_kernel_cannot_do_runs_on_onnxruntime(
     tmp_path: Path, llama: GgufFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = CpuConfig(context=32, threads=1, prefix_bytes=0)
-    assert CpuModel.load(llama, settings).kernel == "compiled"
-    assert CpuModel.load(llama, replace(settings, weights="f32")).kernel == "onnxruntime"
+    assert CpuModel(llama, settings).kernel == "compiled"
+    assert CpuModel(llama, replace(settings, weights="f32")).kernel == "onnxruntime"
     odd = replace(LLAMA, hidden=48)  # not whole blocks
     other = open_gguf(write_llama(tmp_path / "m.gguf", odd))
-    assert CpuModel.load(other, settings).kernel == "onnxruntime"
+    assert CpuModel(other, settings).kernel == "onnxruntime"
     with pytest.raises(ValueError, match="compiled kernel"):
-        CpuModel.load(other, replace(settings, kernel="compiled"))
+        CpuModel(other, replace(settings, kernel="compiled"))
     monkeypatch.setattr(llama_cpu, "_library", None)  # as without a C compiler
     assert not fits(LLAMA)
-    assert CpuModel.load(llama, settings).kernel == "onnxruntime"
+    assert CpuModel(llama, settings).kernel == "onnxruntime"
 
 
 @pytest.mark.models
@@ -239,8 +239,8 @@ def test_perplexity_of_the_default_model(model_path: Callable[[str], Path], kv: 
     """Beside the same file in float32: all of the text read in windows, and some of it token by token."""
     file = open_gguf(model_path("smollm2-135m-instruct-q4_1"))
     ids = Tokenizer.from_gguf(file).encode(text())[:1500]
-    reference = CpuModel.load(file, CpuConfig(context=512, weights="f32", prefix_bytes=0)).open()
-    model = CpuModel.load(file, CpuConfig(context=512, kv=kv, prefix_bytes=0))
+    reference = CpuModel(file, CpuConfig(context=512, weights="f32", prefix_bytes=0)).open()
+    model = CpuModel(file, CpuConfig(context=512, kv=kv, prefix_bytes=0))
     assert model.kernel == "compiled"
     engine = model.open()
     assert perplexity(engine, ids) / perplexity(reference, ids) < limit

@@ -41,4 +41,4 @@ def test_factors_that_cannot_be_are_refused(tmp_path: Path, factor: float) -> No
     with pytest.raises(GgufError, match=r"'rope_freqs\.weight' is not positive and finite"):
         rope_frequencies(file, CONFIG)
     with pytest.raises(GgufError, match=r"rope_freqs\.weight"):
-        CpuModel.load(file, CpuConfig(context=64))
+        CpuModel(file, CpuConfig(context=64))
