@@ -145,6 +145,7 @@ def _run(command: list[str], folder: Path, label: str, total: int, progress: Pro
                 progress(label, min(_largest_file(folder), total), total)
         finally:
             process.kill()
+            process.wait()  # after Ctrl-C leaving the block waits for a quarter of a second only
     if process.returncode != 0:
         raise _failure(label, stderr.decode(errors="replace"))
     progress(label, total, total)
