@@ -1,45 +1,67 @@
-"""Word and character error rate of a reader over a set of recordings, and how long it took."""
+"""Reading a set of recordings with each reader in each condition, and scoring what was read."""
 
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.moonshine import Hypothesis
-from asr.score import WordErrors, character_errors, total, word_errors
+from asr.degrade import Condition, degrade
+from asr.eval_inventions import inventions, repetitions
+from asr.eval_kinds import KindErrors, errors_by_kind
+from asr.eval_latency import Latency, latency
+from asr.eval_read import RATE, Clocks, FullReader, Reading, StreamReader, Word, read_stream, read_whole
+from asr.score import WordErrors, character_errors, word_errors
 
-_RATE = 16000  # Hz
+ReaderName = Literal["streaming", "final", "full"]
+READERS: tuple[ReaderName, ...] = get_args(ReaderName)
+Cell = tuple[ReaderName, Condition]
 
-Recording = tuple[str, NDArray[np.float32], str]
-"""Name, audio [n] at 16 kHz, what is said in it."""
 
+class Readers(Protocol):
+    """The three readers that are compared."""
 
-class Reader(Protocol):
-    """What writes down one utterance at a time, as `asr.stream.Transcriber` does."""
-
-    def begin(self) -> None:
-        """Start another utterance."""
+    @property
+    def streaming(self) -> StreamReader:
+        """Its final text is the streaming hypothesis."""
         ...
 
-    def final(self, audio: NDArray[np.float32]) -> Hypothesis:
-        """Read the whole utterance, [n] at 16 kHz."""
+    @property
+    def final(self) -> StreamReader:
+        """Its final text is the one that the assistant uses."""
+        ...
+
+    @property
+    def full(self) -> FullReader:
+        """Full attention, over the whole recording at once."""
         ...
 
 
 @dataclass(frozen=True)
+class Recording:
+    """What is read: audio [n] at 16 kHz, and what is said in it."""
+
+    name: str
+    audio: NDArray[np.float32]
+    reference: str
+    speech_start_sample: int | None = None
+
+
+@dataclass(frozen=True)
 class ClipResult:
-    """What was read of one recording. Of an empty reference each inserted word counts 1."""
+    """What one reader made of one recording. Of an empty reference each inserted word counts 1."""
 
     name: str
     reference: str
-    transcript: str
+    audio_s: float
+    reading: Reading
     words: WordErrors
     characters: WordErrors
-    audio_s: float
-    ms: float
+    kinds: KindErrors
+    invented: tuple[str, ...]
+    repeated: tuple[str, ...]
+    latency: Latency | None  # of a reader that shows partials
 
     @property
     def word_edits(self) -> int:
@@ -48,78 +70,71 @@ class ClipResult:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """All recordings in their order. Rates are weighted by the length of the references."""
+class Plan:
+    """What to read with what, and after how much audio a partial comes."""
 
-    clips: tuple[ClipResult, ...]
-
-    @property
-    def words(self) -> WordErrors:
-        """The sum of all clips' word errors."""
-        return total(clip.words for clip in self.clips)
-
-    @property
-    def characters(self) -> WordErrors:
-        """The sum of all clips' character errors."""
-        return total(clip.characters for clip in self.clips)
-
-    @property
-    def real_time_factor(self) -> float:
-        """Seconds of reading per second of audio."""
-        audio_s = sum(clip.audio_s for clip in self.clips)
-        return sum(clip.ms for clip in self.clips) / 1000 / audio_s if audio_s else 0.0
-
-    def worst(self, count: int) -> list[ClipResult]:
-        """At most `count` clips with errors, most word errors first."""
-        wrong = [clip for clip in self.clips if clip.word_edits]
-        return sorted(wrong, key=lambda clip: -clip.word_edits)[:count]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
-        summary = {
-            "clips": len(self.clips),
-            "audio_s": sum(clip.audio_s for clip in self.clips),
-            "wer": self.words.wer,
-            "cer": self.characters.wer,
-            "words": asdict(self.words),
-            "characters": asdict(self.characters),
-            "real_time_factor": self.real_time_factor,
-            "ms": _quantiles([clip.ms for clip in self.clips]),
-        }
-        return {"clips": [_clip_to_dict(clip) for clip in self.clips], "summary": summary}
+    readers: Sequence[ReaderName] = READERS
+    conditions: Sequence[Condition] = ("clean",)
+    partial_ms: int = 480
 
 
 def evaluate(
-    recordings: Iterable[Recording], reader: Reader, now_ns: Callable[[], int] = time.perf_counter_ns
-) -> Evaluation:
-    """Read each recording as one utterance of its own, without partials, and score it."""
-    return Evaluation(tuple(_read(recording, reader, now_ns) for recording in recordings))
+    recordings: Iterable[Recording], readers: Readers, plan: Plan, clocks: Clocks | None = None
+) -> dict[Cell, tuple[ClipResult, ...]]:
+    """The results of each reader and condition, in the order of the recordings."""
+    cells: list[Cell] = [(reader, condition) for condition in plan.conditions for reader in plan.readers]
+    results: dict[Cell, list[ClipResult]] = {cell: [] for cell in cells}
+    for recording in recordings:
+        readings = _readings(recording, readers, plan, clocks or Clocks())
+        for cell in cells:
+            # Words end where the full model hears them end in the clean recording: no condition moves them.
+            said = None if cell[0] == "full" else readings["full", "clean"].words
+            results[cell].append(score(recording, readings[cell], said))
+    return {cell: tuple(clips) for cell, clips in results.items()}
 
 
-def _read(recording: Recording, reader: Reader, now_ns: Callable[[], int]) -> ClipResult:
-    name, audio, reference = recording
-    start_ns = now_ns()
-    reader.begin()
-    text = reader.final(audio).text
-    ms = (now_ns() - start_ns) / 1e6
-    words, characters = word_errors(reference, text), character_errors(reference, text)
-    return ClipResult(name, reference, text, words, characters, len(audio) / _RATE, ms)
+def score(recording: Recording, reading: Reading, said: Sequence[Word] | None) -> ClipResult:
+    """Hold a reading against the reference, and its partials against `said`, the words with their times.
+
+    `said` is None for a reader that shows no partials.
+    """
+    reference, text, start = recording.reference, reading.text, recording.speech_start_sample
+    start_s = None if start is None else start / RATE
+    return ClipResult(
+        recording.name,
+        reference,
+        len(recording.audio) / RATE,
+        reading,
+        word_errors(reference, text),
+        character_errors(reference, text),
+        errors_by_kind(reference, text),
+        tuple(inventions(reference, text)),
+        tuple(repetitions(reference, text)),
+        None if said is None else latency(reading, said, start_s),
+    )
 
 
-def _clip_to_dict(clip: ClipResult) -> dict[str, Any]:
-    return {
-        "file": clip.name,
-        "reference": clip.reference,
-        "transcript": clip.transcript,
-        "wer": clip.words.wer,
-        "cer": clip.characters.wer,
-        "words": asdict(clip.words),
-        "audio_s": clip.audio_s,
-        "ms": clip.ms,
-    }
+def read(
+    name: ReaderName, readers: Readers, audio: NDArray[np.float32], partial_ms: int, clocks: Clocks
+) -> Reading:
+    """Read one recording, [n] at 16 kHz, with the reader of this name."""
+    if name == "full":
+        return read_whole(readers.full, audio, clocks)
+    return read_stream(readers.streaming if name == "streaming" else readers.final, audio, partial_ms, clocks)
 
 
-def _quantiles(values: list[float]) -> dict[str, float | None]:
-    if not values:
-        return {"p50": None, "p95": None}
-    return {"p50": float(np.percentile(values, 50)), "p95": float(np.percentile(values, 95))}
+def worst(clips: Sequence[ClipResult], count: int) -> list[ClipResult]:
+    """At most `count` clips with errors, most word errors first."""
+    return sorted((clip for clip in clips if clip.word_edits), key=lambda clip: -clip.word_edits)[:count]
+
+
+def _readings(recording: Recording, readers: Readers, plan: Plan, clocks: Clocks) -> dict[Cell, Reading]:
+    """What the plan asks for, and the words' times if it asks for partials."""
+    readings: dict[Cell, Reading] = {}
+    for condition in plan.conditions:
+        audio = degrade(recording.audio, condition, recording.name)
+        for name in plan.readers:
+            readings[name, condition] = read(name, readers, audio, plan.partial_ms, clocks)
+    if any(name != "full" for name in plan.readers) and ("full", "clean") not in readings:
+        readings["full", "clean"] = read_whole(readers.full, recording.audio, clocks)
+    return readings

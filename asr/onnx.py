@@ -1,14 +1,17 @@
 """ONNX Runtime sessions with the options that every model here shares."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
 ort.set_default_logger_severity(3)  # warnings about optimised .ort files are noise to a user
 
 # ONNX Runtime's exceptions have no base class but Exception.
-_REFUSALS = (
+REFUSALS = (
     errors.Fail,
     errors.InvalidArgument,
     errors.InvalidGraph,
@@ -18,6 +21,18 @@ _REFUSALS = (
     errors.RuntimeException,
     RuntimeError,
 )
+
+
+WEIGHTS_FILE = "weights"
+"""What an OnnxGraph calls the file that its weights are in."""
+
+
+@dataclass(frozen=True)
+class OnnxGraph:
+    """A serialized ONNX model, and the bytes of `WEIGHTS_FILE` that it refers to."""
+
+    model: bytes
+    weights: NDArray[np.uint8]
 
 
 class ModelFileError(ValueError):
@@ -30,12 +45,31 @@ def open_session(path: Path, *, threads: int, spin: bool = False) -> ort.Inferen
     Spinning is off by default: an idle pool that spins takes the core from the models that
     run beside it.
     """
+    try:
+        return ort.InferenceSession(str(path), _options(threads, spin), providers=["CPUExecutionProvider"])
+    except REFUSALS as error:
+        reason = " ".join(str(error).split())
+        raise ModelFileError(f"{path}: not a model that ONNX Runtime can load: {reason}") from error
+
+
+def open_graph(graph: OnnxGraph, *, threads: int) -> ort.InferenceSession:
+    """A session of a graph in memory, which never spins.
+
+    What ONNX Runtime would fuse is fused in our graphs; a sum and the norm after it it had better not: its
+    SkipLayerNormalization is scalar code.
+    """
+    options = _options(threads, spin=False)
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    if graph.weights.size:
+        options.add_external_initializers_from_files_in_memory(
+            [WEIGHTS_FILE], [graph.weights], [graph.weights.nbytes]
+        )
+    return ort.InferenceSession(graph.model, options, providers=["CPUExecutionProvider"])
+
+
+def _options(threads: int, spin: bool) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
-    try:
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except _REFUSALS as error:
-        reason = " ".join(str(error).split())
-        raise ModelFileError(f"{path}: not a model that ONNX Runtime can load: {reason}") from error
+    return options

@@ -1,7 +1,9 @@
 """Word and character errors of a transcript against what was said, both normalised first."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+from typing import NamedTuple
 
 import jiwer
 
@@ -21,6 +23,26 @@ class WordErrors:
     def wer(self) -> float:
         """Errors per reference word. Of an empty reference, each inserted word counts 1."""
         return (self.substitutions + self.insertions + self.deletions) / max(self.reference_words, 1)
+
+
+class Step(NamedTuple):
+    """One step from a reference to a hypothesis: the place of its word in each, None where there is none."""
+
+    reference: int | None
+    hypothesis: int | None
+    equal: bool
+
+
+def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Step]:
+    """A shortest way from one list of words to another; no word may be empty or hold a space."""
+    chunks = jiwer.process_words(" ".join(reference), " ".join(hypothesis)).alignments[0]
+    return [
+        Step(left, right, chunk.type == "equal")
+        for chunk in chunks
+        for left, right in zip_longest(
+            range(chunk.ref_start_idx, chunk.ref_end_idx), range(chunk.hyp_start_idx, chunk.hyp_end_idx)
+        )
+    ]
 
 
 def word_errors(reference: str, hypothesis: str) -> WordErrors:

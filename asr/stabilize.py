@@ -1,18 +1,26 @@
-"""The stable prefix of a growing transcript: words on which successive hypotheses agree.
+"""The stable prefix of a growing transcript: words that will not be taken back.
 
-LocalAgreement-2 (Liu et al. 2020; Macháček et al. 2023): a word is stable once two hypotheses in a
-row begin with the same words up to it. What is stable is never taken back.
+LocalAgreement-2 (Liu et al. 2020; Macháček et al. 2023): a word is stable once two hypotheses in a row begin
+with the same words up to it. And it must have ended some time ago: what is still being said is often misread
+twice in the same way.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from asr.words import Word
 
 
 @dataclass(frozen=True)
 class Partial:
-    """A transcript so far: `stable` will not change any more, `unstable` may."""
+    """A transcript so far: `stable` will not change any more, `unstable` may.
+
+    The punctuation after the last stable word still depends on what follows, so it is not in `stable`.
+    """
 
     stable: str
     unstable: str
+    words: tuple[Word, ...] = ()
 
     @property
     def text(self) -> str:
@@ -21,26 +29,42 @@ class Partial:
 
 
 class Stabilizer:
-    """Feed it each hypothesis of one utterance in order."""
+    """Feed it each hypothesis of one utterance in order; every one begins with the words that are stable."""
 
-    def __init__(self) -> None:
-        self._stable: list[str] = []
-        self._last: list[str] = []
+    def __init__(self, settle_s: float) -> None:
+        self._settle_s = settle_s
+        self._last: Sequence[Word] = ()
+        self.stable = 0  # words
 
-    def push(self, text: str) -> Partial:
-        """Take the next hypothesis and return what of it is stable."""
-        words = text.split()
+    def push(self, words: Sequence[Word], heard_s: float) -> int:
+        """Take the next hypothesis, of `heard_s` seconds of audio; how many of its words are stable."""
         agreed = _common_prefix(self._last, words)
-        if agreed > len(self._stable):
-            self._stable += words[len(self._stable) : agreed]
+        settled = sum(word.end_s <= heard_s - self._settle_s for word in words)
+        self.stable = max(self.stable, min(agreed, settled))
         self._last = words
-        return Partial(" ".join(self._stable), " ".join(words[len(self._stable) :]))
+        return self.stable
+
+    def rebase(self, ended: int) -> None:
+        """The first `ended` words are no part of the hypotheses to come."""
+        self._last, self.stable = self._last[ended:], max(0, self.stable - ended)
 
 
-def _common_prefix(a: list[str], b: list[str]) -> int:
+def partial_of(words: Sequence[Word], stable: int) -> Partial:
+    """The first `stable` of `words` and the rest."""
+    marked = [replace(word, stable=index < stable) for index, word in enumerate(words)]
+    text = " ".join(word.text for word in marked[:stable])
+    return Partial(_bare(text), " ".join(word.text for word in marked[stable:]), tuple(marked))
+
+
+def _bare(text: str) -> str:
+    """`text` without the punctuation at its end."""
+    return text.rstrip(".,;:!?\u2026-\u2014\"'\u201d\u2019 ")
+
+
+def _common_prefix(a: Sequence[Word], b: Sequence[Word]) -> int:
     count = 0
     for x, y in zip(a, b, strict=False):
-        if _key(x) != _key(y):
+        if _key(x.text) != _key(y.text):
             break
         count += 1
     return count

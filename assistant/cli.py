@@ -131,12 +131,19 @@ def memory(
 def evaluate_asr(
     folder: Annotated[Path, typer.Argument(help="Folder with an index.json.")],
     json: JsonOption = None,
+    conditions: Annotated[
+        str, typer.Option(help="Of clean, noisy, far and telephone, with commas between, or all.")
+    ] = "clean",
+    readers: Annotated[
+        str, typer.Option(help="Of streaming, final and full, with commas between, or all.")
+    ] = "all",
+    noise: Annotated[bool, typer.Option("--noise", help="Read sounds without speech as well.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Transcribe every clip of FOLDER and count the errors against its index."""
+    """Transcribe every clip of FOLDER and hold text and timing against its index."""
     from assistant.commands.evaluate import run_evaluate_asr
 
-    run_evaluate_asr(folder, json, config)
+    run_evaluate_asr(folder, json, config, conditions, readers, noise)
 
 
 @evaluate.command("llm")

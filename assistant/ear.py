@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.vad import WINDOW
+from asr.words import Stretch
 
 RATE = 16000
 
@@ -46,6 +47,11 @@ class Ear:
         end = self._end if end is None else min(end, self._end)
         start = max(start, self._end - len(self._ring), 0)
         return self._ring[np.arange(start, max(start, end)) % len(self._ring)]
+
+    def stretch(self, start: int) -> Stretch:
+        """Samples `start` to the latest, as far as they are still held."""
+        audio = self.audio(start)
+        return Stretch(audio, self._end - len(audio))
 
     def recorded_ns(self, sample: int) -> int:
         """When `sample` was recorded, reckoned from the latest frame."""

@@ -10,9 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
-
+from asr.words import Stretch
 from assistant import turn
 from assistant.clock import Clock
 from assistant.graph import Channel
@@ -37,9 +35,9 @@ FALLBACK = "Sorry, I have no answer to that."
 
 @dataclass(frozen=True)
 class Utterance:
-    """The audio of a turn, [n] at 16 kHz."""
+    """The audio of a turn, or as much of it as the reader may not have heard yet."""
 
-    audio: NDArray[np.float32]
+    stretch: Stretch
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ class Reply:
 
     async def _transcribe(self) -> None:
         async for utterance in self._turns:
-            hypothesis = await self._stages.asr_worker.run(self._stages.reader.final, utterance.audio)
+            hypothesis = await self._stages.asr_worker.run(self._stages.reader.final, utterance.stretch)
             self.transcript = hypothesis.text
             self.transcribed.set()
             if any(c.isalnum() for c in hypothesis.text):

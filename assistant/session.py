@@ -15,7 +15,7 @@ from assistant.pipeline import GRAPH
 from assistant.playback import Sink
 from assistant.reply import Reply, Utterance
 from assistant.spans import Recorder, Span
-from assistant.stages import Audio, Stages
+from assistant.stages import Stages
 from assistant.turn import TurnConfig
 from llm.chat import Message
 
@@ -68,6 +68,9 @@ class Session:
         self._reply_task: asyncio.Task[None] | None = None
         self._voice_end_sample = 0
         self._partial_sample = 0
+        self._turn_sample: int | None = None  # where the utterance begins that the reader has begun
+        self._read_sample = 0  # up to which it has heard all, at the least
+        self._stable = ""  # the words that were read ahead
         self._partial_task: asyncio.Task[None] | None = None
         self._frames: Channel[Frame] = Channel(GRAPH.edge("frames"), clock, recorder)
         self._events: Channel[turn.Event] = Channel(GRAPH.edge("events"), clock, recorder)
@@ -113,7 +116,7 @@ class Session:
             for command in commands:
                 self._execute(command, group, sink)
             if isinstance(self._state, turn.Speaking) and isinstance(event, turn.Window):
-                self._hypothesize(self._state, before, event, group)
+                self._hypothesize(self._state, event, group)
         now_ns = self._clock.now_ns()
         self._cancel()
         self._finish(now_ns, interrupted=True)
@@ -135,7 +138,7 @@ class Session:
 
     def _prepare(self, command: turn.Prepare, group: asyncio.TaskGroup, sink: Sink) -> None:
         self._voice_end_sample = command.voice_end_sample
-        audio = self._ear.audio(self._begin(command.start_sample))
+        stretch = self._ear.stretch(self._read_sample)
         self._reply = Reply(
             command.reply,
             tuple(self.history),
@@ -145,7 +148,7 @@ class Session:
             self._recorder,
             self._events.put,
         )
-        run = self._run_reply(self._reply, Utterance(audio))
+        run = self._run_reply(self._reply, Utterance(stretch))
         self._reply_task = group.create_task(run, name=f"reply-{command.reply}")
 
     async def _run_reply(self, reply: Reply, utterance: Utterance) -> None:
@@ -164,27 +167,31 @@ class Session:
     def _begin(self, voice_start: int) -> int:
         return max(0, voice_start - self._config.asr.pre_roll_ms * 16)
 
-    def _hypothesize(
-        self, state: turn.Speaking, before: turn.State, window: turn.Window, group: asyncio.TaskGroup
-    ) -> None:
-        """Read the growing utterance again when enough of it is new and the reader is free."""
-        if isinstance(before, turn.Listening | turn.Replying):
-            self._partial_sample = state.start_sample
-            group.create_task(self._stages.asr_worker.run(self._stages.reader.begin), name="asr-begin")
+    def _hypothesize(self, state: turn.Speaking, window: turn.Window, group: asyncio.TaskGroup) -> None:
+        """Let the reader hear on when enough is new and it is free; a reopened turn goes on where it was."""
+        if state.start_sample != self._turn_sample:
+            self._turn_sample = self._partial_sample = state.start_sample
+            self._read_sample, self._stable = self._begin(state.start_sample), ""
+            begin = self._stages.asr_worker.run(self._stages.reader.begin, self._read_sample)
+            group.create_task(begin, name="asr-begin")
         due = window.end_sample - self._partial_sample >= self._config.asr.partial_ms * 16
         busy = self._partial_task is not None and not self._partial_task.done()
         if due and not busy and state.voice_end == window.end_sample:
             self._partial_sample = window.end_sample
-            audio = self._ear.audio(self._begin(state.start_sample))
-            self._partial_task = group.create_task(self._read_partial(audio), name="partial")
+            self._partial_task = group.create_task(self._read_partial(), name="partial")
 
-    async def _read_partial(self, audio: Audio) -> None:
-        start_ns = self._clock.now_ns()
-        partial = await self._stages.asr_worker.run(self._stages.reader.partial, audio)
+    async def _read_partial(self) -> None:
+        start_ns, turn_sample = self._clock.now_ns(), self._turn_sample
+        stretch = self._ear.stretch(self._read_sample)
+        partial = await self._stages.asr_worker.run(self._stages.reader.partial, stretch)
+        if turn_sample == self._turn_sample:
+            self._read_sample = stretch.end_sample
         self._recorder.record(Span("partial", "asr", start_ns, self._clock.now_ns()))
         self._observe(partial)
-        if partial.stable and isinstance(self._state, turn.Speaking):
-            await self._read_ahead(partial.stable)
+        if partial.stable != self._stable and isinstance(self._state, turn.Speaking):
+            self._stable = partial.stable
+            if partial.stable:
+                await self._read_ahead(partial.stable)
 
     async def _read_ahead(self, words: str) -> None:
         """Let the language model read what the user will not take back, so that little is left at the end."""

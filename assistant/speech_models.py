@@ -1,12 +1,13 @@
 """The models for hearing and speaking, none of which needs torch: where they are, and loading them."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from asr.moonshine import Moonshine
+from asr.load import open_recognizer
+from asr.recognizer import Recognizer
 from asr.stream import StreamConfig, Transcriber
-from assistant.models import ModelStore
+from assistant.models import ModelStore, cache_dir
 from assistant.models_cli import fetch_with_bar
 from tts.stream import Speaker, SpeakerConfig
 from tts.voice import Voice
@@ -46,9 +47,30 @@ def pick_asr(found: dict[str, Path]) -> AsrPaths:
     return AsrPaths(encoder, decoder, vocabulary)
 
 
+@dataclass(frozen=True)
+class Readers:
+    """The recogniser in three ways, to be compared: as it hears, as the assistant uses it, all at once."""
+
+    streaming: Transcriber
+    final: Transcriber
+    full: Recognizer
+
+
+def load_recognizer(paths: AsrPaths) -> Recognizer:
+    """The ASR models, their graphs prepared in the user's cache; raises ModelFileError."""
+    return open_recognizer(paths.encoder, paths.decoder, paths.vocabulary, cache=cache_dir() / "asr-graphs")
+
+
 def load_reader(paths: AsrPaths, config: StreamConfig) -> Transcriber:
-    """The ASR model."""
-    return Transcriber(Moonshine(paths.encoder, paths.decoder, paths.vocabulary), config)
+    """The ASR models, as a session uses them."""
+    return Transcriber(load_recognizer(paths), config)
+
+
+def load_readers(paths: AsrPaths, config: StreamConfig) -> Readers:
+    """The ASR models, loaded once."""
+    models = load_recognizer(paths)
+    streaming, final = (Transcriber(models, replace(config, final_pass=again)) for again in (False, True))
+    return Readers(streaming, final, models)
 
 
 def load_speaker(config: SpeakerConfig) -> Speaker:

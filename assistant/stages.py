@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.moonshine import Hypothesis
 from asr.stabilize import Partial
+from asr.words import Hypothesis, Stretch
 from assistant.worker import Worker
 from llm.chat import Message
 from llm.generate import Generated, Prefilled
@@ -34,9 +34,9 @@ class TurnScorer(Protocol):
 class UtteranceReader(Protocol):
     """Partials and the final transcript of one utterance; see `asr.stream`."""
 
-    def begin(self) -> None: ...  # noqa: D102
-    def partial(self, audio: Audio) -> Partial: ...  # noqa: D102
-    def final(self, audio: Audio) -> Hypothesis: ...  # noqa: D102
+    def begin(self, start_sample: int = 0) -> None: ...  # noqa: D102
+    def partial(self, stretch: Stretch) -> Partial: ...  # noqa: D102
+    def final(self, stretch: Stretch) -> Hypothesis: ...  # noqa: D102
 
 
 class ReplyWriter(Protocol):

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from virtual import VirtualLoop
 
-from asr.moonshine import Hypothesis
 from asr.stabilize import Partial
+from asr.words import Hypothesis, Stretch
 from assistant.reply import FALLBACK
 from assistant.stages import Audio
 from llm.chat import Message
@@ -127,32 +127,39 @@ class ScriptedScorer:
 
 
 class ScriptedReader:
-    """The words of the scene that the audio covers; wants `begin` before another utterance."""
+    """The words of the scene that were heard; wants `begin` before another utterance, and no hole in it."""
 
     def __init__(self, scene: Scene, loop: VirtualLoop) -> None:
         self._scene, self._loop = scene, loop
-        self._start: int | None = None
-        self._begun, self._last = False, ""
+        self._start, self._heard, self._last = -1, -1, ""
+        self._first: int | None = None
+        self.begun: list[int] = []
         self.finals: list[str] = []
 
-    def begin(self) -> None:
-        self._begun, self._start, self._last = True, None, ""
+    def begin(self, start_sample: int = 0) -> None:
+        assert start_sample not in self.begun, "begun twice"
+        self.begun.append(start_sample)
+        self._start = self._heard = start_sample
+        self._first = None
+        self._last = ""
 
-    def partial(self, audio: Audio) -> Partial:
-        stable, self._last = self._last, self._read(audio)
+    def partial(self, stretch: Stretch) -> Partial:
+        stable, self._last = self._last, self._read(stretch)
         assert self._last.startswith(stable), "the scene's words do not change"
         return Partial(stable, self._last[len(stable) :].strip())
 
-    def final(self, audio: Audio) -> Hypothesis:
-        self.finals.append(self._read(audio))
+    def final(self, stretch: Stretch) -> Hypothesis:
+        self.finals.append(self._read(stretch))
         return Hypothesis(self.finals[-1], (), 0)
 
-    def _read(self, audio: Audio) -> str:
-        start, end = position(audio)
-        assert self._begun and self._start in (None, start), "another utterance without begin()"
-        self._start = start
+    def _read(self, stretch: Stretch) -> str:
+        start, end = position(stretch.audio)  # of the scene; the session does not count what it lost
+        assert self._start <= stretch.start_sample <= self._heard, "a hole in the utterance, or no begin()"
+        if self._first is None:
+            self._first = start
+        self._heard = max(self._heard, stretch.end_sample)
         self._loop.work(self._scene.timing.read)
-        return self._scene.words(start, end)
+        return self._scene.words(self._first, end)
 
     def check(self) -> None:
         said = " ".join(self.finals)

@@ -17,6 +17,7 @@ from fakes import (
 from virtual import VirtualLoop, VirtualWorker, run_virtual
 
 from asr.stabilize import Partial
+from asr.stream import StreamConfig
 from assistant.ear import Frame
 from assistant.parts import split, ttfa_ms
 from assistant.playback import PacedSink
@@ -76,7 +77,7 @@ class World:
         self._owns_workers = not workers
         models = (self.vad, self.scorer, self.reader, self.writer, self.speaker)
         self.stages = Stages(*models, *self._workers)
-        config = SessionConfig(SYSTEM, turn or TurnConfig())
+        config = SessionConfig(SYSTEM, turn or TurnConfig(), StreamConfig(partial_ms=480))
         self.session = Session(self.stages, config, self.loop.clock, self.recorder, self._observe)
         self.start_ns = 0
 

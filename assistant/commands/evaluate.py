@@ -1,67 +1,127 @@
-"""`assistant eval asr`: how many errors the recognizer makes on recordings whose text is known."""
+"""`assistant eval asr`: how well and how soon the recognizer hears recordings whose text is known."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
-from rich.text import Text
 
-from asr.eval import Evaluation, Recording, evaluate
-from assistant.audio import Resampler
+from asr.degrade import CONDITIONS, Condition
+from asr.eval import READERS, Plan, ReaderName, Readers, Recording, evaluate, read
+from asr.eval_noise import FalseTranscripts, false_transcripts
+from asr.eval_read import Clocks
+from asr.eval_summary import report
+from asr.nonspeech import nonspeech
+from asr.vad import Vad
+from assistant.audio import ASR_RATE, Resampler
 from assistant.clips import INDEX, Clip, ClipError, read_clip
+from assistant.commands.evaluate_table import print_results
 from assistant.commands.preflight import check_file, readable_clips
+from assistant.commands.transcribe import has_voice
 from assistant.config import read_config
 from assistant.machine import machine
+from assistant.model_catalog import nearest
 from assistant.models import ModelStore
 from assistant.report import ReportError, write_json
-from assistant.speech_models import ASR, asr_paths, load_reader
+from assistant.speech_models import ASR, VAD, asr_paths, fetch, load_readers
 
-_WORST = 5  # clips shown
+_T = TypeVar("_T")
+_Name = TypeVar("_Name", bound=str)
 
 
-def run_evaluate_asr(folder: Path, json: Path | None, config_path: Path | None) -> None:
-    """Transcribe every clip of `folder`, score it, print the totals; loads no model but the recognizer.
+def run_evaluate_asr(
+    folder: Path,
+    json: Path | None,
+    config_path: Path | None,
+    conditions: str = "clean",
+    readers: str = "all",
+    noise: bool = False,
+) -> None:
+    """Transcribe every clip of `folder` in each condition with each reader, score it, and print the totals.
 
-    Raises the typed errors of what cannot be read or loaded; ClipError also for a clip without a text.
+    `conditions` and `readers` are names with commas between, or "all"; with `noise`, sounds in which nothing
+    is said are read as well. Loads no model but the recognizer and, for `noise`, the voice detector.
+
+    Raises typer.BadParameter for an unknown name, the typed errors of what cannot be read or loaded, and
+    ClipError also for a clip without a text.
     """
     config = read_config(config_path)
+    plan = Plan(reader_names(readers), condition_names(conditions), config.asr.partial_ms)
     clips = readable_clips([folder])
     for clip in clips:
         if clip.reference is None:
             raise ClipError(f'{clip.path}: nothing to compare with: no "text" for it in an {INDEX}')
     check_file(json, ReportError)
     store = ModelStore()
-    result = evaluate(_recordings(clips), load_reader(asr_paths(store), config.asr))
+    vad = Vad(fetch(store, [VAD])[VAD]) if noise else None
+    loaded = load_readers(asr_paths(store), config.asr)
+    results = evaluate(_recordings(clips), loaded, plan)
+    false = _read_noise(loaded, plan, vad) if vad else {}
     if json:
-        models = [{"name": name, "sha256": store.catalog[name].sha256} for name in ASR]
-        write_json(json, {"machine": machine(), "models": models, **result.to_dict()})
-    _print(result)
+        names = (*ASR, VAD) if noise else ASR
+        models = [{"name": name, "sha256": store.catalog[name].sha256} for name in names]
+        content = {"machine": machine(), "models": models, **report(results), **_noise_report(false)}
+        write_json(json, content)
+    print_results(results, false)
+
+
+def condition_names(text: str) -> tuple[Condition, ...]:
+    """The conditions that `text` names; raises typer.BadParameter."""
+    return _names("--conditions", text, CONDITIONS)
+
+
+def reader_names(text: str) -> tuple[ReaderName, ...]:
+    """The readers that `text` names; raises typer.BadParameter."""
+    return _names("--readers", text, READERS)
+
+
+def _names(option: str, text: str, known: Sequence[_Name]) -> tuple[_Name, ...]:
+    """In the order of `known`, each once."""
+    wanted = {name.strip() for name in text.split(",")}
+    for name in sorted(wanted - {*known, "all"}):
+        hint = nearest(name, [*known, "all"])
+        raise typer.BadParameter(f"{option}: {name!r} is none of {', '.join(known)} or all{hint}")
+    return tuple(known) if "all" in wanted else tuple(name for name in known if name in wanted)
 
 
 def _recordings(clips: Sequence[Clip]) -> Iterator[Recording]:
-    bar = Console(stderr=True)
-    for clip in track(clips, "transcribing", console=bar, transient=True, disable=not sys.stderr.isatty()):
+    for clip in _track(clips, "transcribing"):
         audio, rate = read_clip(clip)
         resampler = Resampler(rate)
-        yield clip.name, np.concatenate([resampler.push(audio), resampler.flush()]), clip.reference or ""
+        start = clip.speech_start_sample
+        yield Recording(
+            clip.name,
+            np.concatenate([resampler.push(audio), resampler.flush()]),
+            clip.reference or "",
+            None if start is None else start * ASR_RATE // rate,
+        )
 
 
-def _print(result: Evaluation) -> None:
-    worst = result.worst(_WORST)
-    if worst:
-        table = Table("worst", "errors", "said", "read", box=None)
-        for clip in worst:
-            errors = f"{clip.word_edits} of {clip.words.reference_words}"
-            # As Text: rich takes brackets in a transcript for markup.
-            table.add_row(*map(Text, (clip.name, errors, clip.reference, clip.transcript)))
-        Console().print(table)
-    summary = result.to_dict()["summary"]
-    typer.echo(f"{summary['clips']} clips, {summary['audio_s']:.0f} s of audio")
-    typer.echo(f"word error rate {summary['wer']:.2%}, character error rate {summary['cer']:.2%}")
-    ms, factor = summary["ms"], summary["real_time_factor"]
-    typer.echo(f"{ms['p50']:.0f} ms a clip (p95 {ms['p95']:.0f}), {factor:.3f} of real time")
+def _read_noise(readers: Readers, plan: Plan, vad: Vad) -> dict[ReaderName, FalseTranscripts]:
+    def heard(audio: NDArray[np.float32]) -> bool:
+        vad.reset()
+        return has_voice(vad, audio)
+
+    def transcript(name: ReaderName, audio: NDArray[np.float32]) -> str:
+        return read(name, readers, audio, plan.partial_ms, Clocks()).text
+
+    sounds = nonspeech()
+    return {
+        name: false_transcripts(sounds, partial(transcript, name), heard)
+        for name in _track(plan.readers, "reading noise")
+    }
+
+
+def _noise_report(false: dict[ReaderName, FalseTranscripts]) -> dict[str, Any]:
+    return {"noise": {name: found.to_dict() for name, found in false.items()}} if false else {}
+
+
+def _track(items: Sequence[_T], what: str) -> Iterable[_T]:
+    bar = Console(stderr=True)
+    return track(items, what, console=bar, transient=True, disable=not sys.stderr.isatty())

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.normalize import normalize
-from asr.score import WordErrors, character_errors, total, word_errors
+from asr.score import WordErrors, align, character_errors, total, word_errors
 
 SAME = [
     ("Wake me up to-morrow.", "wake me up tomorrow"),
@@ -172,3 +172,32 @@ def test_character_errors_are_the_edit_distance_of_the_letters(
     errors = character_errors(left, right)
     assert errors.reference_words == len(left)
     assert errors.substitutions + errors.insertions + errors.deletions == edits(tuple(left), tuple(right))
+
+
+@pytest.mark.parametrize(
+    ("reference", "hypothesis", "steps"),
+    [
+        ("a b c", "a x b", [(0, 0, True), (None, 1, False), (1, 2, True), (2, None, False)]),
+        ("a b c d", "a x y d", [(0, 0, True), (1, 1, False), (2, 2, False), (3, 3, True)]),
+        ("", "a b", [(None, 0, False), (None, 1, False)]),
+        ("a", "", [(0, None, False)]),
+        ("", "", []),
+    ],
+)
+def test_alignments_by_hand(
+    reference: str, hypothesis: str, steps: list[tuple[int | None, int | None, bool]]
+) -> None:
+    assert align(reference.split(), hypothesis.split()) == steps
+
+
+@given(words, words)
+def test_an_alignment_takes_each_word_once_and_as_few_edits_as_can_be(
+    reference: list[str], hypothesis: list[str]
+) -> None:
+    steps = align(reference, hypothesis)
+    assert [step.reference for step in steps if step.reference is not None] == list(range(len(reference)))
+    assert [step.hypothesis for step in steps if step.hypothesis is not None] == list(range(len(hypothesis)))
+    for left, right, equal in steps:
+        same = left is not None and right is not None and reference[left] == hypothesis[right]
+        assert equal == same
+    assert sum(not step.equal for step in steps) == edits(tuple(reference), tuple(hypothesis))

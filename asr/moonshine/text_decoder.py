@@ -1,0 +1,158 @@
+"""The decoder on ONNX Runtime: hear frames, read tokens, take tokens back; buffers are written in place."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from asr.moonshine.config import ALIGNMENT_HEADS, Heads, MoonshineConfig
+from asr.moonshine.decoder_graph import LONGEST, UNHEARD, listen_graph, padded_head, read_graph
+from asr.moonshine.graph_ops import Array, WeightType
+from asr.onnx import OnnxGraph, open_graph
+
+_FRAMES = 64  # by which the buffer of the audio grows: the unused part is read too, and growing copies all
+_TOKENS = 64  # at first; then twice as many
+
+
+class DecoderGraphs(NamedTuple):
+    """The two graphs of a decoder."""
+
+    listen: OnnxGraph
+    read: OnnxGraph
+
+
+class Step(NamedTuple):
+    """What follows each of the rows that were asked for."""
+
+    best: NDArray[np.int64]  # [rows], the most likely token
+    log_prob: Array  # [rows], of that token
+    attention: Array  # [rows, frames], of the alignment heads, averaged; each row sums to 1
+
+
+@dataclass
+class DecoderState:
+    """What a decoder has heard and read. `tokens` and `frames` count what of the buffers is in use."""
+
+    heard: Array  # [layers, 2, heads, frame capacity, head dim]
+    unheard: Array  # [frame capacity], added to the scores
+    own: Array  # [layers, 2, 1, heads, token capacity, padded head dim]
+    frames: int = 0
+    tokens: int = 0
+    binding: ort.IOBinding | None = field(default=None, repr=False)  # of these buffers; None after they grew
+
+
+def decoder_graphs(
+    state: Mapping[str, Array],
+    config: MoonshineConfig,
+    *,
+    alignment: Heads = ALIGNMENT_HEADS,
+    weights: WeightType = "int8",
+) -> DecoderGraphs:
+    """The graphs of a decoder's weights, named as in the hub's checkpoints."""
+    return DecoderGraphs(listen_graph(state, config, weights), read_graph(state, config, alignment, weights))
+
+
+class TextDecoder:
+    """Stateless between calls but for the states it hands out; one thread at a time for each state."""
+
+    def __init__(self, graphs: DecoderGraphs, config: MoonshineConfig, *, threads: int = 1) -> None:
+        self._listen = open_graph(graphs.listen, threads=threads)
+        self._read = open_graph(graphs.read, threads=threads)
+        self._config = config
+
+    def begin(self) -> DecoderState:
+        """The state before anything is heard or read."""
+        c = self._config
+        return DecoderState(
+            heard=np.zeros((c.layers, 2, c.heads, _FRAMES, c.head_dim), np.float32),
+            unheard=np.full(_FRAMES, UNHEARD, np.float32),
+            own=np.zeros((c.layers, 2, 1, c.heads, _TOKENS, padded_head(c)), np.float32),
+        )
+
+    def listen(self, state: DecoderState, hidden: Array, at: int | None = None) -> None:
+        """Hear the encoder's frames `hidden` [n, width] as frames `at` and on; what was there is forgotten.
+
+        `at` is at most the number of frames heard, which it is by default. The tokens stay as they were
+        read, with the frames of that time.
+        """
+        at = state.frames if at is None else at
+        if not 0 <= at <= state.frames:
+            raise ValueError(f"frame {at} cannot follow {state.frames} frames")
+        end = at + len(hidden)
+        if end > len(state.unheard):
+            _grow_frames(state, end)
+        if len(hidden):
+            state.heard[:, :, :, at:end] = self._listen.run(None, {"hidden": hidden})[0]
+        state.unheard[at:end], state.unheard[end:], state.frames = 0, UNHEARD, end
+
+    def read(self, state: DecoderState, tokens: Sequence[int], rows_from: int = 0) -> Step:
+        """Append `tokens`, at least one, in one pass; what follows those from the `rows_from`-th of them on.
+
+        Raises ValueError for more than LONGEST tokens, and for a state that has heard nothing.
+        """
+        new, total = len(tokens), state.tokens + len(tokens)
+        if not (state.frames and 0 <= rows_from < new and total <= LONGEST):
+            raise ValueError(
+                f"cannot read {new} tokens after {state.tokens} (of at most {LONGEST}), "
+                f"with {state.frames} frames heard, and give what follows from the {rows_from}. on"
+            )
+        if total >= state.own.shape[4]:  # the graph writes one row behind the last
+            _grow_tokens(state, total + 1)
+        state.binding = binding = state.binding or self._bind(state)
+        inputs = {
+            "tokens": np.array([tokens], np.int64),
+            "last": np.array([total], np.int32),
+            "total": np.array(total + 1, np.int32),
+            "rows_from": np.array([rows_from]),
+        }
+        rows = new - rows_from
+        best, log_prob = np.empty(rows, np.int64), np.empty(rows, np.float32)
+        attention = np.empty((rows, len(state.unheard)), np.float32)
+        for name, array in inputs.items():
+            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array))
+        for name, array in {"best": best, "log_prob": log_prob, "attention": attention}.items():
+            binding.bind_ortvalue_output(name, ort.OrtValue.ortvalue_from_numpy(array))
+        self._read.run_with_iobinding(binding)
+        state.tokens = total
+        return Step(best, log_prob, attention[:, : state.frames])
+
+    def truncate(self, state: DecoderState, positions: int) -> None:
+        """Keep only the first `positions` tokens."""
+        if not 0 <= positions <= state.tokens:
+            raise ValueError(f"cannot keep {positions} of {state.tokens} tokens")
+        state.tokens = positions
+
+    def _bind(self, state: DecoderState) -> ort.IOBinding:
+        """The state's buffers, which the graph reads and, those of the tokens, writes in place."""
+        binding = self._read.io_binding()
+        binding.bind_ortvalue_input("unheard", ort.OrtValue.ortvalue_from_numpy(state.unheard))
+        for i in range(self._config.layers):
+            for part, name in enumerate(("key", "value")):
+                heard = ort.OrtValue.ortvalue_from_numpy(state.heard[i, part])
+                binding.bind_ortvalue_input(f"heard_{name}.{i}", heard)
+                own = ort.OrtValue.ortvalue_from_numpy(state.own[i, part])
+                binding.bind_ortvalue_input(f"{name}.{i}", own)
+                binding.bind_ortvalue_output(f"new_{name}.{i}", own)
+        return binding
+
+
+def _grow_frames(state: DecoderState, frames: int) -> None:
+    capacity = -(-frames // _FRAMES) * _FRAMES
+    old, shape = state.heard, list(state.heard.shape)
+    shape[3] = capacity
+    state.heard, state.unheard = np.zeros(shape, np.float32), np.full(capacity, UNHEARD, np.float32)
+    state.heard[:, :, :, : old.shape[3]] = old
+    state.unheard[: state.frames] = 0
+    state.binding = None
+
+
+def _grow_tokens(state: DecoderState, tokens: int) -> None:
+    old, shape = state.own, list(state.own.shape)
+    while shape[4] < tokens:
+        shape[4] *= 2
+    state.own = np.zeros(shape, np.float32)
+    state.own[:, :, :, :, : old.shape[4]] = old
+    state.binding = None

@@ -1,0 +1,1 @@
+"""Training the streaming encoder: it learns to read as the full-attention model does (extra `train`)."""

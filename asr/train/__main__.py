@@ -1,0 +1,140 @@
+"""`python -m asr.train`: train the streaming encoder, resume it, read recordings with it."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from safetensors.numpy import load_file, save_file
+
+from asr.moonshine.config import MoonshineConfig, Windows, windows
+from asr.moonshine.decoder import Decoder
+from asr.moonshine.encoder import Encoder
+from asr.moonshine.load_torch import load, state_of
+from asr.moonshine.local import LocalEncoder
+from asr.moonshine.vocabulary import read_vocabulary
+from asr.train.corpus import Source, read_corpus
+from asr.train.distill import Distillation, LossWeights
+from asr.train.evaluate import Said, transcripts
+from asr.train.loop import CHOICES, LoopConfig, resume, save, start, train
+from asr.train.pool import Clips, draw_clips
+
+_CLIP_S = ((4.0, 0.2), (8.0, 0.3), (12.0, 0.3), (16.0, 0.2))  # length, share of all audio
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train, then write the averaged encoder and what it reads of the recordings to judge it by."""
+    options = _options().parse_args(arguments)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    torch.manual_seed(options.seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    teacher, decoder, student = _models(options, device)
+    fixed = [_parse_windows(text) for text in options.windows]
+    weights = LossWeights(layers=options.layers_weight)
+    config = LoopConfig(
+        options.minutes, options.batch_s, options.rate, choices=tuple(fixed) or CHOICES, weights=weights
+    )
+    run = start(student, config)
+    if options.checkpoint.exists() and not options.restart:
+        resume(run, options.checkpoint)
+    pools = _pools(options, teacher, decoder, device)
+    try:
+        models = Distillation(teacher, decoder, run.student)
+        train(run, models, pools, config, 60 * options.stop_after, options.seed)
+    finally:
+        save(run, options.checkpoint)
+    save_file(
+        {name: value.astype(np.float16) for name, value in state_of(run.averaged).items()}, options.output
+    )
+    _judge(options, run.averaged, decoder, fixed or list(CHOICES))
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m asr.train", description=__doc__)
+    parser.add_argument("--encoder", type=Path, required=True, help="the full model's weights (safetensors)")
+    parser.add_argument("--decoder", type=Path, required=True)
+    parser.add_argument("--vocabulary", type=Path, required=True)
+    parser.add_argument(
+        "--init", type=Path, help="a streaming encoder to begin with, in place of the full one"
+    )
+    parser.add_argument("--speech", action="append", default=[], metavar="FOLDER=WEIGHT", required=True)
+    parser.add_argument("--judge", action="append", default=[], type=Path, metavar="FOLDER")
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--restart", action="store_true", help="a new schedule; ignore the checkpoint")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="the averaged encoder (safetensors, float16)"
+    )
+    parser.add_argument("--minutes", type=float, required=True, help="of training in all")
+    parser.add_argument("--stop-after", type=float, default=1e9, metavar="MINUTES", help="of this call")
+    parser.add_argument(
+        "--hours", type=float, default=100.0, help="of clips drawn and transcribed beforehand"
+    )
+    parser.add_argument("--batch-s", type=float, default=384.0)
+    parser.add_argument("--rate", type=float, default=6e-4)
+    parser.add_argument("--layers-weight", type=float, default=0.5)
+    parser.add_argument(
+        "--windows", action="append", default=[], metavar="LEFT:R,R,...", help="train these only; else many"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    return parser
+
+
+def _models(options: argparse.Namespace, device: torch.device) -> tuple[Encoder, Decoder, LocalEncoder]:
+    config = MoonshineConfig()
+    teacher, decoder, student = Encoder(config), Decoder(config), LocalEncoder(config)
+    load(teacher, load_file(options.encoder))
+    load(decoder, load_file(options.decoder))
+    load(student, load_file(options.init or options.encoder), partly=options.init is None)
+    for fixed in (teacher, decoder):
+        fixed.to(device).requires_grad_(False)
+    return teacher, decoder, student.to(device)
+
+
+def _pools(
+    options: argparse.Namespace, teacher: Encoder, decoder: Decoder, device: torch.device
+) -> list[Clips]:
+    sources = [
+        Source(Path(folder), float(weight)) for folder, weight in (s.split("=") for s in options.speech)
+    ]
+    corpus = read_corpus(sources, device)
+    print(f"{len(corpus.samples) / 16000 / 3600:.2f} h of speech", flush=True)
+    generator = torch.Generator(device).manual_seed(options.seed)
+    pools = []
+    for seconds, share in _CLIP_S:
+        count = 1 + int(options.hours * 3600 * share / seconds)
+        pools.append(draw_clips(corpus, teacher, decoder, seconds, count, generator))
+        print(f"{len(pools[-1].audio)} clips of {seconds} s", flush=True)
+    return pools
+
+
+def _judge(
+    options: argparse.Namespace, encoder: LocalEncoder, decoder: Decoder, choices: list[Windows]
+) -> None:
+    vocabulary = read_vocabulary(options.vocabulary)
+    for folder in options.judge:
+        clips = _read_clips(folder)
+        for choice in choices:
+            texts = transcripts(encoder, decoder, vocabulary, clips, choice)
+            name = f"{choice[0].left}-{'.'.join(str(window.right) for window in choice)}"
+            pairs = [{"file": c.name, "text": c.text, "read": texts[c.name]} for c in clips]
+            target = options.output.with_suffix(f".{folder.name}.{name}.json")
+            target.write_text(json.dumps(pairs, indent=0), encoding="utf-8")
+
+
+def _read_clips(folder: Path) -> list[Said]:
+    entries = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    return [
+        Said(e["file"], soundfile.read(folder / e["file"], dtype="float32")[0], e["text"]) for e in entries
+    ]
+
+
+def _parse_windows(text: str) -> Windows:
+    left, right = text.split(":")
+    return windows(int(left), tuple(map(int, right.split(","))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The kernels beside torch's own, on this machine: `python -m kernels.bench`."""

@@ -1,0 +1,170 @@
+"""Local attention beside torch's attention with a mask and FlexAttention: checked first, then timed."""
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from kernels.bench.timing import microseconds, relative_error
+from kernels.local_attention import blocked, bytes_moved, local_attention, reference, visible
+
+OURS = "local_attention"
+BLOCKED = "blocked"
+MASKED = "SDPA + mask"
+MASKED_PADDED = "SDPA + mask, D 40"
+FLEX = "FlexAttention, D 64"
+REFERENCE = "reference"
+
+LIMITS = {torch.float32: 2e-5, torch.float16: 2e-3, torch.bfloat16: 1.5e-2}
+"""Relative error that each type may have; plain tf32, with about 3e-4, would not pass as float32."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is measured: `heads` heads of `d`, as in Moonshine tiny."""
+
+    batch: int
+    frames: int
+    left: int
+    right: int
+    dtype: torch.dtype
+    heads: int = 8
+    d: int = 36
+
+
+@dataclass(frozen=True)
+class Row:
+    """One shape's results, by contender; `failed` says why one has none."""
+
+    shape: Shape
+    us: dict[str, float]
+    errors: dict[str, float]
+    failed: dict[str, str]
+    bytes: int
+
+    @property
+    def ours_is_right(self) -> bool:
+        """Whether the check of our own result is green."""
+        return self.right(OURS)
+
+    def right(self, name: str) -> bool:
+        """Whether the contender's result is right, on this shape."""
+        return self.errors.get(name, float("nan")) < LIMITS[self.shape.dtype]
+
+    def ratio(self, *names: str) -> float | None:
+        """How many times faster ours is than the fastest right one of `names`; None while ours is wrong."""
+        rivals = [self.us[name] for name in names if name in self.us and self.right(name)]
+        return min(rivals) / self.us[OURS] if rivals and self.right(OURS) and OURS in self.us else None
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A way to compute it; its inputs have heads of `width`, zeros at the end, which no time is taken for."""
+
+    name: str
+    attend: Callable[[Tensor, Tensor, Tensor], Tensor]
+    width: int
+
+
+def measure(shape: Shape, device: torch.device, *, training: bool = False) -> Row:
+    """Check every contender against the reference in float64, then time it; `training` adds the gradients."""
+    q, k, v, grad = inputs(shape, device)
+    right = right_result(q, k, v, grad, shape, training=training)
+    us: dict[str, float] = {}
+    errors: dict[str, float] = {}
+    failed: dict[str, str] = {}
+    for contender in _contenders(shape, device):
+        name, wider = contender.name, contender.width - shape.d
+        padded = [functional.pad(x, (0, wider)) if wider else x for x in (q, k, v, grad)]
+        call = _call(contender, *padded, training=training)
+        try:
+            found = [x[..., : shape.d].detach() for x in call()]
+            # torch's maximum of something and NaN is NaN, Python's may be either
+            errors[name] = torch.tensor(list(map(relative_error, found, right))).max().item()
+            us[name] = microseconds(call, device, graph=not training)
+        except RuntimeError as error:  # out of memory, or what torch.compile cannot do: others still can
+            if name == OURS:
+                raise
+            failed[name] = f"{type(error).__name__}: {error}"[:300]
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+    return Row(shape, us, errors, failed, bytes_moved(q, k))
+
+
+def _call(
+    contender: Contender, q: Tensor, k: Tensor, v: Tensor, grad: Tensor, *, training: bool
+) -> Callable[[], tuple[Tensor, ...]]:
+    """What is timed: the result alone, or it and its gradients."""
+    if not training:
+        return lambda: (contender.attend(q, k, v),)
+    inputs = tuple(x.detach().requires_grad_() for x in (q, k, v))
+
+    def both() -> tuple[Tensor, ...]:
+        out = contender.attend(*inputs)
+        return out, *torch.autograd.grad(out, inputs, grad)
+
+    return both
+
+
+def _contenders(shape: Shape, device: torch.device) -> Iterator[Contender]:
+    left, right, d = shape.left, shape.right, shape.d
+    mask = visible(shape.frames, shape.frames, left, right, device=device)
+    masked = functools.partial(functional.scaled_dot_product_attention, attn_mask=mask, scale=d**-0.5)
+    if device.type == "cuda":
+        kernel = functools.partial(local_attention, left=left, right=right, implementation="triton")
+        yield Contender(OURS, kernel, d)
+        yield Contender(MASKED_PADDED, masked, d + -d % 8)
+        yield Contender(FLEX, _flex(shape, device), 1 << (d - 1).bit_length())
+    else:
+        yield Contender(OURS, functools.partial(local_attention, left=left, right=right), d)
+        yield Contender(REFERENCE, functools.partial(reference, left=left, right=right), d)
+    if device.type == "cuda":
+        yield Contender(BLOCKED, functools.partial(blocked, left=left, right=right), d)
+    yield Contender(MASKED, masked, d)
+
+
+def _flex(shape: Shape, device: torch.device) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """FlexAttention compiled for this shape alone."""
+    from torch.nn.attention.flex_attention import (  # noqa: PLC0415  (its import loads the compiler)
+        create_block_mask,
+        flex_attention,
+    )
+
+    left, right = shape.left, shape.right
+
+    def sees(_b: Tensor, _h: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return (key - query >= -left) & (key - query <= right)
+
+    torch._dynamo.reset()
+    mask = create_block_mask(sees, None, None, shape.frames, shape.frames, device=str(device))
+    compiled = torch.compile(flex_attention, dynamic=False)
+    return functools.partial(compiled, block_mask=mask, scale=shape.d**-0.5)
+
+
+def inputs(shape: Shape, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """q, k, v and a gradient, as a projection of [B, T, H * D] gives them."""
+    make = torch.Generator(device).manual_seed(shape.frames)
+    size = (4, shape.batch, shape.frames, shape.heads, shape.d)
+    joint = torch.randn(size, generator=make, device=device).to(shape.dtype).transpose(2, 3)
+    return joint[0], joint[1], joint[2], joint[3]
+
+
+def right_result(
+    q: Tensor, k: Tensor, v: Tensor, grad: Tensor, shape: Shape, *, training: bool
+) -> tuple[Tensor, ...]:
+    """The reference in float64; 1024 queries of a row at a time, or its scores would fill the memory."""
+    exact = functools.partial(reference, left=shape.left, right=shape.right)
+    if training:
+        inputs = [x.double().requires_grad_() for x in (q, k, v)]
+        out = exact(*inputs)
+        return out.detach(), *torch.autograd.grad(out, inputs, grad.double())
+    result = torch.empty_like(q, dtype=torch.float64)
+    for row, start in itertools.product(range(shape.batch), range(0, shape.frames, 1024)):
+        part, queries = slice(row, row + 1), slice(start, start + 1024)
+        keys, values = k[part].double(), v[part].double()
+        result[part, :, queries] = exact(q[part, :, queries].double(), keys, values, offset=start)
+    return (result,)
