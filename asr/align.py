@@ -72,10 +72,16 @@ def _time_s(frame: int) -> float:
 
 
 def word_bounds(tokens: Sequence[int], vocabulary: Sequence[bytes]) -> list[tuple[int, int]]:
-    """From which token to before which each word goes: a word begins with a space, and is more than that."""
-    starts = [
-        i
-        for i, token in enumerate(tokens)
-        if i == 0 or (vocabulary[token].startswith(_SPACE) and vocabulary[tokens[i - 1]] != _SPACE)
-    ]
-    return list(zip(starts, [*starts[1:], len(tokens)][: len(starts)], strict=True))
+    """From which token to before which each word goes: a word begins with a space, and is more than that.
+
+    Spaces behind the last word belong to it.
+    """
+    bounds: list[tuple[int, int]] = []
+    first = 0
+    for i, token in enumerate(tokens):
+        if vocabulary[token].startswith(_SPACE) and text_of(tokens[first:i], vocabulary):
+            bounds.append((first, i))
+            first = i
+    if text_of(tokens[first:], vocabulary):
+        return [*bounds, (first, len(tokens))]
+    return [*bounds[:-1], *((begin, len(tokens)) for begin, _ in bounds[-1:])]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from asr.moonshine.config import Windows, windows
+from asr.moonshine.config import Windows, parse_windows
 from asr.moonshine.ort_weights import StateDict
 from asr.moonshine.prepared import GraphStore
 from asr.moonshine.runtime import load_decoder, load_full_encoder, load_streaming_encoder
@@ -57,9 +57,3 @@ def read_windows(path: Path) -> Windows:
         return parse_windows(text)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise ModelFileError(f"{path}: not a streaming encoder: no windows in it ({error})") from error
-
-
-def parse_windows(text: str) -> Windows:
-    """LEFT:R,R,... with one R for each layer; raises ValueError."""
-    left, right = text.split(":")
-    return windows(int(left), tuple(map(int, right.split(","))))

@@ -32,6 +32,11 @@ class Row(NamedTuple):
     log_prob: float
     attention: NDArray[np.float32]  # [frames]
 
+    @property
+    def peak(self) -> int:
+        """The frame that it listened to most."""
+        return int(self.attention.argmax())
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -48,46 +53,65 @@ def token_limit(seconds: float) -> int:
 
 
 def read(
-    decoder: Decoder, state: DecoderState, draft: Sequence[int], limit: int, forced: int = 0, known: int = 0
+    decoder: Decoder,
+    state: DecoderState,
+    draft: Sequence[int],
+    limit: int,
+    forced: int = 0,
+    known: Sequence[int] = (),
 ) -> Reading:
     """Read what `state` has heard, from the first token on; the first `forced` tokens of `draft` stay.
 
-    Of the first `known` of them, at most all, no rows are wanted. A phrase that is read again where it was
-    heard the first time ends the reading before it.
+    `known` are the peaks of the rows that chose the first of them, at most all: these rows are not wanted
+    again. A phrase that is read again where it was heard the first time ends the reading before it.
     """
     draft = tuple(draft[: max(limit, forced)])
     decoder.truncate(state, 0)
-    step = decoder.read(state, [BOS, *draft], known)
-    accepted = forced + _agreement(step.best[forced - known :], draft[forced:])
-    rows = [Row(float(p), where) for p, where in zip(step.log_prob, step.attention, strict=True)]
-    rows = rows[: accepted - known + 1]
-    decoder.truncate(state, 1 + accepted)
-    tokens = list(draft[:accepted])
-    following = int(step.best[accepted - known])
-    while following != EOS and len(tokens) < limit:
+    step = decoder.read(state, [BOS, *draft], len(known))
+    accepted = forced + _agreement(step.best[forced - len(known) :], draft[forced:])
+    following = int(step.best[accepted - len(known)])
+    rows = _rows(step)[: accepted - len(known) + 1]
+    peaks = [*known, *(row.peak for row in rows)]
+    kept = _before_repetition(draft[:accepted], peaks, forced)
+    tokens = list(draft[:kept])
+    decoder.truncate(state, 1 + kept)
+    while kept == accepted and following != EOS and len(tokens) < limit:
         tokens.append(following)
-        if again := repeated(tokens[known:], [int(row.attention.argmax()) for row in rows]):
-            del tokens[-again:]
+        if again := repeated(tokens, peaks):
+            del tokens[max(forced, len(tokens) - again) :]
             break
         step = decoder.read(state, [following])
-        rows.append(Row(float(step.log_prob[0]), step.attention[0]))
+        rows += _rows(step)
+        peaks.append(rows[-1].peak)
         following = int(step.best[0])
-    return Reading(tuple(tokens), tuple(rows[: len(tokens) - known + 1]), accepted)
+    return Reading(tuple(tokens), tuple(rows[: len(tokens) - len(known) + 1]), min(accepted, len(tokens)))
 
 
 def repeated(tokens: Sequence[int], peaks: Sequence[int]) -> int:
     """How many tokens at the end say again what stands before them, heard at the same place; 0 if none.
 
-    `peaks` are the frames that each of `tokens` was read at. Who really says a phrase twice says it later the
-    second time.
+    `peaks` are the frames that were listened to while each of `tokens` was chosen: where the one before it
+    ends. Who really says a phrase twice says it later the second time.
     """
     for length in range(_SHORTEST_PHRASE, min(_LONGEST_PHRASE, len(tokens) // 2) + 1):
         if tokens[-length:] != tokens[-2 * length : -length]:
             continue
-        first, second = peaks[-2 * length : -length], peaks[-length:]
+        first, second = peaks[1 - 2 * length : 1 - length], peaks[1 - length :]
         if np.median(second) <= max(first):
             return length
     return 0
+
+
+def _before_repetition(tokens: Sequence[int], peaks: Sequence[int], forced: int) -> int:
+    """How many of `tokens` reading them one by one would have kept."""
+    for end in range(forced + 1, len(tokens) + 1):
+        if again := repeated(tokens[:end], peaks[:end]):
+            return max(forced, end - again)
+    return len(tokens)
+
+
+def _rows(step: Step) -> list[Row]:
+    return [Row(float(p), where) for p, where in zip(step.log_prob, step.attention, strict=True)]
 
 
 def _agreement(best: NDArray[np.int64], draft: Sequence[int]) -> int:

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.align import words_of
-from asr.moonshine.config import RATE
+from asr.moonshine.config import RATE, SAMPLES_PER_FRAME
 from asr.reading import Row, read, token_limit
 from asr.recognizer import Recognizer
-from asr.words import Word
+from asr.words import Hypothesis, Word
 
 Array = NDArray[np.float32]
 
@@ -18,7 +18,9 @@ Array = NDArray[np.float32]
 class Segment:
     """Hears audio, and reads all of it on demand; the words that were `fix`ed are not read again."""
 
-    def __init__(self, models: Recognizer, start_s: float, draft: Sequence[int] = (), forced: int = 0) -> None:
+    def __init__(
+        self, models: Recognizer, start_s: float, draft: Sequence[int] = (), forced: int = 0
+    ) -> None:
         """Begin `start_s` after the beginning of the utterance.
 
         `draft` are tokens that are likely to come, of which the first `forced` are sure.
@@ -31,9 +33,10 @@ class Segment:
         self._audio: list[Array] = []
         self._samples = 0
         self._final_frames = 0
-        self._forced = forced
+        self.forced = forced  # of `tokens`, the first that stay
         self._fixed: list[Word] = []
         self._base = 0  # the first token that is not of a word in _fixed
+        self._peaks: list[int] = []  # of the rows of the tokens before that
         self._rows: list[Row] = []  # of the tokens from _base on; those of forced tokens are kept
         self._kept = 0  # of these
 
@@ -56,18 +59,37 @@ class Segment:
         self._models.decoder.listen(self._decoder, hidden, self._final_frames)
         self._final_frames += len(hidden)
 
-    def read(self, tail: Array | None = None) -> list[Word]:
-        """The words of what was heard, `tail` behind it; times count from the beginning of the utterance."""
-        if not self._listen_to_the_end(tail):
+    def read(self) -> list[Word]:
+        """The words of what was heard; times count from the beginning of the utterance."""
+        if not (self._samples and self._listen_to_the_end(None)):
             return []
-        known = self._base + self._kept
+        known = [*self._peaks, *(row.peak for row in self._rows[: self._kept])]
         limit = token_limit(self.seconds)
-        reading = read(self._models.decoder, self._decoder, self.tokens, limit, self._forced, known)
+        reading = read(self._models.decoder, self._decoder, self.tokens, limit, self.forced, known)
         self.tokens, self.accepted = reading.tokens, reading.accepted
         self._rows = [*self._rows[: self._kept], *reading.rows]
         begin_s = self._fixed[-1].end_s if self._fixed else self.start_s
         fresh = self.tokens[self._base :]
         return [*self._fixed, *words_of(fresh, self._models.vocabulary, self._rows, self.start_s, begin_s)]
+
+    def read_again(self, tail: Array | None = None, until: int | None = None) -> Hypothesis:
+        """Read all words once more, those that were fixed too: they were chosen while less was known.
+
+        `tail` is heard behind the audio, or nothing of it from sample `until` on: then the segment is over.
+        """
+        nothing = Hypothesis("", (), 0)
+        if until is not None:
+            frames = min(self._final_frames, until // SAMPLES_PER_FRAME)
+            self._models.decoder.listen(self._decoder, np.zeros((0, 0), np.float32), frames)
+            if not frames:
+                return nothing
+        elif not (self._samples and self._listen_to_the_end(tail)):
+            return nothing
+        limit = token_limit(self.seconds)
+        reading = read(self._models.decoder, self._decoder, self.tokens, limit)
+        words = words_of(reading.tokens, self._models.vocabulary, reading.rows, self.start_s, self.start_s)
+        text = " ".join(word.text for word in words)
+        return Hypothesis(text, reading.tokens, reading.accepted, tuple(words))
 
     def fix(self, words: Sequence[Word], stable: int) -> None:
         """Read the first `stable` of `words`, which `read` returned last, never again."""
@@ -77,10 +99,11 @@ class Segment:
         end = before + words[stable - 1].tokens
         while end > before + 1 and not _spells(self._models.vocabulary[self.tokens[end - 1]]):
             end -= 1  # the punctuation behind the last word depends on what follows
-        if end <= self._forced:
+        if end <= self.forced:
             return
+        self._peaks += [row.peak for row in self._rows[: before - self._base]]
         self._rows, self._kept = self._rows[before - self._base :], end - before
-        self._fixed, self._base, self._forced = list(words[: stable - 1]), before, end
+        self._fixed, self._base, self.forced = list(words[: stable - 1]), before, end
 
     def _listen_to_the_end(self, tail: Array | None) -> bool:
         """Let the decoder hear the frames that are not final yet; whether there are any frames at all."""

@@ -51,14 +51,20 @@ class Stabilizer:
 
 def partial_of(words: Sequence[Word], stable: int) -> Partial:
     """The first `stable` of `words` and the rest."""
-    marked = [replace(word, stable=index < stable) for index, word in enumerate(words)]
+    marked = [
+        word if word.stable == (index < stable) else replace(word, stable=not word.stable)
+        for index, word in enumerate(words)
+    ]
     text = " ".join(word.text for word in marked[:stable])
     return Partial(_bare(text), " ".join(word.text for word in marked[stable:]), tuple(marked))
 
 
 def _bare(text: str) -> str:
-    """`text` without the punctuation at its end."""
-    return text.rstrip(".,;:!?\u2026-\u2014\"'\u201d\u2019 ")
+    """`text` without what stands behind its last letter or digit."""
+    end = len(text)
+    while end and not text[end - 1].isalnum():
+        end -= 1
+    return text[:end]
 
 
 def _common_prefix(a: Sequence[Word], b: Sequence[Word]) -> int:

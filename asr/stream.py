@@ -4,7 +4,7 @@ Audio is encoded once, as it comes in. A partial reads the words that are not st
 before as a draft. A long talk is cut in its pauses, so that the state, and the work, stay bounded.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from asr.moonshine.config import RATE
 from asr.recognizer import Recognizer
-from asr.seams import SeamConfig, find_seam
+from asr.seams import SeamConfig, find_seam, words_before
 from asr.segment import Segment
 from asr.stabilize import Partial, Stabilizer, partial_of
 from asr.words import Hypothesis, Stretch, Word
@@ -27,7 +27,7 @@ class StreamConfig:
 
     partial_ms: int = 160
     """New audio between two partials."""
-    settle_ms: int = 240
+    settle_ms: int = 400
     """A word is stable when two partials agree on it and it ended so long ago."""
     pre_roll_ms: int = 256
     """Audio before the first voiced window: the VAD is late on soft beginnings."""
@@ -53,13 +53,14 @@ class Transcriber:
     def __init__(self, models: Recognizer, config: StreamConfig | None = None) -> None:
         self._models = models
         self.config = config or StreamConfig()
+        self._tail = np.zeros(self.config.tail_ms * RATE // 1000, np.float32)
         self.begin()
 
     def begin(self, start_sample: int = 0) -> None:
         """Start another utterance, with sample number `start_sample`: no draft, nothing stable."""
-        self._start = self._next = start_sample
+        self._next = start_sample
         self._ended: list[Word] = []  # words of the segments before this one, as they were shown
-        self._read_again: list[Word] = []  # the same, with full attention
+        self._read_again: list[Word] = []  # the same, read once more when their segment was over
         self._segment = Segment(self._models, 0.0)
         self._stabilizer = Stabilizer(self.config.settle_ms / 1000)
 
@@ -73,24 +74,22 @@ class Transcriber:
     def final(self, stretch: Stretch) -> Hypothesis:
         """As `partial`, as if the utterance ended there; it may go on all the same."""
         self._hear(stretch)
-        tail = np.zeros(self.config.tail_ms * RATE // 1000, np.float32)
-        words = self._segment.read(tail)
-        tokens, accepted, before = self._segment.tokens, self._segment.accepted, self._ended
-        if self.config.final_pass:
-            audio = np.concatenate([self._segment.audio, tail])
-            again = self._models.transcribe(audio, tokens, self._segment.start_s)
-            words, tokens, accepted, before = list(again.words), again.tokens, again.accepted, self._read_again
-        whole = [replace(word, stable=True) for word in (*before, *words)]
-        return Hypothesis(" ".join(word.text for word in whole), tokens, accepted, tuple(whole))
+        last = self._segment.read_again(self._tail)
+        if self.config.final_pass and last.words:  # of silence, full attention makes words
+            last = self._transcribe(self._segment.audio, last.tokens)
+        whole = [replace(word, stable=True) for word in (*self._read_again, *last.words)]
+        return Hypothesis(" ".join(word.text for word in whole), last.tokens, last.accepted, tuple(whole))
 
-    @property
-    def _heard_s(self) -> float:
-        return (self._next - self._start) / RATE
+    def _transcribe(self, audio: NDArray[np.float32], draft: Sequence[int]) -> Hypothesis:
+        """Read with full attention `audio`, with which the segment begins."""
+        return self._models.transcribe(np.concatenate([audio, self._tail]), draft, self._segment.start_s)
 
     def _hear(self, stretch: Stretch) -> None:
         """Encode what is new in `stretch`, and cut off what has become too long on the way."""
         lost = min(max(0, stretch.start_sample - self._next), _MOST_LOST)
         new = stretch.audio[max(0, self._next - stretch.start_sample) :]
+        # The encoder's state would keep what is not finite for as long as the segment lasts.
+        new = np.nan_to_num(new, posinf=0.0, neginf=0.0)
         pieces = list(_pieces(np.concatenate([np.zeros(lost, np.float32), new])))
         for index, piece in enumerate(pieces, 1):
             self._segment.hear(piece)
@@ -101,32 +100,32 @@ class Transcriber:
 
     def _read(self) -> Partial:
         words = self._segment.read()
-        stable = self._stabilizer.push(words, self._heard_s)
+        stable = self._stabilizer.push(words, self._segment.start_s + self._segment.seconds)
         self._segment.fix(words, stable)
         return partial_of([*self._ended, *words], len(self._ended) + stable)
 
     def _cut(self, words: tuple[Word, ...]) -> None:
         """End the segment in a pause between two of its `words`, if it is long enough."""
         segment, audio = self._segment, self._segment.audio
-        inside = [replace(w, start_s=w.start_s - segment.start_s, end_s=w.end_s - segment.start_s) for w in words]
+        inside = [
+            replace(w, start_s=w.start_s - segment.start_s, end_s=w.end_s - segment.start_s) for w in words
+        ]
         seam = find_seam(audio, inside, self.config.seam)
         if seam is None:
             return
-        ended = sum(word.start_s + word.end_s < 2 * seam / RATE for word in inside)
+        ended = words_before(inside, seam)
         tokens = sum(word.tokens for word in words[:ended])
         self._ended += [replace(word, stable=True) for word in words[:ended]]
-        if self.config.final_pass and ended:
-            draft = segment.tokens[:tokens]
-            self._read_again += self._models.transcribe(audio[:seam], draft, segment.start_s).words
-        forced = self._forced_behind(words, ended)
-        self._segment = Segment(self._models, segment.start_s + seam / RATE, segment.tokens[tokens:], forced)
+        if ended:
+            again = segment.read_again(until=seam)
+            if self.config.final_pass:
+                again = self._transcribe(audio[:seam], again.tokens)
+            self._read_again += again.words
+        start_s, forced = segment.start_s + seam / RATE, max(0, segment.forced - tokens)
+        self._segment = Segment(self._models, start_s, segment.tokens[tokens:], forced)
         self._stabilizer.rebase(ended)
         for piece in _pieces(audio[seam:]):
             self._segment.hear(piece)
-
-    def _forced_behind(self, words: tuple[Word, ...], ended: int) -> int:
-        """Tokens of the words behind the first `ended` that are stable already."""
-        return sum(word.tokens for word in words[ended : max(ended, self._stabilizer.stable)])
 
 
 def _pieces(audio: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:

@@ -151,6 +151,12 @@ class Resampler:
         return nothing if self._stream is None else self._stream.resample_chunk(nothing, last=True)
 
 
+def to_asr_rate(audio: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+    """All of `audio` [n] at `rate` Hz, at 16 kHz."""
+    resampler = Resampler(rate)
+    return np.concatenate([resampler.push(audio), resampler.flush()])
+
+
 def frames(
     audio: NDArray[np.float32], sample_rate: int, frame_ms: int = FRAME_MS
 ) -> Iterator[NDArray[np.float32]]:

@@ -146,6 +146,19 @@ def evaluate_asr(
     run_evaluate_asr(folder, json, config, conditions, readers, noise)
 
 
+@evaluate.command("talk")
+def evaluate_talk(
+    folder: Annotated[Path, typer.Argument(help="Folder with an index.json: the sentences of the talk.")],
+    minutes: Annotated[float, typer.Option(min=0.1, max=60)] = 10.0,
+    json: JsonOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Join the clips of FOLDER to one long talk and read it as it comes: words, work a minute, memory."""
+    from assistant.commands.evaluate_talk import run_evaluate_talk
+
+    run_evaluate_talk(folder, minutes, json, config)
+
+
 @evaluate.command("llm")
 def evaluate_llm(
     model: Annotated[str, typer.Argument(help="A model by name, or a .gguf file.")],

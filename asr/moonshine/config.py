@@ -77,3 +77,14 @@ Heads = tuple[tuple[int, int], ...]
 # that, 88 % within 100 ms, 90 % within 151 ms (373 words in 46 sentences spoken by Hibari, whose times are
 # known).
 ALIGNMENT_HEADS: Heads = ((3, 0), (3, 2), (4, 6))
+
+
+def parse_windows(text: str) -> Windows:
+    """LEFT:R,R,... with one R for each layer, as streaming encoders carry it; raises ValueError."""
+    left, right = text.split(":")
+    return windows(int(left), tuple(map(int, right.split(","))))
+
+
+def format_windows(of: Windows) -> str:
+    """What `parse_windows` reads; every layer has the same `left`."""
+    return f"{of[0].left}:{','.join(str(window.right) for window in of)}"

@@ -29,9 +29,9 @@ def attend_masked(q: Tensor, k: Tensor, v: Tensor, window: Window) -> Tensor:
     seen = (ahead <= window.right) & (ahead >= -window.left)
     # The kernels want head dimensions of 8s, and whoever pads must keep the scale.
     pad = -q.shape[-1] % 8
-    padded = [functional.pad(x, (0, pad)) for x in (q, k, v)]
-    scale = q.shape[-1] ** -0.5
-    return functional.scaled_dot_product_attention(*padded, attn_mask=seen, scale=scale)[..., : q.shape[-1]]
+    width, scale = q.shape[-1], q.shape[-1] ** -0.5
+    q, k, v = (functional.pad(x, (0, pad)) for x in (q, k, v))
+    return functional.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=scale)[..., :width]
 
 
 def running_norm(norm: nn.GroupNorm, features: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import soundfile
 import torch
 from safetensors.numpy import load_file, save_file
 
-from asr.moonshine.config import MoonshineConfig, Windows, windows
+from asr.moonshine.config import MoonshineConfig, Windows, format_windows, parse_windows
 from asr.moonshine.decoder import Decoder
 from asr.moonshine.encoder import Encoder
 from asr.moonshine.load_torch import load, state_of
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.manual_seed(options.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     teacher, decoder, student = _models(options, device)
-    fixed = [_parse_windows(text) for text in options.windows]
+    fixed = [parse_windows(text) for text in options.windows]
     weights = LossWeights(layers=options.layers_weight)
     config = LoopConfig(
         options.minutes, options.batch_s, options.rate, choices=tuple(fixed) or CHOICES, weights=weights
@@ -46,9 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         train(run, models, pools, config, 60 * options.stop_after, options.seed)
     finally:
         save(run, options.checkpoint)
-    save_file(
-        {name: value.astype(np.float16) for name, value in state_of(run.averaged).items()}, options.output
-    )
+    weights16 = {name: value.astype(np.float16) for name, value in state_of(run.averaged).items()}
+    save_file(weights16, options.output, {"windows": format_windows(config.choices[0])})
     _judge(options, run.averaged, decoder, fixed or list(CHOICES))
 
 
@@ -118,7 +117,7 @@ def _judge(
         clips = _read_clips(folder)
         for choice in choices:
             texts = transcripts(encoder, decoder, vocabulary, clips, choice)
-            name = f"{choice[0].left}-{'.'.join(str(window.right) for window in choice)}"
+            name = format_windows(choice).replace(":", "-").replace(",", ".")
             pairs = [{"file": c.name, "text": c.text, "read": texts[c.name]} for c in clips]
             target = options.output.with_suffix(f".{folder.name}.{name}.json")
             target.write_text(json.dumps(pairs, indent=0), encoding="utf-8")
@@ -129,11 +128,6 @@ def _read_clips(folder: Path) -> list[Said]:
     return [
         Said(e["file"], soundfile.read(folder / e["file"], dtype="float32")[0], e["text"]) for e in entries
     ]
-
-
-def _parse_windows(text: str) -> Windows:
-    left, right = text.split(":")
-    return windows(int(left), tuple(map(int, right.split(","))))
 
 
 if __name__ == "__main__":

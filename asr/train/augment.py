@@ -1,4 +1,4 @@
-"""Voices and rooms that were not recorded: speed, colour, echo, noise, band limits, gain, clipping; all by FFT.
+"""Voices and rooms that were not recorded: speed, colour, echo, noise, band limits, gain, clipping.
 
 The teacher hears the voice as it is, in another speed, colour and level; the student hears the same from a
 room with noise. So it learns to hear through these. torchaudio has functions for each, but its wheel needs
@@ -37,7 +37,8 @@ def change_speed(audio: Tensor, length: int) -> Tensor:
     kept = spectrum[:, :bins]
     if kept.shape[1] < bins:
         kept = torch.nn.functional.pad(kept, (0, bins - kept.shape[1]))
-    return torch.fft.irfft(kept, n=length) * (length / audio.shape[1])
+    played: Tensor = torch.fft.irfft(kept, n=length) * (length / audio.shape[1])
+    return played
 
 
 def augment(audio: Tensor, config: AugmentConfig, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -123,7 +124,8 @@ def _echo(draw: _Draw, size: int) -> Tensor:
     late = late / late.square().sum(1, keepdim=True).sqrt()
     late = late * _decibels(-draw.between(-3, 15))[:, None]
     late[:, 0] = 1
-    return torch.fft.rfft(late, n=size)
+    response: Tensor = torch.fft.rfft(late, n=size)
+    return response
 
 
 def _band(draw: _Draw, size: int) -> Tensor:
@@ -139,11 +141,11 @@ def _coloured_noise(draw: _Draw, length: int) -> Tensor:
     bins = torch.fft.rfft(draw.normal(size))
     slope = draw.between(0, 1)[:, None]
     shaped = bins * _frequencies(size, draw.device).clamp(min=20) ** -slope
-    noise = torch.fft.irfft(shaped, n=size)[:, :length]
+    noise: Tensor = torch.fft.irfft(shaped, n=size)[:, :length]
     return noise / _rms(noise)
 
 
-def _babble(audio: Tensor, draw: _Draw) -> Tensor:
+def _babble(audio: Tensor) -> Tensor:
     """Four other clips of the batch at once."""
     others = sum(audio.roll(shift, 0).roll(shift * 7919, 1) for shift in (1, 2, 3, 5))
     assert isinstance(others, Tensor)
@@ -152,7 +154,7 @@ def _babble(audio: Tensor, draw: _Draw) -> Tensor:
 
 def _noisy(audio: Tensor, draw: _Draw, config: AugmentConfig) -> Tensor:
     babble = draw.chance(config.babble)[:, None]
-    noise = torch.where(babble, _babble(audio, draw), _coloured_noise(draw, audio.shape[1]))
+    noise = torch.where(babble, _babble(audio), _coloured_noise(draw, audio.shape[1]))
     return audio + noise * _rms(audio) * _decibels(-draw.between(*config.snr_db))[:, None]
 
 

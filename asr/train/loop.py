@@ -1,9 +1,8 @@
-"""The training loop: random windows, random rooms, an average of the weights, and checkpoints to resume from."""
+"""The training loop: random windows and rooms, averaged weights, and checkpoints to resume from."""
 
 import copy
 import json
 import math
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -89,7 +88,7 @@ def save(run: Run, path: Path) -> None:
     }
     temporary = path.with_suffix(".part")
     torch.save(state, temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def resume(run: Run, path: Path) -> None:
@@ -155,7 +154,7 @@ def _step(
             quiet = silences(count, audio.shape[1], audio.device, generator)
             loss = loss + 0.5 * models.silence(quiet, choice)
     run.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    torch.autograd.backward(loss)
     torch.nn.utils.clip_grad_norm_(run.student.parameters(), 1.0)
     run.optimizer.step()
     _average(run, min(config.average, (run.steps + 1) / (run.steps + 10)))
@@ -164,5 +163,6 @@ def _step(
 
 @torch.no_grad()
 def _average(run: Run, keep: float) -> None:
-    averaged, now = list(run.averaged.parameters()), list(run.student.parameters())
+    averaged: list[Tensor] = list(run.averaged.parameters())
+    now: list[Tensor] = list(run.student.parameters())
     torch._foreach_lerp_(averaged, now, 1 - keep)

@@ -1,4 +1,4 @@
-"""`python -m asr.train.synthesize TEXTS FOLDER`: speech to learn from, spoken by Hibari, one process a core."""
+"""`python -m asr.train.synthesize TEXTS FOLDER`: speech to learn from, spoken by Hibari on every core."""
 
 import argparse
 import os

@@ -19,7 +19,7 @@ from asr.eval_read import Clocks
 from asr.eval_summary import report
 from asr.nonspeech import nonspeech
 from asr.vad import Vad
-from assistant.audio import ASR_RATE, Resampler
+from assistant.audio import ASR_RATE, to_asr_rate
 from assistant.clips import INDEX, Clip, ClipError, read_clip
 from assistant.commands.evaluate_table import print_results
 from assistant.commands.preflight import check_file, readable_clips
@@ -93,11 +93,10 @@ def _names(option: str, text: str, known: Sequence[_Name]) -> tuple[_Name, ...]:
 def _recordings(clips: Sequence[Clip]) -> Iterator[Recording]:
     for clip in _track(clips, "transcribing"):
         audio, rate = read_clip(clip)
-        resampler = Resampler(rate)
         start = clip.speech_start_sample
         yield Recording(
             clip.name,
-            np.concatenate([resampler.push(audio), resampler.flush()]),
+            to_asr_rate(audio, rate),
             clip.reference or "",
             None if start is None else start * ASR_RATE // rate,
         )

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from asr.vad import WINDOW, Vad
 from asr.words import Stretch
-from assistant.audio import ASR_RATE, Resampler, read_audio
+from assistant.audio import ASR_RATE, read_audio, to_asr_rate
 from assistant.config import read_config
 from assistant.models import ModelStore
 from assistant.speech_models import VAD, asr_paths, fetch, load_reader
@@ -20,8 +20,7 @@ def run_transcribe(path: Path, stream: bool, config_path: Path | None) -> None:
     """Print what is said in `path`, or "no speech"; with `stream` also the partials on the way."""
     config, store = read_config(config_path), ModelStore()
     audio, rate = read_audio(path)
-    resampler = Resampler(rate)
-    audio = np.concatenate([resampler.push(audio), resampler.flush()])
+    audio = to_asr_rate(audio, rate)
     if not has_voice(Vad(fetch(store, [VAD])[VAD]), audio):
         typer.echo("no speech")
         return

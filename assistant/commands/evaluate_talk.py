@@ -1,0 +1,62 @@
+"""`assistant eval talk`: a talk of many minutes, read as it comes: words lost, work a minute, memory."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import psutil
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from asr.eval_read import Clocks
+from asr.eval_talk import Minute, TalkReading, make_talk, read_talk
+from asr.words import Stretch
+from assistant.audio import to_asr_rate
+from assistant.clips import read_clip
+from assistant.commands.preflight import check_file, readable_clips
+from assistant.config import read_config
+from assistant.machine import machine
+from assistant.models import ModelStore
+from assistant.report import ReportError, write_json
+from assistant.speech_models import asr_paths, load_reader
+
+
+def run_evaluate_talk(folder: Path, minutes: float, json: Path | None, config_path: Path | None) -> None:
+    """Join the clips of `folder` to a talk of `minutes` and read it in steps.
+
+    Raises the typed errors of what cannot be read or loaded.
+    """
+    config = read_config(config_path)
+    check_file(json, ReportError)
+    clips = [(to_asr_rate(*read_clip(clip)), clip.reference or "") for clip in readable_clips([folder])]
+    audio, text = make_talk(clips, minutes)
+    reader = load_reader(asr_paths(ModelStore()), config.asr)
+    reader.final(Stretch(audio[:16000]))  # warm: memory that is taken once is not the talk's
+    result = read_talk(reader, audio, text, config.asr.partial_ms, Clocks(), _resident_mb)
+    if json:
+        content = asdict(result) | {"wer": result.words.wer}
+        write_json(json, {"machine": machine(), "talk": content})
+    _print(result)
+
+
+def _resident_mb() -> float:
+    resident: int = psutil.Process().memory_info().rss
+    return resident / 1e6
+
+
+def _print(result: TalkReading) -> None:
+    table = Table("minute", "share of a core", "partial ms p50", "p95", "memory MB", box=None)
+    for number, minute in enumerate(result.minutes, 1):
+        table.add_row(str(number), *_cells(minute))
+    Console().print(table)
+    words = result.words
+    typer.echo(
+        f"word error rate {words.wer:.2%}: of {words.reference_words} words {words.substitutions} wrong, "
+        f"{words.deletions} lost, {words.insertions} too many"
+    )
+
+
+def _cells(minute: Minute) -> tuple[str, str, str, str]:
+    middle, late = np.percentile(minute.partial_ms, [50, 95])
+    return f"{minute.cpu_share:.1%}", f"{middle:.1f}", f"{late:.1f}", f"{minute.resident_mb:.0f}"
