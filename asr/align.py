@@ -50,8 +50,8 @@ def words_of(
     """The words that `tokens` spell, and when: `rows` are those that chose each token, and the end.
 
     While it reads a token the decoder listens to the end of what that spells, so the row behind a word's last
-    token tells the word's end. Times are `offset_s` later than in the audio; nothing is before `begin_s`, the
-    end of the word before the first.
+    letters tells the word's end; for punctuation it listens on into the pause, for 0.7 s and more. Times are
+    `offset_s` later than in the audio; nothing is before `begin_s`, the end of the word before the first.
     """
     frames = monotonic_path([row.attention for row in rows])
     words: list[Word] = []
@@ -59,11 +59,18 @@ def words_of(
         text = text_of(tokens[first:end], vocabulary)
         letters = len(text_of(tokens[first : first + 1], vocabulary))
         start_s = max(begin_s, offset_s + _time_s(frames[first + 1]) - letters * _LETTER_S)
-        end_s = max(start_s, offset_s + _time_s(frames[end]))
+        end_s = max(start_s, offset_s + _time_s(frames[spelling_end(tokens, vocabulary, first, end)]))
         confidence = float(np.exp(np.mean([row.log_prob for row in rows[first:end]])))
         words.append(Word(text, start_s, end_s, min(1.0, confidence), end - first))
         begin_s = end_s
     return words
+
+
+def spelling_end(tokens: Sequence[int], vocabulary: Sequence[bytes], first: int, end: int) -> int:
+    """Before which token the word of tokens `first` to `end` ends without the punctuation behind it."""
+    while end > first + 1 and not any(map(str.isalnum, vocabulary[tokens[end - 1]].decode(errors="replace"))):
+        end -= 1
+    return end
 
 
 def _time_s(frame: int) -> float:

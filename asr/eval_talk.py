@@ -36,7 +36,12 @@ class TalkReading:
 def make_talk(
     recordings: Sequence[tuple[NDArray[np.float32], str]], minutes: float
 ) -> tuple[NDArray[np.float32], str]:
-    """Audio and text: `recordings` ([n] at 16 kHz, and what is said) one after the other, again and again."""
+    """Audio and text: `recordings` ([n] at 16 kHz, and what is said) one after the other, again and again.
+
+    Raises ValueError if there are none.
+    """
+    if not recordings:
+        raise ValueError("a talk is made of recordings, and there are none")
     chance, noise = random.Random(0), np.random.default_rng(0)
     pieces: list[NDArray[np.float32]] = []
     texts, samples = [], 0

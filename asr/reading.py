@@ -17,6 +17,7 @@ from asr.moonshine.text_decoder import DecoderState, Step
 TOKENS_PER_SECOND = 6.5  # the authors' bound on how much can be said, against endless repetition
 _LONGEST_PHRASE = 24  # tokens, of those that are looked for twice
 _SHORTEST_PHRASE = 3
+_LATER = 0.8  # of the length of a phrase: by so much it is heard later, if it is said twice
 
 
 class Decoder(Protocol):
@@ -91,13 +92,14 @@ def repeated(tokens: Sequence[int], peaks: Sequence[int]) -> int:
     """How many tokens at the end say again what stands before them, heard at the same place; 0 if none.
 
     `peaks` are the frames that were listened to while each of `tokens` was chosen: where the one before it
-    ends. Who really says a phrase twice says it later the second time.
+    ends. Who really says a phrase twice needs as long for it the second time: what is made up is heard where
+    the first was, or all in the silence behind it.
     """
     for length in range(_SHORTEST_PHRASE, min(_LONGEST_PHRASE, len(tokens) // 2) + 1):
         if tokens[-length:] != tokens[-2 * length : -length]:
             continue
         first, second = peaks[1 - 2 * length : 1 - length], peaks[1 - length :]
-        if np.median(second) <= max(first):
+        if np.median(second) - np.median(first) <= _LATER * (max(first) - min(first)):
             return length
     return 0
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asr.align import words_of
-from asr.moonshine.audio_stream import EncoderState
 from asr.moonshine.config import RATE
 from asr.moonshine.text_decoder import DecoderState, Step
 from asr.moonshine.vocabulary import text_of
@@ -21,9 +20,9 @@ Array = NDArray[np.float32]
 class AudioStream(Protocol):
     """Audio to hidden states while it comes in; see `asr.moonshine.audio_stream`."""
 
-    def begin(self) -> EncoderState: ...  # noqa: D102
-    def push(self, state: EncoderState, audio: Array) -> Array: ...  # noqa: D102
-    def peek(self, state: EncoderState) -> Array: ...  # noqa: D102
+    def begin(self) -> Any: ...  # noqa: ANN401, D102  # a state of its own, copied by copy.copy
+    def push(self, state: Any, audio: Array) -> Array: ...  # noqa: ANN401, D102
+    def peek(self, state: Any) -> Array: ...  # noqa: ANN401, D102
 
 
 class WholeEncoder(Protocol):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ _PLACES = 10  # that a pause takes at least
 _SPAN = _PLACES * _HOP  # samples whose energy counts at each
 _QUIET_DB = 18.0  # a pause is so much below the loud parts
 _LATE_S = 0.075  # the end of a word may be placed so late; the word after it ends later than that
+_SPOKEN_PLACES = 6  # at most, between the end of a word and a pause: the end may be placed too early
+_SILENT_PLACES = 2  # at most, of a pause
 
 
 @dataclass(frozen=True)
@@ -34,13 +37,15 @@ class SeamConfig:
             )
 
 
-def words_before(words: Sequence[Word], seam: int) -> int:
-    """How many of `words` are said before sample `seam`. It goes by their ends, which are known best."""
-    return sum(word.end_s <= seam / RATE + _LATE_S for word in words)
+class Seam(NamedTuple):
+    """Where to cut, and how many words are said before that."""
+
+    sample: int
+    words: int
 
 
-def find_seam(audio: NDArray[np.float32], words: Sequence[Word], config: SeamConfig) -> int | None:
-    """The sample of `audio` [n] at which to cut it; None if it need not be cut now.
+def find_seam(audio: NDArray[np.float32], words: Sequence[Word], config: SeamConfig) -> Seam | None:
+    """Where to cut `audio` [n], in which `words` are said; None if it need not be cut now.
 
     The quietest place of a pause between two words, the latest pause first; of a piece that has become too
     long the quietest place in its second half.
@@ -48,29 +53,47 @@ def find_seam(audio: NDArray[np.float32], words: Sequence[Word], config: SeamCon
     seconds = len(audio) / RATE
     if seconds < config.shortest_s:
         return None
-    power = _power(audio)
+    blocks, last = _power(audio), _place(seconds - config.settled_s) - _PLACES
+    power = np.convolve(blocks, np.full(_PLACES, 1 / _PLACES), "valid")
     if seconds >= config.longest_s:
-        first = int(seconds / 2 * RATE / _HOP)
-        last = int((seconds - config.settled_s) * RATE / _HOP)
-        return _middle(first + int(power[first : last - _PLACES].argmin()))
-    quiet = 10 * np.log10(power + 1e-10) < 10 * np.log10(np.percentile(power, 90) + 1e-10) - _QUIET_DB
-    last_s = seconds - config.settled_s
-    for before, after in reversed(list(zip(words, [*words, None][1:], strict=True))):
-        gap_end_s = last_s if after is None else min(last_s, after.end_s)
-        if before.end_s < config.shortest_s / 2:
+        first = _place(seconds / 2)
+        sample = _middle(first + int(power[first:last].argmin()))
+        return Seam(sample, sum(word.end_s <= sample / RATE + _LATE_S for word in words))
+    weak = np.percentile(power, 90) * 10 ** (-_QUIET_DB / 10)
+    quiet, loud = power < weak, blocks > weak
+    for index in range(len(words) - 1, -1, -1):
+        if words[index].end_s < config.shortest_s / 2:
             break
-        first, end = int(before.end_s * RATE / _HOP), int(gap_end_s * RATE / _HOP) - _PLACES
+        first = _place(words[index].end_s)
+        end = min(last, _place(words[index + 1].end_s) - _PLACES) if index + 1 < len(words) else last
         places = np.flatnonzero(quiet[first : max(first, end)])
         if len(places):
-            return _middle(first + int(places[power[first + places].argmin()]))
+            sample = _middle(first + int(places[power[first + places].argmin()]))
+            return Seam(sample, index + 1 + _is_before(loud, words[index : index + 2], sample))
     return None
 
 
+def _is_before(loud: NDArray[np.bool_], words: Sequence[Word], sample: int) -> bool:
+    """Whether the second of two `words`, if there are two, is said before the pause at `sample` already.
+
+    Its end is often placed behind the pause, as the decoder listens to what comes next.
+    """
+    if len(words) < 2:
+        return False
+    first, end = (_place(word.end_s) for word in words)
+    before, after = loud[first : sample // _HOP].sum(), loud[sample // _HOP : end].sum()
+    return bool(before > _SPOKEN_PLACES or after < _SILENT_PLACES)
+
+
+def _place(seconds: float) -> int:
+    return int(seconds * RATE / _HOP)
+
+
 def _power(audio: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean square of _SPAN samples from each place on, without what is constant, [n / _HOP - _PLACES + 1]."""
+    """Mean square from each place to the next, [n / _HOP], without what is constant."""
     blocks = (audio - audio.mean())[: len(audio) // _HOP * _HOP].reshape(-1, _HOP)
-    power = np.convolve(np.square(blocks).sum(1), np.full(_PLACES, 1 / _SPAN, np.float32), "valid")
-    return power.astype(np.float32, copy=False)
+    power: NDArray[np.float32] = np.square(blocks).mean(1)
+    return power
 
 
 def _middle(place: int) -> int:

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.align import words_of
-from asr.moonshine.config import RATE, SAMPLES_PER_FRAME
+from asr.align import spelling_end, words_of
+from asr.moonshine.config import RATE
 from asr.reading import Row, read, token_limit
 from asr.recognizer import Recognizer
 from asr.words import Hypothesis, Word
 
 Array = NDArray[np.float32]
+
+_SHORTEST = RATE // 10  # samples: of less, words are only made up
 
 
 class Segment:
@@ -27,7 +29,6 @@ class Segment:
         """
         self.start_s = start_s
         self.tokens = tuple(draft)
-        self.accepted = 0
         self._models = models
         self._encoder, self._decoder = models.stream.begin(), models.decoder.begin()
         self._audio: list[Array] = []
@@ -61,30 +62,24 @@ class Segment:
 
     def read(self) -> list[Word]:
         """The words of what was heard; times count from the beginning of the utterance."""
-        if not (self._samples and self._listen_to_the_end(None)):
+        if self._samples < _SHORTEST or not self._listen_to_the_end(None):
             return []
         known = [*self._peaks, *(row.peak for row in self._rows[: self._kept])]
         limit = token_limit(self.seconds)
         reading = read(self._models.decoder, self._decoder, self.tokens, limit, self.forced, known)
-        self.tokens, self.accepted = reading.tokens, reading.accepted
+        self.tokens = reading.tokens
         self._rows = [*self._rows[: self._kept], *reading.rows]
         begin_s = self._fixed[-1].end_s if self._fixed else self.start_s
         fresh = self.tokens[self._base :]
         return [*self._fixed, *words_of(fresh, self._models.vocabulary, self._rows, self.start_s, begin_s)]
 
-    def read_again(self, tail: Array | None = None, until: int | None = None) -> Hypothesis:
-        """Read all words once more, those that were fixed too: they were chosen while less was known.
+    def read_again(self, tail: Array) -> Hypothesis:
+        """Read all words once more, `tail` behind the audio, as if nothing else followed.
 
-        `tail` is heard behind the audio, or nothing of it from sample `until` on: then the segment is over.
+        Those that were fixed too: they were chosen while less was known.
         """
-        nothing = Hypothesis("", (), 0)
-        if until is not None:
-            frames = min(self._final_frames, until // SAMPLES_PER_FRAME)
-            self._models.decoder.listen(self._decoder, np.zeros((0, 0), np.float32), frames)
-            if not frames:
-                return nothing
-        elif not (self._samples and self._listen_to_the_end(tail)):
-            return nothing
+        if self._samples < _SHORTEST or not self._listen_to_the_end(tail):
+            return Hypothesis("", (), 0)
         limit = token_limit(self.seconds)
         reading = read(self._models.decoder, self._decoder, self.tokens, limit)
         words = words_of(reading.tokens, self._models.vocabulary, reading.rows, self.start_s, self.start_s)
@@ -97,8 +92,8 @@ class Segment:
             return
         before = sum(word.tokens for word in words[: stable - 1])
         end = before + words[stable - 1].tokens
-        while end > before + 1 and not _spells(self._models.vocabulary[self.tokens[end - 1]]):
-            end -= 1  # the punctuation behind the last word depends on what follows
+        # The punctuation behind the last word depends on what follows.
+        end = spelling_end(self.tokens, self._models.vocabulary, before, end)
         if end <= self.forced:
             return
         self._peaks += [row.peak for row in self._rows[: before - self._base]]
@@ -115,8 +110,3 @@ class Segment:
         hidden = np.concatenate([*pieces, models.stream.peek(encoder)])
         models.decoder.listen(self._decoder, hidden, self._final_frames)
         return self._final_frames + len(hidden) > 0
-
-
-def _spells(token: bytes) -> bool:
-    """Whether a token is more than punctuation."""
-    return any(c.isalnum() for c in token.decode("utf-8", errors="replace"))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from asr.moonshine.config import RATE
 from asr.recognizer import Recognizer
-from asr.seams import SeamConfig, find_seam, words_before
+from asr.seams import SeamConfig, find_seam
 from asr.segment import Segment
 from asr.stabilize import Partial, Stabilizer, partial_of
 from asr.words import Hypothesis, Stretch, Word
@@ -36,6 +36,9 @@ class StreamConfig:
     of WER without it (3.7 to 2.4 %)."""
     final_pass: bool = True
     """At a pause, read again with full attention, with the streaming hypothesis as a draft."""
+    checkpoint: str | None = None
+    """A Moonshine checkpoint of your own in the hub's form, a folder or owner/name, in place of the shipped
+    one. It reads with full attention only, so partials cost more the longer one speaks."""
     max_turn_s: int = 60
     """Audio that is kept: the end of the turn is judged by the sound of its last part."""
     seam: SeamConfig = field(default_factory=SeamConfig)
@@ -76,13 +79,18 @@ class Transcriber:
         self._hear(stretch)
         last = self._segment.read_again(self._tail)
         if self.config.final_pass and last.words:  # of silence, full attention makes words
-            last = self._transcribe(self._segment.audio, last.tokens)
+            last = self._read_whole(self._segment.audio, last.tokens)
         whole = [replace(word, stable=True) for word in (*self._read_again, *last.words)]
         return Hypothesis(" ".join(word.text for word in whole), last.tokens, last.accepted, tuple(whole))
 
-    def _transcribe(self, audio: NDArray[np.float32], draft: Sequence[int]) -> Hypothesis:
-        """Read with full attention `audio`, with which the segment begins."""
-        return self._models.transcribe(np.concatenate([audio, self._tail]), draft, self._segment.start_s)
+    def _read_whole(self, audio: NDArray[np.float32], draft: Sequence[int]) -> Hypothesis:
+        """Read `audio`, with which the segment begins, once more as if nothing followed."""
+        start_s = self._segment.start_s
+        if self.config.final_pass:
+            return self._models.transcribe(np.concatenate([audio, self._tail]), draft, start_s)
+        segment = Segment(self._models, start_s, draft)
+        segment.hear(audio)
+        return segment.read_again(self._tail)
 
     def _hear(self, stretch: Stretch) -> None:
         """Encode what is new in `stretch`, and cut off what has become too long on the way."""
@@ -110,17 +118,14 @@ class Transcriber:
         inside = [
             replace(w, start_s=w.start_s - segment.start_s, end_s=w.end_s - segment.start_s) for w in words
         ]
-        seam = find_seam(audio, inside, self.config.seam)
-        if seam is None:
+        found = find_seam(audio, inside, self.config.seam)
+        if found is None:
             return
-        ended = words_before(inside, seam)
+        seam, ended = found
         tokens = sum(word.tokens for word in words[:ended])
         self._ended += [replace(word, stable=True) for word in words[:ended]]
         if ended:
-            again = segment.read_again(until=seam)
-            if self.config.final_pass:
-                again = self._transcribe(audio[:seam], again.tokens)
-            self._read_again += again.words
+            self._read_again += self._read_whole(audio[:seam], segment.tokens[:tokens]).words
         start_s, forced = segment.start_s + seam / RATE, max(0, segment.forced - tokens)
         self._segment = Segment(self._models, start_s, segment.tokens[tokens:], forced)
         self._stabilizer.rebase(ended)

@@ -56,19 +56,23 @@ class Readers:
     full: Recognizer
 
 
-def load_recognizer(paths: AsrPaths) -> Recognizer:
-    """The ASR models, their graphs prepared in the user's cache; raises ModelFileError."""
+def load_recognizer(paths: AsrPaths, checkpoint: str | None = None) -> Recognizer:
+    """The ASR models, their graphs prepared in the user's cache, or the user's own; raises ModelFileError."""
+    if checkpoint:
+        from asr.load_checkpoint import open_checkpoint  # noqa: PLC0415  # the hub's library takes 0.2 s
+
+        return open_checkpoint(checkpoint)
     return open_recognizer(paths.encoder, paths.decoder, paths.vocabulary, cache=cache_dir() / "asr-graphs")
 
 
 def load_reader(paths: AsrPaths, config: StreamConfig) -> Transcriber:
     """The ASR models, as a session uses them."""
-    return Transcriber(load_recognizer(paths), config)
+    return Transcriber(load_recognizer(paths, config.checkpoint), config)
 
 
 def load_readers(paths: AsrPaths, config: StreamConfig) -> Readers:
     """The ASR models, loaded once."""
-    models = load_recognizer(paths)
+    models = load_recognizer(paths, config.checkpoint)
     streaming, final = (Transcriber(models, replace(config, final_pass=again)) for again in (False, True))
     return Readers(streaming, final, models)
 

@@ -2,12 +2,12 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
+from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from asr.moonshine.config import MoonshineConfig, Windows, format_windows, parse_windows
@@ -16,10 +16,10 @@ from asr.moonshine.encoder import Encoder
 from asr.moonshine.load_torch import load, state_of
 from asr.moonshine.local import LocalEncoder
 from asr.moonshine.vocabulary import read_vocabulary
-from asr.train.corpus import Source, read_corpus
+from asr.train.corpus import Source, read_corpus, read_recording
 from asr.train.distill import Distillation, LossWeights
 from asr.train.evaluate import Said, transcripts
-from asr.train.loop import CHOICES, LoopConfig, resume, save, start, train
+from asr.train.loop import CHOICES, LoopConfig, resume, start, train
 from asr.train.pool import Clips, draw_clips
 
 _CLIP_S = ((4.0, 0.2), (8.0, 0.3), (12.0, 0.3), (16.0, 0.2))  # length, share of all audio
@@ -32,23 +32,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.manual_seed(options.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     teacher, decoder, student = _models(options, device)
-    fixed = [parse_windows(text) for text in options.windows]
+    choices = _choices(options, len(student.layers))
     weights = LossWeights(layers=options.layers_weight)
-    config = LoopConfig(
-        options.minutes, options.batch_s, options.rate, choices=tuple(fixed) or CHOICES, weights=weights
-    )
+    config = LoopConfig(options.minutes, options.batch_s, options.rate, choices=choices, weights=weights)
     run = start(student, config)
     if options.checkpoint.exists() and not options.restart:
         resume(run, options.checkpoint)
     pools = _pools(options, teacher, decoder, device)
-    try:
-        models = Distillation(teacher, decoder, run.student)
-        train(run, models, pools, config, 60 * options.stop_after, options.seed)
-    finally:
-        save(run, options.checkpoint)
+    models = Distillation(teacher, decoder, run.student)
+    train(run, models, pools, config, 60 * options.stop_after, options.seed, options.checkpoint)
     weights16 = {name: value.astype(np.float16) for name, value in state_of(run.averaged).items()}
-    save_file(weights16, options.output, {"windows": format_windows(config.choices[0])})
-    _judge(options, run.averaged, decoder, fixed or list(CHOICES))
+    save_file(weights16, options.output, {"windows": format_windows(choices[0])})
+    _judge(options, run.averaged, decoder, choices)
 
 
 def _options() -> argparse.ArgumentParser:
@@ -82,21 +77,40 @@ def _options() -> argparse.ArgumentParser:
 
 
 def _models(options: argparse.Namespace, device: torch.device) -> tuple[Encoder, Decoder, LocalEncoder]:
-    config = MoonshineConfig()
+    reads, writes = load_file(options.encoder), load_file(options.decoder)
+    config = _shape(reads, writes)
     teacher, decoder, student = Encoder(config), Decoder(config), LocalEncoder(config)
-    load(teacher, load_file(options.encoder))
-    load(decoder, load_file(options.decoder))
-    load(student, load_file(options.init or options.encoder), partly=options.init is None)
+    load(teacher, reads)
+    load(decoder, writes)
+    load(student, load_file(options.init) if options.init else reads, partly=options.init is None)
     for fixed in (teacher, decoder):
         fixed.to(device).requires_grad_(False)
     return teacher, decoder, student.to(device)
+
+
+def _shape(
+    encoder: Mapping[str, NDArray[np.float32]], decoder: Mapping[str, NDArray[np.float32]]
+) -> MoonshineConfig:
+    """The shape of a model with these weights; all of Moonshine's have eight heads."""
+    vocabulary, width = decoder["embed_tokens.weight"].shape
+    layers = {name.split(".")[1] for name in encoder if name.startswith("layers.")}
+    mlp = len(encoder["layers.0.mlp.fc1.weight"])
+    return MoonshineConfig(width, len(layers), mlp=mlp, vocabulary=vocabulary)
+
+
+def _choices(options: argparse.Namespace, layers: int) -> tuple[Windows, ...]:
+    choices = tuple(map(parse_windows, options.windows)) or CHOICES
+    for choice in choices:
+        if len(choice) != layers:
+            raise ValueError(f"windows {format_windows(choice)}: the encoder has {layers} layers")
+    return choices
 
 
 def _pools(
     options: argparse.Namespace, teacher: Encoder, decoder: Decoder, device: torch.device
 ) -> list[Clips]:
     sources = [
-        Source(Path(folder), float(weight)) for folder, weight in (s.split("=") for s in options.speech)
+        Source(Path(folder), float(weight)) for folder, weight in (s.rsplit("=", 1) for s in options.speech)
     ]
     corpus = read_corpus(sources, device)
     print(f"{len(corpus.samples) / 16000 / 3600:.2f} h of speech", flush=True)
@@ -106,11 +120,15 @@ def _pools(
         count = 1 + int(options.hours * 3600 * share / seconds)
         pools.append(draw_clips(corpus, teacher, decoder, seconds, count, generator))
         print(f"{len(pools[-1].audio)} clips of {seconds} s", flush=True)
+    if not any(len(pool.audio) for pool in pools):
+        raise ValueError(
+            "the full model comes to an end in none of the clips: is this speech, of its language?"
+        )
     return pools
 
 
 def _judge(
-    options: argparse.Namespace, encoder: LocalEncoder, decoder: Decoder, choices: list[Windows]
+    options: argparse.Namespace, encoder: LocalEncoder, decoder: Decoder, choices: Sequence[Windows]
 ) -> None:
     vocabulary = read_vocabulary(options.vocabulary)
     for folder in options.judge:
@@ -126,7 +144,8 @@ def _judge(
 def _read_clips(folder: Path) -> list[Said]:
     entries = json.loads((folder / "index.json").read_text(encoding="utf-8"))
     return [
-        Said(e["file"], soundfile.read(folder / e["file"], dtype="float32")[0], e["text"]) for e in entries
+        Said(e["file"], read_recording(folder / e["file"]).astype(np.float32) / np.float32(32768), e["text"])
+        for e in entries
     ]
 
 

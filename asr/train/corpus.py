@@ -36,8 +36,11 @@ class Corpus:
     def draw(self, count: int, length: int, generator: torch.Generator) -> Tensor:
         """`count` random stretches of `length` samples, [count, length] float32 in -1 to 1.
 
-        Recordings shorter than that are followed by what comes next in the corpus.
+        Recordings shorter than that are followed by what comes next in the corpus. Raises ValueError if all
+        of it is shorter.
         """
+        if length > len(self.samples):
+            raise ValueError(f"a corpus of {len(self.samples) / RATE:.1f} s: too short for {length / RATE} s")
         device = self.samples.device
         rows = torch.multinomial(self.shares, count, replacement=True, generator=generator)
         room = (self.ends[rows] - self.starts[rows] - length).clamp(min=1)
@@ -54,10 +57,10 @@ def read_corpus(sources: Iterable[Source], device: torch.device) -> Corpus:
     with ThreadPoolExecutor() as pool:  # libsndfile releases the GIL
         for source in sources:
             files = sorted(path for path in source.folder.rglob("*") if path.suffix in _SUFFIXES)
-            read = list(pool.map(_read, files))
-            if not read:
-                raise ValueError(f"{source.folder}: no recordings in it")
+            read = list(pool.map(read_recording, files))
             total = sum(map(len, read))
+            if not total:
+                raise ValueError(f"{source.folder}: no recordings in it")
             shares += [source.weight * len(piece) / total for piece in read]
             pieces += read
     ends = np.cumsum([len(piece) for piece in pieces])
@@ -70,7 +73,8 @@ def read_corpus(sources: Iterable[Source], device: torch.device) -> Corpus:
     )
 
 
-def _read(path: Path) -> NDArray[np.int16]:
+def read_recording(path: Path) -> NDArray[np.int16]:
+    """The first channel of `path`, [n] at 16 kHz; raises ValueError for another rate."""
     audio, rate = soundfile.read(path, dtype="int16", always_2d=True)
     if rate != RATE:
         raise ValueError(f"{path}: {rate} Hz; training reads {RATE} Hz only: resample it first")

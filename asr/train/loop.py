@@ -49,6 +49,9 @@ class LoopConfig:
     weights: LossWeights = LossWeights()
     augment: AugmentConfig = AugmentConfig()
     log_every: int = 200
+    """Steps."""
+    save_every_s: float = 120.0
+    """Of training that is lost at most when the process is killed."""
 
 
 @dataclass
@@ -114,25 +117,37 @@ def train(
     config: LoopConfig,
     stop_after_s: float,
     seed: int,
+    checkpoint: Path,
 ) -> None:
-    """Train until all minutes have passed, or `stop_after_s` of this call."""
+    """Train until all minutes have passed, or `stop_after_s` of this call; save on the way and at the end."""
     device = next(run.student.parameters()).device
     host = torch.Generator().manual_seed(seed + run.steps)
     generator = torch.Generator(device).manual_seed(seed + run.steps)
     shares = torch.tensor([len(pool.audio) * pool.seconds for pool in pools])
     began, before = time.monotonic(), run.elapsed_s
-    while time.monotonic() - began < stop_after_s and run.elapsed_s < 60 * config.minutes:
-        for group in run.optimizer.param_groups:
-            group["lr"] = rate(run, config)
-        pool = pools[int(torch.multinomial(shares, 1, generator=host))]
-        choice = config.choices[int(torch.randint(len(config.choices), (1,), generator=host))]
-        parts = _step(run, models, pool, choice, config, host, generator)
-        run.steps += 1
-        run.elapsed_s = before + time.monotonic() - began
-        if run.steps % config.log_every == 0:
-            run.log.append({"step": run.steps, "s": round(run.elapsed_s, 1), "lr": rate(run, config)})
-            run.log[-1] |= {name: round(float(value), 5) for name, value in parts.items()}
-            print(json.dumps(run.log[-1]), flush=True)
+    saved_s = before
+    try:
+        while time.monotonic() - began < stop_after_s and run.elapsed_s < 60 * config.minutes:
+            for group in run.optimizer.param_groups:
+                group["lr"] = rate(run, config)
+            pool = pools[int(torch.multinomial(shares, 1, generator=host))]
+            choice = config.choices[int(torch.randint(len(config.choices), (1,), generator=host))]
+            parts = _step(run, models, pool, choice, config, host, generator)
+            run.steps += 1
+            run.elapsed_s = before + time.monotonic() - began
+            if run.steps % config.log_every == 0:
+                _log(run, rate(run, config), parts)
+            if run.elapsed_s - saved_s >= config.save_every_s:
+                save(run, checkpoint)
+                saved_s = run.elapsed_s
+    finally:
+        save(run, checkpoint)
+
+
+def _log(run: Run, lr: float, parts: dict[str, Tensor]) -> None:
+    run.log.append({"step": run.steps, "s": round(run.elapsed_s, 1), "lr": lr})
+    run.log[-1] |= {name: round(float(value), 5) for name, value in parts.items()}
+    print(json.dumps(run.log[-1]), flush=True)
 
 
 def _step(

@@ -54,7 +54,8 @@ def draw_clips(
     """
     length = int(seconds * RATE)
     audio, tokens = [], []
-    batch = max(1, min(count, int(_BATCH_S / seconds)))
+    # At most a tenth of the clips, so that every speed is among them.
+    batch = max(1, min(-(-count // len(_SPEEDS)), int(_BATCH_S / seconds)))
     for index in range(-(-count // batch)):
         speed = _SPEEDS[index % len(_SPEEDS)]
         # A multiple of 800 keeps the FFT to small primes.

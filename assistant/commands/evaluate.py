@@ -31,6 +31,9 @@ from assistant.models import ModelStore
 from assistant.report import ReportError, write_json
 from assistant.speech_models import ASR, VAD, asr_paths, fetch, load_readers
 
+_SILENCE_BEHIND_MS = 160
+"""A labelled clip is read as a session would: from shortly before the voice to when a pause is noticed."""
+
 _T = TypeVar("_T")
 _Name = TypeVar("_Name", bound=str)
 
@@ -61,7 +64,7 @@ def run_evaluate_asr(
     store = ModelStore()
     vad = Vad(fetch(store, [VAD])[VAD]) if noise else None
     loaded = load_readers(asr_paths(store), config.asr)
-    results = evaluate(_recordings(clips), loaded, plan)
+    results = evaluate(_recordings(clips, config.asr.pre_roll_ms), loaded, plan)
     false = _read_noise(loaded, plan, vad) if vad else {}
     if json:
         names = (*ASR, VAD) if noise else ASR
@@ -90,16 +93,18 @@ def _names(option: str, text: str, known: Sequence[_Name]) -> tuple[_Name, ...]:
     return tuple(known) if "all" in wanted else tuple(name for name in known if name in wanted)
 
 
-def _recordings(clips: Sequence[Clip]) -> Iterator[Recording]:
+def _recordings(clips: Sequence[Clip], pre_roll_ms: int) -> Iterator[Recording]:
     for clip in _track(clips, "transcribing"):
         audio, rate = read_clip(clip)
-        start = clip.speech_start_sample
-        yield Recording(
-            clip.name,
-            to_asr_rate(audio, rate),
-            clip.reference or "",
-            None if start is None else start * ASR_RATE // rate,
+        audio = to_asr_rate(audio, rate)
+        start, end = (
+            None if sample is None else sample * ASR_RATE // rate
+            for sample in (clip.speech_start_sample, clip.speech_end_sample)
         )
+        first = 0 if start is None else max(0, start - pre_roll_ms * ASR_RATE // 1000)
+        last = len(audio) if end is None else end + _SILENCE_BEHIND_MS * ASR_RATE // 1000
+        voice_start = None if start is None else start - first
+        yield Recording(clip.name, audio[first:last], clip.reference or "", voice_start)
 
 
 def _read_noise(readers: Readers, plan: Plan, vad: Vad) -> dict[ReaderName, FalseTranscripts]:

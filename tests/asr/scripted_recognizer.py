@@ -36,12 +36,15 @@ VOCABULARY = [spelling(token) for token in range(_TOKENS)]
 
 
 def voice(tokens: Sequence[int], token_s: float = 0.3) -> Array:
-    """Say `tokens`, each `token_s` long and heard 10 ms before its end."""
-    samples = round(token_s * RATE)
-    audio = np.full((len(tokens), samples), _HUM, np.float32)
-    audio[:, 1::2] *= -1
-    audio[:, -RATE // 100] = 0.5 + np.array(tokens, np.float32) / (2 * _TOKENS)
-    return audio.reshape(-1)
+    """Say `tokens`, each `token_s` long (commas 30 ms) and heard 10 ms before its end."""
+    return np.concatenate([np.zeros(0, np.float32), *(_sound(token, token_s) for token in tokens)])
+
+
+def _sound(token: int, token_s: float) -> Array:
+    audio = np.full(round((0.03 if token == COMMA else token_s) * RATE), _HUM, np.float32)
+    audio[1::2] *= -1
+    audio[-RATE // 100] = 0.5 + token / (2 * _TOKENS)
+    return audio
 
 
 def pause(seconds: float) -> Array:
@@ -116,7 +119,7 @@ class Decoder:
     def listen(self, state: DecoderState, hidden: Array, at: int | None = None) -> None:
         at = len(state.heard) if at is None else at
         assert 0 <= at <= len(state.heard)
-        state.heard[at:] = hidden[:, 0].astype(int).tolist()
+        state.heard[at:] = hidden.reshape(-1).astype(int).tolist()
 
     def truncate(self, state: DecoderState, positions: int) -> None:
         assert 0 <= positions <= len(state.tokens)

@@ -77,7 +77,7 @@ def one_by_one(rule: Rule, forced: Sequence[int], limit: int) -> list[int]:
 
 
 def invented(tokens: list[int], peaks: list[int]) -> int:
-    """A phrase of 3 to 24 tokens said twice in a row, whose second half was not heard after its first.
+    """A phrase of 3 to 24 tokens said twice in a row, the second time not later by 0.8 of its length.
 
     A token ends where the row after it listens; where the last one ends is not known yet.
     """
@@ -85,7 +85,7 @@ def invented(tokens: list[int], peaks: list[int]) -> int:
         if len(tokens) >= 2 * length and tokens[-length:] == tokens[-2 * length : -length]:
             ends = [*peaks[1:], None]
             first, second = ends[-2 * length : -length], ends[-length:-1]
-            if statistics.median(second) <= max(first):
+            if statistics.median(second) - statistics.median(first) <= 0.8 * (max(first) - min(first)):
                 return length
     return 0
 
@@ -93,9 +93,7 @@ def invented(tokens: list[int], peaks: list[int]) -> int:
 def run(rule: Rule, draft: Sequence[int], limit: int, forced: int = 0, known: int = 0) -> Reading:
     decoder, state = Ruled(rule), State([BOS, 5, 5])  # what was read before does not matter
     peaks = [rule(tuple(draft[:end]))[1] for end in range(known)]
-    reading = read(decoder, state, draft, limit, forced, peaks)
-    assert state.tokens[: 1 + len(reading.tokens)][1:] == list(reading.tokens)[: len(state.tokens) - 1]
-    return reading
+    return read(decoder, state, draft, limit, forced, peaks)
 
 
 drafts = st.lists(st.integers(2, VOCABULARY - 1), max_size=30)
@@ -190,6 +188,7 @@ PHRASE = (3, 4, 5, 6)
     [
         lambda position: position % 4 + 2,  # it goes back to where it heard the phrase
         lambda position: min(position, 4),  # it stays where the phrase ended
+        lambda position: 8 * min(position, 4) + max(0, position - 4) % 4,  # it goes on into the silence
     ],
 )
 @pytest.mark.parametrize("draft", [(), PHRASE, PHRASE * 2, PHRASE * 5])
@@ -202,9 +201,10 @@ def test_a_phrase_heard_once_is_written_once(
         assert run(rule, draft, 40, forced, forced).tokens == PHRASE
 
 
-def test_a_phrase_that_is_forced_is_not_taken_back() -> None:
+@pytest.mark.parametrize("drafted", [7, 8])
+def test_a_phrase_that_is_forced_is_not_taken_back(drafted: int) -> None:
     rule = saying(PHRASE, 5, lambda _: 3)
-    assert run(rule, PHRASE * 2, 40, forced=7).tokens == (PHRASE * 2)[:7]
+    assert run(rule, (PHRASE * 2)[:drafted], 40, forced=7).tokens == (PHRASE * 2)[:7]
 
 
 @pytest.mark.parametrize("draft", [(), PHRASE * 2])
@@ -221,5 +221,5 @@ def test_two_tokens_may_be_repeated_anywhere(tokens: list[int]) -> None:
 @pytest.mark.parametrize(("seconds", "tokens"), [(0, 4), (0.005, 4), (1, 10), (10, 69)])
 def test_no_more_is_read_than_can_be_said(seconds: float, tokens: int) -> None:
     assert token_limit(seconds) == tokens
-    endless = saying(range(3, 8), 10**4, lambda position: position % FRAMES)
-    assert len(run(lambda p: (endless(p)[0], min(len(p), 39)), (), tokens).tokens) <= tokens
+    endless = saying(range(3, 8), 1000, lambda position: min(position, FRAMES - 1))
+    assert len(run(endless, (), min(tokens, FRAMES)).tokens) == min(tokens, FRAMES)

@@ -20,8 +20,7 @@ from asr.stream import StreamConfig, Transcriber
 from asr.words import Stretch
 
 Array = NDArray[np.float32]
-STREAM = StreamConfig(final_pass=False)
-BOTH = (STREAM, StreamConfig())
+BOTH = (StreamConfig(final_pass=False), StreamConfig())
 
 
 def talk(seconds: float, seed: int = 0, pauses: tuple[float, float] = (0.25, 1.2)) -> tuple[list[int], Array]:
@@ -65,7 +64,7 @@ def never_retracts(partials: Sequence[Partial]) -> None:
 @pytest.mark.parametrize("config", BOTH)
 def test_words_appear_as_they_are_said_and_become_stable_a_little_later(config: StreamConfig) -> None:
     audio = np.concatenate([pause(0.3), voice([10, 20, 30], 0.4), pause(0.5)])
-    reader = Transcriber(recognizer(), config)
+    reader = Transcriber(recognizer(), replace(config, settle_ms=240))
     shown = {end: reader.partial(Stretch(audio[: end * RATE // 1000])) for end in range(100, 2001, 100)}
     # The words are heard at 690, 1090 and 1490 ms, when their frame is over; for 96 ms each is misheard.
     assert [shown[end].text for end in (600, 700, 900, 1100, 1200, 1600)] == [
@@ -80,7 +79,7 @@ def test_words_appear_as_they_are_said_and_become_stable_a_little_later(config: 
 
 @pytest.mark.parametrize("config", BOTH)
 @given(seed=st.integers(0, 2**32), longest_s=st.sampled_from([0.05, 0.4, 3, 30]))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_any_chunking_gives_the_words_that_were_said(
     config: StreamConfig, seed: int, longest_s: float
 ) -> None:
@@ -100,7 +99,19 @@ def test_in_ten_minutes_no_word_is_lost_or_doubled(config: StreamConfig) -> None
     partials = follow(reader, chunked(audio, random.Random(1)))
     never_retracts(partials)
     assert reader.final(end_of(audio)).text == text(tokens)
-    assert partials[-1].text == text(tokens)
+    assert partials[-1].text == text(tokens).rstrip(",")
+
+
+@pytest.mark.parametrize("config", BOTH)
+def test_what_was_shown_as_stable_stays_behind_a_seam_even_if_it_was_misheard(config: StreamConfig) -> None:
+    """With no time to settle many words are wrong; the last reading knows better."""
+    tokens, audio = talk(20, seed=14)
+    hasty = replace(config, settle_ms=0, seam=SeamConfig(shortest_s=2, longest_s=20, settled_s=1.5))
+    reader = Transcriber(recognizer(), hasty)
+    partials = follow(reader, chunked(audio, random.Random(1), 0.06))
+    never_retracts(partials)
+    assert partials[-1].text != text(tokens)
+    assert reader.final(end_of(audio)).text == text(tokens)
 
 
 @pytest.mark.parametrize("config", BOTH)
@@ -187,9 +198,10 @@ def test_lost_audio_costs_its_words_and_no_others(config: StreamConfig, lost_s: 
     start = len(audio) + round(lost_s * RATE)
     reader = Transcriber(recognizer(), config)
     reader.partial(Stretch(audio))
-    middle = reader.partial(Stretch(after[: 3 * RATE // 4], start))
-    assert middle.text in ("w10 w11 w12", "w10 w11 w13")
-    assert middle.stable == "w10 w11"  # the third ended just now
+    for heard in (0.82, 0.9):
+        middle = reader.partial(Stretch(after[: round(heard * RATE)], start))
+        assert middle.text == "w10 w11 w12"
+    assert middle.stable == "w10 w11"  # the third was read twice, but ended just now
     final = reader.final(Stretch(after, start))
     assert final.text == "w10 w11 w12 w13"
     assert final.words[2].end_s == pytest.approx(1.3 + min(lost_s, 1) + 0.69, abs=0.05)

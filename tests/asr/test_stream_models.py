@@ -1,0 +1,157 @@
+"""The models on a long talk that is joined out of the recordings in traces/, and on audio nobody wants."""
+
+import copy
+import pickle
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from recordings import Recording, recordings
+
+from asr.recognizer import Recognizer
+from asr.score import total, word_errors
+from asr.stabilize import Partial
+from asr.stream import StreamConfig, Transcriber
+from asr.words import Hypothesis, Stretch
+from assistant.models import ModelStore
+from assistant.speech_models import asr_paths, load_recognizer
+
+pytestmark = pytest.mark.models
+
+RATE = 16000
+STEP = RATE * 640 // 1000
+Array = NDArray[np.float32]
+CONFIGS = {"streaming": StreamConfig(final_pass=False), "final": StreamConfig()}
+
+
+@pytest.fixture(scope="module")
+def models() -> Recognizer:
+    return load_recognizer(asr_paths(ModelStore()))
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a reader showed and wrote, and the bytes of its encoder's and decoder's state after each step."""
+
+    partials: list[Partial]
+    final: Hypothesis
+    state_bytes: list[int]
+
+
+def hear(models: Recognizer, config: StreamConfig, audio: Array) -> Heard:
+    reader = Transcriber(models, config)
+    partials, sizes = [], []
+    for end in range(STEP, len(audio) + STEP, STEP):
+        partials.append(reader.partial(Stretch(audio[max(0, end - STEP) : end], end - STEP)))
+        sizes.append(state_bytes(reader))
+    return Heard(partials, reader.final(Stretch(audio[len(audio) :], len(audio))), sizes)
+
+
+def state_bytes(reader: Transcriber) -> int:
+    """Of the segment: the audio since the last seam, and all that encoder and decoder keep of it."""
+    kept = copy.copy(reader._segment.__dict__)
+    del kept["_models"]
+    kept["_decoder"] = copy.copy(kept["_decoder"])
+    kept["_decoder"].binding = None
+    return len(pickle.dumps(kept))
+
+
+def turn(recording: Recording, pause_s: float) -> Array:
+    """Its voice, and the room's noise before and behind it."""
+    end = recording.end + round(pause_s * RATE)
+    audio = recording.audio[max(0, recording.start - 4096) : end]
+    return np.pad(audio, (0, max(0, end - len(recording.audio))))
+
+
+@pytest.fixture(scope="module")
+def talk() -> tuple[list[Recording], Array]:
+    """Eighty seconds: every recording twice, in any order, with pauses of 0.3 to 1.2 s between them."""
+    rng = random.Random(0)
+    order = [*recordings().values()] * 2
+    rng.shuffle(order)
+    audio = np.concatenate([turn(recording, rng.uniform(0.3, 1.2)) for recording in order])
+    assert 60 < len(audio) / RATE < 90
+    return order, audio
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def long_talk(
+    request: pytest.FixtureRequest, models: Recognizer, talk: tuple[list[Recording], Array]
+) -> tuple[Heard, StreamConfig]:
+    config = CONFIGS[request.param]
+    return hear(models, config, talk[1]), config
+
+
+def alone(models: Recognizer, config: StreamConfig) -> dict[str, str]:
+    reader, texts = Transcriber(models, config), {}
+    for name, recording in recordings().items():
+        reader.begin()
+        texts[name] = reader.final(Stretch(turn(recording, 0.3))).text
+    return texts
+
+
+def test_a_long_talk_is_read_as_well_as_its_sentences(
+    models: Recognizer, talk: tuple[list[Recording], Array], long_talk: tuple[Heard, StreamConfig]
+) -> None:
+    heard, config = long_talk
+    texts = alone(models, config)
+    said = " ".join(recording.text for recording in talk[0])
+    apart = total(
+        [word_errors(recording.text, texts[recording.name.removesuffix(".flac")]) for recording in talk[0]]
+    )
+    assert word_errors(said, heard.final.text).wer <= apart.wer + 0.01
+
+
+def test_what_is_stable_is_never_taken_back(long_talk: tuple[Heard, StreamConfig]) -> None:
+    before = ""
+    for partial in long_talk[0].partials:
+        assert partial.stable.startswith(before)
+        before = partial.stable
+
+
+def test_word_times_go_up(long_talk: tuple[Heard, StreamConfig]) -> None:
+    """At a seam the last word may seem to end in the silence that is put behind it."""
+    words = long_talk[0].final.words
+    assert all(word.start_s <= word.end_s for word in words)
+    assert all(b.start_s >= a.end_s - 0.24 for a, b in pairwise(words))
+
+
+def test_the_state_is_bounded(long_talk: tuple[Heard, StreamConfig]) -> None:
+    """It falls back at each seam, and the last third of the talk needs no more than the first."""
+    sizes = long_talk[0].state_bytes
+    third = len(sizes) // 3
+    assert max(sizes[-third:]) <= 1.25 * max(sizes[:third])
+    assert max(sizes) < 30e6
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_silence_and_next_to_nothing_is_no_sentence(models: Recognizer, config: StreamConfig) -> None:
+    for seconds in (0, 0.005, 0.09, 2, 5):
+        assert not any(
+            map(str.isalnum, hear(models, config, np.zeros(round(seconds * RATE), np.float32)).final.text)
+        )
+
+
+def degraded(audio: Array) -> dict[str, Array]:
+    return {
+        "offset": audio + np.float32(0.2),
+        "clipped": np.clip(audio / np.abs(audio).max() * 4, -1, 1).astype(np.float32),
+        "quiet": audio * np.float32(0.02),
+        "broken": np.where(np.arange(len(audio)) % 4000 == 0, np.float32(np.nan), audio),
+    }
+
+
+def errors(models: Recognizer, config: StreamConfig, audios: Sequence[tuple[str, Array]]) -> float:
+    return total([word_errors(text, hear(models, config, audio).final.text) for text, audio in audios]).wer
+
+
+@pytest.mark.parametrize("kind", ["offset", "clipped", "quiet", "broken"])
+def test_bad_audio_is_still_read(models: Recognizer, kind: str) -> None:
+    turns = [(recording.text, turn(recording, 0.3)) for recording in list(recordings().values())[:2]]
+    bad = [(text, degraded(audio)[kind]) for text, audio in turns]
+    config = CONFIGS["final"]
+    assert errors(models, config, bad) <= errors(models, config, turns) + 0.15
