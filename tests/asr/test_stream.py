@@ -20,7 +20,8 @@ from asr.stream import StreamConfig, Transcriber
 from asr.words import Stretch
 
 Array = NDArray[np.float32]
-BOTH = (StreamConfig(final_pass=False), StreamConfig())
+# Whatever its confidence, every word counts, unless a test says otherwise.
+BOTH = tuple(StreamConfig(show=0, least_confidence=0, final_pass=again) for again in (False, True))
 
 
 def talk(seconds: float, seed: int = 0, pauses: tuple[float, float] = (0.25, 1.2)) -> tuple[list[int], Array]:
@@ -75,6 +76,32 @@ def test_words_appear_as_they_are_said_and_become_stable_a_little_later(config: 
         "", "w10", "w10", "w10 w20", "w10 w20", "w10 w20 w30",
     ]  # fmt: skip
     assert reader.final(end_of(audio)).text == "w10 w20 w30"
+
+
+@pytest.mark.parametrize("config", BOTH)
+def test_unstable_words_are_shown_up_to_the_first_unsure_one(config: StreamConfig) -> None:
+    """w20 is said with a certainty of 0.6, w16 and w24 with 1; misheard ones with 0.1 less."""
+    audio = np.concatenate([pause(0.3), voice([16, 20, 24], 0.4), pause(0.8)])
+    reader = Transcriber(recognizer(), replace(config, show=0.65, settle_ms=400))
+    shown = {end: reader.partial(Stretch(audio[: end * RATE // 1000])) for end in range(100, 2301, 100)}
+    assert [shown[end].text for end in (900, 1200, 1600, 1700, 2000)] == [
+        "w16", "w16", "w16 w20 w25", "w16 w20 w24", "w16 w20 w24",
+    ]  # fmt: skip
+    assert [shown[end].stable for end in (1400, 1600, 2000)] == ["w16", "w16 w20", "w16 w20 w24"]
+
+
+@pytest.mark.parametrize("config", BOTH)
+@pytest.mark.parametrize(
+    ("said", "understood"),
+    [([15], ""), ([15, 23, 31], ""), ([15, 16, 23], "w15 w16 w23"), ([15, 23, 31, 39], "w15 w23 w31 w39")],
+)
+def test_three_words_of_which_it_is_unsure_are_nothing(
+    config: StreamConfig, said: list[int], understood: str
+) -> None:
+    """Said with a certainty of 0.3 each, w16 with 1, so that the second three have one of 0.45."""
+    audio = np.concatenate([pause(0.3), voice(said, 0.4), pause(0.5)])
+    reader = Transcriber(recognizer(), replace(config, least_confidence=0.35))
+    assert reader.final(Stretch(audio)).text == understood
 
 
 @pytest.mark.parametrize("config", BOTH)

@@ -33,6 +33,14 @@ def models() -> Recognizer:
     return load_recognizer(asr_paths(ModelStore()))
 
 
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("seconds", [0.1, 0.3, 0.5, 1.0, 3.0])
+def test_near_silence_is_nothing(models: Recognizer, config: str, seconds: float) -> None:
+    noise = np.random.default_rng(1).normal(0, 1e-3, round(seconds * RATE)).astype(np.float32)
+    for audio in (noise, np.zeros_like(noise)):
+        assert Transcriber(models, CONFIGS[config]).final(Stretch(audio)).text == ""
+
+
 @dataclass(frozen=True)
 class Heard:
     """What a reader showed and wrote, and the bytes of its encoder's and decoder's state after each step."""
