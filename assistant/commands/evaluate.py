@@ -20,9 +20,9 @@ from asr.eval_summary import report
 from asr.nonspeech import nonspeech
 from asr.vad import Vad
 from assistant.audio import ASR_RATE, to_asr_rate
-from assistant.clips import INDEX, Clip, ClipError, read_clip
+from assistant.clips import Clip, read_clip
 from assistant.commands.evaluate_table import print_results
-from assistant.commands.preflight import check_file, readable_clips
+from assistant.commands.preflight import check_file, labelled_clips
 from assistant.commands.transcribe import has_voice
 from assistant.config import read_config
 from assistant.machine import machine
@@ -56,10 +56,7 @@ def run_evaluate_asr(
     """
     config = read_config(config_path)
     plan = Plan(reader_names(readers), condition_names(conditions), config.asr.partial_ms)
-    clips = readable_clips([folder])
-    for clip in clips:
-        if clip.reference is None:
-            raise ClipError(f'{clip.path}: nothing to compare with: no "text" for it in an {INDEX}')
+    clips = labelled_clips(folder)
     check_file(json, ReportError)
     store = ModelStore()
     vad = Vad(fetch(store, [VAD])[VAD]) if noise else None

@@ -14,7 +14,7 @@ from asr.eval_talk import Minute, TalkReading, make_talk, read_talk
 from asr.words import Stretch
 from assistant.audio import to_asr_rate
 from assistant.clips import read_clip
-from assistant.commands.preflight import check_file, readable_clips
+from assistant.commands.preflight import check_file, labelled_clips
 from assistant.config import read_config
 from assistant.machine import machine
 from assistant.models import ModelStore
@@ -29,7 +29,7 @@ def run_evaluate_talk(folder: Path, minutes: float, json: Path | None, config_pa
     """
     config = read_config(config_path)
     check_file(json, ReportError)
-    clips = [(to_asr_rate(*read_clip(clip)), clip.reference or "") for clip in readable_clips([folder])]
+    clips = [(to_asr_rate(*read_clip(clip)), clip.reference or "") for clip in labelled_clips(folder)]
     audio, text = make_talk(clips, minutes)
     reader = load_reader(asr_paths(ModelStore()), config.asr)
     reader.final(Stretch(audio[:16000]))  # warm: memory that is taken once is not the talk's

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from assistant.audio import AudioError
-from assistant.clips import Clip, find_clips, read_clip
+from assistant.clips import INDEX, Clip, ClipError, find_clips, read_clip
 
 
 def readable_clips(paths: Iterable[Path]) -> list[Clip]:
@@ -13,6 +13,15 @@ def readable_clips(paths: Iterable[Path]) -> list[Clip]:
     clips = [clip for path in paths for clip in find_clips(path)]
     for clip in clips:
         read_clip(clip)
+    return clips
+
+
+def labelled_clips(folder: Path) -> list[Clip]:
+    """All clips of `folder`, each with what is said in it; raises ClipError and AudioError."""
+    clips = readable_clips([folder])
+    for clip in clips:
+        if clip.reference is None:
+            raise ClipError(f'{clip.path}: nothing to compare with: no "text" for it in an {INDEX}')
     return clips
 
 
