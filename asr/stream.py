@@ -37,9 +37,10 @@ class StreamConfig:
     (three quarters without it), and the first partial still comes 0.3 s after the voice."""
     pre_roll_ms: int = 256
     """Audio before the first voiced window: the VAD is late on soft beginnings."""
-    tail_ms: int = 240
+    tail_ms: int = 140
     """Silence appended to the final reading: read 100-200 ms after the voice ends, turns lose 1.3 points
-    of WER without it (3.7 to 2.4 %)."""
+    of WER without it. From 100 to 320 ms of it the WER of full attention moves by half a point (turns 1.8 to
+    2.4 %, prompts 2.3 to 2.7 %)."""
     least_confidence: float = 0.3
     """Three words or fewer that are less sure than this are taken for nothing: what is read of near silence
     is at most 0.2, the least sure of 171 recordings of up to three words 0.4."""
