@@ -14,6 +14,7 @@ _HOP = RATE // 50  # samples between two places that are looked at
 _PLACES = 10  # that a pause takes at least
 _SPAN = _PLACES * _HOP  # samples whose energy counts at each
 _QUIET_DB = 18.0  # a pause is so much below the loud parts
+_LONG_QUIET_DB = 25.0  # a long pause is so much below the loudest part
 _LATE_S = 0.075  # the end of a word may be placed so late; the word after it ends later than that
 _SPOKEN_PLACES = 6  # at most, between the end of a word and a pause: the end may be placed too early
 _SILENT_PLACES = 2  # at most, of a pause
@@ -27,10 +28,15 @@ class SeamConfig:
     """A piece is not cut before it is so long."""
     longest_s: float = 20.0
     """And is cut then, pause or not: the recogniser was trained on pieces of up to 16 s, and reads 30."""
+    pause_s: float = 1.5
+    """So long a pause ends a piece of any length: behind it the decoder often takes the talk for over, and
+    loses what is said next. An assistant's turn ends in it anyway."""
     settled_s: float = 0.8
     """The latest audio is not looked at: its words may still change."""
 
     def __post_init__(self) -> None:
+        if self.pause_s < 0.5:
+            raise ValueError(f"pause_s must be at least 0.5, not {self.pause_s}")
         if not (1 <= self.shortest_s <= self.longest_s and 0 <= self.settled_s < self.longest_s / 2 - 0.5):
             raise ValueError(
                 "1 <= shortest_s <= longest_s and 0 <= settled_s < longest_s / 2 - 0.5 must hold"
@@ -51,10 +57,15 @@ def find_seam(audio: NDArray[np.float32], words: Sequence[Word], config: SeamCon
     long the quietest place in its second half.
     """
     seconds = len(audio) / RATE
-    if seconds < config.shortest_s:
+    if seconds < min(config.shortest_s, config.pause_s + config.settled_s):
         return None
     blocks, last = _power(audio), _place(seconds - config.settled_s) - _PLACES
     power = np.convolve(blocks, np.full(_PLACES, 1 / _PLACES), "valid")
+    if words and (end := _end_of_long_pause(power[: max(0, last)], words, config)):
+        sample = _middle(end)
+        return Seam(sample, sum(word.end_s <= sample / RATE for word in words))
+    if seconds < config.shortest_s:
+        return None
     if seconds >= config.longest_s:
         first = _place(seconds / 2)
         sample = _middle(first + int(power[first:last].argmin()))
@@ -70,6 +81,18 @@ def find_seam(audio: NDArray[np.float32], words: Sequence[Word], config: SeamCon
         if len(places):
             sample = _middle(first + int(places[power[first + places].argmin()]))
             return Seam(sample, index + 1 + _is_before(loud, words[index : index + 2], sample))
+    return None
+
+
+def _end_of_long_pause(power: NDArray[np.float64], words: Sequence[Word], config: SeamConfig) -> int | None:
+    """The last quiet place of the latest long pause behind a word."""
+    if not len(power):
+        return None
+    quiet = power < power.max() * 10 ** (-_LONG_QUIET_DB / 10)
+    loud = np.flatnonzero(~quiet)
+    for first, end in reversed(list(zip(loud, [*loud[1:], len(power)], strict=True))):
+        if end - first > config.pause_s * RATE / _HOP and words[0].start_s * RATE < _middle(end - 1):
+            return int(end - 1)
     return None
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from asr.moonshine.config import RATE
 from asr.recognizer import Recognizer
-from asr.seams import SeamConfig, find_seam
+from asr.seams import Seam, SeamConfig, find_seam
 from asr.segment import Segment
 from asr.stabilize import Partial, Stabilizer, partial_of
 from asr.words import Hypothesis, Stretch, Word
@@ -21,6 +21,9 @@ from asr.words import Hypothesis, Stretch, Word
 _PIECE = 2 * RATE  # samples encoded before it is asked whether a segment is long enough
 _FEW_WORDS = 3
 _MOMENT_S = 1.0
+_NOTHING_S = 3.0  # of audio without a word, of which only the last part is kept
+_LEAD = RATE // 2  # samples
+_SHORT_S = 1.0  # a reading that ends so long before what was heard as it came has stopped short
 _MOST_LOST = RATE  # samples of silence in place of audio that was lost
 
 
@@ -115,7 +118,7 @@ class Transcriber:
         for index, piece in enumerate(pieces, 1):
             self._segment.hear(piece)
             self._next += len(piece)
-            if index < len(pieces) and self._segment.seconds >= self.config.seam.shortest_s:
+            if index < len(pieces):
                 self._cut(self._read())
         self._next = max(self._next, stretch.end_sample)
 
@@ -146,18 +149,25 @@ class Transcriber:
             replace(w, start_s=w.start_s - segment.start_s, end_s=w.end_s - segment.start_s) for w in words
         ]
         found = find_seam(audio, inside, self.config.seam)
+        if not words and segment.seconds > _NOTHING_S:  # speech is read better without the silence before it
+            found = Seam(len(audio) - _LEAD, 0)
         if found is None:
             return
         seam, ended = found
         tokens = sum(word.tokens for word in words[:ended])
         self._ended += [replace(word, stable=True) for word in words[:ended]]
         if ended:
-            self._read_again += self._read_whole(audio[:seam], segment.tokens[:tokens]).words
+            again = self._read_whole(audio[:seam], segment.tokens[:tokens]).words
+            self._read_again += words[:ended] if _stops_short(again, words[:ended]) else again
         start_s, forced = segment.start_s + seam / RATE, max(0, segment.forced - tokens)
         self._segment = Segment(self._models, start_s, segment.tokens[tokens:], forced)
         self._stabilizer.rebase(ended)
         for piece in _pieces(audio[seam:]):
             self._segment.hear(piece)
+
+
+def _stops_short(again: Sequence[Word], words: Sequence[Word]) -> bool:
+    return not again or again[-1].end_s < words[-1].end_s - _SHORT_S
 
 
 def _pieces(audio: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:

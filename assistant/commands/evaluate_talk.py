@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import typer
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -13,7 +14,7 @@ from asr.eval_read import Clocks
 from asr.eval_talk import Minute, TalkReading, make_talk, read_talk
 from asr.words import Stretch
 from assistant.audio import to_asr_rate
-from assistant.clips import read_clip
+from assistant.clips import Clip, read_clip
 from assistant.commands.preflight import check_file, labelled_clips
 from assistant.config import read_config
 from assistant.machine import machine
@@ -29,7 +30,7 @@ def run_evaluate_talk(folder: Path, minutes: float, json: Path | None, config_pa
     """
     config = read_config(config_path)
     check_file(json, ReportError)
-    clips = [(to_asr_rate(*read_clip(clip)), clip.reference or "") for clip in labelled_clips(folder)]
+    clips = [(_voice(clip), clip.reference or "") for clip in labelled_clips(folder)]
     audio, text = make_talk(clips, minutes)
     reader = load_reader(asr_paths(ModelStore()), config.asr)
     reader.final(Stretch(audio[:16000]))  # warm: memory that is taken once is not the talk's
@@ -38,6 +39,13 @@ def run_evaluate_talk(folder: Path, minutes: float, json: Path | None, config_pa
         content = asdict(result) | {"wer": result.words.wer}
         write_json(json, {"machine": machine(), "talk": content})
     _print(result)
+
+
+def _voice(clip: Clip) -> NDArray[np.float32]:
+    """What is said in `clip`, at 16 kHz, without the silence around it where a label tells that."""
+    audio, rate = read_clip(clip)
+    first, end = clip.speech_start_sample or 0, clip.speech_end_sample or len(audio)
+    return to_asr_rate(audio[first:end], rate)
 
 
 def _resident_mb() -> float:
