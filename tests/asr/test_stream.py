@@ -130,6 +130,19 @@ def test_in_ten_minutes_no_word_is_lost_or_doubled(config: StreamConfig) -> None
 
 
 @pytest.mark.parametrize("config", BOTH)
+def test_long_silences_lose_no_word(config: StreamConfig) -> None:
+    """A piece ends in each of them, however short it is, and the silence is not read again and again."""
+    tokens, audio = talk(120, seed=3, pauses=(2.5, 6.0))
+    reader = Transcriber(recognizer(), config)
+    partials = follow(reader, chunked(audio, random.Random(1), 0.3))
+    never_retracts(partials)
+    assert reader.final(end_of(audio)).text == text(tokens)
+    assert partials[-1].text == text(tokens).rstrip(",")
+    reader.partial(Stretch(pause(60.0), len(audio)))
+    assert reader._segment.seconds < 5
+
+
+@pytest.mark.parametrize("config", BOTH)
 def test_what_was_shown_as_stable_stays_behind_a_seam_even_if_it_was_misheard(config: StreamConfig) -> None:
     """With no time to settle many words are wrong; the last reading knows better."""
     tokens, audio = talk(20, seed=14)

@@ -41,6 +41,19 @@ def test_near_silence_is_nothing(models: Recognizer, config: str, seconds: float
         assert Transcriber(models, CONFIGS[config]).final(Stretch(audio)).text == ""
 
 
+@pytest.mark.parametrize("config", CONFIGS)
+def test_short_turns_between_long_silences_are_not_lost(models: Recognizer, config: str) -> None:
+    """With four seconds of silence inside a piece full attention took the talk for over."""
+    names = ("005", "000", "006", "014")
+    room = np.random.default_rng(0).normal(0, 1e-4, 4 * RATE).astype(np.float32)
+    turns = [recordings()[name] for name in names]
+    audio = np.concatenate([part for one in turns for part in (one.audio[one.start : one.end], room)])
+    said = " ".join(one.text for one in turns)
+    errors = word_errors(said, hear(models, CONFIGS[config], audio).final.text)
+    assert errors.deletions <= 1
+    assert errors.wer <= 0.1
+
+
 @dataclass(frozen=True)
 class Heard:
     """What a reader showed and wrote, and the bytes of its encoder's and decoder's state after each step."""
