@@ -70,10 +70,15 @@ def _bare(text: str) -> str:
 def _common_prefix(a: Sequence[Word], b: Sequence[Word]) -> int:
     count = 0
     for x, y in zip(a, b, strict=False):
-        if _key(x.text) != _key(y.text):
+        if not same_word(x.text, y.text):
             break
         count += 1
     return count
+
+
+def same_word(a: str, b: str) -> bool:
+    """Whether two words differ in case and punctuation at the most."""
+    return _key(a) == _key(b)
 
 
 def _key(word: str) -> str:

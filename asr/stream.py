@@ -6,6 +6,7 @@ before as a draft. A long talk is cut in its pauses, so that the state, and the 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from math import exp, log
 
 import numpy as np
@@ -15,7 +16,7 @@ from asr.moonshine.config import RATE
 from asr.recognizer import Recognizer
 from asr.seams import Seam, SeamConfig, find_seam
 from asr.segment import Segment
-from asr.stabilize import Partial, Stabilizer, partial_of
+from asr.stabilize import Partial, Stabilizer, partial_of, same_word
 from asr.words import Hypothesis, Stretch, Word
 
 _PIECE = 2 * RATE  # samples encoded before it is asked whether a segment is long enough
@@ -79,6 +80,7 @@ class Transcriber:
         self._read_again: list[Word] = []  # the same, read once more when their segment was over
         self._segment = Segment(self._models, 0.0)
         self._stabilizer = Stabilizer(self.config.settle_ms / 1000)
+        self._promised: list[str] = []  # the segment's stable words as they were when they became that
 
     def partial(self, stretch: Stretch) -> Partial:
         """Read the utterance on to the end of `stretch`; what of it was heard before is skipped."""
@@ -133,14 +135,22 @@ class Transcriber:
         words = self._segment.read()
         stable = self._stabilizer.push(words, self._segment.start_s + self._segment.seconds)
         self._segment.fix(words, stable)
+        self._promised += [word.text for word in words[len(self._promised) : stable]]
         return words
+
+    def _as_promised(self, words: Sequence[Word]) -> list[Word]:
+        """`words`, with the stable ones as they were: letters may have gone on, "time" become "timetable"."""
+        return [
+            word if promised is None or same_word(word.text, promised) else replace(word, text=promised)
+            for word, promised in zip_longest(words, self._promised[: len(words)])
+        ]
 
     def _shown(self, words: Sequence[Word]) -> Partial:
         """The words before this segment, its stable ones, and the others up to the first unsure one."""
         stable = self._stabilizer.stable
         unsure = (i for i, word in enumerate(words) if i >= stable and word.confidence < self.config.show)
         sure = words[: next(unsure, len(words))]
-        return partial_of([*self._ended, *sure], len(self._ended) + stable)
+        return partial_of([*self._ended, *self._as_promised(sure)], len(self._ended) + stable)
 
     def _cut(self, words: Sequence[Word]) -> None:
         """End the segment in a pause between two of its `words`, if it is long enough."""
@@ -155,7 +165,8 @@ class Transcriber:
             return
         seam, ended = found
         tokens = sum(word.tokens for word in words[:ended])
-        self._ended += [replace(word, stable=True) for word in words[:ended]]
+        self._ended += [replace(word, stable=True) for word in self._as_promised(words[:ended])]
+        del self._promised[:ended]
         if ended:
             again = self._read_whole(audio[:seam], segment.tokens[:tokens]).words
             self._read_again += words[:ended] if _stops_short(again, words[:ended]) else again

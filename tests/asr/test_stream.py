@@ -78,6 +78,16 @@ def test_words_appear_as_they_are_said_and_become_stable_a_little_later(config: 
     assert reader.final(end_of(audio)).text == "w10 w20 w30"
 
 
+def test_a_stable_word_with_which_letters_go_on_stays_as_it_was_shown() -> None:
+    """The suffix comes 0.5 s later than anyone waits; partials keep the word, the final text has it whole."""
+    suffix = SUFFIXES[3]
+    audio = np.concatenate([pause(0.3), voice([10], 0.4), voice([suffix], 1.2), voice([20], 0.4), pause(0.8)])
+    reader = Transcriber(recognizer(), replace(BOTH[0], settle_ms=240))
+    stable = [reader.partial(Stretch(audio[:end])).stable for end in range(1600, len(audio), 1600)]
+    assert list(dict.fromkeys(stable)) == ["", "w10", "w10 w20"]
+    assert reader.final(end_of(audio)).text == f"w10x{suffix} w20"
+
+
 @pytest.mark.parametrize("config", BOTH)
 def test_unstable_words_are_shown_up_to_the_first_unsure_one(config: StreamConfig) -> None:
     """w20 is said with a certainty of 0.6, w16 and w24 with 1; misheard ones with 0.1 less."""
