@@ -87,7 +87,12 @@ def _changes(texts: Sequence[Sequence[str]]) -> tuple[int, int]:
 
 
 def _lost(before: Sequence[str], after: Sequence[str]) -> int:
-    return sum(place >= len(after) or after[place] != word for place, word in enumerate(before))
+    return sum(place >= len(after) or not _kept(word, after[place]) for place, word in enumerate(before))
+
+
+def _kept(word: str, after: str) -> bool:
+    """Whether `after` is `word`, to the letter; punctuation may have come behind it."""
+    return after.startswith(word) and not any(map(str.isalnum, after[len(word) :]))
 
 
 def _delays(reading: Reading, said: Sequence[Word]) -> tuple[list[float], list[float]]:

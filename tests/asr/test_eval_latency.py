@@ -39,6 +39,13 @@ def test_a_turn_by_hand() -> None:
     assert found.retracted == 1  # the words of a stable prefix may not even change their case
 
 
+def test_only_punctuation_may_come_behind_a_stable_word() -> None:
+    partials = [("Good", "", 500), ("Good morning", "", 900), ("Good morning. Log", "in", 1400)]
+    grown = [*partials, ("Good morning. Login", "", 1800)]
+    assert latency(reading(partials, "Good morning. Log in", 2000), LIGHT, None).retracted == 0
+    assert latency(reading(grown, "Good morning. Login", 2000), LIGHT, None).retracted == 1
+
+
 def test_a_label_says_better_where_speech_begins() -> None:
     assert latency(reading([("", "Turn", 980)], "Turn", 1100), LIGHT, 0.18).first_partial_ms == 800
 
