@@ -14,6 +14,7 @@ import soxr
 from numpy.typing import NDArray
 from recordings import TRACES
 
+from asr.words import Stretch
 from assistant.clips import find_clips
 from assistant.clock import Clock
 from assistant.config import Config
@@ -140,7 +141,7 @@ def test_what_sounded_is_audible_unclipped_and_without_gaps(conversation: Conver
 def test_what_sounded_is_the_reply(turn: ReplayedTurn, conversation: Conversation) -> None:
     audio = np.concatenate([piece for _, piece in conversation.sounded])
     reader = load_reader(asr_paths(ModelStore()), Config().asr)
-    read = reader.final(soxr.resample(audio, VOICE_RATE, 16000)).text
+    read = reader.final(Stretch(soxr.resample(audio, VOICE_RATE, 16000))).text
     assert jiwer.wer(words(turn.reply), words(read)) <= 0.2, read
 
 
