@@ -1,6 +1,6 @@
 """Tiles of quantized weights inside a Triton kernel; see `quantized.py` for their layout."""
 
-# ruff: noqa: ANN001, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
+# ruff: noqa: ANN001, ANN201, N803  (a kernel's arguments are Triton's, and its constants are capitals)
 
 import triton
 import triton.language as tl
@@ -27,8 +27,8 @@ def weight_tiles(  # type: ignore[no-untyped-def]
 ):
     """Weights of `rows` [R] in blocks first_block .. first_block + BLOCKS - 1 of their row_blocks.
 
-    Two float16 tiles [R, BLOCKS * 16], with the columns of `low_columns` and those 16 further on. The pointers
-    are of the layer's matrix. Zeros where `live` [R] is false and past the row's end.
+    Two float16 tiles [R, BLOCKS * 16], with the columns of `low_columns` and those 16 further on. The
+    pointers are of the layer's matrix. Zeros where `live` [R] is false and past the row's end.
     """
     lanes = tl.arange(0, BLOCKS * 16)
     block = first_block + lanes // 16
@@ -41,10 +41,7 @@ def weight_tiles(  # type: ignore[no-untyped-def]
         high = tl.load(where + 16, mask=inside, other=0).to(tl.float16) * scale
     else:
         packed = tl.load(codes + at * 16 + (lanes % 16)[None, :], mask=inside, other=0)
-        if minima is None:
-            least = scale * -8.0
-        else:
-            least = tl.load(minima + at, mask=inside, other=0.0)
+        least = scale * -8.0 if minima is None else tl.load(minima + at, mask=inside, other=0.0)
         low = (packed & 15).to(tl.float16) * scale + least
         high = (packed >> 4).to(tl.float16) * scale + least
     return low.to(tl.float16), high.to(tl.float16)
