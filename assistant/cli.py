@@ -3,7 +3,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, Optional
+from typing import Annotated, Literal, NoReturn, Optional
 
 import typer
 
@@ -176,14 +176,29 @@ def evaluate_llm(
 
 
 def main() -> None:
-    """Run the command line; an error of the user's making is one line and exit code 1."""
+    """Run the command line; an error of the user's or the machine's making is one line and exit code 1.
+
+    So is a group of nothing else, as a session raises it; the first of them is told.
+    """
     try:
         app()
-    except SystemExit:  # first, since the next line imports every module that raises
+    except SystemExit:  # first, since the next lines import every module that raises
         raise
+    except ExceptionGroup as group:
+        if group.split(_expected_errors())[1]:
+            raise
+        _refuse(_first(group))
     except _expected_errors() as error:
-        typer.echo(f"assistant: {error}", err=True)
-        raise SystemExit(1) from None
+        _refuse(error)
+
+
+def _refuse(error: Exception) -> NoReturn:
+    typer.echo(f"assistant: {error}", err=True)
+    raise SystemExit(1) from None
+
+
+def _first(error: Exception) -> Exception:
+    return _first(error.exceptions[0]) if isinstance(error, ExceptionGroup) else error
 
 
 def _expected_errors() -> tuple[type[Exception], ...]:

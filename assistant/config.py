@@ -12,6 +12,7 @@ from asr.stream import StreamConfig
 from assistant.model_catalog import nearest
 from assistant.turn import TurnConfig
 from llm.conversation import SYSTEM_PROMPT
+from llm.device import Device
 from llm.generate import GenerateConfig
 from llm.kv_type import KvType
 from llm.remote import RemoteConfig
@@ -27,12 +28,16 @@ class LlmConfig:
     """Which model writes the replies: a name of the model store, or the path of a GGUF file."""
 
     model: str = "smollm2-135m-instruct-q4_1"
+    device: Device = "auto"
+    """What runs it: auto is a GPU that can, else the CPU. Where "cuda" cannot be had, a warning says why, and
+    the CPU runs it."""
     context: int = 2048
     threads: int | None = None
-    """By default one for each core, up to four."""
+    """Of the CPU. By default one for each core, up to four."""
     kv: KvType = "int8"
     """Keys and values: int8 takes a quarter of the memory of f32 and costs 0.2 % of perplexity. Where ONNX
-    Runtime runs the passes it is also what keeps a draft from changing a reply (`kernels/NOTES.md`)."""
+    Runtime runs the passes it is also what keeps a draft from changing a reply (`kernels/NOTES.md`). On a
+    GPU, what is not int8 is float16."""
     speculate: bool = True
     """Draft tokens by looking them up in the prompt; the reply is the same, sooner where it repeats."""
     draft_model: str | None = None

@@ -3,6 +3,7 @@
 import importlib.util
 import platform
 import sys
+import warnings
 from collections.abc import Sequence
 
 import psutil
@@ -14,6 +15,7 @@ from assistant.checks import (
     check_cpu,
     check_cpu_kernel,
     check_disk,
+    check_llm,
     check_memory,
     check_model,
     check_onnxruntime,
@@ -23,8 +25,9 @@ from assistant.checks import (
     check_torch,
 )
 from assistant.machine import cpu_features, cpu_model, usable_threads
-from assistant.models import ModelStore
+from assistant.models import ModelState, ModelStore
 from kernels.llama_cpu import compiled, supported
+from llm.device import has_driver
 
 
 def doctor(store: ModelStore | None = None) -> None:
@@ -36,23 +39,43 @@ def doctor(store: ModelStore | None = None) -> None:
 
 
 def check(store: ModelStore) -> list[Check]:
-    """Look at everything. Takes seconds: torch is imported and every model file read."""
+    """Look at everything. Takes seconds: torch is imported, every model file read, one model run."""
     models = store.verify(store.default_names())
     fetching = any(state.state != "ok" for state in models)
     memory = psutil.virtual_memory()
+    onnxruntime = check_onnxruntime()
     return [
         check_python(sys.version_info[:3]),
         check_pip(importlib.util.find_spec("pip") is not None, fetching=fetching),
         check_cpu(cpu_model(), platform.machine(), cpu_features()),
         check_threads(usable_threads()),
         check_memory(memory.total, memory.available),
-        check_onnxruntime(),
+        onnxruntime,
         check_cpu_kernel(compiled=compiled(), supported=supported()),
         *check_torch(),
+        *(_check_llm(models) if onnxruntime.state == "ok" else []),
         check_audio(),
         *map(check_model, models),
         check_disk(store.root, fetching=fetching),
     ]
+
+
+def _check_llm(models: Sequence[ModelState]) -> list[Check]:
+    """Run the default language model, if it is there, as the assistant would."""
+    # Here, since they import ONNX Runtime, which may be what is missing.
+    from assistant.config import LlmConfig  # noqa: PLC0415
+    from assistant.load_engine import open_engine, trial  # noqa: PLC0415
+    from llm.gguf import open_gguf  # noqa: PLC0415
+
+    path = next((one.path for one in models if one.name == LlmConfig().model and one.state == "ok"), None)
+    if path is None:
+        return []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the GPU, if it cannot be used: it is told here
+        opened = open_engine(LlmConfig(), open_gguf(path))
+    trial(opened.engine)
+    operations = [served.operation for served in opened.engine.take_served()]
+    return check_llm(opened.device, operations, opened.not_used, driver=has_driver())
 
 
 def _print(checks: Sequence[Check]) -> None:

@@ -1,4 +1,4 @@
-"""Everything that a user can cause: the command line prints these as one line."""
+"""Everything that a user can cause, or a machine: the command line prints these as one line."""
 
 from asr.onnx import ModelFileError
 from assistant.audio import AudioError
@@ -10,7 +10,7 @@ from assistant.perfetto import PerfettoError
 from assistant.report import ReportError
 from llm.chat import ChatTemplateError
 from llm.drafts import VocabularyMismatch
-from llm.engine import ContextFull
+from llm.engine import ContextFull, CudaBroken, EngineOutOfMemory
 from llm.eval import EvalError
 from llm.gguf import GgufError
 from llm.patience import RemoteError
@@ -25,6 +25,8 @@ EXPECTED: tuple[type[Exception], ...] = (
     ClipError,
     ConfigError,
     ContextFull,
+    CudaBroken,
+    EngineOutOfMemory,
     EvalError,
     GgufError,
     ModelFileError,

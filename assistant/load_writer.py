@@ -4,11 +4,11 @@ import time
 from pathlib import Path
 
 from assistant.config import LlmConfig
-from assistant.models import cache_dir
+from assistant.load_engine import open_engine
 from assistant.stages import ReplyWriter
 from llm.chat import ChatTemplate, Message
-from llm.cpu import CpuConfig, CpuEngine, CpuModel
 from llm.drafts import Drafter, DraftModel, check_vocabulary, prompt_lookups
+from llm.engine import Engine
 from llm.gguf import open_gguf
 from llm.remote import RemoteWriter
 from llm.responder import Responder
@@ -25,14 +25,16 @@ def load_writer(config: LlmConfig, path: Path | None) -> ReplyWriter:
 
 
 def load_model(config: LlmConfig, path: Path) -> Responder:
-    """The language model, with the system prompt in its cache; raises GgufError and its relatives."""
+    """The language model, with the system prompt in its cache; raises GgufError and its relatives.
+
+    Warns once if it runs on the CPU and not on the GPU that was asked for (see `load_engine`).
+    """
     gguf = open_gguf(path)
     tokenizer = Tokenizer.from_gguf(gguf)
     template = ChatTemplate.from_gguf(gguf, tokenizer)
-    settings = CpuConfig(context=config.context, threads=config.threads, kv=config.kv)
-    engine = CpuModel(gguf, settings, cache_dir() / "graphs").open()
+    engine = open_engine(config, gguf).engine
     speculator = Speculator(_drafters(config, tokenizer), time.monotonic_ns) if config.speculate else None
-    writer = Responder(engine, tokenizer, template, config.generate, speculator)
+    writer = Responder(engine, tokenizer, template, config.generate, speculator, engine.take_served)
     writer.warm_up([Message("system", config.system_prompt)])
     return writer
 
@@ -44,9 +46,8 @@ def _drafters(config: LlmConfig, tokenizer: Tokenizer) -> list[Drafter]:
     return drafters
 
 
-def _draft_engine(config: LlmConfig, path: Path, tokenizer: Tokenizer) -> CpuEngine:
+def _draft_engine(config: LlmConfig, path: Path, tokenizer: Tokenizer) -> Engine:
     """Raises VocabularyMismatch, and what opening a model raises."""
     gguf = open_gguf(path)
     check_vocabulary(Tokenizer.from_gguf(gguf), tokenizer)
-    settings = CpuConfig(context=config.context, threads=config.threads, kv=config.kv)
-    return CpuModel(gguf, settings, cache_dir() / "graphs").open()
+    return open_engine(config, gguf).engine

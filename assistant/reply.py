@@ -21,11 +21,12 @@ from assistant.spans import Recorder, Span, Value
 from assistant.stages import Stages
 from assistant.worker import StopFlag
 from llm.chat import Message
-from llm.engine import ContextFull
+from llm.engine import ContextFull, CudaBroken, EngineOutOfMemory
 from llm.generate import Finished, Generated, Prefilled, Started, Token
 from llm.patience import RemoteError
 from llm.responder import Prompt
 from llm.sample import BrokenLogits
+from llm.served import Kernels
 from llm.speculate import Speculated
 from tts.phrases import PhraseSplitter
 from tts.stream import SpeechChunk
@@ -147,7 +148,10 @@ class Reply:
         async for prompt in self._prompts:
             try:
                 await self._generate(prompt)
-            except (BrokenLogits, ContextFull, RemoteError) as error:
+            except CudaBroken as error:
+                self._record("broken", {"why": str(error)})
+                raise  # no reply will ever come again: the session ends
+            except (BrokenLogits, ContextFull, EngineOutOfMemory, RemoteError) as error:
                 self._record("failed", {"why": str(error)})
                 await self._generated.put(Finished("error", ""))
                 await self._report(turn.TextScored(self.number, 1.0))  # nothing to wait for
@@ -164,6 +168,9 @@ class Reply:
                     await self._report(turn.TextScored(self.number, score))
                 if isinstance(item, Speculated):
                     self._record("speculated", item.to_dict())
+                if isinstance(item, Kernels):
+                    for served in item.served:
+                        self._record("served", served.to_dict())
 
     def _record(self, name: str, attributes: Mapping[str, Value]) -> None:
         now_ns = self._clock.now_ns()

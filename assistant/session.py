@@ -14,10 +14,11 @@ from assistant.parts import Boundaries
 from assistant.pipeline import GRAPH
 from assistant.playback import Sink
 from assistant.reply import Reply, Utterance
-from assistant.spans import Recorder, Span
+from assistant.spans import Recorder, Span, Value
 from assistant.stages import Stages
 from assistant.turn import TurnConfig
 from llm.chat import Message
+from llm.engine import EngineOutOfMemory
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,10 @@ class Session:
         return self._frames.dropped
 
     async def run(self, source: AsyncIterator[Frame], sink: Sink) -> None:
-        """Converse until `source` ends; a reply still playing then is cut off."""
+        """Converse until `source` ends; a reply still playing then is cut off.
+
+        An error of a model ends it, in an exception group, but for those that concern one reply only.
+        """
         self._stages.vad.reset()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._deliver(source), name="source")
@@ -194,10 +198,18 @@ class Session:
                 await self._read_ahead(partial.stable)
 
     async def _read_ahead(self, words: str) -> None:
-        """Let the language model read what the user will not take back, so that little is left at the end."""
+        """Let the language model read what the user will not take back, so that little is left at the end.
+
+        Without the memory for it, that is left to the reply.
+        """
         start_ns = self._clock.now_ns()
-        await self._stages.llm_worker.run(self._stages.writer.read_ahead, tuple(self.history), words)
-        self._recorder.record(Span("read ahead", "llm", start_ns, self._clock.now_ns()))
+        outcome: dict[str, Value] = {}
+        try:
+            await self._stages.llm_worker.run(self._stages.writer.read_ahead, tuple(self.history), words)
+        except EngineOutOfMemory as error:
+            outcome = {"failed": str(error)}
+        span = Span("read ahead", "llm", start_ns, self._clock.now_ns(), attributes=outcome)
+        self._recorder.record(span)
 
     def _cancel(self) -> None:
         """Drop the present reply: silence first, then its tasks."""

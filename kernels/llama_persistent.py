@@ -12,12 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kernels.llama_gpu import PAGE, PagedCache, Weights
+from kernels.llama_gpu import PAGE, PagedCache, Shape, Weights
 
 try:
     from kernels import llama_persistent_triton
 except ImportError:  # triton is optional: without it there is no such kernel
     llama_persistent_triton = None  # type: ignore[assignment]
+
+COPIES = 4
+"""Of each word, for a part of the programs each: where all read one, they wait in line."""
 
 MAX_WIDTH = 2048
 """Each program keeps the whole stream in its registers."""
@@ -63,11 +66,11 @@ class PersistentDecoder:
             raise ValueError(f"the persistent kernel cannot run: {reason}")
         self._device = device
         self._weights, self._cache, self._warps = weights, cache, warps
-        self._constants = _constants(weights, cache, programs or _programs(device))
+        self._constants = _constants(weights, cache, programs or _programs(device), warps)
         grid = self._constants["GRID"]
         s = weights.shape
-        words = 2 * (s.qkv_rows + s.kv_heads * s.width + s.hidden + s.width) + 2 * grid
-        self._words = torch.zeros(words, dtype=torch.int64, device=device)
+        words = 2 * (s.qkv_rows + s.kv_heads * s.width + s.hidden + s.width) + 4 * grid
+        self._words = torch.zeros(_copies(s) * words, dtype=torch.int64, device=device)
         # Next token, its position, the tag of the next layer's words, the slot.
         self.state = torch.tensor([0, 0, 1, 0], dtype=torch.int32, device=device)
         self._penalty = torch.ones(1, device=device)
@@ -111,7 +114,7 @@ def _interpreted() -> bool:
 
 
 def _parts(weights: Any) -> tuple[Tensor, Tensor, Tensor | None]:  # noqa: ANN401
-    return weights.codes, weights.scales, weights.minima
+    return weights.codes.view(torch.int32), weights.scales, weights.minima  # four or eight codes a word
 
 
 def _programs(device: torch.device) -> int:
@@ -121,7 +124,7 @@ def _programs(device: torch.device) -> int:
     return min(128, torch.cuda.get_device_properties(device).multi_processor_count)
 
 
-def _constants(w: Weights, cache: PagedCache, grid: int) -> dict[str, Any]:
+def _constants(w: Weights, cache: PagedCache, grid: int, warps: int) -> dict[str, Any]:
     s = w.shape
     parts = max(1, min(s.width, grid // s.kv_heads))
     rows = {
@@ -134,17 +137,31 @@ def _constants(w: Weights, cache: PagedCache, grid: int) -> dict[str, Any]:
         parts = -(-s.width // rows["OUT"])
     return {
         "LAYERS": s.layers, "WIDTH": s.width, "PADDED": _power(s.width), "HEADS": s.heads,
-        "KV_HEADS": s.kv_heads, "KV_PADDED": _power(s.kv_heads), "D": s.head_dim,
+        "KV_HEADS": s.kv_heads, "D": s.head_dim,
         "HIDDEN": s.hidden, "HIDDEN_PADDED": _power(s.hidden), "VOCABULARY": s.vocabulary, "EPS": s.norm_eps,
         "PAGES": cache.keys.shape[1], "PAGE": PAGE, "TABLE_ROW": cache.table.shape[1],
         "QKV_BITS": w.qkv.bits, "OUT_BITS": w.out.bits, "GATE_UP_BITS": w.gate_up.bits,
         "DOWN_BITS": w.down.bits, "HEAD_BITS": w.head.bits, "EMBEDDING_BITS": w.embedding.bits,
         **{f"{name}_ROWS": n for name, n in rows.items()}, **{f"{name}_TILE": _power(n) for name, n in rows.items()},
-        "HEAD_ROWS": -(-s.vocabulary // grid), "HEAD_TILE": 16,
+        "HEAD_ROWS": -(-s.vocabulary // grid), "HEAD_TILE": 32 if grid > 1 else 16, "COPIES": _copies(s),
         "OUT_PARTS": parts, "GROUP_BLOCKS": s.group * s.head_dim // 32,
         "GROUP_PADDED": _power(s.group * s.head_dim // 32),
-        "KEYS": 128 if grid > 1 else 32, "GRID": grid, "GRID_PADDED": _power(2 * grid), "PACK": 4, "OUT_PACK": 16,
+        "KEYS": 128 if grid > 1 else 32, "GRID": grid, "GRID_PADDED": _power(grid),
+        "PACK": _pack(_power(s.width), warps), "HIDDEN_PACK": _pack(_power(s.hidden), warps),
+        "QKV_PACK": _pack(16 * s.head_dim, warps),
+        "OUT_SPIN": llama_persistent_triton.spin_sum(s.kv_heads),
+        "CHOICE_PACK": _pack(4 * _power(grid), warps),
     }  # fmt: skip
+
+
+def _copies(shape: Shape) -> int:
+    """Of each word: each is written by one of the threads that hold a row's blocks."""
+    return min(COPIES, _power(shape.width // 32), _power(shape.group * shape.head_dim // 32))
+
+
+def _pack(words: int, warps: int) -> int:
+    """How many runs of four words a thread waits for at once: all it has of so many, up to four."""
+    return max(1, min(4, words // (4 * 32 * warps)))
 
 
 def _power(n: int) -> int:

@@ -13,6 +13,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from kernels.online_softmax_triton import average, nothing_seen, see
+
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _tile(x, batch, head, first, rows, columns, stride_b, stride_h, stride_t, UNIT: tl.constexpr):  # type: ignore[no-untyped-def]
@@ -74,10 +76,7 @@ def _attend(  # type: ignore[no-untyped-def]
     k_tile = _tile(k, batch, head, start, columns, dims, k_b, k_h, k_t, UNIT)
     v_tile = _tile(v, batch, head, start, columns, dims, v_b, v_h, v_t, UNIT)
 
-    # Not -inf: a row that has seen no key yet would be -inf - -inf.
-    peak = tl.full([BLOCK_M], -1e30, tl.float32)
-    total = tl.zeros([BLOCK_M], tl.float32)
-    sums = tl.zeros([BLOCK_M, D_PADDED], tl.float32)
+    peak, total, sums = nothing_seen(BLOCK_M, D_PADDED)
     for block in range(start, end, BLOCK_N):
         frame = block + columns
         real = (frame < end)[:, None] & (dims < D)[None, :]
@@ -87,19 +86,13 @@ def _attend(  # type: ignore[no-untyped-def]
         ahead = frame[None, :] - frames[:, None]
         seen = (ahead >= -left) & (ahead <= right) & (frame < end)[None, :] & (frames < length)[:, None]
         scores = tl.where(seen, scores, float("-inf"))
-        new_peak = tl.maximum(peak, tl.max(scores, 1))
-        shrink = tl.exp2(peak - new_peak)
-        weights = tl.exp2(scores - new_peak[:, None])
-        total = total * shrink + tl.sum(weights, 1)
         values = tl.load(v_tile, mask=real, other=0.0)
-        sums = tl.dot(weights.to(values.dtype), values, sums * shrink[:, None], input_precision="tf32x3")
-        peak = new_peak
+        peak, total, sums = see(peak, total, sums, scores, values)
         k_tile += BLOCK_N * (k_t * UNIT)
         v_tile += BLOCK_N * (v_t * UNIT)
 
-    sums = sums / tl.where(total == 0.0, 1.0, total)[:, None]  # a row past the length has seen nothing
     target = _tile(out, batch, head, first, rows, dims, out_b, out_h, out_t, UNIT)
-    tl.store(target, sums.to(out.dtype.element_ty), mask=inside)
+    tl.store(target, average(total, sums).to(out.dtype.element_ty), mask=inside)
 
 
 @functools.cache

@@ -11,30 +11,66 @@ import triton
 import triton.language as tl
 
 
-def _spin(pack: int) -> str:
-    """PTX that reads `pack` words until all tags are right; an address of 0 is no word, and gives 0.
+def _spin(pack: int, run: int) -> str:
+    """PTX that reads `run` words from each of `pack` addresses until all tags are right.
 
-    All are in flight at once. The label is local to the braces.
+    An address of 0 is no word, and gives 0. All are in flight at once, two words a load. The label is local to
+    the braces. Results are ordered by their place in the run, as Triton wants them of several outputs.
     """
-    tags, here = (", ".join(f"{name}{i}" for i in range(pack)) for name in "tq")
-    lines = [f".reg .pred p, {here};", f".reg .b32 {tags};"]
+    value = [[f"${place * pack + i}" for place in range(run)] for i in range(pack)]
+    address = [f"${run * pack + i}" for i in range(pack)]
+    epoch = [f"${run * pack + pack + i}" for i in range(pack)]
+    tag = [[f"t{i}_{place}" for place in range(run)] for i in range(pack)]
+    lines = [f".reg .pred p, {', '.join(f'q{i}' for i in range(pack))};"]
+    lines += [f".reg .b32 {', '.join(sum(tag, []))};"]
     for i in range(pack):
-        address, epoch = f"${pack + i}", f"${2 * pack + i}"
-        lines += [f"setp.ne.u64 q{i}, {address}, 0;", f"mov.b32 t{i}, {epoch};", f"mov.b32 ${i}, 0;"]
+        lines += [f"setp.ne.u64 q{i}, {address[i]}, 0;"]
+        for place in range(run):
+            lines += [f"mov.b32 {tag[i][place]}, {epoch[i]};", f"mov.b32 {value[i][place]}, 0;"]
     lines += ["again:"]
-    lines += [f"@q{i} ld.relaxed.gpu.global.v2.b32 {{${i}, t{i}}}, [${pack + i}];" for i in range(pack)]
-    lines += [f"setp.ne.b32 p, t0, ${2 * pack};"]
-    lines += [f"setp.ne.or.b32 p, t{i}, ${2 * pack + i}, p;" for i in range(1, pack)]
+    for i in range(pack):
+        for place in range(0, run, 2):
+            two = [value[i][place], tag[i][place], value[i][place + 1], tag[i][place + 1]]
+            lines += [f"@q{i} ld.relaxed.gpu.global.v4.b32 {{{', '.join(two)}}}, [{address[i]}+{8 * place}];"]
+    lines += [f"setp.ne.b32 p, {tag[0][0]}, {epoch[0]};"]
+    for i in range(pack):
+        lines += [f"setp.ne.or.b32 p, {t}, {epoch[i]}, p;" for t in tag[i]]
     return "{ " + " ".join([*lines, "@p bra again;"]) + " }"
 
 
-def _operands(pack: int) -> str:
-    return ",".join(["=&r"] * pack + ["l"] * pack + ["r"] * pack)
+def spin_sum(groups: int) -> str:
+    """PTX that reads four words from each of `groups` places, a stride apart, and adds them up place by place."""
+    tag, value = ([[f"{name}{g}_{i}" for i in range(4)] for g in range(groups)] for name in "tv")
+    lines = [".reg .pred p, q;", f".reg .b64 {', '.join(f'a{g}' for g in range(groups))};"]
+    lines += [f".reg .b32 {', '.join(sum(tag + value, []))};", "setp.ne.u64 q, $4, 0;", "mov.b64 a0, $4;"]
+    lines += [f"add.s64 a{g}, a{g - 1}, $5;" for g in range(1, groups)]
+    for g in range(groups):
+        for i in range(4):
+            lines += [f"mov.b32 {tag[g][i]}, $6;", f"mov.b32 {value[g][i]}, 0;"]
+    lines += ["again:"]
+    for g in range(groups):
+        for i in (0, 2):
+            two = [value[g][i], tag[g][i], value[g][i + 1], tag[g][i + 1]]
+            lines += [f"@q ld.relaxed.gpu.global.v4.b32 {{{', '.join(two)}}}, [a{g}+{8 * i}];"]
+    lines += [f"setp.ne.b32 p, {tag[0][0]}, $6;"]
+    lines += [f"setp.ne.or.b32 p, {t}, $6, p;" for t in sum(tag, [])]
+    lines += ["@p bra again;"]
+    for i in range(4):
+        lines += [f"mov.b32 ${i}, {value[0][i]};"]
+        lines += [f"add.f32 ${i}, ${i}, {value[g][i]};" for g in range(1, groups)]
+    return "{ " + " ".join(lines) + " }"
 
 
-_SPIN_4, _OPERANDS_4 = tl.constexpr(_spin(4)), tl.constexpr(_operands(4))
-_SPIN_8, _OPERANDS_8 = tl.constexpr(_spin(8)), tl.constexpr(_operands(8))
-_SPIN_16, _OPERANDS_16 = tl.constexpr(_spin(16)), tl.constexpr(_operands(16))
+def _operands(pack: int, run: int) -> str:
+    return ",".join(["=&r"] * (pack * run) + ["l"] * pack + ["r"] * pack)
+
+
+NEVER = tl.constexpr(-(2**31))
+"""A tag that no word has."""
+
+_SPIN_1, _OPERANDS_1 = tl.constexpr(_spin(1, 4)), tl.constexpr(_operands(1, 4))
+_SPIN_2, _OPERANDS_2 = tl.constexpr(_spin(2, 4)), tl.constexpr(_operands(2, 4))
+_SPIN_4, _OPERANDS_4 = tl.constexpr(_spin(4, 4)), tl.constexpr(_operands(4, 4))
 _PREFETCH = tl.constexpr(
     "{ .reg .pred p; .reg .b32 t; mov.u32 t, %tid.x; setp.eq.u32 p, t, 0;"
     " @p cp.async.bulk.prefetch.L2.global [$1], $2; mov.b32 $0, 0; }"
@@ -50,28 +86,80 @@ def send(words, at, value, epoch, live):  # type: ignore[no-untyped-def]
 
 @triton.jit  # type: ignore[untyped-decorator]
 def receive(words, at, epoch, live, PACK: tl.constexpr, INTERPRET: tl.constexpr):  # type: ignore[no-untyped-def]
-    """The float32 values of words[at] once each has the tag `epoch`; zeros where not `live`.
+    """The float32 values of four words each from words[at] on, once all have the tag `epoch`: [*at.shape, 4].
 
-    PACK, 4, 8 or 16: how many elements of `at` a thread has, or a part of that.
+    `at` are multiples of 2; zeros where not `live`. PACK, 1, 2 or 4: how many elements of `at` a thread has, or a
+    part of that; with more, it would spin on addresses that are none. Each thread gets four neighbours: with one
+    each, what follows spends its time in shuffles.
     """
     if INTERPRET:  # programs run one after the other: what is awaited is there
-        bits = tl.load(words + at, mask=live, other=0).to(tl.int32)
-    else:
-        address = tl.where(live, (words + at).to(tl.int64), 0)
-        tags = tl.zeros(at.shape, tl.int32) + epoch
-        if PACK == 16:
-            bits = tl.inline_asm_elementwise(
-                _SPIN_16, _OPERANDS_16, [address, tags], dtype=tl.int32, is_pure=False, pack=16
+        four = tl.arange(0, 4)
+        where = tl.expand_dims(at, len(at.shape)) + four
+        values = tl.load(words + where, mask=tl.expand_dims(live, len(at.shape)) & (four >= 0), other=0)
+        return values.to(tl.int32).to(tl.float32, bitcast=True)
+    address = tl.where(live, (words + at).to(tl.int64), 0)
+    tags = tl.zeros(at.shape, tl.int32) + epoch
+    a, b, c, d = tags, tags, tags, tags
+    if epoch != NEVER:  # always: the compiler repeats a wait in each layout, but not one inside a branch
+        if PACK == 4:
+            a, b, c, d = tl.inline_asm_elementwise(
+                _SPIN_4,
+                _OPERANDS_4,
+                [address, tags],
+                dtype=(tl.int32, tl.int32, tl.int32, tl.int32),
+                is_pure=False,
+                pack=4,
             )
-        elif PACK == 8:
-            bits = tl.inline_asm_elementwise(
-                _SPIN_8, _OPERANDS_8, [address, tags], dtype=tl.int32, is_pure=False, pack=8
+        elif PACK == 2:
+            a, b, c, d = tl.inline_asm_elementwise(
+                _SPIN_2,
+                _OPERANDS_2,
+                [address, tags],
+                dtype=(tl.int32, tl.int32, tl.int32, tl.int32),
+                is_pure=False,
+                pack=2,
             )
         else:
-            bits = tl.inline_asm_elementwise(
-                _SPIN_4, _OPERANDS_4, [address, tags], dtype=tl.int32, is_pure=False, pack=4
+            a, b, c, d = tl.inline_asm_elementwise(
+                _SPIN_1,
+                _OPERANDS_1,
+                [address, tags],
+                dtype=(tl.int32, tl.int32, tl.int32, tl.int32),
+                is_pure=False,
+                pack=1,
             )
-    return bits.to(tl.float32, bitcast=True)
+    values = tl.reshape(tl.join(tl.join(a, c), tl.join(b, d)), at.shape + [4])
+    return values.to(tl.float32, bitcast=True)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def receive_sum(
+    words, at, epoch, live, stride, GROUPS: tl.constexpr, SPIN: tl.constexpr, INTERPRET: tl.constexpr
+):  # type: ignore[no-untyped-def]
+    """The sum of what `receive` gives from at, at + stride, ... of GROUPS places; a thread has one element of `at`.
+
+    SPIN is `spin_sum(GROUPS)`. One wait for all: a wait takes as long as a way through the L2 cache.
+    """
+    if INTERPRET:
+        total = receive(words, at, epoch, live, 1, INTERPRET)
+        for group in tl.static_range(1, GROUPS):
+            total += receive(words, at + group * stride, epoch, live, 1, INTERPRET)
+        return total
+    address = tl.where(live, (words + at).to(tl.int64), 0)
+    tags = tl.zeros(at.shape, tl.int32) + epoch
+    apart = tl.zeros(at.shape, tl.int64) + stride * 8
+    a, b, c, d = tags, tags, tags, tags
+    if epoch != NEVER:
+        a, b, c, d = tl.inline_asm_elementwise(
+            SPIN,
+            "=&r,=&r,=&r,=&r,l,l,r",
+            [address, apart, tags],
+            dtype=(tl.int32, tl.int32, tl.int32, tl.int32),
+            is_pure=False,
+            pack=1,
+        )
+    values = tl.reshape(tl.join(tl.join(a, c), tl.join(b, d)), at.shape + [4])
+    return values.to(tl.float32, bitcast=True)
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -86,8 +174,14 @@ def fence(epoch, INTERPRET: tl.constexpr):  # type: ignore[no-untyped-def]
 
 @triton.jit  # type: ignore[untyped-decorator]
 def prefetch(pointer, size, INTERPRET: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Bring `size` bytes, a multiple of 16 from an address that is one, into the L2 cache."""
+    """Bring about `size` bytes into the L2 cache: whole 16s from the one in which they begin."""
     if not INTERPRET:
+        size = size // 16 * 16
         tl.inline_asm_elementwise(
-            _PREFETCH, "=r,l,r", [pointer.to(tl.int64), size], dtype=tl.int32, is_pure=False, pack=1
+            _PREFETCH,
+            "=r,l,r",
+            [pointer.to(tl.int64) & -16, tl.zeros([], tl.int32) + size],
+            dtype=tl.int32,
+            is_pure=False,
+            pack=1,
         )

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Condition
-from types import TracebackType
 from typing import Literal
 
 import numpy as np
@@ -18,12 +16,14 @@ from llm.cache import BLOCK, KvLayout, KvSlots, PrefixStore
 from llm.calibrate import calibration_tokens, scales_of
 from llm.config import LlamaConfig, read_config
 from llm.cpu_graph import CpuGraph, WeightType, build_graph
+from llm.cpu_served import describe
 from llm.cpu_store import GraphStore
-from llm.engine import ContextFull
 from llm.gguf import GgufFile
-from llm.kv_type import KvType
+from llm.kv_type import Kernel, KvType
 from llm.ort_runner import OrtRunner
 from llm.rope import rope_frequencies
+from llm.served import NotUsed, rows_of
+from llm.sessions import Sessions, SlotEngine
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,6 @@ class CpuConfig:
             raise ValueError(f"threads must be positive: {self}")
 
 
-class EngineBusy(RuntimeError):  # noqa: N818  # a condition with a name of its own
-    """Every session is taken, and as many as may wait are waiting."""
-
-    def __init__(self, sessions: int, waiting: int) -> None:
-        super().__init__(f"all {sessions} sessions are taken and {waiting} wait for one")
-        self.sessions, self.waiting = sessions, waiting
-
-
 class CpuModel:
     """A loaded model and the places of its sessions. May be used from several threads."""
 
@@ -66,156 +58,93 @@ class CpuModel:
         """Read a model; what had to be prepared is kept in the folder `cache`. Raises GgufError."""
         self.config, self.model = config, read_config(gguf)
         self.context = min(config.context, self.model.context)
-        self.frequencies = rope_frequencies(gguf, self.model)
         self.kernel = _kernel(config, self.model)
+        self.not_used = _not_used(config, self.model, self.kernel)
         prepare = _compiled if self.kernel == "compiled" else _on_onnxruntime
         self.kv, self._runner = prepare(gguf, self.model, config, cache)
-        token_bytes = self.kv.layout.token_bytes
-        self.prefixes = PrefixStore(config.prefix_bytes, BLOCK * token_bytes)
-        self.batcher = Batcher(self._run, ragged=self.kernel == "compiled")
-        self._free = list(range(config.sessions))[::-1]
-        self._waiting: list[object] = []  # a token for each, who came first is first
-        self._released = Condition()
+        self.prefixes = PrefixStore(config.prefix_bytes, BLOCK * self.kv.layout.token_bytes)
+        self.sessions = Sessions(
+            config.sessions,
+            waiting=config.waiting,
+            context=self.context,
+            vocabulary=self.model.vocabulary,
+            store=_Store(self.kv, self.prefixes, rope_frequencies(gguf, self.model)),
+            batcher=Batcher(self._run, ragged=self.kernel == "compiled"),
+            describe=describe(
+                gguf,
+                self.model,
+                context=self.context,
+                kernel=self.kernel,
+                kv=config.kv,
+                dense=config.weights == "f32",
+            ),
+        )
 
-    def open(self, wait_s: float = 0.0) -> "CpuEngine":
+    def open(self, wait_s: float = 0.0) -> SlotEngine:
         """A new sequence; waits up to `wait_s` for a place. Raises EngineBusy."""
-        with self._released:
-            if not self._free or self._waiting:
-                self._queue(wait_s)
-            return CpuEngine(self, self._free.pop())
-
-    def _queue(self, wait_s: float) -> None:
-        """Wait for a place behind those who wait already. Raises EngineBusy."""
-        if wait_s <= 0 or len(self._waiting) >= self.config.waiting:
-            raise EngineBusy(self.config.sessions, len(self._waiting))
-        ticket = object()
-        self._waiting.append(ticket)
-        try:
-            mine = self._released.wait_for(lambda: self._free and self._waiting[0] is ticket, wait_s)
-        finally:
-            self._waiting.remove(ticket)
-            self._released.notify_all()  # the next may be first now
-        if not mine:
-            raise EngineBusy(self.config.sessions, len(self._waiting))
-
-    def release(self, slot: int) -> None:
-        """Give a sequence's place back."""
-        with self._released:
-            self._free.append(slot)
-            self._free.sort(reverse=True)  # the lowest first: a pass spans the slots from first to last
-            self._released.notify_all()
+        return self.sessions.open(wait_s)
 
     def _run(self, parts: Sequence[Part]) -> list[NDArray[np.float32]]:
         """See `llm.batch.Run`."""
-        return self._runner(parts)
-
-
-class CpuEngine:
-    """One sequence in a place of its own; see `llm.engine.Engine`. Closing it gives the place back."""
-
-    def __init__(self, model: CpuModel, slot: int) -> None:
-        self.context = model.context
-        self._model, self._slot = model, slot
-        self._tokens: list[int] = []
-        self._pure = model.context  # tokens up to here have seen nothing that was cut
-        self._closed = False
-
-    @property
-    def tokens(self) -> Sequence[int]:
-        """See Engine."""
-        return self._tokens
-
-    @property
-    def kv_bytes(self) -> int:
-        """What the keys and values held take."""
-        return len(self._tokens) * self._model.kv.layout.token_bytes
-
-    def extend(self, tokens: Sequence[int], logits_for: int = 1) -> NDArray[np.float32]:
-        """See Engine. Blocks of the prefix store are copied rather than computed."""
-        total = len(self._tokens) + len(tokens)
-        if total > self.context:
-            raise ContextFull(total, self.context)
-        if not 0 <= logits_for <= len(tokens):
-            raise ValueError(f"{logits_for} logits asked of {len(tokens)} tokens")
-        if wrong := [token for token in tokens if not 0 <= token < self._model.model.vocabulary]:
-            raise ValueError(f"token {wrong[0]} of a vocabulary of {self._model.model.vocabulary}")
-        assert not self._closed, "a closed sequence"
-        if not tokens:
-            return np.empty((0, self._model.model.vocabulary), np.float32)
-        known = self._recall(tokens, len(tokens) - max(logits_for, 1))
-        fresh = tokens[known:]
-        logits = self._model.batcher.read(Part(self._slot, len(self._tokens), fresh, logits_for))
-        self._tokens.extend(fresh)
+        logits = self._runner(parts)
+        rows = rows_of(sum(len(part.tokens) for part in parts))
+        for part in parts:
+            self.sessions.tallies[part.slot].add(rows)
         return logits
 
-    def truncate(self, length: int) -> None:
-        """See Engine."""
-        del self._tokens[length:]
-        if length <= self._pure:
-            self._pure = self.context
 
-    def cut(self, start: int, stop: int) -> None:
-        """See Engine."""
-        if not 0 <= start <= stop <= len(self._tokens):
-            raise ValueError(f"tokens {start} to {stop} of {len(self._tokens)} cannot be cut")
-        if start < stop < len(self._tokens):
-            self._model.kv.cut(self._slot, start, stop, len(self._tokens), self._model.frequencies)
-            self._pure = min(self._pure, start)
-        del self._tokens[start:stop]
+@dataclass(frozen=True)
+class _Store:
+    """See `llm.sessions.Store`: each slot has a buffer of its own, and what is shared is copied."""
 
-    def fork(self, wait_s: float = 0.0) -> "CpuEngine":
-        """A second sequence with the same tokens; the two go their own ways from here. Raises EngineBusy."""
-        other = self._model.open(wait_s)
-        other._model.kv.write(other._slot, 0, self._model.kv.read(self._slot, 0, len(self._tokens)))
-        other._tokens, other._pure = list(self._tokens), self._pure
-        return other
+    kv: KvSlots
+    prefixes: PrefixStore
+    frequencies: NDArray[np.float64]  # radians a position, [head dim / 2]
 
-    def share(self) -> None:
-        """Put what is held into the prefix store, for sequences that begin alike.
+    @property
+    def token_bytes(self) -> int:
+        return self.kv.layout.token_bytes
 
-        Not what lies behind a cut: its keys and values are of a text that others do not have.
-        """
-        tokens = self._tokens[: self._pure]
-        blocks = self._model.prefixes.missing(tokens)
-        kv = {i: self._model.kv.read(self._slot, i * BLOCK, (i + 1) * BLOCK) for i in blocks}
-        self._model.prefixes.add(tokens, kv)
-
-    def close(self) -> None:
-        """Give the place back; what was held stays in the prefix store."""
-        if not self._closed:
-            self.share()
-            self._closed = True
-            self._tokens = []  # the place is another's from here
-            self._model.release(self._slot)
-
-    def __enter__(self) -> "CpuEngine":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _recall(self, tokens: Sequence[int], limit: int) -> int:
-        """Copy what the prefix store has of `tokens`, at most `limit`; returns how many."""
-        held = len(self._tokens)
-        if limit < BLOCK or not self._model.prefixes.budget:
+    def recall(self, slot: int, held: Sequence[int], tokens: Sequence[int]) -> int:
+        if len(tokens) < BLOCK or not self.prefixes.budget:
             return 0
-        blocks = self._model.prefixes.match([*self._tokens, *tokens[:limit]])
+        blocks = self.prefixes.match([*held, *tokens])
         for i, block in enumerate(blocks):
-            if (end := (i + 1) * BLOCK) > held:
-                self._model.kv.write(self._slot, end - BLOCK, block)
-        known = max(0, len(blocks) * BLOCK - held)
-        self._tokens.extend(tokens[:known])
-        return known
+            if (end := (i + 1) * BLOCK) > len(held):
+                self.kv.write(slot, end - BLOCK, block)
+        return max(0, len(blocks) * BLOCK - len(held))
+
+    def reserve(self, slot: int, held: int, total: int) -> None:
+        pass  # there is room for a whole context
+
+    def truncate(self, slot: int, length: int) -> None:
+        pass  # what lies behind is written over
+
+    def cut(self, slot: int, start: int, stop: int, length: int) -> None:
+        self.kv.cut(slot, start, stop, length, self.frequencies)
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        self.kv.write(target, 0, self.kv.read(source, 0, length))
+
+    def share(self, slot: int, tokens: Sequence[int]) -> None:
+        blocks = self.prefixes.missing(tokens)
+        kv = {i: self.kv.read(slot, i * BLOCK, (i + 1) * BLOCK) for i in blocks}
+        self.prefixes.add(tokens, kv)
 
 
-def _kernel(config: CpuConfig, model: LlamaConfig) -> Literal["compiled", "onnxruntime"]:
+def _kernel(config: CpuConfig, model: LlamaConfig) -> Kernel:
     if config.kernel == "onnxruntime" or config.weights == "f32":
         return "onnxruntime"
     if config.kernel == "compiled" and not native.fits(model):
         raise ValueError("the compiled kernel is not there, or not for this processor or model")
     return "compiled" if native.fits(model) else "onnxruntime"
+
+
+def _not_used(config: CpuConfig, model: LlamaConfig, kernel: Kernel) -> tuple[NotUsed, ...]:
+    if kernel == "compiled":
+        return ()
+    unwanted = "float32 weights" if config.weights == "f32" else "ONNX Runtime was asked for"
+    return (NotUsed("compiled CPU kernel", native.why_not(model) or unwanted),)
 
 
 def _compiled(

@@ -15,6 +15,28 @@ class ContextFull(ValueError):  # noqa: N818  # a condition with a name of its o
         self.tokens, self.context = tokens, context
 
 
+class EngineOutOfMemory(RuntimeError):  # noqa: N818  # as above
+    """No memory for this call, even without all that could be dropped.
+
+    Only the call failed: the engine holds the tokens that it held before, and can be used.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"out of memory: {what}")
+        self.what = what
+
+
+class CudaBroken(RuntimeError):  # noqa: N818  # as above
+    """The GPU failed, and with it all that this process has on it: every later call raises this again.
+
+    Only a new process helps; this one must end, with an exit code that says so.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the GPU failed, and only a new process can use it again: {what}")
+        self.what = what
+
+
 class Engine(Protocol):
     """One sequence of tokens. Used from one thread at a time."""
 

@@ -1,6 +1,6 @@
 """From a prompt to a stream of text: prefill, then token by token until a stop."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from llm.engine import Engine, prefill, step
 from llm.sample import Sampler, Sampling
+from llm.served import Kernels
 from llm.speculate import Lookahead, Speculated, Speculator
 from llm.stop import StopStrings
 from llm.tokenizer import TextStream, Tokenizer
@@ -56,7 +57,7 @@ class Finished:
     text: str
 
 
-Generated = Started | Prefilled | Token | Speculated | Finished
+Generated = Started | Prefilled | Token | Speculated | Kernels | Finished
 _Follow = Callable[[int], NDArray[np.float32]]  # a token to the logits of what follows it
 
 
@@ -69,7 +70,7 @@ def generate(
     logits_for: int = 1,
     stopped: Callable[[], bool] = lambda: False,
     speculator: Speculator | None = None,
-) -> Iterator[Generated]:
+) -> Generator[Generated, None, None]:
     """Yield Started, Prefilled, Tokens and Finished; ends early, without Finished, once `stopped()`.
 
     The texts of the tokens and of Finished, joined, are the reply. A speculator changes nothing in it, but

@@ -7,18 +7,17 @@ from types import MappingProxyType
 from typing import Literal
 
 from llm.batch import SHORT
+from llm.blocks import bits_of
 from llm.config import LlamaConfig, expected_shapes, read_config
 from llm.cpu_weights import packing_of
 from llm.gguf import GgufFile, TensorInfo
 from llm.kv_type import Kernel, KvType
-from llm.quants import GgmlType
 
 PlannedKv = Literal[KvType, "f16"]
 """Types of keys and values that can be planned with; f16 is for other engines."""
 
 _KV_BYTES: Mapping[str, int] = MappingProxyType({"int8": 1, "f16": 2, "f32": 4})
 _FLOAT32 = 4  # bytes
-_FOUR_BITS = (GgmlType.Q4_0, GgmlType.Q4_1, GgmlType.Q4_K)  # of the compiled kernel; all else takes 8
 _PACKED_TOGETHER = (("attn_q", "attn_k", "attn_v"), ("attn_output",), ("ffn_gate", "ffn_up"), ("ffn_down",))
 _PASS_ROWS = 512  # of a prompt that are read in one pass at most (llm.batch)
 
@@ -140,7 +139,7 @@ def _vectors(config: LlamaConfig) -> int:
 def _interleaved_bytes(info: TensorInfo) -> int:
     """32 columns of a row: codes, a float16 scale, and in 4 bits a minimum; rows fill groups of 16."""
     n, k = info.shape
-    block = 16 + 2 + 2 if info.type in _FOUR_BITS else 32 + 2
+    block = 16 + 2 + 2 if bits_of(info.type) == 4 else 32 + 2
     return -(-n // 16) * 16 * (k // 32) * block
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.llama_cpu import BLOCK, LANES, Cache, Layer, LlamaPass, Model, supported
+from kernels.llama_cpu import BLOCK, LANES, Cache, Layer, LlamaPass, Model, compiled, supported
 from llm.batch import Part
 from llm.cache import KvSlots
 from llm.config import LlamaConfig
@@ -20,8 +20,19 @@ MAX_ROWS = 256
 
 def fits(config: LlamaConfig) -> bool:
     """Whether the kernel is there, runs on this processor and takes a model of these sizes."""
+    return why_not(config) is None
+
+
+def why_not(config: LlamaConfig) -> str | None:
+    """What keeps the kernel from running such a model here; None if it fits."""
+    if not compiled():
+        return "it was not compiled: install a C compiler, then the assistant anew"
+    if not supported():
+        return "the processor has no AVX512-VNNI"
     sizes = (config.width, config.hidden, config.heads * config.head_dim)
-    return supported() and config.head_dim % LANES == 0 and all(size % BLOCK == 0 for size in sizes)
+    if config.head_dim % LANES or any(size % BLOCK for size in sizes):
+        return f"heads must be multiples of {LANES} channels, and width and hidden of {BLOCK}"
+    return None
 
 
 def read_model(gguf: GgufFile, config: LlamaConfig, context: int) -> Model:

@@ -1,13 +1,15 @@
 """One language model as the assistant uses it: a history and a transcript in, a reply out."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from llm.chat import ChatTemplate, Message
 from llm.complete import TurnReader, closed
 from llm.conversation import fit
 from llm.engine import Engine, prefill
-from llm.generate import GenerateConfig, Generated, Prefilled, generate
+from llm.generate import Finished, GenerateConfig, Generated, Prefilled, generate
+from llm.served import Kernels, Served
 from llm.speculate import Speculator
 from llm.tokenizer import Tokenizer
 
@@ -31,9 +33,12 @@ class Responder:
         template: ChatTemplate,
         config: GenerateConfig,
         speculator: Speculator | None = None,
+        take_served: Callable[[], Sequence[Served]] = tuple,
     ) -> None:
+        """`take_served` says what served the engine's passes since it was asked last."""
         self._engine, self._tokenizer, self._template = engine, tokenizer, template
         self._config, self._speculator = config, speculator
+        self._take_served = take_served
         self._reader = TurnReader(tokenizer, template)
 
     def prompt(self, history: Sequence[Message], transcript: str) -> Prompt:
@@ -54,10 +59,15 @@ class Responder:
     def warm_up(self, history: Sequence[Message]) -> None:
         """Put what every prompt begins with into the KV cache, and run each kernel once."""
         prefill(self._engine, self._template.ids([*history, Message("user", "Hello.")]))
+        self._take_served()  # none of it is of a reply
 
     def reply(self, prompt: Prompt, stopped: Callable[[], bool]) -> Iterator[Generated]:
-        """Generate the reply; see `llm.generate`. Raises ContextFull."""
-        return generate(
+        """Generate the reply; see `llm.generate`. Before Finished it says which Kernels served.
+
+        Those of a reply that failed or was stopped are told with the next. Raises ContextFull, BrokenLogits,
+        EngineOutOfMemory, after which the next reply may succeed, and CudaBroken, after which none will.
+        """
+        events = generate(
             self._engine,
             self._tokenizer,
             prompt.ids,
@@ -66,6 +76,11 @@ class Responder:
             stopped=stopped,
             speculator=self._speculator,
         )
+        with closing(events):
+            for event in events:
+                if isinstance(event, Finished) and (served := self._take_served()):
+                    yield Kernels(tuple(served))
+                yield event
 
     def completeness(self, prefilled: Prefilled) -> float:
         """Probability in [0, 1] that the prompt's last user message is complete."""

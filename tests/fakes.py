@@ -19,9 +19,14 @@ from assistant.stages import Audio
 from llm.chat import Message
 from llm.generate import Finished, Generated, Prefilled, Started, Token
 from llm.responder import Prompt
+from llm.served import Kernels, Operation, Served
 from llm.speculate import Speculated
 from tts.stream import SpeechChunk
 
+SERVED = (
+    Served(Operation("qkv", "Triton", "[<=16, 576] x [960, 576]", "float16 x 4 bits"), 4),
+    Served(Operation("head", "torch", "[1, 576] x [49152, 576]", "float16 x 8 bits"), 1),
+)
 PER_MS = 16
 VOICE_RATE = 24000
 _SCALE = 2**20  # samples that a float32 can count: 65 s
@@ -61,6 +66,7 @@ class Scene:
     end_ms: int
     timing: Timing = Timing()
     idle_end_ms: int | None = None  # the microphone is closed as early as this when the session is idle
+    ahead: Exception | None = None  # what reading ahead raises
 
     def words(self, start: int, end: int) -> str:
         """What is said from sample `start` to `end`; the words of one voice are of equal length."""
@@ -178,6 +184,8 @@ class ScriptedWriter:
     def read_ahead(self, history: Sequence[Message], words: str) -> None:
         assert list(history) == self._history(), "something unsaid is in the history"
         self.ahead.append(words)
+        if self._scene.ahead:
+            raise self._scene.ahead
 
     def prompt(self, history: Sequence[Message], transcript: str) -> Prompt:
         assert list(history) == self._history(), "something unsaid is in the history"
@@ -198,6 +206,7 @@ class ScriptedWriter:
             self._loop.work(self._scene.timing.token)
             yield Token(number, text)
         yield Speculated(drafted=8, accepted=6, passes=4, length=3)
+        yield Kernels(SERVED)
         yield Finished("end", "")
 
     def completeness(self, prefilled: Prefilled) -> float:

@@ -15,11 +15,15 @@ from assistant.models import ModelStore
 from assistant.speech_models import load_speaker
 from assistant.stages import ReplyWriter
 from llm.chat import Message
+from llm.engine import EngineOutOfMemory
 from llm.generate import Finished, Token
 
 
 def run_chat(source: TextIO, speech: Path | None, config_path: Path | None) -> None:
-    """Answer every line of `source` until it ends; write all replies' speech to `speech` then."""
+    """Answer every line of `source` until it ends; write all replies' speech to `speech` then.
+
+    A line for whose reply there is no memory goes unanswered; any other error ends the conversation.
+    """
     config = read_config(config_path)
     if speech:
         check_sound_file(speech)
@@ -29,9 +33,14 @@ def run_chat(source: TextIO, speech: Path | None, config_path: Path | None) -> N
     replies: list[str] = []
     for line in _lines(source):
         reply = ""
-        for piece in answer(writer, history, line):
-            typer.echo(piece, nl=False)
-            reply += piece
+        try:
+            for piece in answer(writer, history, line):
+                typer.echo(piece, nl=False)
+                reply += piece
+        except EngineOutOfMemory as error:
+            typer.echo()
+            typer.echo(f"assistant: no reply: {error}", err=True)
+            continue  # as if this line had not been typed
         typer.echo()
         history += [Message("user", line), Message("assistant", reply)]
         replies.append(reply)

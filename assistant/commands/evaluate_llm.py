@@ -17,11 +17,12 @@ from assistant.load import locate_llm
 from assistant.machine import machine
 from assistant.models import ModelStore
 from assistant.report import ReportError, write_json
-from llm.cpu import CpuConfig, CpuEngine, CpuModel
+from llm.cpu import CpuConfig, CpuModel
 from llm.cpu_graph import WeightType
 from llm.eval import EvalError
 from llm.gguf import GgufFile, open_gguf
 from llm.quality import Quality, Task, measure, read_task
+from llm.sessions import SlotEngine
 
 Kv = Literal["f32", "int8"]
 
@@ -57,7 +58,7 @@ def _measure_each(gguf: GgufFile, task: Task, kv: Sequence[Kv]) -> dict[Kv, Qual
     return results
 
 
-def _load(gguf: GgufFile, kv: Kv, weights: WeightType = "quantized") -> CpuEngine:
+def _load(gguf: GgufFile, kv: Kv, weights: WeightType = "quantized") -> SlotEngine:
     """Without a prefix store, from which a prompt that is to be timed could be copied."""
     return CpuModel(gguf, CpuConfig(kv=kv, weights=weights, prefix_bytes=0)).open()
 

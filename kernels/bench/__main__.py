@@ -1,91 +1,104 @@
-"""`python -m kernels.bench`: local attention beside torch's own; no ratio and exit code 1 on a red check."""
+"""`python -m kernels.bench`: the machine, kernels, whole passes; no ratio and exit code 1 on a red check."""
 
 import argparse
-import itertools
-import json
 import os
 import platform
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from kernels.bench.attention import Row, Shape, measure
-from kernels.bench.checks import check
-from kernels.bench.report import table
-from kernels.bench.timing import bandwidth
+from kernels.bench.machine import bandwidth
+from kernels.bench.models import MODELS
+from kernels.bench.results import Bench
+from kernels.bench.run import SECTIONS, Log, run
 
-WINDOWS = ((64, 4), (128, 8))
-"""Two of the windows that were tried for the streaming encoder, in frames of 24 ms."""
-
-FRAMES = (64, 128, 256, 512, 1024, 2048, 4096, 8192)
-CPU_FRAMES = (64, 256, 1024, 4096)
-
-TRAINING = (40, 500)
-"""A batch of clips of 12 s, with which the encoder is trained."""
+GPU = {
+    "models": ("135m",),
+    "contexts": (128, 4096),
+    "rows": (1, 64),
+    "prompts": (512,),
+    "frames": (1024, 4096),
+    "caches": ("int8",),
+}
+FULL = {
+    "models": ("135m", "1.7b", "8b"),
+    "contexts": (128, 1024, 4096, 8192),
+    "rows": (1, 2, 4, 8, 16, 32, 64),
+    "prompts": (64, 128, 256, 512),
+    "frames": (64, 128, 256, 512, 1024, 2048, 4096, 8192),
+    "caches": ("f16", "int8"),
+}
+CPU = GPU | {"models": ("tiny",), "contexts": (40,), "rows": (1, 3), "prompts": (50,), "frames": (64, 1024)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Check, measure, print tables in Markdown; `--json` is written after each row: a cut leaves the rest."""
+    """Run the sections, print tables in Markdown; `--json` is written after each result."""
     given = _arguments(arguments)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         print("No CUDA GPU: no Triton kernel and no FlexAttention here, only what runs in their place.")
+    if given.json is None:  # for the sections that a new process runs, to know of those before
+        given.json = Path(tempfile.mkdtemp()) / "bench.json"
+    log = Log.read(given.json) if given.go_on else Log(given.json)
+    log.data |= {"machine": _machine(device), "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"}
     speed = bandwidth(device)
-    results: dict[str, Any] = {"machine": _machine(device), "copy_gb_s": round(speed / 1e9, 1)}
-    checks = list(check(device)) if device.type == "cuda" else []
-    results["checks"] = [asdict(one) for one in checks]
-    red = [f"{one.name}: error {one.error:.2g}, limit {one.limit:.2g}" for one in checks if not one.passed]
-    print(f"{results['machine']}, copies {speed / 1e9:.0f} GB/s")
-    print("\n".join([f"{len(checks) - len(red)} of {len(checks)} checks of the kernel passed", *red]))
-    for part in ("forward", "training"):
-        rows: list[Row] = []
-        for shape in _shapes(given, device, part):
-            rows.append(measure(shape, device, training=part == "training"))
-            results[part] = [_as_json(row) for row in rows]
-            if given.json:
-                given.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
-            print(".", end="", file=sys.stderr, flush=True)
-        red += [f"{row.shape}: error {row.errors}" for row in rows if not row.ours_is_right]
-        print(f"\n{part}, microseconds\n\n{table(rows, speed, ratios=not red)}" if rows else "")
-    print("\n".join(["A check is red, so no ratio is given:", *red]) if red else "All checks are green.")
-    return 1 if red else 0
+    print(f"{log.data['machine']}, memory {speed / 1e9:.0f} GB/s", flush=True)
+    bench = Bench(device, speed, **_asked(given, device), full=given.full)
+    wrong = run(given.only, bench, log, given.limit_s, _again(given))
+    print("\n".join(["No ratio is given in a section that is red:", *wrong]) if wrong else "All is green.")
+    return 1 if wrong else 0
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m kernels.bench", description=__doc__)
-    parser.add_argument("--json", type=Path, help="write everything to this file")
-    parser.add_argument("--frames", type=int, nargs="+", help="lengths, instead of the usual ones")
-    parser.add_argument("--batch", type=int, nargs="+", help="batch sizes; by default 1, on a GPU 16 too")
-    parser.add_argument("--no-training", action="store_true", help="leave out the gradients")
+    add = parser.add_argument
+    add("--json", type=Path, help="write everything to this file, as it comes")
+    add("--only", type=_names, default=list(SECTIONS), help=f"some of: {','.join(SECTIONS)}")
+    add("--full", action="store_true", help="all sizes, and the rivals compiled for each: hours")
+    add("--models", nargs="+", choices=list(MODELS))
+    add("--contexts", type=int, nargs="+", help="tokens in the cache when a step is measured")
+    add("--rows", type=int, nargs="+", help="sequences that decode together")
+    add("--prompts", type=int, nargs="+", help="tokens of a prompt")
+    add("--caches", nargs="+", choices=["f16", "int8"])
+    add("--frames", type=int, nargs="+", help="lengths for local attention")
+    add("--limit-s", type=float, default=300, help="for one section; then the next begins in a new process")
+    add("--go-on", action="store_true", help="keep what the file of --json holds already")
     return parser.parse_args(arguments)
 
 
-def _shapes(given: argparse.Namespace, device: torch.device, part: str) -> Iterator[Shape]:
-    gpu = device.type == "cuda"
-    dtypes = (torch.float16, torch.float32) if gpu else (torch.float32,)
-    if part == "training":
-        if gpu and not given.no_training:
-            yield from (Shape(*TRAINING, *WINDOWS[0], dtype) for dtype in dtypes)
-        return
-    batches = given.batch or ((1, 16) if gpu else (1,))
-    frames = given.frames or (FRAMES if gpu else CPU_FRAMES)
-    for window, batch, dtype, t in itertools.product(WINDOWS, batches, dtypes, frames):
-        yield Shape(batch, t, *window, dtype)
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := [name for name in names if name not in SECTIONS]:
+        raise argparse.ArgumentTypeError(f"no section {unknown[0]!r}: there are {', '.join(SECTIONS)}")
+    return names
+
+
+def _asked(given: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    usual = CPU if device.type == "cpu" else FULL if given.full else GPU
+    return {name: tuple(getattr(given, name) or default) for name, default in usual.items()}
+
+
+def _again(given: argparse.Namespace) -> list[str]:
+    """The same command line for the sections that are left, which come behind it."""
+    command = [sys.executable, "-m", "kernels.bench", "--go-on", "--json", str(given.json)]
+    command += ["--limit-s", str(given.limit_s)]
+    command += ["--full"] if given.full else []
+    for name in GPU:
+        values = getattr(given, name)
+        command += [f"--{name}", *map(str, values)] if values else []
+    return [*command, "--only"]
 
 
 def _machine(device: torch.device) -> str:
+    versions = f"torch {torch.__version__}, Python {platform.python_version()}"
     if device.type == "cuda":
-        return f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}"
-    return f"{platform.machine()} with {os.cpu_count()} cores, torch {torch.__version__}"
-
-
-def _as_json(row: Row) -> dict[str, Any]:
-    shape = asdict(row.shape) | {"dtype": str(row.shape.dtype).removeprefix("torch.")}
-    return {"shape": shape, "us": row.us, "errors": row.errors, "failed": row.failed, "bytes": row.bytes}
+        return f"{torch.cuda.get_device_name(device)}, {versions}"
+    return f"{platform.machine()} with {os.cpu_count()} cores, {versions}"
 
 
 if __name__ == "__main__":

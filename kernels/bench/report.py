@@ -1,42 +1,65 @@
-"""The bench's table, in Markdown."""
+"""The bench's tables, in Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from kernels.bench.attention import FLEX, MASKED, MASKED_PADDED, OURS, Row
+from kernels.bench.results import Figure, Result
 
 
-def table(rows: Sequence[Row], bandwidth: float, *, ratios: bool) -> str:
-    """Microseconds by contender, what ours moves and its share of `bandwidth` (bytes a second).
+def table(
+    results: Sequence[Result],
+    speed: float,
+    *,
+    ratios: bool,
+    against: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """Microseconds by contender, what ours must move and its share of `speed` (bytes a second).
 
-    A ratio is against the fastest right result with a mask, and against FlexAttention. Without `ratios`, or
-    on a row where ours is wrong, none is printed.
+    Each column of `against` says how many times faster ours is than the fastest right one of the contenders
+    that it names; by default one for all of them. Without `ratios`, or where ours is wrong, no ratio is
+    printed, and no share.
     """
-    names = list(dict.fromkeys(name for row in rows for name in (*row.us, *row.failed, *row.errors)))
-    ours = ["x mask", "x Flex", "MB", "% of copy"]
-    lines = [["B", "T", "window", "type", *names, *ours]]
-    lines.append(["---"] * len(lines[0]))
-    for row in rows:
-        shape = row.shape
-        what = [shape.batch, shape.frames, f"{shape.left}, {shape.right}", _type(row)]
-        lines.append([*map(str, what), *(_cell(row, name) for name in names), *_ours(row, bandwidth, ratios)])
+    names = list(dict.fromkeys(name for one in results for name in (*one.us, *one.failed, *one.errors)))
+    keys = list(dict.fromkeys(key for one in results for key in one.case))
+    rivals = [name for name in names if not any(name in one.ours for one in results)]
+    against = against or ({"times": rivals} if rivals else {})
+    tokens = any(one.tokens for one in results)
+    head = [*keys, *names, *against, "MB", "% of memory", *(["tokens/s"] if tokens else [])]
+    lines = [head, ["---"] * len(head)]
+    for one in results:
+        cells = [str(one.case.get(key, "")) for key in keys] + [_cell(one, name) for name in names]
+        found = [one.ratio(*group) if ratios else None for group in against.values()]
+        cells += [f"{ratio:.1f}" if ratio is not None else "" for ratio in found]
+        cells += [f"{one.bytes / 1e6:.1f}", share(one, speed) if ratios else ""]
+        lines.append(cells + ([_rate(one)] if tokens else []))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _type(row: Row) -> str:
-    return str(row.shape.dtype).removeprefix("torch.")
+def line(result: Result | Figure, speed: float) -> str:
+    """One result in a line, as soon as it is there."""
+    if isinstance(result, Figure):
+        return f"{result.name}: {result.value:.4g} {result.unit}"
+    case = " ".join(f"{key} {value}" for key, value in result.case.items())
+    names = dict.fromkeys((*result.us, *result.failed))
+    cells = [f"{name} {_cell(result, name)}" for name in names]
+    of_memory = f" ({share(result, speed)} % of the memory)" if share(result, speed) else ""
+    reasons = [f"\n    {name}: {why.strip().splitlines()[0]}" for name, why in result.failed.items()]
+    return f"{case}: {', '.join(cells)}{of_memory}{''.join(reasons)}"
 
 
-def _cell(row: Row, name: str) -> str:
-    if name in row.failed:
+def share(result: Result, speed: float) -> str:
+    """Of the memory's speed, in per cent; above 100, the inputs were in a cache. Empty while ours is red."""
+    if result.red or not result.bytes:
+        return ""
+    return f"{100 * result.bytes / (result.best * 1e-6) / speed:.0f}"
+
+
+def _rate(result: Result) -> str:
+    return f"{result.tokens / (result.best * 1e-6):.0f}" if result.tokens and not result.red else ""
+
+
+def _cell(result: Result, name: str) -> str:
+    if name in result.failed:
         return "fails"
-    if name in row.us and not row.right(name):
-        return f"{row.us[name]:.1f}, WRONG ({row.errors[name]:.1g})"
-    return f"{row.us[name]:.1f}" if name in row.us else ""
-
-
-def _ours(row: Row, bandwidth: float, ratios: bool) -> list[str]:
-    """Ours against the others; a share above 100 % means that the inputs were in the cache."""
-    mask, flex = (row.ratio(*names) if ratios else None for names in ((MASKED, MASKED_PADDED), (FLEX,)))
-    share = row.bytes / (row.us[OURS] * 1e-6) / bandwidth if ratios and row.ours_is_right else None
-    cells = [f"{ratio:.1f}" if ratio is not None else "" for ratio in (mask, flex)]
-    return [*cells, f"{row.bytes / 1e6:.1f}", f"{100 * share:.0f}" if share is not None else ""]
+    if name in result.us and not result.right(name):
+        return f"{result.us[name]:.1f}, WRONG ({result.errors[name]:.1g})"
+    return f"{result.us[name]:.1f}" if name in result.us else ""

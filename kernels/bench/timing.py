@@ -2,48 +2,99 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
 
 LONG_MS = 2.0
 """A call longer than this hides the cost of its launch, and a graph of many would hold much memory."""
 
+BUDGET_MS = 40.0
+"""Of the repetitions of one measurement on a GPU."""
+
 
 def microseconds(call: Callable[[], object], device: torch.device, *, graph: bool = True) -> float:
     """The median time of `call`, after a warm-up; with `graph`, a short one on a GPU without its launch."""
-    return _on_gpu(call, graph) if device.type == "cuda" else _on_cpu(call)
-
-
-def bandwidth(device: torch.device) -> float:
-    """Bytes a second that a large copy moves on the device, read and written both counted."""
-    source = torch.randn(1 << 28, device=device)  # 1 GiB: far above the L2 cache
-    target = torch.empty_like(source)
-    return 2e6 * source.numel() * source.element_size() / microseconds(lambda: target.copy_(source), device)
-
-
-def relative_error(out: Tensor, right: Tensor) -> float:
-    """Of the whole tensor, in float64; NaN if any element is."""
-    return float((out.double() - right.double()).norm() / right.double().norm())
-
-
-def _on_gpu(call: Callable[[], object], graph: bool) -> float:
+    if device.type != "cuda":
+        return in_turn([call], device)
     from triton.testing import do_bench, do_bench_cudagraph  # noqa: PLC0415  (optional: a CPU has none)
 
     call()
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-    start.record()
-    call()
-    end.record()
-    torch.cuda.synchronize()
-    short = start.elapsed_time(end) <= LONG_MS
+    short = _elapsed_ms(call) <= LONG_MS
     bench = do_bench_cudagraph if graph and short else do_bench
     median = bench(call, return_mode="median")
     return 1e3 * float(median)
 
 
-def _on_cpu(call: Callable[[], object], rounds: int = 7) -> float:
+def in_turn(calls: Sequence[Callable[[], object]], device: torch.device) -> float:
+    """The median time of one of `calls`, run one after another; on a GPU, in one CUDA graph of them all.
+
+    Calls on enough different data find it in memory, as a pass through all layers of a model does, not in
+    the cache.
+    """
+    for call in calls[:2]:
+        call()
+    if device.type != "cuda":
+        return _median_us(lambda: [call() for call in calls], 5) / len(calls)
+    graph = torch.cuda.CUDAGraph()
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        calls[0]()
+        with torch.cuda.graph(graph, stream=stream):
+            for call in calls:
+                call()
+        graph.replay()
+        rounds = _rounds(_elapsed_ms(graph.replay))
+        took = [_elapsed_ms(graph.replay) for _ in range(rounds)]
+    return 1e3 * statistics.median(took) / len(calls)
+
+
+def in_a_loop(
+    step: Callable[[], object],
+    device: torch.device,
+    *,
+    most: int = 20,
+    prepare: Callable[[], object] = lambda: None,
+) -> float:
+    """The median time of one of up to `most` calls in a row by the clock, launches from Python and all.
+
+    `prepare` is called, and not timed, before each row of calls.
+    """
+
+    def loop(steps: int) -> float:
+        prepare()
+        _wait(device)
+        start = time.perf_counter_ns()
+        for _ in range(steps):
+            step()
+        _wait(device)
+        return (time.perf_counter_ns() - start) / 1e3 / steps
+
+    loop(1)
+    steps = min(max(1, int(1e3 * BUDGET_MS / loop(1))), most)
+    return statistics.median(loop(steps) for _ in range(5))
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _rounds(one_ms: float) -> int:
+    return min(max(5, int(BUDGET_MS / max(one_ms, 0.01))), 200)
+
+
+def _elapsed_ms(call: Callable[[], object]) -> float:
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+    start.record()
+    call()
+    end.record()
+    end.synchronize()
+    return float(start.elapsed_time(end))
+
+
+def _median_us(call: Callable[[], object], rounds: int) -> float:
     call()
     took = []
     for _ in range(rounds):

@@ -7,8 +7,9 @@ import torch
 from triton.runtime.errors import OutOfResources
 
 from kernels import local_attention_triton
-from kernels.bench.attention import LIMITS, Shape, inputs, right_result
-from kernels.bench.timing import microseconds, relative_error
+from kernels.bench.local import LIMITS, Shape, inputs, right_result
+from kernels.bench.results import relative_error
+from kernels.bench.timing import microseconds
 
 TILES = tuple(itertools.product((16, 32, 64, 128), (16, 32, 64), (2, 4, 8), (1, 2)))
 

@@ -77,6 +77,11 @@ def test_a_model_is_a_name_or_the_path_of_a_gguf_file(model: str, own: bool, tmp
     assert read_config(write(tmp_path, f'[llm]\nmodel = "{model}"\n')).llm.is_path is own
 
 
+def test_the_language_model_runs_on_a_gpu_that_can_unless_it_is_told_otherwise(tmp_path: Path) -> None:
+    assert Config().llm.device == "auto"
+    assert read_config(write(tmp_path, '[llm]\ndevice = "cuda"\n')).llm.device == "cuda"
+
+
 @pytest.mark.parametrize(
     ("text", "key", "near"),
     [
@@ -103,6 +108,7 @@ def test_a_key_that_is_like_none_is_refused_without_a_guess(tmp_path: Path) -> N
         ("[llm]\nmodel = 3\n", "llm.model", "3"),
         ('[turn]\nbarge_in = "no"\n', "turn.barge_in", "'no'"),
         ("[turn]\nbarge_in = 1\n", "turn.barge_in", "1"),
+        ('[llm]\ndevice = "gpu"\n', "llm.device", "'gpu'"),
         ("[turn]\nmin_silence_ms = 2024-01-01\n", "turn.min_silence_ms", "2024-01-01"),
         ("[llm.generate]\nstop = [1]\n", "llm.generate.stop.0", "1"),
         ('[llm.generate]\nstop = "a"\n', "llm.generate.stop", "'a'"),

@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from assistant.checks import (
     check_cpu_kernel,
     check_disk,
     check_gpu,
+    check_llm,
     check_memory,
     check_model,
     check_onnxruntime,
@@ -27,6 +29,7 @@ from assistant.checks import (
 from assistant.doctor import check, doctor
 from assistant.model_catalog import WheelPart
 from assistant.models import ModelSpec, ModelStore
+from llm.served import NotUsed, Operation
 
 CONTENT = b"a model"
 SPEC = ModelSpec(
@@ -109,6 +112,37 @@ def test_without_a_compiler_the_doctor_says_what_is_missed() -> None:
     without = check_cpu_kernel(compiled=False, supported=False)
     assert without.state == "warn"
     assert "C compiler" in without.remedy
+
+
+def test_the_kernels_that_ran_and_why_others_did_not() -> None:
+    operations = [Operation(name, "Triton", "", "") for name in ("qkv", "attention")]
+    not_used = [NotUsed("persistent step", "too few multiprocessors", of_gpu=True)]
+    kernels, persistent = check_llm("cuda", operations, not_used, driver=True)
+    assert kernels == Check("LLM kernels", "ok", "on CUDA: Triton: qkv, attention")
+    assert (persistent.name, persistent.state) == ("persistent step", "warn")
+    assert persistent.found == "not used: too few multiprocessors"
+    assert persistent.remedy
+
+
+def test_kernels_for_a_gpu_are_missed_only_where_there_is_one() -> None:
+    operations = [Operation("qkv", "compiled", "", "")]
+    gpu, cpu = NotUsed("GPU kernels", "no torch", of_gpu=True), NotUsed("compiled CPU kernel", "no compiler")
+    states = {
+        driver: [one.state for one in check_llm("cpu", operations, [gpu, cpu], driver=driver)]
+        for driver in (False, True)
+    }
+    assert states == {False: ["ok", "ok", "ok"], True: ["ok", "warn", "ok"]}
+
+
+@pytest.mark.models
+def test_the_doctor_runs_the_default_language_model(model_path: Callable[[str], Path]) -> None:
+    model_path("smollm2-135m-instruct-q4_1")
+    checks = check(ModelStore())
+    kernels = named(checks, "LLM kernels")
+    for operation in ("embedding", "qkv", "attention", "out", "gate_up", "down", "head"):
+        assert operation in kernels.found
+    if kernels.found.startswith("on CPU"):
+        assert named(checks, "GPU kernels").found.startswith("not used: ")
 
 
 def test_an_onnx_runtime_without_its_cpu_provider_fails(monkeypatch: pytest.MonkeyPatch) -> None:

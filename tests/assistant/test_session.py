@@ -16,7 +16,7 @@ from assistant.reply import FALLBACK
 from assistant.stages import Audio
 from assistant.turn import TurnConfig
 from llm.chat import Message
-from llm.engine import ContextFull
+from llm.engine import ContextFull, CudaBroken, EngineOutOfMemory
 from llm.patience import RemoteError
 from llm.sample import BrokenLogits
 
@@ -304,9 +304,18 @@ def test_a_prompt_too_long_for_the_context_gets_the_fallback() -> None:
     assert ttfa_ms(parts) == 310
 
 
-@pytest.mark.parametrize("kind", [RemoteError, BrokenLogits])
-def test_a_reply_that_fails_is_excused_and_the_next_turn_is_answered(kind: type[Exception]) -> None:
-    error = RemoteError("http://host/v1", "refused") if kind is RemoteError else BrokenLogits(float("nan"), 9)
+@pytest.mark.parametrize(
+    ("kind", "facts"),
+    [
+        (RemoteError, ("http://host/v1", "refused")),
+        (BrokenLogits, (float("nan"), 9)),
+        (EngineOutOfMemory, ("4 MB for 512 rows",)),
+    ],
+)
+def test_a_reply_that_fails_is_excused_and_the_next_turn_is_answered(
+    kind: type[Exception], facts: tuple[object, ...]
+) -> None:
+    error = kind(*facts)
     voices = Voice(320, 960, "hello"), Voice(8000, 8640, "again")
     world = play(Scene(voices, {"hello": error, "again": "Yes. There it is."}, 14000))
     first, second = world.records
@@ -327,6 +336,40 @@ def test_what_speculation_did_is_in_the_spans() -> None:
         "draft_length": 3,
         "enabled": True,
     }
+
+
+def test_which_kernels_served_a_reply_is_in_its_spans() -> None:
+    world = play(Scene((Voice(320, 960, "hello"),), {"hello": "Yes. There it is."}, 3000))
+    spans = [span for span in world.recorder.spans if span.name == "served"]
+    assert [(span.track, span.reply) for span in spans] == [("think", 0)] * 2
+    assert [dict(span.attributes) for span in spans] == [
+        {
+            "operation": "qkv",
+            "kernel": "Triton",
+            "shape": "[<=16, 576] x [960, 576]",
+            "dtype": "float16 x 4 bits",
+            "passes": 4,
+        },
+        {
+            "operation": "head",
+            "kernel": "torch",
+            "shape": "[1, 576] x [49152, 576]",
+            "dtype": "float16 x 8 bits",
+            "passes": 1,
+        },
+    ]
+
+
+def test_a_gpu_that_failed_ends_the_session() -> None:
+    voices = Voice(320, 960, "hello"), Voice(8000, 8640, "again")
+    broken = CudaBroken("an illegal memory access was encountered")
+    world = World(Scene(voices, {"hello": broken, "again": "Never said."}, 14000), TURN)
+    with pytest.raises(BaseExceptionGroup) as caught:
+        world.run()
+    assert caught.group_contains(CudaBroken, match="illegal memory access")
+    assert world.sounded() == [] and world.writer.transcripts == ["hello"]
+    (span,) = [span for span in world.recorder.spans if span.name == "broken"]
+    assert span.attributes == {"why": str(broken)}
 
 
 def test_a_model_that_fails_ends_the_session_with_its_error() -> None:
@@ -372,6 +415,27 @@ def test_words_that_are_stable_are_read_ahead_and_nothing_else() -> None:
     assert all(words.startswith(a) for a in ahead)
     assert [len(a) for a in ahead] == sorted({len(a) for a in ahead})
     assert len(ahead[-1].split()) < 10  # the last words were only in the final transcript
+
+
+def test_no_memory_to_read_ahead_does_not_cost_the_reply() -> None:
+    words = "one two three four five six seven eight nine ten"
+    error = EngineOutOfMemory("2 pages")
+    world = play(Scene((Voice(0, 2000, words),), {words: "Yes. There it is."}, end_ms=4000, ahead=error))
+    (record,) = world.records
+    assert record.heard == "Yes. There it is."
+    failed = [dict(span.attributes) for span in world.recorder.spans if span.name == "read ahead"]
+    assert failed == [{"failed": "out of memory: 2 pages"}] * len(world.writer.ahead)
+    assert len(failed) >= 2  # it is tried again
+
+
+def test_a_gpu_that_fails_while_it_reads_ahead_ends_the_session() -> None:
+    words = "one two three four five six seven eight nine ten"
+    scene = Scene((Voice(0, 2000, words),), {words: "Never."}, end_ms=4000, ahead=CudaBroken("gone"))
+    world = World(scene, TURN)
+    with pytest.raises(BaseExceptionGroup) as caught:
+        world.run()
+    assert caught.group_contains(CudaBroken)
+    assert world.sounded() == []
 
 
 def test_nothing_is_read_ahead_of_a_short_turn() -> None:

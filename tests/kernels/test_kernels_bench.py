@@ -2,57 +2,111 @@
 
 import json
 import math
-from collections.abc import Callable
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from kernels.bench import __main__ as bench
-from kernels.bench import attention
-from kernels.bench.attention import FLEX, MASKED, MASKED_PADDED, OURS, Row, Shape, measure
-from kernels.bench.report import table
-from kernels.bench.timing import relative_error
+from kernels.bench import cached, local, run, steps
+from kernels.bench.local import AGAINST, FLEX, MASKED, MASKED_PADDED, OURS, Shape, measure
+from kernels.bench.models import MODELS, matrices, sequences, weights
+from kernels.bench.report import line, table
+from kernels.bench.results import Bench, Figure, Result, relative_error
+from kernels.bench.run import Log
+from kernels.bench.timing import in_a_loop
+from kernels.llama_gpu import PagedCache, Rows
+from kernels.llama_gpu import Shape as Model
 
 SHAPE = Shape(1, 1000, 64, 4, torch.float16)
 TIMES = {OURS: 10.0, MASKED_PADDED: 40.0, MASKED: 90.0, FLEX: 25.0}
 GOOD = dict.fromkeys(TIMES, 1e-4)
+CPU = torch.device("cpu")
 
 
-def cells(row: Row, *, ratios: bool = True) -> dict[str, str]:
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other on busy cores take longer than the work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def result(us: dict[str, float] = TIMES, errors: dict[str, float] = GOOD, **rest: object) -> Result:
+    named: dict[str, Any] = {"ours": (OURS,)} | rest
+    return Result(SHAPE.case(), 2e-3, 2_500_000, us=dict(us), errors=dict(errors), **named)
+
+
+def cells(row: Result, *, ratios: bool = True) -> dict[str, str]:
     """The only row of the table by column, with a bandwidth of a million bytes a microsecond."""
-    head, _, line = table([row], 1e12, ratios=ratios).splitlines()
+    head, _, only = table([row], 1e12, ratios=ratios, against=AGAINST).splitlines()
     return dict(
-        zip(*([cell.strip() for cell in text.strip("|").split("|")] for text in (head, line)), strict=True)
+        zip(*([cell.strip() for cell in text.strip("|").split("|")] for text in (head, only)), strict=True)
     )
 
 
 def test_ratios_are_against_the_fastest_that_is_right() -> None:
-    found = cells(Row(SHAPE, TIMES, GOOD, {}, 2_500_000))
-    assert (found["x mask"], found["x Flex"], found["MB"], found["% of copy"]) == ("4.0", "2.5", "2.5", "25")
+    found = cells(result())
+    assert (found["x mask"], found["x Flex"], found["MB"], found["% of memory"]) == (
+        "4.0",
+        "2.5",
+        "2.5",
+        "25",
+    )
     assert (found["B"], found["T"], found["window"], found["type"]) == ("1", "1000", "64, 4", "float16")
-    wrong = cells(Row(SHAPE, TIMES, GOOD | {MASKED_PADDED: 0.5, FLEX: math.nan}, {}, 2_500_000))
+    wrong = cells(result(errors=GOOD | {MASKED_PADDED: 0.5, FLEX: math.nan}))
     assert (wrong["x mask"], wrong["x Flex"]) == ("9.0", "")
     assert wrong[MASKED_PADDED] == "40.0, WRONG (0.5)"
 
 
 @pytest.mark.parametrize("error", [0.1, math.nan])
 def test_no_ratio_while_ours_is_wrong(error: float) -> None:
-    found = cells(Row(SHAPE, TIMES, GOOD | {OURS: error}, {}, 1))
-    assert (found["x mask"], found["x Flex"], found["% of copy"]) == ("", "", "")
+    wrong = result(errors=GOOD | {OURS: error})
+    found = cells(wrong)
+    assert (found["x mask"], found["x Flex"], found["% of memory"]) == ("", "", "")
     assert "WRONG" in found[OURS]
+    assert wrong.red
+    assert "% of the memory" not in line(wrong, 1e12)
 
 
 def test_no_ratio_while_another_check_is_red() -> None:
-    found = cells(Row(SHAPE, TIMES, GOOD, {}, 1), ratios=False)
-    assert (found["x mask"], found["x Flex"], found["% of copy"]) == ("", "", "")
+    found = cells(result(), ratios=False)
+    assert (found["x mask"], found["x Flex"], found["% of memory"]) == ("", "", "")
 
 
 def test_what_fails_is_named() -> None:
     times = {name: us for name, us in TIMES.items() if name != MASKED}
-    found = cells(Row(SHAPE, times, GOOD, {MASKED: "OutOfMemoryError"}, 1))
-    assert (found[MASKED], found["x mask"]) == ("fails", "4.0")
+    failed = result(times, failed={MASKED: "OutOfMemoryError: too much\nof it"})
+    assert (cells(failed)[MASKED], cells(failed)["x mask"], failed.red) == ("fails", "4.0", False)
+    assert line(failed, 1e12).endswith(f"{MASKED}: OutOfMemoryError: too much")
+
+
+def test_ours_that_fails_or_never_came_is_red() -> None:
+    rest = {name: us for name, us in TIMES.items() if name != OURS}
+    assert result(rest, failed={OURS: "ValueError: no"}).red
+    assert result(rest, dict.fromkeys(rest, 1e-4)).red
+
+
+def test_two_forms_of_ours_are_both_checked_and_the_faster_counts() -> None:
+    us, errors = {"graph": 30.0, "persistent": 20.0, "torch": 100.0}, {"graph": 1e-4, "persistent": 1e-4}
+    both = Result({}, 1e-3, ours=("graph", "persistent"), rival_limit=0.1, us=us, errors=errors)
+    both.errors["torch"] = 0.05  # bfloat16: further off than ours may be
+    assert (both.ratio("torch"), both.red) == (5.0, False)
+    both.errors["graph"] = 0.05
+    assert (both.ratio("torch"), both.red) == (None, True)
+
+
+def test_tokens_a_second() -> None:
+    row = Result({"M": 4}, 1e-3, tokens=4, us={"ours": 200.0}, errors={"ours": 0.0})
+    assert cells(row)["tokens/s"] == "20000"
 
 
 def test_one_unwritten_element_is_an_error() -> None:
@@ -67,16 +121,102 @@ def test_gradients_are_checked_too(
     wrong: Callable[[torch.Tensor], torch.Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shape = Shape(1, 40, 6, 2, torch.float32, heads=2, d=12)
-    assert measure(shape, torch.device("cpu"), training=True).ours_is_right
+    assert not measure(shape, CPU, training=True).red
 
     def wrong_gradient(
         q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, left: int, right: int
     ) -> torch.Tensor:
-        return attention.reference(q, wrong(k) + 0 * k, v, left, right)
+        return local.reference(q, wrong(k) + 0 * k, v, left, right)
 
-    monkeypatch.setattr(attention, "local_attention", wrong_gradient)
-    assert measure(shape, torch.device("cpu")).ours_is_right
-    assert not measure(shape, torch.device("cpu"), training=True).ours_is_right
+    monkeypatch.setattr(local, "local_attention", wrong_gradient)
+    assert not measure(shape, CPU).red
+    assert measure(shape, CPU, training=True).red
+
+
+def test_a_row_of_calls_is_prepared_and_no_longer_than_asked() -> None:
+    events: list[str] = []
+    in_a_loop(lambda: events.append("call"), CPU, most=3, prepare=lambda: events.append("prepare"))
+    rows = [len(row) for row in " ".join(events).split("prepare")[1:]]
+    assert len(rows) == 7
+    assert max(rows) == len(" call call call ")
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_random_weights_keep_the_size_of_what_they_multiply(bits: int) -> None:
+    torch.manual_seed(0)
+    product = torch.randn(64, 512) @ matrices(2, 256, 512, bits, CPU).dequantize(1).T
+    assert product.std().item() == pytest.approx(1, abs=0.15)
+    assert abs(product.mean().item()) < 0.1
+
+
+@pytest.mark.parametrize("kind", ["f16", "int8"])
+def test_sequences_have_pages_of_their_own(kind: str) -> None:
+    there = sequences(MODELS["tiny"], kind, slots=3, context=40, new=2, device=CPU)
+    pages = there.cache.table.flatten().tolist()
+    assert sorted(pages) == list(range(len(there.cache.keys[0])))
+    assert pages != sorted(pages)
+    assert there.rows.slots.tolist() == [0, 0, 1, 1, 2, 2]
+    assert there.rows.positions.tolist() == [40, 41] * 3
+    keys, values = there.cache.gather(1, 2, 40)
+    assert (keys.std().item(), values.std().item()) == pytest.approx((1, 1), abs=0.2)
+
+
+def asked(**rest: object) -> Bench:
+    usual = {"models": ("tiny",), "contexts": (20,), "rows": (2,), "prompts": (5,), "frames": (16,)}
+    named: dict[str, Any] = usual | {"caches": ("int8",)} | rest
+    return Bench(CPU, 1e10, **named)
+
+
+@pytest.mark.parametrize("kind", ["f16", "int8"])
+def test_every_contender_of_a_step_gives_the_same_logits(kind: str) -> None:
+    """Ours, the plain llama and transformers' own: three ways to write the same model down."""
+    (*_, last) = (one for one in steps.decode_section(asked(caches=(kind,))) if isinstance(one, Result))
+    assert (last.case["M"], last.case["new"]) == (1, 8)
+    assert set(last.errors) == {steps.GRAPH, steps.EAGER, steps.HF_EAGER}
+    rounded = 1e-3 if kind == "f16" else 5e-2  # the others do not round the keys of the new rows
+    assert max(last.errors[name] for name in (steps.EAGER, steps.HF_EAGER)) < rounded
+    assert not last.red
+    (*_, prompt) = steps.prompt_section(asked(caches=(kind,)))
+    assert set(prompt.errors) == {steps.GRAPH, steps.EAGER}
+    assert (prompt.tokens, prompt.red) == (5, False)
+
+
+def test_rows_and_sequences_beside_one() -> None:
+    us = {(1, 1): 100.0, (1, 8): 125.0, (64, 1): 200.0, (4, 1): 50.0}
+    found = {
+        steps.Case("tiny", "f16", 20, *key): Result(
+            {}, 1, us={"graph": t}, errors={"graph": 0.0}, ours=("graph",)
+        )
+        for key, t in us.items()
+    }
+    found[steps.Case("tiny", "f16", 20, 4, 1)].errors["graph"] = math.nan  # wrong: not compared
+    assert [one.value for one in steps._compared(found)] == [1.25, 32.0]
+
+
+def test_bytes_of_a_step_by_hand() -> None:
+    shape = Model(layers=1, width=32, heads=2, kv_heads=1, head_dim=16, hidden=32, vocabulary=64)
+    w = weights(shape, CPU, context=64)
+    there = sequences(shape, "int8", slots=2, context=10, new=1, device=CPU)
+    matrix = 20 * (64 + 32 + 64 + 32) + 34 * 64  # rows of 32: 16 or 32 bytes of codes, scale and minimum
+    case = steps.Case("tiny", "int8", 10, 2, 1)
+    assert steps._bytes(case, w, there) == matrix + 2 * 11 * 2 * 16
+
+
+def test_attention_that_forgets_a_key_is_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    (first, *_) = cached.decode_section(asked())
+    assert not first.red
+    assert first.right(cached.SDPA)
+    right = cached.paged_attention.reference
+
+    def forgetful(
+        q: torch.Tensor, cache: PagedCache, layer: int, rows: Rows, *, out: torch.Tensor, **_: object
+    ) -> torch.Tensor:
+        return out.copy_(right(q, cache, layer, replace(rows, positions=rows.positions - 1)))
+
+    monkeypatch.setattr(cached.paged_attention, "paged_attention", forgetful)
+    (wrong, *_) = cached.decode_section(asked())
+    assert wrong.red
+    assert wrong.right(cached.SDPA)
 
 
 @pytest.fixture
@@ -87,21 +227,106 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small")
 def test_without_a_gpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench.main(["--frames", "16", "--json", str(tmp_path / "out.json")]) == 0
+    arguments = ["--only", "launch,products,attention,prompt_attention,local", "--frames", "16"]
+    assert bench.main([*arguments, "--json", str(tmp_path / "out.json")]) == 0
     printed = capsys.readouterr().out
     assert "No CUDA GPU" in printed
-    assert "All checks are green." in printed
-    results: dict[str, Any] = json.loads((tmp_path / "out.json").read_text())
-    assert [row["shape"]["left"] for row in results["forward"]] == [64, 128]
-    assert all(row["us"][OURS] > 0 for row in results["forward"])
+    assert "All is green." in printed
+    sections: dict[str, Any] = json.loads((tmp_path / "out.json").read_text())["sections"]
+    assert list(sections) == ["launch", "products", "attention", "prompt_attention", "local"]
+    assert {row["case"]["kernel"] for row in sections["products"]["results"]} == {
+        "qkv",
+        "out",
+        "gate_up",
+        "down",
+    }
+    assert [row["case"]["T"] for row in sections["local"]["results"]] == [16]
+    assert all(row["us"][OURS] > 0 for row in sections["local"]["results"])
 
 
 @pytest.mark.usefixtures("small")
 def test_a_wrong_result_fails_the_bench(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(attention, "local_attention", lambda q, *_, **__: torch.zeros_like(q))
-    assert bench.main(["--frames", "16"]) == 1
+    monkeypatch.setattr(local, "local_attention", lambda q, *_, **__: torch.zeros_like(q))
+    assert bench.main(["--only", "local", "--frames", "16"]) == 1
     printed = capsys.readouterr().out
-    assert "A check is red, so no ratio is given" in printed
+    assert "No ratio is given in a section that is red" in printed
     assert "WRONG" in printed
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two sections: one yields a figure and then fails, one is well."""
+
+    def fails(_: Bench) -> Iterator[Figure]:
+        yield Figure("speed", 3.0, "m/s")
+        raise KeyError("gone")
+
+    def well(_: Bench) -> Iterator[Result]:
+        one = Result({"M": 1}, 1e-3, us={"ours": 1.0}, errors={"ours": 0.0})
+        yield one
+        one.us["torch"], one.errors["torch"] = 2.0, 0.0
+        yield one
+
+    monkeypatch.setitem(sys.modules, "kernels.bench.scripted", SimpleNamespace(fails=fails, well=well))
+    monkeypatch.setattr(run, "SECTIONS", {"fails": ("scripted", "fails"), "well": ("scripted", "well")})
+
+
+@pytest.mark.usefixtures("scripted")
+def test_a_section_that_fails_stops_no_other_and_keeps_what_it_had(tmp_path: Path) -> None:
+    log = Log(tmp_path / "out.json")
+    assert run.run(["fails", "well"], asked(), log, 60, []) == ["fails: KeyError: 'gone'"]
+    sections = json.loads((tmp_path / "out.json").read_text())["sections"]
+    assert sections["fails"]["figures"] == [{"name": "speed", "value": 3.0, "unit": "m/s"}]
+    assert "KeyError: 'gone'" in sections["fails"]["failed"]
+    assert [row["us"] for row in sections["well"]["results"]] == [{"ours": 1.0, "torch": 2.0}]
+    assert Log.read(tmp_path / "out.json").wrong == ["fails: KeyError: 'gone'"]
+
+
+class Replaced(BaseException):
+    """The process would be another one now."""
+
+
+@pytest.mark.usefixtures("scripted")
+def test_after_a_section_that_loses_the_gpu_the_rest_runs_in_a_new_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def become(file: str, arguments: list[str]) -> None:
+        raise Replaced(file, arguments)
+
+    monkeypatch.setattr(os, "execv", become)
+    monkeypatch.setattr(run, "_gpu_lives", lambda: False)
+    on_gpu = Bench(torch.device("cuda"), 1e10, *((),) * 6)
+    with pytest.raises(Replaced) as found:
+        run.run(["fails", "well"], on_gpu, Log(tmp_path / "out.json"), 60, ["python", "--only"])
+    assert found.value.args == ("python", ["python", "--only", "well"])
+    assert "gone" in json.loads((tmp_path / "out.json").read_text())["sections"]["fails"]["failed"]
+    assert not any(
+        isinstance(thread, threading.Timer) and thread.is_alive() for thread in threading.enumerate()
+    )
+
+
+def test_a_section_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    replaced: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda _, arguments: replaced.append(arguments))
+    log = Log(tmp_path / "out.json")
+    log.write("step", {"results": []})
+    run._give_up("step", 240, log, ["python", "--only"], ["prefill", "local"])
+    assert replaced == [["python", "--only", "prefill,local"]]
+    assert log.wrong == ["step: took longer than 240 s"]
+
+
+def test_the_new_process_is_asked_for_the_same(tmp_path: Path) -> None:
+    given = bench._arguments(["--json", str(tmp_path / "a"), "--full", "--rows", "1", "8", "--models", "8b"])
+    _, _, module, *rest = bench._again(given)
+    again = bench._arguments([*rest, "step,local"])
+    assert module == "kernels.bench"
+    assert (again.rows, again.models, again.full, again.json) == ([1, 8], ["8b"], True, tmp_path / "a")
+    assert (again.only, again.go_on, again.limit_s) == (["step", "local"], True, 300)
+
+
+def test_an_unknown_section_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        bench.main(["--only", "steps"])
+    assert "no section 'steps'" in capsys.readouterr().err

@@ -1,6 +1,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Barrier
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from engine_calls import CONTEXT, Call, Reference, Session, any_call, prefills, run, single_calls
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_threads import DEADLOCK_S, start, until
@@ -20,18 +21,17 @@ from llm.cache import BLOCK, BudgetTooSmall
 from llm.chat import ChatTemplate, Message
 from llm.config import LlamaConfig
 from llm.conversation import fit
-from llm.cpu import CpuConfig, CpuEngine, CpuModel, EngineBusy
+from llm.cpu import CpuConfig, CpuModel
 from llm.engine import ContextFull, prefill, step
 from llm.gguf import GgufFile, open_gguf
 from llm.kv_type import KvType
 from llm.model import Llama
+from llm.sessions import EngineBusy, SlotEngine
 from llm.tokenizer import Tokenizer
-from llm.torch_engine import TorchEngine
 
 Logits = NDArray[np.float32]
 
 TOLERANCE = 1e-4  # of logits of a few units; the order of the sums depends on how the tokens were cut
-CONTEXT = 128
 CONFIG = replace(SMALL, head_dim=16, width=64)
 # With one block keys and values depend on a token and its position only: a cut changes nothing else.
 ONE_BLOCK = replace(CONFIG, layers=1)
@@ -79,27 +79,14 @@ def one_block(tmp_path_factory: pytest.TempPathFactory) -> GgufFile:
     return open_gguf(write_llama(tmp_path_factory.mktemp("cpu") / "one.gguf", ONE_BLOCK))
 
 
-@dataclass(frozen=True)
-class Reference:
-    """Torch, which reads each text from its beginning."""
-
-    model: Llama
-    known: dict[tuple[int, ...], Logits] = field(default_factory=dict, repr=False)
-
-    def logits(self, tokens: Sequence[int], logits_for: int = 1) -> Logits:
-        if (key := tuple(tokens)) not in self.known:
-            self.known[key] = TorchEngine(self.model, len(tokens)).extend(tokens, len(tokens))
-        return self.known[key][len(tokens) - logits_for :]
-
-
 @pytest.fixture(scope="module")
 def reference(file: GgufFile) -> Reference:
-    return Reference(Llama(file))
+    return Reference(Llama(file), TOLERANCE)
 
 
 @pytest.fixture(scope="module")
 def one_block_reference(one_block: GgufFile) -> Reference:
-    return Reference(Llama(one_block))
+    return Reference(Llama(one_block), TOLERANCE)
 
 
 @pytest.fixture
@@ -119,119 +106,22 @@ def close(a: Logits, b: Logits) -> bool:
 # Any calls
 
 
-Call = tuple[str, Any]
-
-
-@dataclass
-class Session:
-    """An engine, and the tokens that it must hold; those behind a cut are not what torch would hold."""
-
-    model: Counting
-    reference: Reference
-    engine: CpuEngine
-    held: list[int] = field(default_factory=list)
-    pure: int = CONTEXT
-
-    def do(self, call: Call) -> None:
-        """Do it, and compare with torch what comes of it."""
-        name, what = call
-        getattr(self, name)(what)
-        assert list(self.engine.tokens) == self.held
-        assert self.engine.kv_bytes == len(self.held) * self.model.kv.layout.token_bytes
-
-    def extend(self, what: tuple[list[int], int]) -> None:
-        tokens, logits_for = what[0], min(what[1], len(what[0]))
-        if len(self.held) + len(tokens) > CONTEXT:
-            with pytest.raises(ContextFull):
-                self.engine.extend(tokens, logits_for)
-            return
-        self.held = self.held + tokens
-        self.check(self.engine.extend(tokens, logits_for), logits_for)
-
-    def prefill(self, what: tuple[list[int], int]) -> None:
-        tokens, logits_for = what[0], min(what[1], len(what[0]))
-        logits = prefill(self.engine, tokens, logits_for)
-        self.held = tokens
-        self.check(logits, logits_for)
-
-    def truncate(self, what: int) -> None:
-        length = what % (len(self.held) + 1)
-        self.engine.truncate(length)
-        del self.held[length:]
-        if length <= self.pure:
-            self.pure = CONTEXT
-
-    def cut(self, what: tuple[int, int]) -> None:
-        start, stop = sorted(number % (len(self.held) + 1) for number in what)
-        if start < stop < len(self.held) and len(self.model.kv.layers) > 1:
-            self.pure = min(self.pure, start)
-        self.engine.cut(start, stop)
-        del self.held[start:stop]
-
-    def reopen(self, what: int) -> None:
-        self.engine.close()
-        self.held, self.pure = [], CONTEXT
-        self.engine = self.model.open()
-
-    def fork(self) -> "Session":
-        return replace(self, engine=self.engine.fork(), held=list(self.held))
-
-    def check(self, logits: Logits, logits_for: int) -> None:
-        assert logits.shape == (logits_for, CONFIG.vocabulary)
-        assert logits.dtype == np.float32
-        if self.held and len(self.held) <= self.pure:
-            assert close(logits, self.reference.logits(self.held, logits_for))
-
-
-few = st.lists(st.integers(0, 1), max_size=5)
-# Beginnings that are worth storing, and often the same.
-long = st.tuples(st.integers(0, 1), st.integers(30, 70)).map(lambda drawn: [drawn[0]] * drawn[1])
-number = st.integers(0, CONTEXT)
-single_calls = [
-    st.tuples(st.just("extend"), st.tuples(st.one_of(few, long), st.integers(0, 6))),
-    st.tuples(st.just("truncate"), number),
-    st.tuples(st.just("cut"), st.tuples(number, number)),
-    st.tuples(st.just("reopen"), number),
-]
-prefills = st.tuples(
-    st.just("prefill"), st.tuples(st.tuples(long, few).map(lambda parts: parts[0] + parts[1]), number)
-)
-
-
-def run(model: Counting, reference: Reference, calls: list[tuple[int, Call]]) -> None:
-    """The calls of up to three sessions."""
-    sessions = [Session(model, reference, model.open())]
-    for which, call in calls:
-        session = sessions[which % len(sessions)]
-        if call[0] != "fork":
-            session.do(call)
-        elif len(sessions) < 3:
-            sessions.append(session.fork())
-        else:
-            with pytest.raises(EngineBusy):
-                session.engine.fork()
-    for session in sessions:
-        session.do(("extend", ([1], 1)))
-
-
-forks = st.tuples(st.just("fork"), number)
-
-
-@given(calls=st.lists(st.tuples(st.integers(0, 2), st.one_of(*single_calls, forks)), max_size=20))
+@given(calls=st.lists(st.tuples(st.integers(0, 2), any_call), max_size=20))
 @settings(max_examples=120, deadline=None)
 def test_any_calls_give_what_a_fresh_engine_gives(
     file: GgufFile, reference: Reference, calls: list[tuple[int, Call]]
 ) -> None:
     """Also beside, and behind, sessions that were cut in the middle."""
-    run(load(file, sessions=3, prefix_bytes=5 * BLOCK * TOKEN_BYTES), reference, calls)
+    run(load(file, sessions=3, prefix_bytes=5 * BLOCK * TOKEN_BYTES).sessions, reference, calls)
 
 
-@given(calls=st.lists(st.tuples(st.integers(0, 2), st.one_of(*single_calls, forks, prefills)), max_size=20))
+@given(calls=st.lists(st.tuples(st.integers(0, 2), st.one_of(any_call, prefills)), max_size=20))
 @settings(max_examples=120, deadline=None)
 def test_with_one_block_any_cuts_give_what_a_fresh_engine_gives(
     one_block: GgufFile, one_block_reference: Reference, calls: list[tuple[int, Call]]
 ) -> None:
-    run(load(one_block, sessions=3, prefix_bytes=5 * BLOCK * TOKEN_BYTES), one_block_reference, calls)
+    model = load(one_block, sessions=3, prefix_bytes=5 * BLOCK * TOKEN_BYTES)
+    run(model.sessions, one_block_reference, calls)
 
 
 # Several sessions at once
@@ -274,7 +164,7 @@ def test_sessions_in_threads_do_not_touch_each_other(
     barrier = Barrier(4)
 
     def use(calls: list[Call]) -> None:
-        session = Session(model, reference, model.open())
+        session = Session(model.sessions, reference, model.open())
         barrier.wait(DEADLOCK_S)
         for call in calls:
             session.do(call)
@@ -290,7 +180,7 @@ def test_sessions_that_decode_together_get_what_each_gets_alone(file: GgufFile, 
     model, alone = load(file, sessions=4, kv=kv), load(file, kv=kv)
     barrier = Barrier(4)
 
-    def decode(engine: CpuEngine, seed: int) -> Logits:
+    def decode(engine: SlotEngine, seed: int) -> Logits:
         rows = [engine.extend(text(17 + seed, seed))[0]]
         return np.stack(rows + [step(engine, token) for token in text(20, seed + 9)])
 
@@ -593,7 +483,7 @@ def test_waiting_sessions_get_places_in_the_order_they_came(file: GgufFile) -> N
     waiting = []
 
     def waits(count: int) -> bool:
-        return len(model._waiting) == count
+        return len(model.sessions.waiting) == count
 
     for count in (1, 2):
         waiting.append(start(partial(model.open, DEADLOCK_S)))
@@ -620,7 +510,7 @@ def test_many_who_wait_are_served_in_order(file: GgufFile, quick_switches: None)
         held, futures = model.open(), []
         for index in range(8):
             futures.append(start(partial(come, index)))
-            until(lambda: len(model._waiting) == len(futures))  # noqa: B023  # called at once
+            until(lambda: len(model.sessions.waiting) == len(futures))  # noqa: B023  # called at once
         held.close()
         for future in futures:
             future.result(DEADLOCK_S)
@@ -633,7 +523,7 @@ def test_places_released_together_serve_as_many_who_wait(file: GgufFile, quick_s
     for _ in range(20):
         held = [model.open() for _ in range(4)]
         futures = [start(partial(model.open, 2 * DEADLOCK_S)) for _ in held]
-        until(lambda: len(model._waiting) == 4)
+        until(lambda: len(model.sessions.waiting) == 4)
         for engine in held:
             engine.close()
         for future in futures:
@@ -649,10 +539,10 @@ def test_one_that_waits_in_vain_leaves_the_queue(file: GgufFile) -> None:
         with pytest.raises(EngineBusy):
             model.open(1e-3)
     waiting = start(partial(model.open, DEADLOCK_S))
-    until(lambda: len(model._waiting) == 1)
+    until(lambda: len(model.sessions.waiting) == 1)
     held.close()
     waiting.result(DEADLOCK_S).close()
-    assert model._waiting == []
+    assert model.sessions.waiting == []
 
 
 def test_with_no_queue_nobody_waits(file: GgufFile) -> None:
@@ -680,8 +570,8 @@ def test_many_who_come_and_go_share_few_places(
     counts = [future.result(DEADLOCK_S) for future in futures]
     if patience_s == DEADLOCK_S:
         assert counts == [10] * 8
-    assert sorted(model._free) == [0, 1]
-    assert model._waiting == []
+    assert sorted(model.sessions.free) == [0, 1]
+    assert model.sessions.waiting == []
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kernels.bench.timing import microseconds, relative_error
+from kernels.bench.results import Bench, Figure, Result, relative_error
+from kernels.bench.timing import microseconds
 from kernels.local_attention import blocked, bytes_moved, local_attention, reference, visible
 
 OURS = "local_attention"
@@ -18,6 +19,14 @@ MASKED = "SDPA + mask"
 MASKED_PADDED = "SDPA + mask, D 40"
 FLEX = "FlexAttention, D 64"
 REFERENCE = "reference"
+
+WINDOWS = ((64, 4), (128, 8))
+"""Two of the windows that were tried for the streaming encoder, in frames of 24 ms."""
+
+TRAINING = (40, 500)
+"""A batch of clips of 12 s, with which the encoder is trained."""
+
+AGAINST = {"x mask": (MASKED, MASKED_PADDED), "x Flex": (FLEX,)}
 
 LIMITS = {torch.float32: 2e-5, torch.float16: 2e-3, torch.bfloat16: 1.5e-2}
 """Relative error that each type may have; plain tf32, with about 3e-4, would not pass as float32."""
@@ -35,30 +44,11 @@ class Shape:
     heads: int = 8
     d: int = 36
 
-
-@dataclass(frozen=True)
-class Row:
-    """One shape's results, by contender; `failed` says why one has none."""
-
-    shape: Shape
-    us: dict[str, float]
-    errors: dict[str, float]
-    failed: dict[str, str]
-    bytes: int
-
-    @property
-    def ours_is_right(self) -> bool:
-        """Whether the check of our own result is green."""
-        return self.right(OURS)
-
-    def right(self, name: str) -> bool:
-        """Whether the contender's result is right, on this shape."""
-        return self.errors.get(name, float("nan")) < LIMITS[self.shape.dtype]
-
-    def ratio(self, *names: str) -> float | None:
-        """How many times faster ours is than the fastest right one of `names`; None while ours is wrong."""
-        rivals = [self.us[name] for name in names if name in self.us and self.right(name)]
-        return min(rivals) / self.us[OURS] if rivals and self.right(OURS) and OURS in self.us else None
+    def case(self, *, training: bool = False) -> dict[str, int | str]:
+        """What the tables say of it."""
+        window, dtype = f"{self.left}, {self.right}", str(self.dtype).removeprefix("torch.")
+        case: dict[str, int | str] = {"part": "training"} if training else {}
+        return case | {"B": self.batch, "T": self.frames, "window": window, "type": dtype}
 
 
 @dataclass(frozen=True)
@@ -70,29 +60,24 @@ class Contender:
     width: int
 
 
-def measure(shape: Shape, device: torch.device, *, training: bool = False) -> Row:
+def measure(shape: Shape, device: torch.device, *, training: bool = False) -> Result:
     """Check every contender against the reference in float64, then time it; `training` adds the gradients."""
     q, k, v, grad = inputs(shape, device)
     right = right_result(q, k, v, grad, shape, training=training)
-    us: dict[str, float] = {}
-    errors: dict[str, float] = {}
-    failed: dict[str, str] = {}
+    result = Result(shape.case(training=training), LIMITS[shape.dtype], bytes_moved(q, k), ours=(OURS,))
     for contender in _contenders(shape, device):
-        name, wider = contender.name, contender.width - shape.d
+        wider = contender.width - shape.d
         padded = [functional.pad(x, (0, wider)) if wider else x for x in (q, k, v, grad)]
         call = _call(contender, *padded, training=training)
-        try:
+
+        def work(call: Callable[[], tuple[Tensor, ...]] = call) -> tuple[float, float]:
             found = [x[..., : shape.d].detach() for x in call()]
             # torch's maximum of something and NaN is NaN, Python's may be either
-            errors[name] = torch.tensor(list(map(relative_error, found, right))).max().item()
-            us[name] = microseconds(call, device, graph=not training)
-        except RuntimeError as error:  # out of memory, or what torch.compile cannot do: others still can
-            if name == OURS:
-                raise
-            failed[name] = f"{type(error).__name__}: {error}"[:300]
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
-    return Row(shape, us, errors, failed, bytes_moved(q, k))
+            error = torch.tensor(list(map(relative_error, found, right))).max().item()
+            return error, microseconds(call, device, graph=not training)
+
+        result.attempt(contender.name, work, device)
+    return result
 
 
 def _call(
@@ -168,3 +153,33 @@ def right_result(
         keys, values = k[part].double(), v[part].double()
         result[part, :, queries] = exact(q[part, :, queries].double(), keys, values, offset=start)
     return (result,)
+
+
+def section(bench: Bench) -> Iterator[Result | Figure]:
+    """Local attention: checks at odd sizes, then times, without and with the gradients."""
+    gpu = bench.device.type == "cuda"
+    if gpu:
+        yield from _checks(bench)
+    for training, shape in _shapes(bench, gpu=gpu):
+        yield measure(shape, bench.device, training=training)
+
+
+def _checks(bench: Bench) -> Iterator[Result | Figure]:
+    from kernels.bench.local_checks import check  # noqa: PLC0415  (it needs this module's limits)
+
+    checks = list(check(bench.device, full=bench.full))
+    yield Figure("checks passed", sum(one.passed for one in checks), f"of {len(checks)}")
+    for one in (one for one in checks if not one.passed):
+        why = f"error {one.error:.2g}, limit {one.limit:.2g}"
+        yield Result({"check": one.name}, one.limit, failed={OURS: why}, ours=(OURS,))
+
+
+def _shapes(bench: Bench, *, gpu: bool) -> Iterator[tuple[bool, Shape]]:
+    wide = gpu and bench.full
+    dtypes = ((torch.float16, torch.float32) if wide else (torch.float16,)) if gpu else (torch.float32,)
+    windows, batches = WINDOWS if wide else WINDOWS[:1], (1, 16) if wide else (1,)
+    for (left, right), batch, dtype, t in itertools.product(windows, batches, dtypes, bench.frames):
+        yield False, Shape(batch, t, left, right, dtype)
+    if wide:
+        (clips, frames), (left, right) = TRAINING, WINDOWS[0]
+        yield from ((True, Shape(clips, frames, left, right, dtype)) for dtype in dtypes)

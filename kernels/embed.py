@@ -1,0 +1,44 @@
+"""Tokens to rows of a quantized embedding: bytes moved, a reference, the checked launcher."""
+
+import torch
+from torch import Tensor
+
+from kernels.paged_attention import check_tensor
+from kernels.quantized import Quantized
+
+try:
+    from kernels import embed_triton, local_attention_triton
+except ImportError:  # triton is optional: without it everything runs in torch
+    embed_triton = None  # type: ignore[assignment]
+
+
+def bytes_moved(tokens: Tensor, embedding: Quantized) -> int:
+    """The fewest bytes it can move: the tokens, their rows, and the result in float32."""
+    row = embedding.layer_bytes // embedding.rows + 4 * embedding.columns
+    return tokens.nbytes + len(tokens) * row
+
+
+def reference(tokens: Tensor, embedding: Quantized) -> Tensor:
+    """What is meant: float32 [M, width]; zeros for what is no token of the vocabulary."""
+    known = (tokens >= 0) & (tokens < embedding.rows)
+    return embedding.rows_of(0, torch.where(known, tokens, 0).long()) * known[:, None]
+
+
+def embed(tokens: Tensor, embedding: Quantized, *, out: Tensor) -> Tensor:
+    """Rows of `embedding` [1, vocabulary, width] into `out`, float32 [M, width]; gives `out`.
+
+    `tokens` is int32 [M], read on the device; a number that is no token, as padding may be, gives zeros. Runs
+    the Triton kernel on CUDA (nothing is allocated, nothing waits) and the reference elsewhere. Raises
+    ValueError for shapes, strides, types and devices that do not fit together.
+    """
+    if embedding.layers != 1:
+        raise ValueError(f"the embedding has {embedding.layers} matrices: must be 1")
+    if tokens.dim() != 1 or not len(tokens):
+        raise ValueError(f"tokens are {tuple(tokens.shape)}: must be [rows], 1 or more")
+    device = embedding.codes.device
+    check_tensor("tokens", tokens, torch.int32, (len(tokens),), device)
+    check_tensor("out", out, torch.float32, (len(tokens), embedding.columns), device)
+    if embed_triton is None or local_attention_triton.why_not(device, out.dtype) is not None:
+        return out.copy_(reference(tokens, embedding))
+    embed_triton.launch(out, tokens, embedding)
+    return out

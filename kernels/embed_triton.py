@@ -1,0 +1,64 @@
+"""The Triton kernel of `embed.py`: a program per token and up to 1024 columns."""
+
+# ruff: noqa: ANN001, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
+
+import contextlib
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from kernels.quantized import BLOCK, Quantized
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _embed(  # type: ignore[no-untyped-def]
+    out,
+    tokens,
+    codes,
+    scales,
+    minima,
+    vocabulary,
+    WIDTH: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    BITS: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    row = tl.program_id(0).to(tl.int64)
+    token = tl.load(tokens + row).to(tl.int64)
+    columns = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+    inside = columns < WIDTH
+    known = inside & (token >= 0) & (token < vocabulary)
+    blocks = token * (WIDTH // BLOCK) + columns // BLOCK
+    scale = tl.load(scales + blocks, mask=known, other=0.0).to(tl.float32)
+    if BITS == 8:
+        x = tl.load(codes + token * WIDTH + columns, mask=known, other=0).to(tl.float32) * scale
+    else:
+        packed = tl.load(codes + blocks * (BLOCK // 2) + columns % (BLOCK // 2), mask=known, other=0)
+        code = tl.where(columns % BLOCK < BLOCK // 2, packed & 15, packed >> 4).to(tl.float32)
+        if minima is None:
+            x = (code - 8) * scale
+        else:
+            x = code * scale + tl.load(minima + blocks, mask=known, other=0.0).to(tl.float32)
+    tl.store(out + row * WIDTH + columns, x, mask=inside)
+
+
+def launch(out: Tensor, tokens: Tensor, embedding: Quantized) -> None:
+    """Write the rows of `tokens` into `out`; all are as `embed` has checked them."""
+    width = embedding.columns
+    columns = min(1024, triton.next_power_of_2(width))
+    with torch.cuda.device(out.device) if out.is_cuda else contextlib.nullcontext():
+        _embed[len(tokens), triton.cdiv(width, columns)](
+            out,
+            tokens,
+            embedding.codes,
+            embedding.scales,
+            embedding.minima,
+            embedding.rows,
+            WIDTH=width,
+            COLUMNS=columns,
+            BITS=embedding.bits,
+            BLOCK=BLOCK,
+            num_warps=4,
+        )

@@ -1,0 +1,92 @@
+"""One pass of a model over rows of tokens, launch by launch; no size and no pointer depends on the rows."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kernels.embed import embed
+from kernels.head import head
+from kernels.linear import HIDDEN_SCALE, linear, norm_gate_up
+from kernels.llama_gpu import PAGE, PagedCache, Rows, Weights
+from kernels.paged_attention import Scratch, make_scratch, paged_attention, split_count
+from kernels.prompt_attention import prompt_attention
+from kernels.qkv import qkv
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a pass reads, on its device: all of them views of one buffer, filled by one copy."""
+
+    rows: Rows
+    wanted: Tensor  # int32 [n]: rows whose logits are wanted
+    prompt: tuple[Tensor, ...]  # int32 [1] each: slot, first position, tokens; of a prompt only
+
+
+@dataclass(frozen=True)
+class Buffers:
+    """What kernels leave for the next, of `rows` rows at most."""
+
+    x: Tensor  # float32 [rows, width]: the residual stream
+    normed: Tensor  # float16 [rows, width]
+    q: Tensor  # float16 [rows, heads, head_dim]
+    attended: Tensor  # float16 [rows, heads * head_dim]
+    hidden: Tensor  # float16 [rows, hidden]
+    logits: Tensor  # float32 [wanted, vocabulary]
+    scratch: Scratch
+    context: int  # positions that a sequence may have
+
+
+def make_buffers(
+    weights: Weights, cache: PagedCache, *, rows: int, decoded: int, wanted: int, device: torch.device
+) -> Buffers:
+    """Buffers for prompts of up to `rows` rows and up to `decoded` rows of any sequences."""
+    s = weights.shape
+    context = min(cache.table.shape[1] * PAGE, len(weights.cos))
+
+    def halves(*size: int) -> Tensor:
+        return torch.empty(size, dtype=torch.float16, device=device)
+
+    def floats(*size: int) -> Tensor:
+        return torch.empty(size, device=device)
+
+    return Buffers(
+        x=floats(rows, s.width),
+        normed=halves(rows, s.width),
+        q=halves(rows, s.heads, s.head_dim),
+        attended=halves(rows, s.heads * s.head_dim),
+        hidden=halves(rows, s.hidden),
+        logits=floats(wanted, s.vocabulary),
+        scratch=make_scratch(s, decoded, context, device),
+        context=context,
+    )
+
+
+def run_pass(
+    weights: Weights, cache: PagedCache, inputs: Inputs, b: Buffers, *, prompt: bool, every: bool
+) -> None:
+    """Read the rows into the cache, and leave the logits of the wanted ones in b.logits[:n].
+
+    A `prompt`'s rows are of one sequence and follow each other. With `every`, row i is wanted row i.
+    """
+    rows, m, n = inputs.rows, len(inputs.rows.tokens), len(inputs.wanted)
+    x, q, attended, hidden = b.x[:m], b.q[:m], b.attended[:m], b.hidden[:m]
+    splits = split_count(m, weights.shape.kv_heads, b.context)
+    slot, start, count = inputs.prompt
+    embed(rows.tokens, weights.embedding, out=x)
+    for layer in range(weights.shape.layers):
+        qkv(x, weights, layer, cache, rows, q=q)
+        if prompt:
+            prompt_attention(q, cache, layer, slot, start, out=attended, count=count)
+        else:
+            paged_attention(q, cache, layer, rows, out=attended, splits=splits, scratch=b.scratch)
+        linear(attended, weights.out, layer, residual=x)
+        norm = weights.ffn_norm[layer]
+        norm_gate_up(
+            x, norm, weights.gate_up, layer, weights.shape.norm_eps, out=hidden, scratch=b.normed[:m]
+        )
+        linear(hidden, weights.down, layer, residual=x, scale=1 / HIDDEN_SCALE)
+    if n:
+        wanted = None if every else inputs.wanted
+        eps, normed = weights.shape.norm_eps, b.normed[:m]
+        head(x, weights.output_norm, weights.head, eps, out=b.logits[:n], wanted=wanted, scratch=normed)
