@@ -12,7 +12,7 @@ from assistant.config import LlmConfig
 from assistant.models import cache_dir
 from llm.cpu import CpuConfig, CpuModel
 from llm.device import obstacle
-from llm.engine import Engine
+from llm.engine import Engine, GreedyAhead
 from llm.gguf import GgufError, GgufFile
 from llm.served import NotUsed, Served
 
@@ -65,6 +65,9 @@ def trial(engine: Engine) -> None:
     for rows in (_PROMPT, *_DRAFTED):
         tokens = [0] * min(rows, engine.context)
         engine.extend(tokens, len(tokens) if rows in _DRAFTED else 0)
+        engine.truncate(0)
+    if isinstance(engine, GreedyAhead):
+        engine.greedy(0, 1, seen=[], penalty=1.0)
         engine.truncate(0)
 
 

@@ -1,7 +1,7 @@
 """Decoding steps of one sequence in one kernel: what it needs, what it moves, and its launcher.
 
-A step of SmolLM2-135M is 121 products that need each other. Between kernels, even in a CUDA graph, each costs a
-launch; between the phases of one kernel, a barrier. Here programs hand each other single words
+A step of SmolLM2-135M is 121 products that need each other. Between kernels, even in a CUDA graph, each costs
+a launch; between the phases of one kernel, a barrier. Here programs hand each other single words
 (`words_triton.py`), so that a phase begins as soon as its input is there.
 """
 
@@ -15,9 +15,9 @@ from torch import Tensor
 from kernels.llama_gpu import PAGE, PagedCache, Shape, Weights
 
 try:
-    from kernels import llama_persistent_triton
+    from kernels import llama_persistent_triton, words_triton
 except ImportError:  # triton is optional: without it there is no such kernel
-    llama_persistent_triton = None  # type: ignore[assignment]
+    llama_persistent_triton = words_triton = None  # type: ignore[assignment]
 
 COPIES = 4
 """Of each word, for a part of the programs each: where all read one, they wait in line."""
@@ -142,14 +142,15 @@ def _constants(w: Weights, cache: PagedCache, grid: int, warps: int) -> dict[str
         "PAGES": cache.keys.shape[1], "PAGE": PAGE, "TABLE_ROW": cache.table.shape[1],
         "QKV_BITS": w.qkv.bits, "OUT_BITS": w.out.bits, "GATE_UP_BITS": w.gate_up.bits,
         "DOWN_BITS": w.down.bits, "HEAD_BITS": w.head.bits, "EMBEDDING_BITS": w.embedding.bits,
-        **{f"{name}_ROWS": n for name, n in rows.items()}, **{f"{name}_TILE": _power(n) for name, n in rows.items()},
+        **{f"{name}_ROWS": n for name, n in rows.items()},
+        **{f"{name}_TILE": _power(n) for name, n in rows.items()},
         "HEAD_ROWS": -(-s.vocabulary // grid), "HEAD_TILE": 32 if grid > 1 else 16, "COPIES": _copies(s),
         "OUT_PARTS": parts, "GROUP_BLOCKS": s.group * s.head_dim // 32,
         "GROUP_PADDED": _power(s.group * s.head_dim // 32),
         "KEYS": 128 if grid > 1 else 32, "GRID": grid, "GRID_PADDED": _power(grid),
         "PACK": _pack(_power(s.width), warps), "HIDDEN_PACK": _pack(_power(s.hidden), warps),
         "QKV_PACK": _pack(16 * s.head_dim, warps),
-        "OUT_SPIN": llama_persistent_triton.spin_sum(s.kv_heads),
+        "OUT_SPIN": words_triton.spin_sum(s.kv_heads),
         "CHOICE_PACK": _pack(4 * _power(grid), warps),
     }  # fmt: skip
 
@@ -182,6 +183,5 @@ def _check(
         if x is None:
             continue
         if x.dtype != dtype or x.shape != shape or not x.is_contiguous() or x.device != device:
-            raise ValueError(
-                f"{name} is {x.dtype} {tuple(x.shape)} on {x.device}: must be {dtype} {shape}, contiguous, on {device}"
-            )
+            found = f"{x.dtype} {tuple(x.shape)} on {x.device}"
+            raise ValueError(f"{name} is {found}: must be {dtype} {shape}, contiguous, on {device}")

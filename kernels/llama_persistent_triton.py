@@ -1,11 +1,12 @@
 """Whole decoding steps of a llama in one kernel whose programs all stay resident; see `llama_persistent.py`.
 
-A layer is four phases: q, k and v of the normed stream; attention with the output product of its heads; gate and
-up; down. Each program computes some rows of each product and hands them on in tagged words; each keeps the
-whole residual stream. Weights are asked for before a phase waits, and brought to the L2 cache a layer before.
+A layer is four phases: q, k and v of the normed stream; attention with the output product of its heads; gate
+and up; down. Each program computes some rows of each product and hands them on in tagged words; each keeps
+the whole residual stream. Weights are asked for before a phase waits, and brought to the L2 cache a layer
+before.
 """
 
-# ruff: noqa: ANN001, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
+# ruff: noqa: ANN001, ANN201, ANN202, N803, N806, SIM102  (Triton's arguments and branches)
 
 import triton
 import triton.language as tl
@@ -14,13 +15,22 @@ from kernels.words_triton import fence, prefetch, receive, receive_sum, send
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _load(
-    codes, scales, minima, rows, live, zero, ROW_BLOCKS: tl.constexpr, B: tl.constexpr, BITS: tl.constexpr
-):  # type: ignore[no-untyped-def]
+def _load(  # type: ignore[no-untyped-def]
+    codes,
+    scales,
+    minima,
+    rows,
+    live,
+    zero,
+    ROW_BLOCKS: tl.constexpr,
+    B: tl.constexpr,
+    BITS: tl.constexpr,
+):
     """What makes up blocks [R, B] of `rows` [R]: their codes, int32 [R, B, BITS], scales and minima [R, B].
 
-    A row's blocks lie ROW_BLOCKS apart; `live` is [R, B]. `zero` is 0, which the compiler must not know: it would
-    load two scales a thread, and then carry them through shared memory to the threads that hold their codes.
+    A row's blocks lie ROW_BLOCKS apart; `live` is [R, B]. `zero` is 0, which the compiler must not know: it
+    would load two scales a thread, and then carry them through shared memory to the threads that hold their
+    codes.
     """
     at = rows[:, None] * ROW_BLOCKS + (tl.arange(0, B) ^ zero)[None, :]
     scale = tl.load(scales + at, mask=live, other=0.0)
@@ -37,8 +47,8 @@ def _load(
 def _packed(x, PADDED: tl.constexpr):  # type: ignore[no-untyped-def]
     """x [PADDED] in 16 bits, a scale for each of B blocks of 32: what `_dot` multiplies weights with.
 
-    High and low bytes, four columns to a word, int32 [B, 8, 2]; scales, and sums times scales, float32 [B, 2].
-    An error is 1.5e-5 of a block's largest.
+    High and low bytes, four columns to a word, int32 [B, 8, 2]; scales, and sums times scales, float32
+    [B, 2]. An error is 1.5e-5 of a block's largest.
     """
     B: tl.constexpr = PADDED // 32
     blocks = tl.reshape(x, [B, 32])
@@ -73,12 +83,25 @@ def _dot4(codes, bytes_, to, SIGNED: tl.constexpr, INTERPRET: tl.constexpr):  # 
             pack=1,
         )
     return tl.inline_asm_elementwise(
-        "dp4a.u32.s32 $0, $1, $2, $3;", "=r,r,r,r", [codes, bytes_, to], dtype=tl.int32, is_pure=True, pack=1
+        "dp4a.u32.s32 $0, $1, $2, $3;",
+        "=r,r,r,r",
+        [codes, bytes_, to],
+        dtype=tl.int32,
+        is_pure=True,
+        pack=1,
     )
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _dot(words, scale, least, bytes_, scales, BITS: tl.constexpr, INTERPRET: tl.constexpr):  # type: ignore[no-untyped-def]
+def _dot(  # type: ignore[no-untyped-def]
+    words,
+    scale,
+    least,
+    bytes_,
+    scales,
+    BITS: tl.constexpr,
+    INTERPRET: tl.constexpr,
+):
     """Rows of what `_load` gave times what `_packed` gave, [R]. Exact but for the rounding in `_packed`."""
     B: tl.constexpr = words.shape[1]
     none = words * 0
@@ -88,7 +111,7 @@ def _dot(words, scale, least, bytes_, scales, BITS: tl.constexpr, INTERPRET: tl.
         of_high = _dot4(words, high[None, :, :], none, True, INTERPRET)
         of_low = _dot4(words, low[None, :, :], none, True, INTERPRET)
     else:
-        # A word has four of columns 0 to 15 of its block in the low halves of its bytes, of 16 to 31 in the others.
+        # A word has four of columns 0 to 15 of its block in its bytes' low halves, of 16 to 31 in the high.
         zeroth, one = tl.split(tl.permute(tl.reshape(bytes_, [B, 2, 4, 2]), (0, 2, 3, 1)))  # [B, 4, 2] each
         h0, l0 = tl.split(zeroth)
         h1, l1 = tl.split(one)
@@ -104,10 +127,18 @@ def _dot(words, scale, least, bytes_, scales, BITS: tl.constexpr, INTERPRET: tl.
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _send_rows(
-    words, rows, value, epoch, own, zero, COPIES: tl.constexpr, COPY: tl.constexpr, B: tl.constexpr
-):  # type: ignore[no-untyped-def]
-    """`send` from the first of the B threads that hold each row, one copy each: readers of one word wait in line."""
+def _send_rows(  # type: ignore[no-untyped-def]
+    words,
+    rows,
+    value,
+    epoch,
+    own,
+    zero,
+    COPIES: tl.constexpr,
+    COPY: tl.constexpr,
+    B: tl.constexpr,
+):
+    """`send` from the first of the B threads that hold each row, one copy each: readers wait in line."""
     lane = tl.arange(0, B)[None, :]
     at = (rows ^ zero)[:, None] + lane * COPY  # see `_load`
     send(words, at, tl.broadcast_to(value[:, None], at.shape), epoch, own[:, None] & (lane < COPIES))
@@ -115,12 +146,12 @@ def _send_rows(
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _rms(x, WIDTH: tl.constexpr, EPS: tl.constexpr):  # type: ignore[no-untyped-def]
-    """What RMS norm multiplies x with, a number: once for each row that comes out rather than for what goes in."""
+    """What RMS norm multiplies x with: done once for each row that comes out rather than for what goes in."""
     return tl.rsqrt(tl.sum(x * x, 0) / WIDTH + EPS)
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _fetch(
+def _fetch(  # type: ignore[no-untyped-def]
     codes,
     scales,
     minima,
@@ -129,32 +160,7 @@ def _fetch(
     BLOCKS: tl.constexpr,
     BITS: tl.constexpr,
     INTERPRET: tl.constexpr,
-):  # type: ignore[no-untyped-def]
-    """Bring ROWS rows into the L2 cache. What is a little before and behind them may come too."""
-    block = row * BLOCKS
-    prefetch(codes + block * BITS, ROWS * BLOCKS * BITS * 4, INTERPRET)
-    prefetch(scales + block, ROWS * BLOCKS * 2, INTERPRET)
-    if minima is not None:
-        prefetch(minima + block, ROWS * BLOCKS * 2, INTERPRET)
-
-
-@triton.jit  # type: ignore[untyped-decorator]
-def _rms(x, WIDTH: tl.constexpr, EPS: tl.constexpr):  # type: ignore[no-untyped-def]
-    """What RMS norm multiplies x with, a number: once for each row that comes out rather than for what goes in."""
-    return tl.rsqrt(tl.sum(x * x, 0) / WIDTH + EPS)
-
-
-@triton.jit  # type: ignore[untyped-decorator]
-def _fetch(
-    codes,
-    scales,
-    minima,
-    row,
-    ROWS: tl.constexpr,
-    BLOCKS: tl.constexpr,
-    BITS: tl.constexpr,
-    INTERPRET: tl.constexpr,
-):  # type: ignore[no-untyped-def]
+):
     """Bring ROWS rows into the L2 cache. What is a little before and behind them may come too."""
     block = row * BLOCKS
     prefetch(codes + block * BITS, ROWS * BLOCKS * BITS * 4, INTERPRET)
@@ -178,7 +184,16 @@ def _halves(x, PADDED: tl.constexpr):  # type: ignore[no-untyped-def]
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _embed(codes, scales, minima, token, channel, live, ROW_BLOCKS: tl.constexpr, BITS: tl.constexpr):  # type: ignore[no-untyped-def]
+def _embed(  # type: ignore[no-untyped-def]
+    codes,
+    scales,
+    minima,
+    token,
+    channel,
+    live,
+    ROW_BLOCKS: tl.constexpr,
+    BITS: tl.constexpr,
+):
     """A row of the embedding, [PADDED]."""
     block = token.to(tl.int64) * ROW_BLOCKS + channel // 32
     scale = tl.load(scales + block, mask=live, other=0.0).to(tl.float32)
@@ -192,7 +207,14 @@ def _embed(codes, scales, minima, token, channel, live, ROW_BLOCKS: tl.constexpr
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _places(table, token, position, D: tl.constexpr, KV_HEADS: tl.constexpr, PAGE: tl.constexpr):  # type: ignore[no-untyped-def]
+def _places(  # type: ignore[no-untyped-def]
+    table,
+    token,
+    position,
+    D: tl.constexpr,
+    KV_HEADS: tl.constexpr,
+    PAGE: tl.constexpr,
+):
     """Where keys and values of the tokens [T] before `position` lie in a layer's, for the first head."""
     page = tl.load(table + token // PAGE, mask=token < position, other=0).to(tl.int64)
     return (page * (KV_HEADS * PAGE) + token % PAGE) * D
@@ -228,9 +250,14 @@ def _code(x, scale):  # type: ignore[no-untyped-def]
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _rows(
-    tile, ROWS: tl.constexpr, TILE: tl.constexpr, LIMIT: tl.constexpr, BLOCKS: tl.constexpr, B: tl.constexpr
-):  # type: ignore[no-untyped-def]
+def _rows(  # type: ignore[no-untyped-def]
+    tile,
+    ROWS: tl.constexpr,
+    TILE: tl.constexpr,
+    LIMIT: tl.constexpr,
+    BLOCKS: tl.constexpr,
+    B: tl.constexpr,
+):
     """A tile's rows [TILE], which of them are its own, and which of its blocks [TILE, B] exist."""
     row = tl.arange(0, TILE)
     rows = tile * ROWS + row
@@ -259,7 +286,6 @@ def _attention(  # type: ignore[no-untyped-def]
     out_minima,
     turn_cos,
     turn_sin,
-    places,
     spot,
     keys,
     values,
@@ -580,6 +606,19 @@ def decode(  # type: ignore[no-untyped-def]
                     INTERPRET,
                 )
                 _fetch(out_codes, out_scales, out_minima, ahead, DOWN_ROWS, OUT_BLOCKS, OUT_BITS, INTERPRET)
+                # And its keys and values: of all pages, each by one program.
+                for item in range(pid, KV_HEADS * ((position + PAGE - 1) // PAGE), GRID):
+                    item_page = tl.load(table + item // KV_HEADS).to(tl.int64) * KV_HEADS + item % KV_HEADS
+                    item_at = tl.full([], PAGES * KV_HEADS * PAGE * D, tl.int64) * (layer + 1)
+                    item_at += item_page * (PAGE * D)
+                    size: tl.constexpr = PAGE * D * keys.dtype.element_ty.primitive_bitwidth // 8
+                    prefetch(keys + item_at, size, INTERPRET)
+                    prefetch(values + item_at, size, INTERPRET)
+                if pid == GRID - 1:
+                    prefetch(attn_norm + (layer + 1) * WIDTH, WIDTH * 4, INTERPRET)
+                    prefetch(ffn_norm + (layer + 1) * WIDTH, WIDTH * 4, INTERPRET)
+                    if kv_scales is not None:
+                        prefetch(kv_scales + (layer + 1) * (2 * KV_HEADS * D), 8 * KV_HEADS * D, INTERPRET)
             if layer + HEAD_LAYERS >= LAYERS:
                 ahead = pid * HEAD_ROWS + (layer + HEAD_LAYERS - LAYERS) * (HEAD_ROWS // HEAD_LAYERS)
                 _fetch(
@@ -609,7 +648,6 @@ def decode(  # type: ignore[no-untyped-def]
                     out_minima,
                     turn_cos,
                     turn_sin,
-                    places,
                     spot,
                     keys,
                     values,
@@ -685,7 +723,7 @@ def decode(  # type: ignore[no-untyped-def]
                 hidden = receive(
                     theirs + UP_WORDS, hidden_fours, epoch, hidden_fours < HIDDEN, HIDDEN_PACK, INTERPRET
                 )
-                # A load of nothing: four neighbours a thread, as loads have them, is the layout of what follows.
+                # A load of nothing: what follows takes a load's layout, four neighbours a thread.
                 nothing = tl.load(output_norm + hidden_channel, mask=hidden_channel < zero, other=0.0)
                 hidden = tl.reshape(hidden, [HIDDEN_PADDED]) + nothing
                 hidden_bytes, hidden_by = _packed(hidden, HIDDEN_PADDED)

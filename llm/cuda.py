@@ -10,12 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kernels import llama_persistent
 from kernels.llama_gpu import PAGE, PagedCache, Shape, Weights, empty_cache
 from kernels.llama_reference import ReferenceRunner
 from llm.batch import SHORT, Batcher, Logits, Part
 from llm.cache import BudgetTooSmall
 from llm.calibrate import calibration_tokens, scales_of
 from llm.config import read_config
+from llm.cuda_ahead import Ahead, AheadEngine, make_decoder
 from llm.cuda_cache import PagedStore
 from llm.cuda_errors import Gpu
 from llm.cuda_served import Form, describe
@@ -114,6 +116,7 @@ class CudaModel:
         self._runner = self._gpu.run(
             "the passes' buffers", partial(_make_runner, weights, cache, config.sessions)
         )
+        ahead = self._ahead(weights, cache)
         self.sessions = Sessions(
             config.sessions,
             waiting=config.waiting,
@@ -124,6 +127,7 @@ class CudaModel:
             describe=describe(
                 weights, self.model, context=self.context, kv=config.kv, triton=device.type == "cuda"
             ),
+            engine=None if ahead is None else partial(AheadEngine, ahead),
         )
 
     @property
@@ -138,6 +142,14 @@ class CudaModel:
         """
         self._gpu.check()
         return self.sessions.open(wait_s)
+
+    def _ahead(self, weights: Weights, cache: PagedCache) -> Ahead | None:
+        """Whole greedy steps in one kernel, where it takes the model; its sessions have `greedy` then."""
+        if (reason := llama_persistent.why_not(weights, self._gpu.device)) is not None:
+            self.not_used = (NotUsed("persistent step", reason, of_gpu=True),)
+            return None
+        decoder = self._gpu.run("the persistent step", partial(make_decoder, weights, cache))
+        return Ahead(self._gpu, decoder, self.store, self.model.vocabulary)
 
     def _run(self, parts: Sequence[Part]) -> list[Logits]:
         """See `llm.batch.Run`."""

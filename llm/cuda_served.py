@@ -11,10 +11,14 @@ from llm.served import Operation
 
 
 class Form(NamedTuple):
-    """Of passes that have the same operations: rows at most, and whether they are of one prompt."""
+    """Of passes that have the same operations: rows at most, and whether they are of one prompt.
+
+    `ahead`: steps of the persistent kernel.
+    """
 
     rows: int
     prompt: bool
+    ahead: bool = False
 
 
 _TRITON: Mapping[Name, str] = MappingProxyType(
@@ -42,23 +46,25 @@ def describe(
         "down": weights.down.bits,
         "head": weights.head.bits,
     }
-    activations = "float16" if triton else "float32"
 
     def kernel(name: Name, form: Form) -> str:
+        if form.ahead:
+            return "Triton, llama_persistent"
         if not triton:
             return "torch"
         return f"Triton, {'prompt_attention' if name == 'attention' and form.prompt else _TRITON[name]}"
 
-    def dtype(name: Name) -> str:
+    def dtype(name: Name, form: Form) -> str:
+        activations = "float16" if triton or form.ahead else "float32"
         if name == "embedding":
             return f"{bits[name]} bits"
         if name == "attention":
             return f"{activations} x {'int8' if kv == 'int8' else 'float16'}"
-        return f"{activations} x {bits[name]} bits"
+        return f"{'int16' if form.ahead else activations} x {bits[name]} bits"
 
     def operations(form: Form) -> Sequence[Operation]:
         return [
-            Operation(name, kernel(name, form), shape, dtype(name))
+            Operation(name, kernel(name, form), shape, dtype(name, form))
             for name, shape in shapes(config, context, form.rows).items()
         ]
 

@@ -1,7 +1,7 @@
 """What an engine does for the rest: hold the keys and values of a token sequence, and give logits."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +63,23 @@ class Engine(Protocol):
 
         Those behind move up. Their keys and values still come from a text that had the missing ones
         in it: a sliding window whose first tokens stay (attention sinks, Xiao et al. 2023).
+        """
+        ...
+
+
+@runtime_checkable
+class GreedyAhead(Engine, Protocol):
+    """An engine that also chooses tokens itself, several in one call.
+
+    What it computes then may differ in rounding from what `extend` gives: a reply should not mix the two.
+    """
+
+    def greedy(self, token: int, steps: int, *, seen: Sequence[int], penalty: float) -> list[int]:
+        """Append `token`, and then each greedy choice but the last; returns the `steps` choices.
+
+        Penalized as by `llm.sample.penalize` are the tokens `seen`, which are to have `token` if it is of the
+        reply, and those chosen. There are fewer choices where a later step fails: the call that goes on from
+        there raises. Raises BrokenLogits, ContextFull and what `extend` does, having changed nothing.
         """
         ...
 

@@ -8,7 +8,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from llm.engine import Engine, prefill, step
+from llm.ahead import Runs
+from llm.engine import Engine, GreedyAhead, prefill, step
 from llm.sample import Sampler, Sampling
 from llm.served import Kernels
 from llm.speculate import Lookahead, Speculated, Speculator
@@ -58,7 +59,7 @@ class Finished:
 
 
 Generated = Started | Prefilled | Token | Speculated | Kernels | Finished
-_Follow = Callable[[int], NDArray[np.float32]]  # a token to the logits of what follows it
+_Follow = Callable[[list[int]], int]  # the tokens chosen so far, one at least, to the next
 
 
 def generate(
@@ -74,8 +75,8 @@ def generate(
     """Yield Started, Prefilled, Tokens and Finished; ends early, without Finished, once `stopped()`.
 
     The texts of the tokens and of Finished, joined, are the reply. A speculator changes nothing in it, but
-    reports by Speculated before Finished. Raises ContextFull when the prompt alone does not fit, and
-    BrokenLogits.
+    reports by Speculated before Finished. An engine that decodes ahead does so in a greedy reply: nothing is
+    drafted then, or reported. Raises ContextFull when the prompt alone does not fit, and BrokenLogits.
     """
     yield Started()
     if stopped():
@@ -84,8 +85,18 @@ def generate(
     yield Prefilled(logits)
     room = engine.context - len(prompt) + 1  # the last token chosen need not enter the cache
     config = replace(config, max_tokens=min(config.max_tokens, room))
+    sampler = Sampler(config.sampling)
+    decode = partial(_decode, tokenizer, sampler.choose(logits[-1], []), config, stopped)
+    if isinstance(engine, GreedyAhead) and config.sampling.temperature == 0:
+        penalty = config.sampling.repetition_penalty
+        with closing(Runs(engine, max_tokens=config.max_tokens, penalty=penalty)) as runs:
+            for event in decode(runs.follow):
+                if isinstance(event, Finished):
+                    runs.close()
+                yield event
+        return
     if speculator is None:
-        yield from _decode(tokenizer, logits[-1], config, stopped, partial(step, engine))
+        yield from decode(lambda chosen: sampler.choose(step(engine, chosen[-1]), chosen))
         return
     with closing(
         Lookahead(
@@ -97,7 +108,7 @@ def generate(
             ends=tokenizer.eos_ids,
         )
     ) as ahead:
-        for event in _decode(tokenizer, logits[-1], config, stopped, ahead.step):
+        for event in decode(lambda chosen: sampler.choose(ahead.step(chosen[-1]), chosen)):
             if isinstance(event, Finished):
                 ahead.close(ended=event.reason == "end")
                 yield ahead.report()
@@ -106,15 +117,14 @@ def generate(
 
 def _decode(
     tokenizer: Tokenizer,
-    logits: NDArray[np.float32],
+    token: int,
     config: GenerateConfig,
     stopped: Callable[[], bool],
     follow: _Follow,
 ) -> Iterator[Token | Finished]:
-    sampler, text, stops = Sampler(config.sampling), TextStream(tokenizer), StopStrings(config.stop)
+    text, stops = TextStream(tokenizer), StopStrings(config.stop)
     chosen: list[int] = []
     while not stopped():
-        token = sampler.choose(logits, chosen)
         if token in tokenizer.eos_ids:
             yield Finished("end", stops.push(text.flush()) + stops.flush())
             return
@@ -126,4 +136,4 @@ def _decode(
         if len(chosen) == config.max_tokens:
             yield Finished("length", stops.push(text.flush()) + stops.flush())
             return
-        logits = follow(token)
+        token = follow(chosen)

@@ -67,9 +67,9 @@ class Tally(Generic[FormT]):
         self._describe = describe
         self._passes: Counter[FormT] = Counter()
 
-    def add(self, form: FormT) -> None:
-        """A pass of this form was run."""
-        self._passes[form] += 1
+    def add(self, form: FormT, passes: int = 1) -> None:
+        """Passes of this form were run."""
+        self._passes[form] += passes
 
     def take(self) -> Sequence[Served]:
         """What served the passes since this was asked last, the first form first."""

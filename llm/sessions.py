@@ -70,13 +70,18 @@ class Sessions(Generic[FormT]):
         store: Store,
         batcher: Batcher,
         describe: Callable[[FormT], Iterable[Operation]],
+        engine: "Callable[[Sessions[FormT], int], SlotEngine] | None" = None,
     ) -> None:
-        """`describe` says what runs in a pass of some form; see `llm.served.Tally`."""
+        """`describe` says what runs in a pass of some form; see `llm.served.Tally`.
+
+        `engine` makes the sequence in a slot, if it is more than a SlotEngine.
+        """
         self.context, self.vocabulary, self.store, self.batcher = context, vocabulary, store, batcher
         self.tallies = [Tally(describe) for _ in range(count)]
         self.free = list(range(count))[::-1]
         self.waiting: list[object] = []  # a token for each, who came first is first
         self._count, self._most_waiting = count, waiting
+        self._engine = engine or SlotEngine
         self._released = Condition()
 
     def open(self, wait_s: float = 0.0) -> "SlotEngine":
@@ -84,7 +89,7 @@ class Sessions(Generic[FormT]):
         with self._released:
             if not self.free or self.waiting:
                 self._queue(wait_s)
-            return SlotEngine(self, self.free.pop())
+            return self._engine(self, self.free.pop())
 
     def _queue(self, wait_s: float) -> None:
         """Wait for a place behind those who wait already. Raises EngineBusy."""

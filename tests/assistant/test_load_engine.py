@@ -218,3 +218,18 @@ def test_a_trial_leaves_nothing_behind_and_fits_any_context(context: int, file: 
     trial(engine)
     assert list(engine.tokens) == []
     assert {one.operation.name for one in engine.take_served()} >= {"qkv", "attention", "head"}
+
+
+def test_decoding_ahead_is_tried_too() -> None:
+    class Ahead(CudaEngine):
+        steps = 0
+
+        def greedy(self, token: int, steps: int, *, seen: Sequence[int], penalty: float) -> list[int]:
+            self.tokens.append(token)
+            self.steps += steps
+            return [0] * steps
+
+    engine = Ahead(CudaModel(None, CudaConfig(1, "int8")))  # type: ignore[arg-type]
+    trial(engine)
+    assert engine.steps == 1
+    assert engine.tokens == []

@@ -1,4 +1,4 @@
-"""Every test of a Triton kernel, in Triton's interpreter: each file of `tests/kernels/triton` in a process."""
+"""Every test of a Triton kernel, in its interpreter: each file of `tests/kernels/triton` in a process."""
 
 import os
 import subprocess

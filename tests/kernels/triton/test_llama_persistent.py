@@ -1,4 +1,4 @@
-"""Whole steps in one kernel, against the reference in plain torch: choices, logits, and the cache they leave."""
+"""Whole steps in one kernel against the reference in torch: choices, logits, and the cache they leave."""
 
 from dataclasses import replace
 

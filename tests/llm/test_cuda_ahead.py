@@ -1,0 +1,385 @@
+"""Decoding ahead on the GPU engine, with a stand-in for the kernel in torch: what is around it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from math import inf, nan
+from pathlib import Path
+from threading import Barrier
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from in_threads import DEADLOCK_S, start
+from llama_files import SMALL, one_thread
+from quantized_files import quantized_weights, write_quantized
+from torch import Tensor
+
+from kernels import llama_persistent
+from kernels.llama_gpu import PAGE, PagedCache, Weights
+from kernels.llama_reference import ReferenceRunner
+from llm.cuda import CudaConfig, CudaModel
+from llm.cuda_ahead import AheadEngine
+from llm.engine import ContextFull, CudaBroken, EngineOutOfMemory, GreedyAhead, prefill, step
+from llm.generate import GenerateConfig, Prefilled, generate
+from llm.gguf import GgufFile, open_gguf
+from llm.quants import GgmlType
+from llm.sample import BrokenLogits, Sampler, Sampling, penalize
+from llm.served import NotUsed
+from llm.sessions import SlotEngine
+from llm.tokenizer import Tokenizer
+
+CONFIG = replace(SMALL, head_dim=16, width=64, hidden=64)
+TYPES = {"ffn": GgmlType.Q4_1, "attn_output": GgmlType.Q4_0, "": GgmlType.Q8_0}
+CONTEXT = 96
+PAGE_BYTES = 2 * 2 * 2 * 16 * 2 * PAGE
+PENALTY = 1.1
+
+
+class Standin:
+    """`PersistentDecoder` as it is described, in torch; it raises what is in `fails`."""
+
+    def __init__(self, weights: Weights, cache: PagedCache) -> None:
+        self._runner = ReferenceRunner(weights, cache)
+        self._slot = self._token = self._position = 0
+        self.begun, self.runs = 0, list[int]()
+        self.fails: list[Exception] = []
+        self.breaks: Callable[[int], bool] = lambda _: False
+
+    def begin(self, slot: int, token: int, position: int) -> None:
+        self._slot, self._token, self._position = slot, token, position
+        self.begun += 1
+
+    def run(
+        self, tokens: Tensor, *, logits: Tensor | None = None, seen: Tensor | None = None, penalty: float = 1
+    ) -> None:
+        assert seen is not None
+        self.runs.append(len(tokens))
+        for i in range(len(tokens)):
+            if i and self.fails:
+                raise self.fails.pop(0)  # midway
+            where = (np.array([x]) for x in (self._token, self._slot, self._position))
+            row = self._runner.decode(*where, np.array([0]))[0].numpy()
+            if self.breaks(self._position):
+                tokens[i:] = -1
+                return
+            ids = seen.nonzero()[:, 0].tolist()
+            self._token = int(penalize(row, ids, penalty).argmax())
+            self._position += 1
+            tokens[i] = self._token
+            seen[self._token] = 1
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick() -> Iterator[None]:
+    with one_thread(), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(llama_persistent, "why_not", lambda *_: None)
+        patched.setattr(llama_persistent, "PersistentDecoder", Standin)
+        yield
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> GgufFile:
+    path: Path = tmp_path_factory.mktemp("ahead") / "m.gguf"
+    return open_gguf(write_quantized(path, CONFIG, quantized_weights(CONFIG, TYPES)))
+
+
+def load(file: GgufFile, **config: int) -> CudaModel:
+    options = {"context": CONTEXT, "prefix_bytes": 0, **config}
+    return CudaModel(file, CudaConfig(device="cpu", **options))  # type: ignore[arg-type]
+
+
+def opened(model: CudaModel) -> AheadEngine:
+    engine = model.open()
+    assert isinstance(engine, GreedyAhead) and isinstance(engine, AheadEngine)
+    return engine
+
+
+def standin(engine: AheadEngine) -> Standin:
+    return cast(Standin, engine._ahead._decoder)
+
+
+def text(length: int, seed: int = 0) -> list[int]:
+    ids: list[int] = np.random.default_rng(seed).integers(0, CONFIG.vocabulary, length).tolist()
+    return ids
+
+
+def by_logits(
+    engine: SlotEngine, token: int, steps: int, seen: Sequence[int], penalty: float = PENALTY
+) -> list[int]:
+    """The same choices, one pass each."""
+    sampler, seen, chosen = Sampler(Sampling(repetition_penalty=penalty)), list(seen), [token]
+    for _ in range(steps):
+        chosen.append(sampler.choose(step(engine, chosen[-1]), seen))
+        seen.append(chosen[-1])
+    return chosen[1:]
+
+
+ids = st.integers(0, CONFIG.vocabulary - 1)
+CALLS = st.one_of(
+    st.tuples(st.just("greedy"), st.tuples(ids, st.integers(1, 12), st.lists(ids, max_size=4))),
+    st.tuples(st.just("go on"), st.integers(1, 12)),
+    st.tuples(st.just("extend"), st.lists(ids, min_size=1, max_size=40)),
+    st.tuples(st.just("truncate"), st.integers(0, CONTEXT)),
+    st.tuples(st.just("cut"), st.tuples(st.integers(0, CONTEXT), st.integers(0, CONTEXT))),
+    st.tuples(st.just("share"), st.none()),
+    st.tuples(st.just("fork"), st.none()),
+)
+
+
+class Pair:
+    """A sequence that decodes ahead, and one of another model that is asked for logits only."""
+
+    def __init__(self, ahead: AheadEngine, plain: SlotEngine) -> None:
+        self.ahead, self.plain = ahead, plain
+        self.last: tuple[int, list[int]] = (0, [])  # chosen, and not held; seen
+
+    def do(self, name: str, what: object) -> None:
+        if name == "go on":
+            name, what = "greedy", (self.last[0], what, self.last[1])
+        getattr(self, name)(what)
+        assert list(self.ahead.tokens) == list(self.plain.tokens)
+
+    def greedy(self, what: tuple[int, int, list[int]]) -> None:
+        token, steps, seen = what
+        if len(self.ahead.tokens) + steps > CONTEXT:
+            with pytest.raises(ContextFull):
+                self.ahead.greedy(token, steps, seen=seen, penalty=PENALTY)
+            return
+        chosen = self.ahead.greedy(token, steps, seen=seen, penalty=PENALTY)
+        assert chosen == by_logits(self.plain, token, steps, seen)
+        self.last = chosen[-1], [*seen, *chosen]
+
+    def extend(self, tokens: list[int]) -> None:
+        room = CONTEXT - len(self.plain.tokens)
+        if tokens := tokens[:room]:
+            got, expected = (engine.extend(tokens) for engine in (self.ahead, self.plain))
+            np.testing.assert_allclose(got, expected, atol=0.03)
+
+    def truncate(self, length: int) -> None:
+        for engine in (self.ahead, self.plain):
+            engine.truncate(length)
+
+    def cut(self, span: tuple[int, int]) -> None:
+        start, stop = sorted(min(at, len(self.plain.tokens)) for at in span)
+        for engine in (self.ahead, self.plain):
+            engine.cut(start, stop)
+
+    def share(self, _: None) -> None:
+        for engine in (self.ahead, self.plain):
+            engine.share()
+
+
+@given(calls=st.lists(st.tuples(st.integers(0, 1), CALLS), max_size=14))
+@settings(max_examples=80, deadline=None)
+def test_any_calls_choose_what_the_logits_do(
+    file: GgufFile, calls: list[tuple[int, tuple[str, object]]]
+) -> None:
+    """Of two sequences, which may hold pages together, by turns; also for keys behind a cut."""
+    model, other = (load(file, sessions=2, prefix_bytes=4 * PAGE_BYTES) for _ in range(2))
+    pairs = [Pair(opened(model), other.open()) for _ in range(2)]
+    for which, (name, what) in calls:
+        if name == "fork":
+            pairs[1 - which].ahead.close()
+            pairs[1 - which].plain.close()
+            forks = (pairs[which].ahead.fork(), pairs[which].plain.fork())
+            assert isinstance(forks[0], AheadEngine)
+            pairs[1 - which] = Pair(forks[0], forks[1])
+            pairs[1 - which].last = pairs[which].last
+        else:
+            pairs[which].do(name, what)
+    for pair in pairs:
+        pair.extend([1])
+        pair.ahead.close()
+    assert model.store.pages.free == model.store.pages.total
+
+
+def test_a_run_goes_on_where_the_last_left_off(file: GgufFile) -> None:
+    engine, plain = opened(load(file)), load(file).open()
+    for one in (engine, plain):
+        one.extend(text(30))
+    decoder, chosen = standin(engine), [7]
+    for steps in (1, 2, 4):
+        chosen += engine.greedy(chosen[-1], steps, seen=chosen, penalty=PENALTY)
+    assert chosen[1:] == by_logits(plain, 7, 7, [7])
+    assert decoder.begun == 1
+    engine.truncate(33)  # the same tokens: what is held is not what was
+    assert engine.greedy(chosen[3], 4, seen=chosen[:4], penalty=PENALTY) == chosen[4:]
+    assert decoder.begun == 2
+    assert engine.greedy(chosen[-1], 1, seen=[], penalty=PENALTY) == by_logits(plain, chosen[-1], 1, [])
+    assert decoder.begun == 3
+
+
+def test_pages_that_others_hold_are_not_written(file: GgufFile) -> None:
+    model = load(file, sessions=2)
+    first, fresh = opened(model), load(file).open()
+    first.extend(text(40))
+    second = first.fork()
+    first.greedy(3, 12, seen=[], penalty=1.0)
+    np.testing.assert_allclose(second.extend([5]), fresh.extend([*text(40), 5]), atol=0.03)
+
+
+def test_the_context_holds_exactly_what_it_says(file: GgufFile) -> None:
+    engine = opened(load(file))
+    engine.extend(text(CONTEXT - 3))
+    with pytest.raises(ContextFull, match="97 tokens do not fit a context of 96"):
+        engine.greedy(1, 4, seen=[], penalty=1.0)
+    assert list(engine.tokens) == text(CONTEXT - 3)
+    assert len(engine.greedy(1, 3, seen=[], penalty=1.0)) == 3
+    assert len(engine.tokens) == CONTEXT
+    for token, steps in ((-1, 1), (CONFIG.vocabulary, 1), (0, 0)):
+        engine.truncate(4)
+        with pytest.raises(ValueError, match="of a vocabulary of"):
+            engine.greedy(token, steps, seen=[], penalty=1.0)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize("value", [nan, inf])
+def test_broken_logits_are_told_when_no_choice_is_left(file: GgufFile, alone: bool, value: float) -> None:
+    model = load(file)
+    engine, runner = opened(model), model._runner
+    engine.extend(text(30))
+    free = model.store.pages.free
+    standin(engine).breaks = lambda position: position >= 33
+
+    def decode(*args: np.ndarray) -> Tensor:
+        logits = runner.decode(*args)
+        return torch.full_like(logits, value) if args[2][0] >= 33 else logits
+
+    model._runner = type("Broken", (), {"decode": staticmethod(decode)})()
+    with nullcontext() if alone else engine._ahead.calling():
+        chosen = engine.greedy(1, 8, seen=[], penalty=1.0)
+        assert list(engine.tokens) == [*text(30), 1, *chosen[:2]]
+        assert len(chosen) == 3
+        held = list(engine.tokens)
+        with pytest.raises(BrokenLogits, match="the model or its file is broken"):
+            engine.greedy(chosen[-1], 4, seen=chosen, penalty=1.0)
+    assert list(engine.tokens) == held
+    engine.truncate(30)
+    assert model.store.pages.free == free
+    standin(engine).breaks, model._runner = (lambda _: False), runner
+    assert engine.greedy(1, 8, seen=[], penalty=1.0)[:3] == chosen  # of which nothing is left over
+
+
+def test_beside_others_steps_share_their_passes(file: GgufFile) -> None:
+    model, alone = load(file, sessions=4), load(file)
+    barrier = Barrier(4)
+
+    def reply(engine: AheadEngine, seed: int) -> list[int]:
+        engine.extend(text(20, seed))
+        return engine.greedy(1, 30, seen=[1], penalty=PENALTY)
+
+    def together(seed: int) -> list[int]:
+        engine = opened(model)
+        with engine:
+            barrier.wait(DEADLOCK_S)
+            return reply(engine, seed)
+
+    futures = [start(partial(together, seed)) for seed in range(4)]
+    for seed, future in enumerate(futures):
+        with alone.open() as engine:
+            engine.extend(text(20, seed))
+            assert future.result(DEADLOCK_S) == by_logits(engine, 1, 30, [1])
+    engine = opened(model)
+    before = list(standin(engine).runs)
+    with engine._ahead.calling():
+        reply(engine, 0)
+    assert standin(engine).runs == before
+    engine.truncate(0)
+    reply(engine, 0)
+    assert standin(engine).runs == [*before, 30]
+
+
+def test_a_run_that_finds_no_memory_is_tried_again(file: GgufFile) -> None:
+    engine, plain = opened(load(file)), load(file).open()
+    for one in (engine, plain):
+        one.extend(text(20))
+    first = engine.greedy(3, 2, seen=[3], penalty=PENALTY)
+    standin(engine).fails = [torch.OutOfMemoryError("CUDA out of memory")]
+    chosen = first + engine.greedy(first[-1], 6, seen=[3, *first], penalty=PENALTY)
+    assert chosen == by_logits(plain, 3, 8, [3])
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), EngineOutOfMemory),
+        (torch.AcceleratorError("CUDA error: an illegal memory access"), CudaBroken),
+        (ValueError("a mistake"), ValueError),
+    ],
+    ids=["memory", "device", "mistake"],
+)
+def test_a_run_that_fails_changes_nothing(file: GgufFile, error: Exception, raised: type[Exception]) -> None:
+    model = load(file)
+    engine, plain = opened(model), load(file).open()
+    for one in (engine, plain):
+        one.extend(text(20))
+    free = model.store.pages.free
+    standin(engine).fails = [error, error]
+    with pytest.raises(raised):
+        engine.greedy(3, 30, seen=[3], penalty=PENALTY)
+    assert list(engine.tokens) == text(20)
+    assert model.store.pages.free == free
+    assert model.ready == (raised is not CudaBroken)
+    if model.ready:
+        standin(engine).fails = []
+        assert engine.greedy(3, 8, seen=[3], penalty=PENALTY) == by_logits(plain, 3, 8, [3])
+
+
+def test_pages_that_only_a_longer_reply_needs_are_not_missed(file: GgufFile) -> None:
+    model = load(file, sessions=2, kv_bytes=3 * PAGE_BYTES)
+    engine, other = opened(model), opened(model)
+    other.extend(text(64, 1))
+    engine.extend(text(28))
+    chosen = engine.greedy(3, 8, seen=[3], penalty=PENALTY)
+    assert len(chosen) == 4 and len(engine.tokens) == 32  # one page
+    with pytest.raises(EngineOutOfMemory):
+        engine.greedy(chosen[-1], 8, seen=[3, *chosen], penalty=PENALTY)
+    assert len(engine.tokens) == 32
+    other.close()
+    assert len(engine.greedy(chosen[-1], 8, seen=[3, *chosen], penalty=PENALTY)) == 8
+
+
+@pytest.mark.parametrize("max_tokens", [1, 7, 30, 70])
+def test_a_reply_is_that_of_an_engine_of_logits(
+    file: GgufFile, max_tokens: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several, one after the other, with stops and to the end of the context."""
+    ahead = opened(load(file))
+    monkeypatch.setattr(llama_persistent, "why_not", lambda *_: "not wanted")
+    plain, tokenizer = load(file).open(), Tokenizer.from_gguf(file)
+    for seed in range(4):
+        for stop in ((), ("e",), ("a", "\n")):
+            config = GenerateConfig(max_tokens, stop)
+            replies = [
+                [e for e in generate(one, tokenizer, text(40, seed), config) if not isinstance(e, Prefilled)]
+                for one in (ahead, plain)
+            ]
+            assert replies[0] == replies[1]
+            assert list(ahead.tokens) == list(plain.tokens)
+    assert standin(ahead).runs.count(8) > 1 or max_tokens < 30
+
+
+def test_steps_ahead_are_told_under_their_kernel(file: GgufFile) -> None:
+    engine = opened(load(file))
+    prefill(engine, text(40))
+    engine.take_served()
+    engine.greedy(1, 5, seen=[], penalty=1.0)
+    served = {
+        s.operation.name: (s.operation.kernel, s.operation.dtype, s.passes) for s in engine.take_served()
+    }
+    assert len(served) == 7
+    assert {kernel for kernel, _, _ in served.values()} == {"Triton, llama_persistent"}
+    assert served["gate_up"][1:] == ("int16 x 4 bits", 5)
+    assert served["attention"][1:] == ("float16 x float16", 5)
+
+
+def test_a_model_that_the_kernel_does_not_take(file: GgufFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llama_persistent, "why_not", lambda *_: "it is odd")
+    model = load(file)
+    assert model.not_used == (NotUsed("persistent step", "it is odd", of_gpu=True),)
+    assert not isinstance(model.open(), GreedyAhead)
