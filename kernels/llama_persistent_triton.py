@@ -229,7 +229,7 @@ def _load_keys(keys, values, places, seen, D: tl.constexpr):  # type: ignore[no-
     return k_tile, v_tile
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def _attend(queries, keys, values, seen, peak, total, sums, log2_scale):  # type: ignore[no-untyped-def]
     """Online softmax over a tile: float16 queries [16, D], keys and values [T, D] of which `seen` [T]."""
     scores = tl.dot(queries, tl.trans(keys.to(tl.float16))) * log2_scale
@@ -242,7 +242,7 @@ def _attend(queries, keys, values, seen, peak, total, sums, log2_scale):  # type
     return new_peak, total, sums
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def _code(x, scale):  # type: ignore[no-untyped-def]
     """The int8 code of x, as float32."""
     half = 12582912.0  # 1.5 * 2^23: what is added to it is rounded to a whole number, halves to even
@@ -265,7 +265,7 @@ def _rows(  # type: ignore[no-untyped-def]
     return rows, own, own[:, None] & (tl.arange(0, B) < BLOCKS)[None, :]
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def _silu(gate, up):  # type: ignore[no-untyped-def]
     return gate / (1.0 + tl.exp(-gate)) * up
 

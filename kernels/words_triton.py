@@ -79,7 +79,7 @@ _PREFETCH = tl.constexpr(
 )
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def send(words, at, value, epoch, live):  # type: ignore[no-untyped-def]
     """Write float32 `value` with the tag `epoch` to words[at], where `live`."""
     bits = value.to(tl.float32).to(tl.int32, bitcast=True).to(tl.int64) & 0xFFFFFFFF

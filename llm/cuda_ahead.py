@@ -90,13 +90,12 @@ class Ahead:
 
     def _run(self, place: _Place, steps: int, penalty: float) -> list[int]:
         self._store.upload()
-        if place != self._place:
-            self._place = None  # until this is done, for it may fail midway
+        left_off, self._place = self._place, None  # this may fail midway
+        if place != left_off:
             self._seen.zero_()
             if place.seen:
                 self._seen[torch.tensor(sorted(place.seen)).to(self._gpu.device)] = 1
             self._decoder.begin(place.slot, place.token, place.position)
-        self._place = None
         tokens = torch.empty(steps, dtype=torch.int32, device=self._gpu.device)
         self._decoder.run(tokens, seen=self._seen, penalty=penalty)
         chosen: list[int] = tokens.tolist()

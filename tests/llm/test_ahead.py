@@ -187,9 +187,16 @@ def test_a_reader_who_leaves_leaves_what_was_chosen(tokenizer: Tokenizer) -> Non
 
 def test_the_end_is_told_with_nothing_held_behind_it(tokenizer: Tokenizer) -> None:
     engine = endless()
-    for event in generate(engine, tokenizer, [A], GenerateConfig(6, stop=("\n",))):
+    said = "".join(
+        e.text for e in generate(engine, tokenizer, [A], GenerateConfig(stop=())) if isinstance(e, Token)
+    )
+    engine.truncate(0)
+    stop = said[4:12]  # ends within the fourth run
+    for event in generate(engine, tokenizer, [A], GenerateConfig(stop=(stop,))):
         if isinstance(event, Finished):
-            assert len(engine.held) == 6
+            assert event.reason == "stop"
+            assert engine.runs[-1] == 8
+            assert len(engine.held) == said.index(stop) + len(stop)
 
 
 def endless() -> Ahead:

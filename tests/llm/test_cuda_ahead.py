@@ -252,7 +252,8 @@ def test_broken_logits_are_told_when_no_choice_is_left(file: GgufFile, alone: bo
 
     model._runner = type("Broken", (), {"decode": staticmethod(decode)})()
     with nullcontext() if alone else engine._ahead.calling():
-        chosen = engine.greedy(1, 8, seen=[], penalty=1.0)
+        chosen = engine.greedy(1, 40, seen=[], penalty=1.0)
+        assert model.store.pages.free == free - 1  # what 40 steps were to have was given back
         assert list(engine.tokens) == [*text(30), 1, *chosen[:2]]
         assert len(chosen) == 3
         held = list(engine.tokens)
