@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from llm.config import Rotary
 from llm.gguf import GgufFile
 from llm.tokenizer import Tokenizer, TokenizerError
 
@@ -48,11 +49,30 @@ def calibration_tokens(gguf: GgufFile) -> list[int]:
 
 
 def scales_of(
-    keys_and_values: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
+    keys_and_values: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]], rotary: Rotary
 ) -> NDArray[np.float32]:
-    """[layers, 2, kv heads, 1, head dim] from [kv heads, tokens, head dim] of each layer."""
+    """[layers, 2, kv heads, 1, head dim] from rotated keys and values [kv heads, tokens, head dim] of each layer.
+
+    Two channels of a key that are turned together have one scale, for the longest that they are together: slow
+    pairs have not gone round by the end of the text, and would be clipped further on. (With a scale for each,
+    SmolLM2-135M lost 1 % of perplexity in the first 512 tokens, and 12 % in tokens 1536 to 2047.)
+    """
     largest = [
-        np.stack([np.abs(part).max(axis=1, keepdims=True) for part in layer]) for layer in keys_and_values
+        np.stack([_reach(keys, rotary), np.abs(values).max(axis=1, keepdims=True)])
+        for keys, values in keys_and_values
     ]
     scales: NDArray[np.float32] = np.maximum(np.stack(largest) * (_HEADROOM / 127), 1e-9).astype(np.float32)
     return scales
+
+
+def _reach(keys: NDArray[np.float32], rotary: Rotary) -> NDArray[np.float32]:
+    """How far each channel can get at any position, [kv heads, 1, head dim]."""
+    heads, tokens, half = len(keys), keys.shape[1], keys.shape[2] // 2
+    pairs = keys.reshape(heads, tokens, half, 2)
+    if rotary == "half":
+        pairs = keys.reshape(heads, tokens, 2, half).swapaxes(2, 3)
+    lengths = np.linalg.norm(pairs, axis=3).max(axis=1)[:, None]  # [heads, 1, half]
+    reach: NDArray[np.float32] = (
+        np.repeat(lengths, 2, axis=2) if rotary == "interleaved" else np.tile(lengths, (1, 1, 2))
+    )
+    return reach

@@ -193,7 +193,8 @@ def _kv_scales(gguf: GgufFile, config: CpuConfig) -> NDArray[np.float32]:
 
 
 def _scales_held(kv: KvSlots, tokens: int) -> NDArray[np.float32]:
-    return scales_of([(keys[0, :, :tokens], values[0, :, :tokens]) for keys, values in kv.layers])
+    held = [(keys[0, :, :tokens], values[0, :, :tokens]) for keys, values in kv.layers]
+    return scales_of(held, kv.layout.config.rotary)
 
 
 def default_threads() -> int:

@@ -227,7 +227,7 @@ def _scales(weights: Weights, tokens: Sequence[int], device: torch.device) -> Te
     cache.table.copy_(torch.arange(pages, dtype=torch.int32))
     ReferenceRunner(weights, cache).prefill(0, 0, np.asarray(tokens, np.int32), 0)
     layers = [cache.gather(layer, 0, len(tokens)) for layer in range(weights.shape.layers)]
-    found = scales_of([(keys.cpu().numpy(), values.cpu().numpy()) for keys, values in layers])
+    found = scales_of([(keys.cpu().numpy(), values.cpu().numpy()) for keys, values in layers], "interleaved")
     return torch.from_numpy(found[:, :, :, 0]).to(device).contiguous()
 
 

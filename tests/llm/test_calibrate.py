@@ -54,18 +54,30 @@ def test_a_vocabulary_without_letters_is_refused(tmp_path: Path) -> None:
 
 
 def test_scales_by_hand() -> None:
-    """The largest of each channel, with room above it; two layers, one head, three tokens, two channels."""
-    first = (
-        np.array([[[1, -2], [-3, 0], [2, 1]]], np.float32),
-        np.array([[[0, 5], [0, -6], [0, 4]]], np.float32),
-    )
-    second = (first[1], first[0])
-    expected = np.array([[[[[3, 2]]], [[[0, 6]]]], [[[[0, 6]]], [[[3, 2]]]]]) * HEADROOM / 127
-    got = scales_of([first, second])
-    assert got.dtype == np.float32
-    assert got.shape == (2, 2, 1, 1, 2)
-    np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-8)
-    assert (got > 0).all()  # a channel that was never used: it is divided by
+    """Of a key the longest of each pair, of a value the largest of each channel, with room above it.
+
+    Two layers, one head, three tokens, four channels.
+    """
+    keys = np.array([[[3, -4, 1, 0], [0, 0, 0, -2], [1, 1, 0, 0]]], np.float32)
+    values = np.array([[[0, 5, 1, 0], [0, -6, 2, 0], [0, 4, -3, 0]]], np.float32)
+    neighbours, apart = [5, 5, 2, 2], [10**0.5, 4, 10**0.5, 4]
+    most = [0, 6, 3, 0]
+    for rotary, reach, other in (("interleaved", neighbours, [6, 6, 3, 3]), ("half", apart, [3, 6, 3, 6])):
+        got = scales_of([(keys, values), (values, np.abs(keys))], rotary)
+        assert got.dtype == np.float32
+        assert got.shape == (2, 2, 1, 1, 4)
+        expected = np.array([[reach, most], [other, [3, 4, 1, 2]]])[:, :, None, None] * HEADROOM / 127
+        np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-8)
+        assert (got > 0).all()  # a channel that was never used: it is divided by
+
+
+def test_a_slow_pair_is_not_clipped_further_on() -> None:
+    """A key that turns a tenth of a radian in the text, and more later: only its length stays."""
+    angles = np.linspace(0, 0.1, 50)
+    text = np.stack([np.cos(angles), np.sin(angles)], axis=1)[None].astype(np.float32)
+    scale = scales_of([(text, text)], "interleaved")[0, 0, 0, 0]
+    later = np.array([np.cos(1.5), np.sin(1.5)])
+    assert (np.abs(later / scale) <= 127).all()
 
 
 @pytest.mark.parametrize("config", [LLAMA, QWEN3], ids=["llama", "qwen3"])
@@ -77,8 +89,10 @@ def test_the_scales_of_a_model_cover_the_text(tmp_path: Path, config: LlamaConfi
     assert scales is not None
     assert scales.shape == (config.layers, 2, config.kv_heads, 1, config.head_dim)
     for layer in range(config.layers):
-        largest = np.stack([np.abs(part).max(axis=1) for part in held(exact, ids, layer)])
-        np.testing.assert_allclose(largest / scales[layer, :, :, 0], 127 / HEADROOM, rtol=1e-4)
+        keys, values = held(exact, ids, layer)
+        largest = np.abs(values).max(axis=1)
+        np.testing.assert_allclose(largest / scales[layer, 1, :, 0], 127 / HEADROOM, rtol=1e-4)
+        assert (np.abs(keys).max(axis=1) / scales[layer, 0, :, 0] < 127 / HEADROOM + 1e-3).all()
         codes = np.stack(held(rounded, ids, layer))
         assert 80 < np.abs(codes).max() < 100  # nothing near the end of an int8
 
