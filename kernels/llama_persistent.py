@@ -6,7 +6,6 @@ a launch; between the phases of one kernel, a barrier. Here programs hand each o
 """
 
 import os
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -66,8 +65,8 @@ class PersistentDecoder:
             raise ValueError(f"the persistent kernel cannot run: {reason}")
         self._device = device
         self._weights, self._cache, self._warps = weights, cache, warps
-        self._constants = _constants(weights, cache, programs or _programs(device), warps)
-        grid = self._constants["GRID"]
+        self.constants = _constants(weights, cache, programs or _programs(device), warps)
+        grid = self.constants["GRID"]
         s = weights.shape
         words = 2 * (s.qkv_rows + s.kv_heads * s.width + s.hidden + s.width) + 4 * grid
         self._words = torch.zeros(_copies(s) * words, dtype=torch.int64, device=device)
@@ -96,17 +95,20 @@ class PersistentDecoder:
         _check(tokens, logits, seen, self._weights, self._device)
         if seen is not None:
             self._penalty.fill_(penalty)
+        options = {} if _interpreted() else {"num_warps": self._warps, "launch_cooperative_grid": True}
+        llama_persistent_triton.decode[(self.constants["GRID"],)](
+            *self.arguments(tokens, logits, seen), **self.constants, INTERPRET=_interpreted(), **options
+        )
+
+    def arguments(self, tokens: Tensor, logits: Tensor | None, seen: Tensor | None) -> list[Any]:
+        """What the kernel takes before its constants, in order."""
         w, c = self._weights, self._cache
-        args: Sequence[Any] = (
+        return [
             *_parts(w.embedding), w.attn_norm, *_parts(w.qkv), w.qkv_bias, *_parts(w.out), w.ffn_norm,
             *_parts(w.gate_up), *_parts(w.down), w.output_norm, *_parts(w.head), w.cos, w.sin,
             c.keys, c.values, c.scales, c.table, self.state, self._words, tokens, logits, seen,
             self._penalty, len(tokens),
-        )  # fmt: skip
-        options = {} if _interpreted() else {"num_warps": self._warps, "launch_cooperative_grid": True}
-        llama_persistent_triton.decode[(self._constants["GRID"],)](
-            *args, **self._constants, INTERPRET=_interpreted(), **options
-        )
+        ]  # fmt: skip
 
 
 def _interpreted() -> bool:
