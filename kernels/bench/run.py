@@ -87,6 +87,8 @@ def run(names: Sequence[str], bench: Bench, log: Log, limit_s: float, again: Seq
                 _start_again(again, left)
         finally:
             watch.cancel()
+            if watch.is_alive():
+                watch.join()  # it takes a moment to end
     return log.wrong
 
 

@@ -25,7 +25,7 @@ LIMIT = 2e-2
 """Relative error of ours in the logits, against all in float32 on the same weights and cache."""
 
 INT8_PROMPT_LIMIT = 4e-2
-"""Of a prompt with an int8 cache: hundreds of new keys and values, of which some are rounded the other way."""
+"""Of a prompt with an int8 cache: of hundreds of new keys and values, some are rounded the other way."""
 
 RIVAL_LIMIT = 0.2
 """Of the others, which calculate in bfloat16, and do not round new keys; another model would be at 1.4."""
