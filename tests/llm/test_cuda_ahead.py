@@ -22,6 +22,7 @@ from torch import Tensor
 from kernels import llama_persistent
 from kernels.llama_gpu import PAGE, PagedCache, Weights
 from kernels.llama_reference import ReferenceRunner
+from llm import cuda_ahead
 from llm.cuda import CudaConfig, CudaModel
 from llm.cuda_ahead import AheadEngine
 from llm.engine import ContextFull, CudaBroken, EngineOutOfMemory, GreedyAhead, prefill, step
@@ -293,6 +294,19 @@ def test_beside_others_steps_share_their_passes(file: GgufFile) -> None:
     engine.truncate(0)
     reply(engine, 0)
     assert standin(engine).runs == [*before, 30]
+
+
+def test_far_on_steps_are_single_ones(file: GgufFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda_ahead, "PAYS_UP_TO", 50)
+    engine, plain = opened(load(file)), load(file).open()
+    for one in (engine, plain):
+        one.extend(text(40))
+    before = list(standin(engine).runs)
+    chosen = engine.greedy(1, 10, seen=[1], penalty=PENALTY)
+    assert standin(engine).runs == [*before, 10]
+    chosen += engine.greedy(chosen[-1], 4, seen=[1, *chosen], penalty=PENALTY)
+    assert standin(engine).runs == [*before, 10]
+    assert chosen == by_logits(plain, 1, 14, [1])
 
 
 def test_a_run_that_finds_no_memory_is_tried_again(file: GgufFile) -> None:
