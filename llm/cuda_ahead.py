@@ -127,7 +127,7 @@ class AheadEngine(SlotEngine):
             return super().extend(tokens, logits_for)
 
     def greedy(self, token: int, steps: int, *, seen: Sequence[int], penalty: float) -> list[int]:
-        """See GreedyAhead. While others read or decode, in steps that are theirs, too; far on, in single ones.
+        """See GreedyAhead. While others read or decode, in steps that are theirs too; far on, one by one.
 
         Raises EngineOutOfMemory and CudaBroken.
         """
