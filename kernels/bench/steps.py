@@ -24,9 +24,6 @@ AGAINST = {"x compiled": (COMPILED, HF_COMPILED), "x eager": (EAGER, HF_EAGER)}
 LIMIT = 2e-2
 """Relative error of ours in the logits, against all in float32 on the same weights and cache."""
 
-INT8_PROMPT_LIMIT = 4e-2
-"""Of a prompt with an int8 cache: of hundreds of new keys and values, some are rounded the other way."""
-
 RIVAL_LIMIT = 0.2
 """Of the others, which calculate in bfloat16, and do not round new keys; another model would be at 1.4."""
 
@@ -113,8 +110,7 @@ def _measure(case: Case, w: Weights, bench: Bench, *, compiled: bool) -> Iterato
     right = _reference(case, w, there)
     named: dict[str, int | str] = {"model": case.model, "cache": case.cache, "M": case.slots}
     named |= {"T": case.new} if prompt else {"context": case.context, "new": case.new}
-    limit = INT8_PROMPT_LIMIT if prompt and case.cache == "int8" else LIMIT
-    result = Result(named, limit, _bytes(case, w, there), ours=(GRAPH, PERSISTENT), rival_limit=RIVAL_LIMIT)
+    result = Result(named, LIMIT, _bytes(case, w, there), ours=(GRAPH, PERSISTENT), rival_limit=RIVAL_LIMIT)
     result.tokens = case.new if prompt else case.slots
     for name, make in _contenders(case, w, there, device, compiled=compiled):
 
