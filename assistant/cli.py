@@ -163,16 +163,24 @@ def evaluate_talk(
 def evaluate_llm(
     model: Annotated[str, typer.Argument(help="A model by name, or a .gguf file.")],
     kv: Annotated[
-        Optional[Literal["f32", "int8"]],  # noqa: UP045
-        typer.Option(help="Type of keys and values; by default each in turn."),
+        Optional[Literal["f32", "f16", "int8"]],  # noqa: UP045
+        typer.Option(help="Type of keys and values, f32 on a CPU, f16 on a GPU; by default each in turn."),
     ] = None,
     tokens: Annotated[Optional[int], typer.Option(min=2, help="Read only so much of the text.")] = None,  # noqa: UP045
     json: JsonOption = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        typer.Option(help="Where the engine runs; auto is a GPU if one can be used, else the CPU."),
+    ] = "auto",
+    prompts: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=0, help="Judge the greedy replies to so many; by default 50 on a GPU, else 10."),
+    ] = None,
 ) -> None:
-    """Compare MODEL on this CPU with itself in float32: perplexity, replies, speed."""
+    """Compare MODEL with itself in float32 on the same device: perplexity, replies, speed."""
     from assistant.commands.evaluate_llm import run_evaluate_llm
 
-    run_evaluate_llm(model, [kv] if kv else ["f32", "int8"], tokens, json)
+    run_evaluate_llm(model, [kv] if kv else None, tokens, json, device=device, prompts=prompts)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from kernels.packed import Packed, check_packed
 from kernels.paged_attention import check_tensor
 from kernels.quantized import Quantized
 
@@ -24,12 +25,20 @@ def reference(tokens: Tensor, embedding: Quantized) -> Tensor:
     return embedding.rows_of(0, torch.where(known, tokens, 0).long()) * known[:, None]
 
 
-def embed(tokens: Tensor, embedding: Quantized, *, out: Tensor) -> Tensor:
+def embed(
+    tokens: Tensor,
+    embedding: Quantized,
+    *,
+    out: Tensor,
+    norm: Tensor | None = None,
+    packed: Packed | None = None,
+) -> Tensor:
     """Rows of `embedding` [1, vocabulary, width] into `out`, float32 [M, width]; gives `out`.
 
-    `tokens` is int32 [M], read on the device; a number that is no token, as padding may be, gives zeros. Runs
-    the Triton kernel on CUDA (nothing is allocated, nothing waits) and the reference elsewhere. Raises
-    ValueError for shapes, strides, types and devices that do not fit together.
+    `tokens` is int32 [M], read on the device; a number that is no token, as padding may be, gives zeros. With
+    `packed` the rows times `norm`, float32 [width], are packed as well, for the first product. Runs the
+    Triton kernel on CUDA (nothing is allocated, nothing waits) and the reference elsewhere. Raises ValueError
+    for shapes, strides, types and devices that do not fit together.
     """
     if embedding.layers != 1:
         raise ValueError(f"the embedding has {embedding.layers} matrices: must be 1")
@@ -38,7 +47,15 @@ def embed(tokens: Tensor, embedding: Quantized, *, out: Tensor) -> Tensor:
     device = embedding.codes.device
     check_tensor("tokens", tokens, torch.int32, (len(tokens),), device)
     check_tensor("out", out, torch.float32, (len(tokens), embedding.columns), device)
+    if packed is not None and norm is not None:
+        check_tensor("norm", norm, torch.float32, (embedding.columns,), device)
+        check_packed("packed", packed, len(tokens), embedding.columns, device)
+    elif packed is not None or norm is not None:
+        raise ValueError("one of norm and packed is missing: give both or none")
     if embed_triton is None or local_attention_triton.why_not(device, out.dtype) is not None:
-        return out.copy_(reference(tokens, embedding))
-    embed_triton.launch(out, tokens, embedding)
+        out.copy_(reference(tokens, embedding))
+        if packed is not None and norm is not None:
+            packed.fill(out * norm, out)
+        return out
+    embed_triton.launch(out, tokens, embedding, norm, packed)
     return out

@@ -9,22 +9,29 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from kernels.packed import Packed
+from kernels.packed_triton import let_next_start, pack, pdl, wait_for_last
 from kernels.quantized import BLOCK, Quantized
 
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _embed(  # type: ignore[no-untyped-def]
     out,
+    records,
     tokens,
     codes,
     scales,
     minima,
+    norm,
     vocabulary,
     WIDTH: tl.constexpr,
     COLUMNS: tl.constexpr,
     BITS: tl.constexpr,
     BLOCK: tl.constexpr,
+    PDL: tl.constexpr,
 ):
+    let_next_start(PDL)
+    wait_for_last(PDL)
     row = tl.program_id(0).to(tl.int64)
     token = tl.load(tokens + row).to(tl.int64)
     columns = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
@@ -42,23 +49,34 @@ def _embed(  # type: ignore[no-untyped-def]
         else:
             x = code * scale + tl.load(minima + blocks, mask=known, other=0.0).to(tl.float32)
     tl.store(out + row * WIDTH + columns, x, mask=inside)
+    if records is not None:
+        x = tl.reshape(x, [COLUMNS // BLOCK, BLOCK])
+        factor = tl.reshape(tl.load(norm + columns, mask=inside, other=0.0), [COLUMNS // BLOCK, BLOCK])
+        block = tl.program_id(1) * (COLUMNS // BLOCK) + tl.arange(0, COLUMNS // BLOCK)
+        at = row * (WIDTH // BLOCK) + block
+        pack(records, at, x * factor, tl.sum(x * x, 1), block < WIDTH // BLOCK)
 
 
-def launch(out: Tensor, tokens: Tensor, embedding: Quantized) -> None:
-    """Write the rows of `tokens` into `out`; all are as `embed` has checked them."""
+def launch(
+    out: Tensor, tokens: Tensor, embedding: Quantized, norm: Tensor | None, packed: Packed | None
+) -> None:
+    """Write the rows into `out`, and, times `norm`, into `packed`; all are as `embed` has checked them."""
     width = embedding.columns
     columns = min(1024, triton.next_power_of_2(width))
     with torch.cuda.device(out.device) if out.is_cuda else contextlib.nullcontext():
         _embed[len(tokens), triton.cdiv(width, columns)](
             out,
+            None if packed is None else packed.words,
             tokens,
             embedding.codes,
             embedding.scales,
             embedding.minima,
+            norm,
             embedding.rows,
             WIDTH=width,
             COLUMNS=columns,
             BITS=embedding.bits,
             BLOCK=BLOCK,
             num_warps=4,
+            **pdl(out.device),
         )

@@ -51,7 +51,7 @@ def head(
     if head_triton is None or local_attention_triton.why_not(x.device, torch.float16) is not None:
         out.copy_(reference(x, norm, w, eps, wanted))
         if choice is not None:
-            _keep_best(out, choice)
+            keep_best(out, choice)
     elif len(out) <= ALIKE:
         head_triton.launch(out, x, norm, w, eps, wanted, choice)
     else:
@@ -60,7 +60,7 @@ def head(
     return out
 
 
-def _keep_best(logits: Tensor, choice: Choice) -> None:
+def keep_best(logits: Tensor, choice: Choice) -> None:
     """The largest logit of each tile, after the penalty, and the first token that has it."""
     n, vocabulary = logits.shape
     padded = torch.nn.functional.pad(penalize(logits, choice), (0, -vocabulary % TILE), value=-torch.inf)

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kernels import few_rows
 from kernels.embed import embed
 from kernels.head import head
 from kernels.linear import HIDDEN_SCALE, linear, norm_gate_up
 from kernels.llama_gpu import PAGE, PagedCache, Rows, Weights
+from kernels.packed import FEW, Packed, empty_packed
 from kernels.paged_attention import Scratch, make_scratch, paged_attention, split_count
 from kernels.prompt_attention import prompt_attention
 from kernels.qkv import qkv
@@ -35,6 +37,9 @@ class Buffers:
     logits: Tensor  # float32 [wanted, vocabulary]
     scratch: Scratch
     context: int  # positions that a sequence may have
+    packed: (
+        tuple[Packed, Packed, Packed] | None
+    )  # stream, attended and hidden of few rows; None: see few_rows
 
 
 def make_buffers(
@@ -50,6 +55,8 @@ def make_buffers(
     def floats(*size: int) -> Tensor:
         return torch.empty(size, device=device)
 
+    columns = (s.width, s.heads * s.head_dim, s.hidden)
+    stream, attended, hidden = (empty_packed(min(rows, FEW), n, device) for n in columns)
     return Buffers(
         x=floats(rows, s.width),
         normed=halves(rows, s.width),
@@ -59,6 +66,7 @@ def make_buffers(
         logits=floats(wanted, s.vocabulary),
         scratch=make_scratch(s, decoded, context, device),
         context=context,
+        packed=None if few_rows.why_not(s) else (stream, attended, hidden),
     )
 
 
@@ -70,6 +78,9 @@ def run_pass(
     A `prompt`'s rows are of one sequence and follow each other. With `every`, row i is wanted row i.
     """
     rows, m, n = inputs.rows, len(inputs.rows.tokens), len(inputs.wanted)
+    if b.packed is not None and m <= FEW and not prompt:
+        _run_few(weights, cache, inputs, b, b.packed, every=every)
+        return
     x, q, attended, hidden = b.x[:m], b.q[:m], b.attended[:m], b.hidden[:m]
     splits = split_count(m, weights.shape.kv_heads, b.context)
     slot, start, count = inputs.prompt
@@ -90,3 +101,30 @@ def run_pass(
         wanted = None if every else inputs.wanted
         eps, normed = weights.shape.norm_eps, b.normed[:m]
         head(x, weights.output_norm, weights.head, eps, out=b.logits[:n], wanted=wanted, scratch=normed)
+
+
+def _run_few(
+    weights: Weights,
+    cache: PagedCache,
+    inputs: Inputs,
+    b: Buffers,
+    packed: tuple[Packed, Packed, Packed],
+    *,
+    every: bool,
+) -> None:
+    """The same for few rows, whose activations are packed by the kernel that makes them."""
+    s, rows, m, n = weights.shape, inputs.rows, len(inputs.rows.tokens), len(inputs.wanted)
+    stream, attended, hidden = (x.first(m) for x in packed)
+    x, q = b.x[:m], b.q[:m]
+    splits = split_count(m, s.kv_heads, b.context)
+    norms = [*weights.attn_norm.unbind(), weights.output_norm]
+    embed(rows.tokens, weights.embedding, out=x, norm=norms[0], packed=stream)
+    for layer in range(s.layers):
+        few_rows.qkv(stream, weights, layer, cache, rows, q=q)
+        paged_attention(q, cache, layer, rows, out=attended, splits=splits, scratch=b.scratch)
+        few_rows.add(attended, weights.out, layer, stream=x, norm=weights.ffn_norm[layer], out=stream)
+        few_rows.gate_up(stream, weights.gate_up, layer, s.norm_eps, out=hidden)
+        few_rows.add(hidden, weights.down, layer, stream=x, norm=norms[layer + 1], out=stream)
+    if n:
+        wanted = None if every else inputs.wanted
+        few_rows.head(stream, weights.head, s.norm_eps, out=b.logits[:n], wanted=wanted)

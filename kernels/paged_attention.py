@@ -5,11 +5,14 @@ is stored already. Query heads in groups share a head of keys. A row at position
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from kernels.llama_gpu import PAGE, PagedCache, Rows, Shape
+from kernels.packed import Packed, check_packed
+from kernels.quantized import BLOCK
 
 try:
     from kernels import local_attention_triton, paged_attention_triton
@@ -19,7 +22,9 @@ except ImportError:  # triton is optional: without it everything runs in torch
 ALIKE = 16
 """Up to as many rows, a row's result is the same to the bit whatever rows are beside it."""
 
-_FEWEST_KEYS = 64  # a split; the kernel's TILE
+Out = TypeVar("Out", Tensor, Packed)
+
+_FEWEST_KEYS = 128  # a split
 _MOST_SPLITS = 64
 _PROGRAMS_OF_ONE = 264  # two a processor of an H100: what one row is split into, if it is long
 _PROGRAMS_OF_MANY = 1056  # eight a processor
@@ -76,10 +81,13 @@ def make_scratch(shape: Shape, rows: int, context: int, device: torch.device) ->
 
 
 def paged_attention(
-    q: Tensor, cache: PagedCache, layer: int, rows: Rows, *, out: Tensor, splits: int, scratch: Scratch
-) -> Tensor:
-    """Attention of q, float16 [M, heads, head_dim], into `out`, float16 [M, heads * head_dim]; gives `out`.
+    q: Tensor, cache: PagedCache, layer: int, rows: Rows, *, out: Out, splits: int, scratch: Scratch
+) -> Out:
+    """Attention of q, float16 [M, heads, head_dim], into `out` [M, heads * head_dim]; gives `out`.
 
+    `out` is float16 or, of heads that are a power of 2 and whole blocks of 32, packed for the next product.
+    On a GPU from compute capability 9 on, the table, slots, positions and keys of earlier passes are read
+    while the kernel before this still runs: it must not be what writes them.
     `splits` is what `split_count` says; how a row is summed follows from it and from its position alone.
     Runs the Triton kernel on CUDA (nothing is allocated, nothing waits) and the reference elsewhere. Raises
     ValueError for shapes, strides, types and devices that do not fit together.
@@ -87,7 +95,12 @@ def paged_attention(
     _check(q, cache, layer, rows, out)
     _check_scratch(q, cache, splits, scratch)
     if paged_attention_triton is None or local_attention_triton.why_not(q.device, q.dtype) is not None:
-        return out.copy_(reference(q, cache, layer, rows))
+        attended = reference(q, cache, layer, rows)
+        if isinstance(out, Packed):
+            out.fill(attended, torch.zeros_like(attended))
+        else:
+            out.copy_(attended)
+        return out
     buffers = (scratch.sums, scratch.peaks, scratch.totals, scratch.counters)
     paged_attention_triton.launch(out, q, cache, layer, rows, splits, buffers)
     return out
@@ -124,7 +137,7 @@ def check_tensor(
         raise ValueError(f"{name} is on {x.device} and the rest on {device}: move it there")
 
 
-def _check(q: Tensor, cache: PagedCache, layer: int, rows: Rows, out: Tensor) -> None:
+def _check(q: Tensor, cache: PagedCache, layer: int, rows: Rows, out: Tensor | Packed) -> None:
     if q.dim() != 3 or 0 in q.shape:
         raise ValueError(f"q is {tuple(q.shape)}: must be [rows, heads, head dim]")
     m, heads, d = q.shape
@@ -132,7 +145,14 @@ def _check(q: Tensor, cache: PagedCache, layer: int, rows: Rows, out: Tensor) ->
     if cache.keys.shape[4] != d or heads % kv_heads:
         raise ValueError(f"q has {heads} heads of {d}, the cache {kv_heads} of {cache.keys.shape[4]}")
     check_tensor("q", q, torch.float16, (m, heads, d), q.device)
-    check_tensor("out", out, torch.float16, (m, heads * d), q.device)
+    if isinstance(out, Packed):
+        if d % BLOCK or d & (d - 1):
+            raise ValueError(
+                f"heads of {d} cannot be packed: must be a power of 2 and whole blocks of {BLOCK}"
+            )
+        check_packed("out", out, m, heads * d, q.device)
+    else:
+        check_tensor("out", out, torch.float16, (m, heads * d), q.device)
     check_cache(cache, layer, rows, m, q.device)
 
 

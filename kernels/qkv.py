@@ -25,13 +25,17 @@ def bytes_moved(weights: Weights, cache: PagedCache, m: int) -> int:
 
 def reference(x: Tensor, weights: Weights, layer: int, cache: PagedCache, rows: Rows) -> Tensor:
     """What is meant, in float32: gives q, float16 [M, heads, head_dim], and stores keys and values."""
+    normed = _rms_norm(x, weights.attn_norm[layer], weights.shape.norm_eps)
+    return finish(normed @ weights.qkv.dequantize(layer).T, weights, layer, cache, rows)
+
+
+def finish(flat: Tensor, weights: Weights, layer: int, cache: PagedCache, rows: Rows) -> Tensor:
+    """What follows the product, float32 [M, rows of q, k and v]: gives q, and stores keys and values."""
     shape = weights.shape
-    normed = _rms_norm(x, weights.attn_norm[layer], shape.norm_eps)
-    flat = normed @ weights.qkv.dequantize(layer).T
     if weights.qkv_bias is not None:
         flat = flat + weights.qkv_bias[layer]
     heads = [shape.heads, shape.kv_heads, shape.kv_heads]
-    q, k, v = torch.split(flat.reshape(len(x), -1, shape.head_dim), heads, 1)
+    q, k, v = torch.split(flat.reshape(len(flat), -1, shape.head_dim), heads, 1)
     if weights.q_norm is not None and weights.k_norm is not None:
         q = _rms_norm(q, weights.q_norm[layer], shape.norm_eps)
         k = _rms_norm(k, weights.k_norm[layer], shape.norm_eps)
@@ -51,7 +55,10 @@ def qkv(x: Tensor, weights: Weights, layer: int, cache: PagedCache, rows: Rows, 
     Runs the Triton kernel on CUDA (nothing is allocated, nothing waits) and the reference elsewhere. Raises
     ValueError for shapes, strides, types and devices that do not fit together.
     """
-    _check(x, weights, layer, cache, rows, q)
+    if x.dim() != 2 or not len(x):
+        raise ValueError(f"x is {tuple(x.shape)}: must be [rows, width]")
+    check_tensor("x", x, torch.float32, (len(x), weights.shape.width), x.device)
+    check(len(x), x.device, weights, layer, cache, rows, q)
     if qkv_triton is None or local_attention_triton.why_not(x.device, q.dtype) is not None:
         return q.copy_(reference(x, weights, layer, cache, rows))
     qkv_triton.launch(q, x, weights, layer, cache, rows)
@@ -67,11 +74,18 @@ def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2)
 
 
-def _check(x: Tensor, weights: Weights, layer: int, cache: PagedCache, rows: Rows, q: Tensor) -> None:
+def check(
+    m: int,
+    device: torch.device,
+    weights: Weights,
+    layer: int,
+    cache: PagedCache,
+    rows: Rows,
+    q: Tensor,
+) -> None:
+    """Raise ValueError unless all but x fits together, M rows, and is on the device."""
     shape = weights.shape
-    if x.dim() != 2 or not len(x):
-        raise ValueError(f"x is {tuple(x.shape)}: must be [rows, width]")
-    m, d, layers = len(x), shape.head_dim, shape.layers
+    d, layers = shape.head_dim, shape.layers
     if d % 2:
         raise ValueError(f"heads of {d}: must be even, to be rotated by pairs")
     if (weights.q_norm is None) != (weights.k_norm is None):
@@ -82,7 +96,6 @@ def _check(x: Tensor, weights: Weights, layer: int, cache: PagedCache, rows: Row
             f"qkv is [{codes.layers}, {codes.rows}, {codes.columns}]: not of this shape of model"
         )
     wanted: dict[str, tuple[Tensor | None, torch.dtype, tuple[int, ...]]] = {
-        "x": (x, torch.float32, (m, shape.width)),
         "q": (q, torch.float16, (m, shape.heads, d)),
         "attn_norm": (weights.attn_norm, torch.float32, (layers, shape.width)),
         "qkv codes": (codes.codes, codes.codes.dtype, tuple(codes.codes.shape)),
@@ -94,7 +107,7 @@ def _check(x: Tensor, weights: Weights, layer: int, cache: PagedCache, rows: Row
     }
     for name, (tensor, dtype, size) in wanted.items():
         if tensor is not None:
-            check_tensor(name, tensor, dtype, size, x.device)
+            check_tensor(name, tensor, dtype, size, device)
     if (cache.keys.shape[0], cache.keys.shape[2], cache.keys.shape[4]) != (layers, shape.kv_heads, d):
         raise ValueError(f"the cache's keys are {tuple(cache.keys.shape)}: not of this shape of model")
-    check_cache(cache, layer, rows, m, x.device)
+    check_cache(cache, layer, rows, m, device)

@@ -1,6 +1,6 @@
 """The Triton kernel of `qkv.py`: a program per some rows of the matrix and some tokens."""
 
-# ruff: noqa: ANN001, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
+# ruff: noqa: ANN001, ANN201, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
 
 import contextlib
 from dataclasses import dataclass
@@ -72,7 +72,7 @@ def _tile_products(  # type: ignore[no-untyped-def]
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _cache_codes(x, scales, channel, mask, INT8: tl.constexpr):  # type: ignore[no-untyped-def]
+def cache_codes(x, scales, channel, mask, INT8: tl.constexpr):  # type: ignore[no-untyped-def]
     """Values [M, N] as the cache holds them; `scales` is of the keys or the values, `channel` [N] of both."""
     if INT8:
         scale = tl.load(scales + channel, mask=mask, other=1.0)
@@ -84,7 +84,7 @@ def _cache_codes(x, scales, channel, mask, INT8: tl.constexpr):  # type: ignore[
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _turns(cos, sin, position, rows, TURNED: tl.constexpr, D: tl.constexpr):  # type: ignore[no-untyped-def]
+def turns(cos, sin, position, rows, TURNED: tl.constexpr, D: tl.constexpr):  # type: ignore[no-untyped-def]
     """Cosines and sines [M, N / 2] of pairs of rows; 1 and 0 for heads not TURNED, and for padding."""
     pair, _ = tl.split(tl.reshape(rows, rows.shape[0] // 2, 2))
     turned = (position >= 0)[:, None] & (pair < TURNED * D)[None, :]
@@ -145,7 +145,7 @@ def _project(  # type: ignore[no-untyped-def]
     slot = tl.load(slots + token, mask=stored, other=0).to(tl.int64)
     page = tl.load(table + slot * table_width + position // PAGE, mask=stored, other=0).to(tl.int64)
     if PARTS:
-        cosine, sine = _turns(cos, sin, position, rows, HEADS + KV_HEADS, D)
+        cosine, sine = turns(cos, sin, position, rows, HEADS + KV_HEADS, D)
         result = row_products(
             x,
             norm,
@@ -183,7 +183,7 @@ def _project(  # type: ignore[no-untyped-def]
             STAGES,
         )
         # Only now: many tokens' would have taken registers from the product.
-        cosine, sine = _turns(cos, sin, position, rows, HEADS + KV_HEADS, D)
+        cosine, sine = turns(cos, sin, position, rows, HEADS + KV_HEADS, D)
     if bias is not None:
         result += tl.load(bias + rows, mask=live, other=0.0)[None, :]
     if q_norm is not None:
@@ -207,7 +207,7 @@ def _project(  # type: ignore[no-untyped-def]
         own = live & (channel >= 0) & (channel < KV_HEADS * D)
         target = token_at[:, None] + (channel // D * (PAGE * D) + channel % D)[None, :]
         part_scales = cache_scales + part * KV_HEADS * D if is_int8 else cache_scales
-        stored_as = _cache_codes(result, part_scales, channel, own, is_int8)
+        stored_as = cache_codes(result, part_scales, channel, own, is_int8)
         tl.store((values if part else keys) + target, stored_as, mask=stored[:, None] & own[None, :])
 
 

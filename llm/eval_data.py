@@ -13,3 +13,8 @@ def text() -> str:
 def prompts() -> list[str]:
     """Twenty things that one says to an assistant."""
     return (_DATA / "prompts.txt").read_text(encoding="ascii").splitlines()
+
+
+def sentences() -> list[str]:
+    """The sentences of `text`, and what else lies between two full stops, of more than 40 characters."""
+    return [part.strip() for part in text().replace("\n", " ").split(".") if len(part) > 40]

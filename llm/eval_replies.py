@@ -58,6 +58,14 @@ def continuations(
     The reference reads the reply in one pass rather than write its own: up to where they part it is the same.
     Raises ValueError for no prompts, an empty one or no tokens, and ContextFull before anything is computed.
     """
+    check_room(engine, reference, prompts, tokens)
+    return Agreement(
+        tuple(_judge(reference, prompt, greedy(engine, prompt, tokens, ends)) for prompt in prompts)
+    )
+
+
+def check_room(engine: Engine, reference: Engine, prompts: Sequence[Sequence[int]], tokens: int) -> None:
+    """Raise ValueError where there is nothing to continue, ContextFull where `tokens` more do not fit."""
     if not prompts or not all(prompts) or tokens < 1:
         raise ValueError(
             f"nothing to continue: {tokens} tokens after each of {len(prompts)} prompts, or an empty one"
@@ -65,9 +73,6 @@ def continuations(
     longest, room = max(map(len, prompts)) + tokens - 1, min(engine.context, reference.context)
     if longest > room:  # the last token need not be read
         raise ContextFull(longest, room)
-    return Agreement(
-        tuple(_judge(reference, prompt, greedy(engine, prompt, tokens, ends)) for prompt in prompts)
-    )
 
 
 def greedy(engine: Engine, prompt: Sequence[int], tokens: int, ends: Collection[int] = ()) -> list[int]:

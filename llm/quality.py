@@ -8,16 +8,17 @@ from typing import Any
 from llm.chat import ChatTemplate, Message
 from llm.conversation import SYSTEM_PROMPT
 from llm.engine import Engine
-from llm.eval import WINDOW, Comparison, EvalError, compare
-from llm.eval_data import prompts, text
+from llm.eval import WINDOW, Comparison, EvalError, compare, compare_prompts
+from llm.eval_data import prompts, sentences, text
+from llm.eval_greedy import Judged, judge
 from llm.eval_replies import TIE, Agreement, continuations
 from llm.eval_speed import Speed, speed
 from llm.gguf import GgufFile
 from llm.tokenizer import Tokenizer
 
 _REPLY = 48  # tokens
-# Tokens of the text that are also read one by one. By chance the ratio of two perplexities is off by about
-# sqrt(2 KL / tokens): with 8-bit weights 0.3 % here, and 0.7 % with a quarter of them.
+# Tokens of the text that are also read one by one, and in prompts. By chance the ratio of two perplexities is
+# off by about sqrt(2 KL / tokens): with 8-bit weights 0.3 % here, and 0.7 % with a quarter of them.
 _STRETCH = 1024
 _DEPTHS = (128, 1024)  # tokens of context at which decoding is timed
 _PROMPT = 512  # tokens of the prompt that is timed
@@ -26,20 +27,31 @@ _STEPS = 32  # tokens timed at each depth
 
 @dataclass(frozen=True)
 class Task:
-    """What engines are measured on, in one model's tokens; a reply is over at one of `ends`."""
+    """What engines are measured on, in one model's tokens; a reply is over at one of `ends`.
+
+    judged: prompts after which each greedy token is judged.
+    """
 
     text: Sequence[int]
     prompts: Sequence[Sequence[int]]
     ends: frozenset[int]
+    judged: Sequence[Sequence[int]] = ()
 
 
 @dataclass(frozen=True)
 class Quality:
-    """What was measured of one engine. `prefill`: the text in chunks; `decode`: its start token by token."""
+    """What was measured of one engine.
+
+    prefill: the text in chunks. decode: its start token by token. prompt: its start in whole windows, a call
+    each. greedy: replies judged token by token, in each form that the engine writes them; none if no prompts
+    were given for it.
+    """
 
     prefill: Comparison
     decode: Comparison
+    prompt: Comparison
     replies: Agreement
+    greedy: tuple[Judged, ...]
     speed: Speed
 
     def to_dict(self) -> dict[str, Any]:
@@ -48,6 +60,7 @@ class Quality:
         return {
             "prefill": {**asdict(self.prefill), "ratio": self.prefill.ratio},
             "decode": {**asdict(self.decode), "ratio": self.decode.ratio},
+            "prompt": {**asdict(self.prompt), "ratio": self.prompt.ratio},
             "replies": {
                 "identical": replies.identical,
                 "agreement": replies.agreement,
@@ -55,33 +68,38 @@ class Quality:
                 "tie_logits": TIE,
                 "each": [asdict(reply) for reply in replies.replies],
             },
+            "greedy": [judged.to_dict() for judged in self.greedy],
             "speed": asdict(self.speed),
         }
 
 
-def read_task(gguf: GgufFile, tokens: int | None = None) -> Task:
+def read_task(gguf: GgufFile, tokens: int | None = None, judged: int = 0) -> Task:
     """The first `tokens` of the text, by default all, and the prompts of `llm/data` in a model's tokens.
 
-    A prompt is the first turn of a conversation, or, where the model has no chat template, only itself.
-    Raises GgufError, TokenizerError, ChatTemplateError, and EvalError for a vocabulary without letters.
+    A prompt is the first turn of a conversation, or, where the model has no chat template, only itself. Of
+    the prompts, and then of the text's sentences, `judged` are prompts whose replies are judged. Raises
+    GgufError, TokenizerError, ChatTemplateError, and EvalError for a vocabulary without letters and where
+    there are not so many prompts.
     """
     tokenizer = Tokenizer.from_gguf(gguf)
+    ids, words = tokenizer.encode(text()), [*prompts(), *sentences()]
+    if judged > len(words):
+        raise EvalError(f"{judged} prompts asked for: there are {len(words)}")
     if "tokenizer.chat_template" in gguf.metadata:
         template, system = ChatTemplate.from_gguf(gguf, tokenizer), Message("system", SYSTEM_PROMPT)
-        asked = [template.ids([system, Message("user", prompt)]) for prompt in prompts()]
+        asked = [template.ids([system, Message("user", prompt)]) for prompt in words]
     else:
-        asked = [tokenizer.encode(prompt) for prompt in prompts()]
-    ids = tokenizer.encode(text())
+        asked = [tokenizer.encode(prompt) for prompt in words]
     if len(ids) < 2 or not all(asked):
         raise EvalError(f"{gguf.path}: the vocabulary has no tokens for English text")
-    return Task(ids[:tokens], asked, frozenset(tokenizer.eos_ids))
+    return Task(ids[:tokens], asked[: len(prompts())], frozenset(tokenizer.eos_ids), asked[:judged])
 
 
 def measure(engine: Engine, reference: Engine, task: Task) -> Quality:
     """Compare and time the engine; where its context is short, windows and depths are, too.
 
-    Raises EvalError, ContextFull for a context too short for the prompts and a reply of 48 tokens, and
-    ValueError for a text of fewer than two tokens and engines of two vocabularies.
+    Raises EvalError, ContextFull for a context too short for a prompt and its reply (48 tokens, judged ones
+    128), and ValueError for a text of fewer than two tokens and engines of two vocabularies.
     """
     room = min(engine.context, reference.context)
     window, stretch = min(WINDOW, room), task.text[: _STRETCH + 1]
@@ -90,6 +108,8 @@ def measure(engine: Engine, reference: Engine, task: Task) -> Quality:
     return Quality(
         compare(engine, reference, task.text, window),
         compare(engine, reference, stretch, window, decode=True),
+        compare_prompts(engine, reference, stretch, window),
         continuations(engine, reference, task.prompts, _REPLY, task.ends),
+        judge(engine, reference, task.judged) if task.judged else (),
         speed(engine, timed, depths, min(_PROMPT, room), steps=_STEPS),
     )

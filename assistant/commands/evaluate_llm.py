@@ -5,62 +5,89 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from assistant.commands.evaluate_llm_table import Measured, print_measured
 from assistant.commands.preflight import check_file
 from assistant.config import LlmConfig
 from assistant.load import locate_llm
 from assistant.machine import machine
 from assistant.models import ModelStore
 from assistant.report import ReportError, write_json
-from llm.cpu import CpuConfig, CpuModel
-from llm.cpu_graph import WeightType
+from llm.device import Device
+from llm.engine import Engine
 from llm.eval import EvalError
+from llm.eval_engines import KINDS, Kv, Place, gpu_name, place_of, reference, subject
 from llm.gguf import GgufFile, open_gguf
-from llm.quality import Quality, Task, measure, read_task
-from llm.sessions import SlotEngine
+from llm.quality import Task, measure, read_task
 
-Kv = Literal["f32", "int8"]
+# A judged reply is 128 tokens and a pass over them in float32: a second or so of a CPU.
+_PROMPTS: Mapping[Place, int] = MappingProxyType({"cpu": 10, "cuda": 50})
 
 
-def run_evaluate_llm(model: str, kv: Sequence[Kv], tokens: int | None, json: Path | None) -> None:
+def run_evaluate_llm(
+    model: str,
+    kv: Sequence[Kv] | None,
+    tokens: int | None,
+    json: Path | None,
+    *,
+    device: Device = "auto",
+    prompts: int | None = None,
+) -> None:
     """Measure `model`, a name of the store or a .gguf file, with each type of `kv`; print a table.
 
-    Of the text the first `tokens` are read, by default all. The reference is the same file dequantized to
-    float32, with a cache of float32. Raises ReportError before anything is loaded, then ModelStoreError,
-    GgufError, TokenizerError, ChatTemplateError, ContextFull and EvalError.
+    None is all types that the engine of the device has. Of the text the first `tokens` are read, by default
+    all. The reference is float32 on the same device (`llm.eval_engines`), with a cache of float32. After
+    `prompts` prompts the greedy tokens are judged by it. Whatever comes out, nothing is raised for it.
+
+    Raises before anything is loaded ReportError, typer.BadParameter for a type that the engine has not and
+    EvalError for a GPU that cannot be used, then ModelStoreError, GgufError, TokenizerError,
+    ChatTemplateError, ContextFull, EvalError, BrokenLogits, EngineOutOfMemory and CudaBroken.
     """
     check_file(json, ReportError)
+    place = place_of(device)
+    kinds = _kinds(place, kv)
     path = locate_llm(LlmConfig(model=model), ModelStore())
     gguf = open_gguf(path)
-    task = read_task(gguf, tokens)
-    results = _measure_each(gguf, task, kv)
+    task = read_task(gguf, tokens, _PROMPTS[place] if prompts is None else prompts)
+    results = _measure_each(gguf, place, task, kinds)
     if json:
-        rows = [{"kv": kind, **result.to_dict()} for kind, result in results.items()]
+        rows = [{"kv": kind, **measured.to_dict()} for kind, measured in results.items()]
+        where = {"device": place, "gpu": gpu_name() if place == "cuda" else None}
         text = {"text_tokens": len(task.text), "prompts": len(task.prompts)}
-        write_json(json, {"machine": machine(), "model": _digest(path), **text, "rows": rows})
-    _print(results, task)
+        write_json(json, {"machine": machine(), **where, "model": _digest(path), **text, "rows": rows})
+    print_measured(results, task, place)
 
 
-def _measure_each(gguf: GgufFile, task: Task, kv: Sequence[Kv]) -> dict[Kv, Quality]:
+def _kinds(place: Place, kv: Sequence[Kv] | None) -> Sequence[Kv]:
+    for kind in kv or ():
+        if kind not in KINDS[place]:
+            there = " and ".join(KINDS[place])
+            raise typer.BadParameter(
+                f"on {place} keys and values are {there}, not {kind}", param_hint="'--kv'"
+            )
+    return KINDS[place] if kv is None else kv
+
+
+def _measure_each(gguf: GgufFile, place: Place, task: Task, kinds: Sequence[Kv]) -> dict[Kv, Measured]:
     results = {}
-    try:
-        with _load(gguf, "f32", weights="f32") as reference:
-            for kind in kv:
-                with _busy(kind), _load(gguf, kind) as engine:
-                    results[kind] = measure(engine, reference, task)
-    except EvalError as error:
-        raise EvalError(f"{gguf.path}: {error}") from None
+    with reference(gguf, place) as judge:
+        for kind in kinds:
+            with _busy(kind):
+                results[kind] = _measure(gguf, place, kind, judge, task)
     return results
 
 
-def _load(gguf: GgufFile, kv: Kv, weights: WeightType = "quantized") -> SlotEngine:
-    """Without a prefix store, from which a prompt that is to be timed could be copied."""
-    return CpuModel(gguf, CpuConfig(kv=kv, weights=weights, prefix_bytes=0)).open()
+def _measure(gguf: GgufFile, place: Place, kind: Kv, judge: Engine, task: Task) -> Measured:
+    with subject(gguf, place, kind) as opened:
+        try:
+            quality = measure(opened.engine, judge, task)
+        except EvalError as error:
+            raise EvalError(f"{gguf.path}: {error}") from None
+        return Measured(quality, opened.engine.take_served(), opened.not_used)
 
 
 @contextmanager
@@ -75,36 +102,3 @@ def _busy(kv: Kv) -> Iterator[None]:
 def _digest(path: Path) -> dict[str, str]:
     with path.open("rb") as file:
         return {"name": path.name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-def _print(results: Mapping[Kv, Quality], task: Task) -> None:
-    first = next(iter(results.values()))
-    quality = ("perplexity", "ratio", "decode\nratio", "KL", "same\nargmax", "same\nreplies")
-    times = (*(f"ms at\n{point.context}" for point in first.speed.decode), "prefill\ntok/s")
-    table = Table("KV", *quality, *times, box=None, pad_edge=False, collapse_padding=True)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    table.add_row("reference", f"{first.prefill.reference_perplexity:.3f}")
-    for kind, result in results.items():
-        table.add_row(kind, *_cells(result))
-    Console().print(table)
-    typer.echo(f"{len(task.text)} tokens of text; reference: the same file in float32; KL in nats a token")
-    for kind, result in results.items():
-        replies = result.replies
-        typer.echo(
-            f"{kind}: {replies.agreement:.1%} of the replies' tokens come before the first other one; "
-            f"{replies.ties()} of {len(replies.replies) - replies.identical} part at a tie"
-        )
-
-
-def _cells(result: Quality) -> list[str]:
-    return [
-        f"{result.prefill.perplexity:.3f}",
-        f"{result.prefill.ratio:.4f}",
-        f"{result.decode.ratio:.4f}",
-        f"{result.prefill.kl:.5f}",
-        f"{result.prefill.same_argmax:.2%}",
-        f"{result.replies.identical}/{len(result.replies.replies)}",
-        *(f"{point.ms:.2f}" for point in result.speed.decode),
-        f"{result.speed.prefill_tokens_per_s:.0f}",
-    ]

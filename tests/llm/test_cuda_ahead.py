@@ -1,6 +1,6 @@
 """Decoding ahead on the GPU engine, with a stand-in for the kernel in torch: what is around it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -16,12 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_threads import DEADLOCK_S, start
 from llama_files import SMALL, one_thread
+from persistent_standin import Standin
 from quantized_files import quantized_weights, write_quantized
 from torch import Tensor
 
 from kernels import llama_persistent
-from kernels.llama_gpu import PAGE, PagedCache, Weights
-from kernels.llama_reference import ReferenceRunner
+from kernels.llama_gpu import PAGE
 from llm import cuda_ahead
 from llm.cuda import CudaConfig, CudaModel
 from llm.cuda_ahead import AheadEngine
@@ -29,7 +29,7 @@ from llm.engine import ContextFull, CudaBroken, EngineOutOfMemory, GreedyAhead, 
 from llm.generate import GenerateConfig, Prefilled, generate
 from llm.gguf import GgufFile, open_gguf
 from llm.quants import GgmlType
-from llm.sample import BrokenLogits, Sampler, Sampling, penalize
+from llm.sample import BrokenLogits, Sampler, Sampling
 from llm.served import NotUsed
 from llm.sessions import SlotEngine
 from llm.tokenizer import Tokenizer
@@ -39,40 +39,6 @@ TYPES = {"ffn": GgmlType.Q4_1, "attn_output": GgmlType.Q4_0, "": GgmlType.Q8_0}
 CONTEXT = 96
 PAGE_BYTES = 2 * 2 * 2 * 16 * 2 * PAGE
 PENALTY = 1.1
-
-
-class Standin:
-    """`PersistentDecoder` as it is described, in torch; it raises what is in `fails`."""
-
-    def __init__(self, weights: Weights, cache: PagedCache) -> None:
-        self._runner = ReferenceRunner(weights, cache)
-        self._slot = self._token = self._position = 0
-        self.begun, self.runs = 0, list[int]()
-        self.fails: list[Exception] = []
-        self.breaks: Callable[[int], bool] = lambda _: False
-
-    def begin(self, slot: int, token: int, position: int) -> None:
-        self._slot, self._token, self._position = slot, token, position
-        self.begun += 1
-
-    def run(
-        self, tokens: Tensor, *, logits: Tensor | None = None, seen: Tensor | None = None, penalty: float = 1
-    ) -> None:
-        assert seen is not None
-        self.runs.append(len(tokens))
-        for i in range(len(tokens)):
-            if i and self.fails:
-                raise self.fails.pop(0)  # midway
-            where = (np.array([x]) for x in (self._token, self._slot, self._position))
-            row = self._runner.decode(*where, np.array([0]))[0].numpy()
-            if self.breaks(self._position):
-                tokens[i:] = -1
-                return
-            ids = seen.nonzero()[:, 0].tolist()
-            self._token = int(penalize(row, ids, penalty).argmax())
-            self._position += 1
-            tokens[i] = self._token
-            seen[self._token] = 1
 
 
 @pytest.fixture(autouse=True, scope="module")

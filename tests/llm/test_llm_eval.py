@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from llama_files import SMALL, one_thread, random_weights, real_model, write_llama
 from numpy.typing import NDArray
 from scipy.stats import entropy
+from table_engine import VOCABULARY, Table, TableEngine, constant_table, random_table
 from torch.nn import functional as F  # noqa: N812
 
 from llm.engine import ContextFull
-from llm.eval import EvalError, compare, decode_perplexity, perplexity
-from llm.eval_data import prompts, text
+from llm.eval import EvalError, compare, compare_prompts, decode_perplexity, perplexity
+from llm.eval_data import prompts, sentences, text
 from llm.eval_replies import Agreement, Continuation, continuations, greedy
 from llm.eval_speed import DecodeSpeed, Speed, speed
 from llm.gguf import open_gguf
@@ -28,44 +29,7 @@ from llm.tokenizer import Tokenizer
 from llm.torch_cache import KvCache
 from llm.torch_engine import TorchEngine
 
-VOCABULARY = 7
 DATA = Path(__file__).parents[2] / "llm" / "data"
-
-Table = NDArray[np.float32]
-
-
-class TableEngine:
-    """What follows a token depends only on it and its position: `table` [positions, vocabulary, vocabulary].
-
-    `calls` lists every truncate and extend, in their order.
-    """
-
-    def __init__(self, table: Table) -> None:
-        self.table, self.context = table, len(table)
-        self.tokens: list[int] = []
-        self.calls: list[int | tuple[list[int], int]] = []
-
-    def extend(self, tokens: Sequence[int], logits_for: int = 1) -> NDArray[np.float32]:
-        assert 0 <= logits_for <= len(tokens)
-        if len(self.tokens) + len(tokens) > self.context:
-            raise ContextFull(len(self.tokens) + len(tokens), self.context)
-        self.calls.append((list(tokens), logits_for))
-        self.tokens += tokens
-        end = len(self.tokens)
-        return self.table[range(end - logits_for, end), self.tokens[end - logits_for :]]
-
-    def truncate(self, length: int) -> None:
-        self.calls.append(length)
-        del self.tokens[length:]
-
-
-def random_table(seed: int, positions: int = 16) -> Table:
-    shape = (positions, VOCABULARY, VOCABULARY)
-    return np.random.default_rng(seed).normal(0, 2, shape).astype(np.float32)
-
-
-def constant_table(row: Sequence[float], positions: int = 16) -> Table:
-    return np.tile(np.array(row, np.float32), (positions, len(row), 1))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -116,6 +80,15 @@ def test_the_text_is_clean() -> None:
 def test_the_prompts_are_twenty_different_lines() -> None:
     assert len(set(prompts())) == len(prompts()) == 20
     assert all(prompt == prompt.strip() and len(prompt) > 10 for prompt in prompts())
+
+
+def test_the_sentences_are_different_pieces_of_the_text() -> None:
+    words = " ".join(text().split())
+    assert len(set(sentences())) == len(sentences()) == 95
+    for sentence in sentences():
+        assert len(sentence) > 30
+        assert "." not in sentence
+        assert " ".join(sentence.split()) in words
 
 
 # Perplexity
@@ -171,7 +144,15 @@ def test_each_window_starts_from_nothing_and_each_token_is_predicted_once() -> N
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("measure", [perplexity, decode_perplexity, lambda e, ids: compare(e, e, ids)])
+@pytest.mark.parametrize(
+    "measure",
+    [
+        perplexity,
+        decode_perplexity,
+        lambda e, ids: compare(e, e, ids),
+        lambda e, ids: compare_prompts(e, e, ids),
+    ],
+)
 @pytest.mark.parametrize("ids", [[], [3]])
 def test_nothing_to_predict(measure: Callable[..., object], ids: list[int]) -> None:
     engine = TableEngine(random_table(0))
@@ -182,8 +163,11 @@ def test_nothing_to_predict(measure: Callable[..., object], ids: list[int]) -> N
 
 @pytest.mark.parametrize(("window", "rows"), [(0, 4), (-1, 4), (4, 0)])
 def test_windows_and_rows_are_positive(window: int, rows: int) -> None:
+    engine = TableEngine(random_table(0))
     with pytest.raises(ValueError, match="must be positive"):
-        perplexity(TableEngine(random_table(0)), [1, 2, 3], window, rows=rows)
+        perplexity(engine, [1, 2, 3], window, rows=rows)
+    with pytest.raises(ValueError, match="must be positive"):
+        compare_prompts(engine, engine, [1, 2, 3], window, rows=rows)
 
 
 def test_a_window_must_fit_the_context() -> None:
@@ -203,6 +187,7 @@ def test_a_logit_that_is_not_finite_is_an_error(value: float) -> None:
         lambda: perplexity(sick, [5, 5, 5, 5]),
         lambda: compare(sick, well, [5, 5, 5, 5]),
         lambda: compare(well, sick, [5, 5, 5, 5], decode=True),
+        lambda: compare_prompts(sick, well, [4, 5, 5, 5, 4], 3, rows=1),
     ):
         with pytest.raises(EvalError, match="a logit is not finite within the first 3 tokens"):
             measured()
@@ -251,6 +236,42 @@ def test_only_the_engine_decodes_token_by_token() -> None:
     compare(engine, reference, [0, 1, 2, 3], 16, decode=True)
     assert engine.calls == [0, ([0], 1), ([1], 1), ([2], 1)]
     assert reference.calls == [0, ([0, 1, 2], 3)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    ids=st.lists(st.integers(0, VOCABULARY - 1), min_size=2, max_size=30),
+    window=st.integers(1, 16),
+    rows=st.integers(1, 20),
+)
+def test_comparison_of_prompts_is_what_brute_force_gives(ids: list[int], window: int, rows: int) -> None:
+    ours, theirs = random_table(1), random_table(2)
+    window = min(window, len(ids) - 1)
+    rows = min(rows, window)
+    kl, same, losses = [], [], []
+    for begin in range(0, len(ids) - window, rows):  # of each window
+        for i in range(window - rows, window):
+            p, q = (np.exp(table[i, ids[begin + i]].astype(float)) for table in (theirs, ours))
+            kl.append(entropy(p, q))  # which makes them sum to 1
+            same.append(p.argmax() == q.argmax())
+            losses.append([-math.log(x[ids[begin + i + 1]] / x.sum()) for x in (q, p)])
+    found = compare_prompts(TableEngine(ours), TableEngine(theirs), ids, window, rows=rows)
+    assert found.tokens == len(kl)
+    assert found.kl == pytest.approx(np.mean(kl))
+    assert found.same_argmax == np.mean(same)
+    assert [found.perplexity, found.reference_perplexity] == pytest.approx(np.exp(np.mean(losses, axis=0)))
+
+
+def test_a_prompt_is_read_in_one_call_and_from_nothing() -> None:
+    engine, reference = TableEngine(random_table(1)), TableEngine(random_table(2))
+    engine.extend([6, 6])
+    engine.calls.clear()
+    compare_prompts(engine, reference, [0, 1, 2, 3, 4, 5, 6, 5, 4], 5, rows=2)
+    assert engine.calls == reference.calls == [0, ([0, 1, 2, 3, 4], 2), 0, ([2, 3, 4, 5, 6], 2)]
+    for short in (engine, reference):
+        short.calls.clear()
+    assert compare_prompts(engine, reference, [0, 1, 2]).tokens == 2  # a text shorter than a window
+    assert engine.calls == [0, ([0, 1], 2)]
 
 
 def test_engines_of_two_vocabularies_cannot_be_compared() -> None:

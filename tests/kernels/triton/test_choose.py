@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from kernels.choose import TILE, Choice, bytes_moved, choose, exponential, greedy, reference
-from kernels.head import _keep_best
+from kernels.head import keep_best
 from llm.sample import Sampling, distribution, likeliest, penalize
 
 IMPLEMENTATIONS = pytest.mark.parametrize("implementation", ["kernel", "reference"])
@@ -23,7 +23,7 @@ def chosen(
     logits = logits.to(device)
     if implementation == "reference":
         return reference(logits, choice).tolist()
-    _keep_best(logits, choice)
+    keep_best(logits, choice)
     out = torch.full((len(logits),), -77, dtype=torch.int32, device=device)
     assert choose(logits, choice, out=out, advance=advance) is out
     return out.tolist()

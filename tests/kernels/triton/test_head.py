@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kernels.choose import TILE, Choice, greedy
-from kernels.head import _keep_best, bytes_moved, head, reference
+from kernels.head import bytes_moved, head, keep_best, reference
 from kernels.quantized import Quantized, quantize
 
 EPS = 1e-5
@@ -129,7 +129,7 @@ def test_the_largest_of_each_tile_is_kept_after_the_penalty(
         head(**found, out=out, choice=choice)
     else:
         out = reference(**found)
-        _keep_best(out, choice)
+        keep_best(out, choice)
     best, tokens = kept(choice, n)
     for row, (slot, penalty) in enumerate(((0, 3.0), (1, 3.0), (1, 0.5))):
         logits = out[row].cpu()

@@ -1,0 +1,142 @@
+"""The products of a layer for few rows: packed activations in, packed activations out; and the head.
+
+The kernel that makes a row of activations packs it for the next product (`packed.py`) and leaves it to that
+one to divide by the root mean square, as RMSNorm does: so no kernel but the first reads a whole row before it
+multiplies. A row's result is the same to the bit whatever rows are beside it.
+
+On a GPU from compute capability 9 on, a kernel starts while the one before it still runs, and asks for its
+weights at once. So weights, the table of pages, slots and positions must not be what the kernel just before
+has written; nothing else is read before that has ended.
+"""
+
+import torch
+from torch import Tensor
+
+from kernels.choose import Choice, check_choice
+from kernels.head import keep_best
+from kernels.llama_gpu import PagedCache, Rows, Shape, Weights
+from kernels.packed import FEW, Packed, check_packed
+from kernels.paged_attention import check_tensor
+from kernels.qkv import check, finish
+from kernels.quantized import BLOCK, Quantized
+
+try:
+    from kernels import few_rows_triton, local_attention_triton
+except ImportError:  # triton is optional: without it everything runs in torch
+    few_rows_triton = None  # type: ignore[assignment]
+
+
+def why_not(shape: Shape) -> str | None:
+    """Why a model cannot run by these kernels; None if it can."""
+    d = shape.head_dim
+    if d % BLOCK or d & (d - 1):
+        return f"heads of {d}: must be a power of 2, and whole blocks of {BLOCK}"
+    if shape.width % BLOCK or shape.hidden % BLOCK:
+        return f"width {shape.width}, hidden {shape.hidden}: must be whole blocks of {BLOCK}"
+    return None
+
+
+def bytes_moved(w: Quantized, rows: int, *, gated: bool = False) -> int:
+    """The fewest bytes it can move: the matrix, records in and out; of `add`, the stream there and back."""
+    record = 80 / BLOCK
+    made = rows * w.rows / 2 * record if gated else rows * w.rows * (8 + record)
+    return w.layer_bytes + int(rows * w.columns * record + made)
+
+
+def qkv(x: Packed, weights: Weights, layer: int, cache: PagedCache, rows: Rows, *, q: Tensor) -> Tensor:
+    """As `qkv.qkv`, of a stream packed with this layer's attn_norm; into `q`, which it gives.
+
+    Runs the Triton kernel on CUDA (nothing is allocated, nothing waits) and torch elsewhere. Raises
+    ValueError for shapes, strides, types and devices that do not fit together.
+    """
+    device = _check(x, weights.qkv, layer)
+    check(x.rows, device, weights, layer, cache, rows, q)
+    if _runs(device):
+        few_rows_triton.launch_qkv(q, x, weights, layer, cache, rows)
+        return q
+    return q.copy_(
+        finish(_normed(x, weights.qkv, layer, weights.shape.norm_eps), weights, layer, cache, rows)
+    )
+
+
+def add(x: Packed, w: Quantized, layer: int, *, stream: Tensor, norm: Tensor, out: Packed) -> Packed:
+    """stream += x W^T, float32 [M, N], and stream * norm, float32 [N], packed into `out`; gives `out`.
+
+    Runs and raises as `qkv`.
+    """
+    device = _check(x, w, layer)
+    check_tensor("stream", stream, torch.float32, (x.rows, w.rows), device)
+    check_tensor("norm", norm, torch.float32, (w.rows,), device)
+    check_packed("out", out, x.rows, w.rows, device)
+    if _runs(device):
+        few_rows_triton.launch_add(stream, out, x, norm, w, layer)
+        return out
+    stream += x.unpack() @ w.dequantize(layer).T
+    return out.fill(stream * norm, stream)
+
+
+def gate_up(x: Packed, w: Quantized, layer: int, eps: float, *, out: Packed) -> Packed:
+    """silu(gate) * up of a stream packed with its norm, packed into `out` [M, N / 2]; gives `out`.
+
+    `w` has the rows of gate, then of up. Runs and raises as `qkv`.
+    """
+    device = _check(x, w, layer)
+    if w.rows % (2 * BLOCK):
+        raise ValueError(f"{w.rows} rows: must be whole blocks of {BLOCK} of gate and as many of up")
+    check_packed("out", out, x.rows, w.rows // 2, device)
+    if _runs(device):
+        few_rows_triton.launch_gate_up(out, x, w, layer, eps)
+        return out
+    gate, up = _normed(x, w, layer, eps).chunk(2, 1)
+    hidden = torch.nn.functional.silu(gate) * up
+    return out.fill(hidden, torch.zeros_like(hidden))
+
+
+def head(
+    x: Packed,
+    w: Quantized,
+    eps: float,
+    *,
+    out: Tensor,
+    wanted: Tensor | None = None,
+    choice: Choice | None = None,
+) -> Tensor:
+    """As `head.head`, of a stream packed with the output norm; into `out`, which it gives.
+
+    Runs and raises as `qkv`.
+    """
+    device = _check(x, w, 0)
+    n = x.rows if wanted is None else len(wanted)
+    if wanted is not None:
+        check_tensor("wanted", wanted, torch.int32, (n,), device)
+    check_tensor("out", out, torch.float32, (n, w.rows), device)
+    if choice is not None:
+        check_choice(choice, out)
+    if _runs(device):
+        few_rows_triton.launch_head(out, x, w, eps, wanted, choice)
+        return out
+    logits = _normed(x, w, 0, eps)
+    out.copy_(logits if wanted is None else logits[wanted.long()])
+    if choice is not None:
+        keep_best(out, choice)
+    return out
+
+
+def _normed(x: Packed, w: Quantized, layer: int, eps: float) -> Tensor:
+    """The product, and what RMSNorm divides by."""
+    mean = x.squares() / x.columns
+    return x.unpack() @ w.dequantize(layer).T * (mean + eps).rsqrt()[:, None]
+
+
+def _runs(device: torch.device) -> bool:
+    return few_rows_triton is not None and local_attention_triton.why_not(device, torch.float16) is None
+
+
+def _check(x: Packed, w: Quantized, layer: int) -> torch.device:
+    device = w.codes.device
+    if not 1 <= x.rows <= FEW:
+        raise ValueError(f"{x.rows} rows: must be 1 to {FEW}")
+    if not 0 <= layer < w.layers:
+        raise ValueError(f"layer {layer}: there are {w.layers}")
+    check_packed("x", x, x.rows, w.columns, device)
+    return device

@@ -1,0 +1,357 @@
+"""The Triton kernels of `few_rows.py`: a program per some rows of a matrix and up to 8 tokens."""
+
+# ruff: noqa: ANN001, ANN202, N803, N806  (a kernel's arguments are Triton's, and its constants are capitals)
+
+import contextlib
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from kernels.choose import TILE, Choice
+from kernels.choose_triton import first_of_the_largest, penalized
+from kernels.llama_gpu import PAGE, PagedCache, Rows, Weights
+from kernels.packed import Packed
+from kernels.packed_triton import in_order, let_next_start, pack, packed_products, pdl
+from kernels.qkv_triton import cache_codes, turns
+from kernels.quantized import Quantized
+
+TOKENS = 8
+"""Of a program, at most; more would not fit into its registers."""
+
+WARPS = 8
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _its_tokens(tokens, TOKENS: tl.constexpr):  # type: ignore[no-untyped-def]
+    """The tokens of a program, and which there are."""
+    token = tl.program_id(1) * TOKENS + tl.arange(0, TOKENS)
+    return token, token < tokens
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _its_rows(ROWS: tl.constexpr, WARPS: tl.constexpr):  # type: ignore[no-untyped-def]
+    """The rows of a program, ROWS in order, and as `packed_products` wants them."""
+    first = tl.program_id(0) * ROWS
+    G: tl.constexpr = ROWS // WARPS
+    spread = tl.arange(0, WARPS)[None, :] * G + tl.arange(0, G)[:, None]
+    return first + tl.arange(0, ROWS), first + spread
+
+
+@triton.jit(do_not_specialize=["tokens", "table_width", "zero"])  # type: ignore[untyped-decorator]
+def _project(  # type: ignore[no-untyped-def]
+    q,
+    keys,
+    values,
+    records,
+    codes,
+    scales,
+    minima,
+    bias,
+    q_norm,
+    k_norm,
+    cos,
+    sin,
+    cache_scales,
+    table,
+    slots,
+    positions,
+    tokens,
+    table_width,
+    eps,
+    zero,
+    COLUMNS: tl.constexpr,
+    HEADS: tl.constexpr,
+    KV_HEADS: tl.constexpr,
+    D: tl.constexpr,
+    PAGE: tl.constexpr,
+    BITS: tl.constexpr,
+    TOKENS: tl.constexpr,
+    TILE: tl.constexpr,
+    WARPS: tl.constexpr,
+    PDL: tl.constexpr,
+):
+    """Rows program_id(0) * TILE and on of q, k and v; with norms of heads TILE is D."""
+    let_next_start(PDL)
+    token, there = _its_tokens(tokens, TOKENS)
+    rows, spread = _its_rows(TILE, WARPS)
+    live = rows < (HEADS + 2 * KV_HEADS) * D
+    # Before the product, which hides how long these take.
+    position = tl.load(positions + token, mask=there, other=-1)
+    stored = there & (position >= 0)
+    slot = tl.load(slots + token, mask=stored, other=0).to(tl.int64)
+    page = tl.load(table + slot * table_width + position // PAGE, mask=stored, other=0).to(tl.int64)
+    cosine, sine = turns(cos, sin, position, rows, HEADS + KV_HEADS, D)
+    result, squares = packed_products(
+        records,
+        codes,
+        scales,
+        minima,
+        token,
+        there,
+        spread,
+        spread < (HEADS + 2 * KV_HEADS) * D,
+        zero,
+        COLUMNS,
+        BITS,
+        WARPS,
+        PDL,
+    )
+    result = in_order(result * tl.rsqrt(squares + eps))
+    if bias is not None:
+        result += tl.load(bias + rows, mask=live, other=0.0)[None, :]
+    if q_norm is not None:
+        lanes = tl.arange(0, TILE)
+        of_head = tl.sum(result * result, 1) / D
+        weight = tl.load(q_norm + lanes, mask=rows < HEADS * D, other=0.0)
+        is_key = (rows >= HEADS * D) & (rows < (HEADS + KV_HEADS) * D)
+        weight += tl.load(k_norm + lanes, mask=is_key, other=0.0)
+        normed = result * tl.rsqrt(of_head + eps)[:, None] * weight[None, :]
+        result = tl.where((rows < (HEADS + KV_HEADS) * D)[None, :], normed, result)
+    even, odd = tl.split(tl.reshape(result, [TOKENS, TILE // 2, 2]))
+    result = tl.join(even * cosine - odd * sine, even * sine + odd * cosine)
+    result = tl.reshape(result, [TOKENS, TILE])
+
+    at = token[:, None] * (HEADS * D) + rows[None, :]
+    tl.store(q + at, result.to(tl.float16), mask=there[:, None] & (rows < HEADS * D)[None, :])
+    token_at = page * (KV_HEADS * PAGE * D) + position % PAGE * D
+    INT8: tl.constexpr = cache_scales is not None
+    for part in tl.static_range(2):
+        channel = rows - (HEADS + part * KV_HEADS) * D  # of all heads of keys, or of values
+        own = live & (channel >= 0) & (channel < KV_HEADS * D)
+        target = token_at[:, None] + (channel // D * (PAGE * D) + channel % D)[None, :]
+        part_scales = cache_scales + part * KV_HEADS * D if INT8 else cache_scales
+        stored_as = cache_codes(result, part_scales, channel, own, INT8)
+        tl.store((values if part else keys) + target, stored_as, mask=stored[:, None] & own[None, :])
+
+
+@triton.jit(do_not_specialize=["tokens", "zero"])  # type: ignore[untyped-decorator]
+def _add(  # type: ignore[no-untyped-def]
+    stream,
+    packed,
+    records,
+    next_norm,
+    codes,
+    scales,
+    minima,
+    tokens,
+    zero,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    BITS: tl.constexpr,
+    TOKENS: tl.constexpr,
+    WARPS: tl.constexpr,
+    PDL: tl.constexpr,
+):
+    """A block of 32 channels of the stream: the product added, and packed with the next norm's weights."""
+    let_next_start(PDL)
+    token, there = _its_tokens(tokens, TOKENS)
+    rows, spread = _its_rows(32, WARPS)
+    norm = tl.load(next_norm + rows)
+    result, _ = packed_products(
+        records, codes, scales, minima, token, there, spread, spread < ROWS, zero, COLUMNS, BITS, WARPS, PDL
+    )
+    at = stream + token[:, None] * ROWS + rows[None, :]
+    inside = there[:, None] & (rows < ROWS)[None, :]
+    x = tl.load(at, mask=inside, other=0.0) + in_order(result)
+    tl.store(at, x, mask=inside)
+    pack(packed, token * (ROWS // 32) + tl.program_id(0), x * norm[None, :], tl.sum(x * x, 1), there)
+
+
+@triton.jit(do_not_specialize=["tokens", "zero"])  # type: ignore[untyped-decorator]
+def _gate_up(  # type: ignore[no-untyped-def]
+    packed,
+    records,
+    codes,
+    scales,
+    minima,
+    tokens,
+    eps,
+    zero,
+    HIDDEN: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    BITS: tl.constexpr,
+    TOKENS: tl.constexpr,
+    WARPS: tl.constexpr,
+    PDL: tl.constexpr,
+):
+    """A block of 32 hidden activations, from as many rows of gate and of up."""
+    let_next_start(PDL)
+    token, there = _its_tokens(tokens, TOKENS)
+    G: tl.constexpr = 64 // WARPS
+    g = tl.arange(0, G)[:, None]
+    first = tl.program_id(0) * 32 + tl.arange(0, WARPS)[None, :] * (G // 2)
+    spread = first + g // 2 + g % 2 * HIDDEN
+    result, squares = packed_products(
+        records, codes, scales, minima, token, there, spread, spread >= 0, zero, COLUMNS, BITS, WARPS, PDL
+    )
+    result = in_order(result * tl.rsqrt(squares + eps))
+    gate, up = tl.split(tl.reshape(result, [TOKENS, 32, 2]))
+    hidden = gate * tl.sigmoid(gate) * up
+    at = token * (HIDDEN // 32) + tl.program_id(0)
+    pack(packed, at, hidden, tl.zeros([TOKENS], tl.float32), there)
+
+
+@triton.jit(do_not_specialize=["tokens", "zero"])  # type: ignore[untyped-decorator]
+def _head(  # type: ignore[no-untyped-def]
+    logits,
+    records,
+    wanted,
+    codes,
+    scales,
+    minima,
+    penalties,
+    slots,
+    seen,
+    best,
+    best_tokens,
+    tokens,
+    eps,
+    zero,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    BITS: tl.constexpr,
+    TOKENS: tl.constexpr,
+    TILE: tl.constexpr,
+    WARPS: tl.constexpr,
+    PDL: tl.constexpr,
+):
+    """Logits of a tile of the vocabulary, and the largest of them after the penalty."""
+    let_next_start(PDL)
+    token, there = _its_tokens(tokens, TOKENS)
+    rows, spread = _its_rows(TILE, WARPS)
+    live = rows < ROWS
+    source = token if wanted is None else tl.load(wanted + token, mask=there, other=0)
+    result, squares = packed_products(
+        records, codes, scales, minima, source, there, spread, spread < ROWS, zero, COLUMNS, BITS, WARPS, PDL
+    )
+    result = in_order(result * tl.rsqrt(squares + eps))
+    inside = there[:, None] & live[None, :]
+    long = token.to(tl.int64)
+    tl.store(logits + long[:, None] * ROWS + rows[None, :], result, mask=inside)
+    if best is not None:
+        slot = tl.load(slots + token, mask=there, other=0).to(tl.int64)
+        marked = tl.load(seen + slot[:, None] * ROWS + rows[None, :], mask=inside, other=0) != 0
+        penalty = tl.load(penalties + token, mask=there, other=1.0)
+        after = tl.where(live[None, :], penalized(result, marked, penalty[:, None]), float("-inf"))
+        top, which = first_of_the_largest(after, rows[None, :])
+        at = token * tl.num_programs(0) + tl.program_id(0)
+        tl.store(best + at, top, mask=there)
+        tl.store(best_tokens + at, which, mask=there)
+
+
+def launch_qkv(q: Tensor, x: Packed, weights: Weights, layer: int, cache: PagedCache, rows: Rows) -> None:
+    """Write q, and keys and values into the cache; all are as `few_rows.qkv` has checked them."""
+    shape = weights.shape
+    tile = shape.head_dim if weights.q_norm is not None else 32
+    sizes = {"HEADS": shape.heads, "KV_HEADS": shape.kv_heads, "D": shape.head_dim, "PAGE": PAGE}
+    grid = triton.cdiv(shape.qkv_rows, tile), triton.cdiv(x.rows, _tokens(x.rows))
+    with _device(q):
+        _project[grid](
+            q,
+            cache.keys[layer],
+            cache.values[layer],
+            x.words,
+            *_matrix(weights.qkv, layer),
+            _of_layer(weights.qkv_bias, layer),
+            _of_layer(weights.q_norm, layer),
+            _of_layer(weights.k_norm, layer),
+            weights.cos,
+            weights.sin,
+            _of_layer(cache.scales, layer),
+            cache.table,
+            rows.slots,
+            rows.positions,
+            x.rows,
+            cache.table.shape[1],
+            shape.norm_eps,
+            0,
+            **sizes,
+            TILE=tile,
+            **_common(weights.qkv, x.rows, q, warps=16 if tile > 64 else WARPS),
+        )
+
+
+def launch_add(stream: Tensor, packed: Packed, x: Packed, norm: Tensor, w: Quantized, layer: int) -> None:
+    """Add to the stream, and pack it; all are as `few_rows.add` has checked them."""
+    with _device(stream):
+        _add[w.rows // 32, triton.cdiv(x.rows, _tokens(x.rows))](
+            stream,
+            packed.words,
+            x.words,
+            norm,
+            *_matrix(w, layer),
+            x.rows,
+            0,
+            ROWS=w.rows,
+            **_common(w, x.rows, stream),
+        )
+
+
+def launch_gate_up(packed: Packed, x: Packed, w: Quantized, layer: int, eps: float) -> None:
+    """Write the hidden activations; all are as `few_rows.gate_up` has checked them."""
+    with _device(x.words):
+        _gate_up[w.rows // 64, triton.cdiv(x.rows, _tokens(x.rows))](
+            packed.words,
+            x.words,
+            *_matrix(w, layer),
+            x.rows,
+            eps,
+            0,
+            HIDDEN=w.rows // 2,
+            **_common(w, x.rows, x.words),
+        )
+
+
+def launch_head(
+    out: Tensor, x: Packed, w: Quantized, eps: float, wanted: Tensor | None, choice: Choice | None
+) -> None:
+    """Write logits into `out`; all are as `few_rows.head` has checked them."""
+    chosen: tuple[Tensor | None, ...] = (None,) * 5
+    if choice is not None:
+        chosen = (choice.penalties, choice.slots, choice.seen, choice.best, choice.best_tokens)
+    with _device(out):
+        _head[triton.cdiv(w.rows, TILE), triton.cdiv(len(out), _tokens(len(out)))](
+            out,
+            x.words,
+            wanted,
+            *_matrix(w, 0),
+            *chosen,
+            len(out),
+            eps,
+            0,
+            ROWS=w.rows,
+            TILE=TILE,
+            **_common(w, len(out), out),
+        )
+
+
+def _tokens(rows: int) -> int:
+    return min(TOKENS, 1 << (rows - 1).bit_length())
+
+
+def _common(w: Quantized, rows: int, where: Tensor, warps: int = WARPS) -> dict[str, Any]:
+    """What all of these kernels are compiled for."""
+    sizes = {
+        "COLUMNS": w.columns,
+        "BITS": w.bits,
+        "TOKENS": _tokens(rows),
+        "WARPS": warps,
+        "num_warps": warps,
+    }
+    return sizes | pdl(where.device)
+
+
+def _matrix(w: Quantized, layer: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Codes as words, scales, minima."""
+    return w.codes[layer].view(torch.int32), w.scales[layer], _of_layer(w.minima, layer)
+
+
+def _of_layer(tensor: Tensor | None, layer: int) -> Tensor | None:
+    return None if tensor is None else tensor[layer]
+
+
+def _device(x: Tensor) -> contextlib.AbstractContextManager[Any]:
+    return torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext()

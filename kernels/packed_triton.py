@@ -1,0 +1,227 @@
+"""Products of packed rows with a quantized matrix inside a Triton kernel, and packing; see `packed.py`.
+
+A tile is [T, G, W, 32, 4]: tokens, rows of a warp, warps, a block of 32 columns a lane, and four words of it
+side by side. All that is loaded has this layout, and a lane multiplies what it has loaded: nothing goes
+through shared memory. How a row is summed does not depend on what is beside it.
+
+A kernel asks for weights before it waits for the kernel before it (programmatic dependent launch): while one
+kernel computes, the next ones' weights are on their way.
+"""
+
+# ruff: noqa: ANN001, ANN201, ANN202, N803, N806  (a kernel's arguments are Triton's, and its constants are capitals)
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from triton.language.extra import cuda
+
+INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
+_RECORD = tl.constexpr(20)
+_LARGEST = tl.constexpr(32512.0)
+
+
+def _dot_asm(kind: str) -> str:
+    """PTX: 32 codes of a block times the high bytes and the low bytes of a token's columns.
+
+    $4 to $11 are the codes, $12 to $19 the high bytes, $20 to $27 the low ones. The result is $0; Triton
+    wants as many as there are words.
+    """
+    lines = [".reg .b32 h, l;", "mov.b32 h, 0;", "mov.b32 l, 0;"]
+    for i in range(8):
+        lines += [
+            f"dp4a.{kind}.s32 h, ${4 + i}, ${12 + i}, h;",
+            f"dp4a.{kind}.s32 l, ${4 + i}, ${20 + i}, l;",
+        ]
+    lines += ["shl.b32 h, h, 8;", "add.s32 $0, h, l;", *(f"mov.b32 ${i}, 0;" for i in (1, 2, 3))]
+    return "{ " + " ".join(lines) + " }"
+
+
+_UNSIGNED, _SIGNED = tl.constexpr(_dot_asm("u32")), tl.constexpr(_dot_asm("s32"))
+_OPERANDS = tl.constexpr(",".join(["=&r"] * 4 + ["r"] * 24))
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def let_next_start(PDL: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Let the next kernel begin as soon as all programs of this one have: it waits where it must."""
+    if PDL:
+        cuda.gdc_launch_dependents()
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def wait_for_last(PDL: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Wait until all that kernels before this one have written can be read, and written over."""
+    if PDL:
+        cuda.gdc_wait()
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _load_codes(  # type: ignore[no-untyped-def]
+    codes,
+    scales,
+    minima,
+    rows,
+    live,
+    first,
+    zero,
+    ROW_BLOCKS: tl.constexpr,
+    BITS: tl.constexpr,
+):
+    """Of `rows` [G, W] the 32 blocks from `first` on: words of columns 0 to 15 and 16 to 31, scales, minima.
+
+    `zero` is 0, which the compiler must not know: it would load several scales a thread, and carry them
+    through shared memory to the threads that have their codes.
+    """
+    blocks = first + (tl.arange(0, 32) ^ zero)
+    at = rows[None, :, :, None] * ROW_BLOCKS + blocks[None, None, None, :]
+    there = live[None, :, :, None] & (blocks < ROW_BLOCKS)[None, None, None, :]
+    words = codes + at[:, :, :, :, None] * BITS + tl.arange(0, 4)[None, None, None, None, :]
+    low = tl.load(words, mask=there[:, :, :, :, None], other=0)
+    scale = tl.load(scales + at, mask=there, other=0.0)
+    if BITS == 8:
+        high = tl.load(words + 4, mask=there[:, :, :, :, None], other=0)
+        least = scale
+    else:
+        high = low
+        least = scale * -8.0 if minima is None else tl.load(minima + at, mask=there, other=0.0)
+    return low, high, scale, least
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _dot16(low, high, high0, high1, low0, low1, SIGNED: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Four numbers [T, G, W, 32, 4] a block, whose sum is its codes times its columns as 16-bit numbers."""
+    if INTERPRETED:
+        result = low * 0 + high0 * 0
+        for i in tl.static_range(4):
+            for part in tl.static_range(2):
+                codes = ((high if part else low) >> (8 * i)) & 255
+                if SIGNED:
+                    codes = (codes ^ 128) - 128
+                top = ((((high1 if part else high0) >> (8 * i)) & 255) ^ 128) - 128
+                bottom = ((((low1 if part else low0) >> (8 * i)) & 255) ^ 128) - 128
+                result += codes * (top * 256 + bottom)
+    else:
+        result = tl.inline_asm_elementwise(
+            _SIGNED if SIGNED else _UNSIGNED,
+            _OPERANDS,
+            [low, high, high0, high1, low0, low1],
+            dtype=tl.int32,
+            is_pure=True,
+            pack=4,
+        )
+    return result
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _pick(values, which: tl.constexpr):  # type: ignore[no-untyped-def]
+    """One of the four in the last dimension, which are all in one thread."""
+    four = tl.arange(0, 4)[None, None, None, None, :]
+    return tl.sum(tl.where(four == which, values, 0.0), 4)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _multiply(  # type: ignore[no-untyped-def]
+    records,
+    token,
+    there,
+    first,
+    weights,
+    ROW_BLOCKS: tl.constexpr,
+    BITS: tl.constexpr,
+    WARPS: tl.constexpr,
+):
+    """Of 32 blocks from `first` on: products [T, G, W, 32] of each lane's, and the squares [T, 1, W, 32]."""
+    low, high, scale, least = weights
+    blocks = first + tl.arange(0, 32)
+    same = tl.zeros([WARPS], tl.int32)  # each warp reads all
+    at = token[:, None] * ROW_BLOCKS + blocks[None, :]
+    at = at[:, None, None, :, None] + same[None, None, :, None, None]
+    inside = (there[:, None] & (blocks < ROW_BLOCKS)[None, :])[:, None, None, :, None]
+    inside = inside & (same == 0)[None, None, :, None, None]
+    words = records + at * _RECORD + tl.arange(0, 4)[None, None, None, None, :]
+    high0, high1 = tl.load(words, mask=inside, other=0), tl.load(words + 4, mask=inside, other=0)
+    low0, low1 = tl.load(words + 8, mask=inside, other=0), tl.load(words + 12, mask=inside, other=0)
+    rest = tl.load(words + 16, mask=inside, other=0).to(tl.float32, bitcast=True)
+    if BITS == 4:
+        high = (low >> 4) & 0x0F0F0F0F
+        low = low & 0x0F0F0F0F
+    whole = tl.sum(_dot16(low, high, high0, high1, low0, low1, BITS == 8), 4)
+    products = whole.to(tl.float32) * _pick(rest, 0) * scale.to(tl.float32)
+    if BITS == 4:
+        products += _pick(rest, 1) * least.to(tl.float32)
+    return products, _pick(rest, 2)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def packed_products(  # type: ignore[no-untyped-def]
+    records,
+    codes,
+    scales,
+    minima,
+    token,
+    there,
+    rows,
+    live,
+    zero,
+    COLUMNS: tl.constexpr,
+    BITS: tl.constexpr,
+    WARPS: tl.constexpr,
+    PDL: tl.constexpr,
+):
+    """Rows `token` [T] of `records` times `rows` [G, WARPS] of a matrix, each warp its own column of them.
+
+    float32 [T, G, WARPS], and the mean of squares, [T, 1, WARPS]. Waits for the kernel before it, having
+    asked for the first weights. Zeros where not `there` [T] or not `live` [G, WARPS]. `zero`: see
+    `_load_codes`.
+    """
+    ROW_BLOCKS: tl.constexpr = COLUMNS // 32
+    weights = _load_codes(codes, scales, minima, rows, live, 0, zero, ROW_BLOCKS, BITS)
+    if ROW_BLOCKS > 32:
+        later = _load_codes(codes, scales, minima, rows, live, 32, zero, ROW_BLOCKS, BITS)
+    wait_for_last(PDL)
+    sums, squares = _multiply(records, token, there, 0, weights, ROW_BLOCKS, BITS, WARPS)
+    if ROW_BLOCKS > 64:
+        for first in range(32, ROW_BLOCKS, 32):
+            # The next weights are on their way while these are multiplied.
+            after = _load_codes(codes, scales, minima, rows, live, first + 32, zero, ROW_BLOCKS, BITS)
+            more, more_squares = _multiply(records, token, there, first, later, ROW_BLOCKS, BITS, WARPS)
+            sums, squares, later = sums + more, squares + more_squares, after
+    elif ROW_BLOCKS > 32:
+        more, more_squares = _multiply(records, token, there, 32, later, ROW_BLOCKS, BITS, WARPS)
+        sums, squares = sums + more, squares + more_squares
+    return tl.sum(sums, 3), tl.sum(squares, 3) / COLUMNS
+
+
+@triton.jit
+def in_order(products):  # type: ignore[no-untyped-def]
+    """[T, G, W] to [T, W * G]: the rows of a warp are neighbours."""
+    T: tl.constexpr = products.shape[0]
+    rows: tl.constexpr = products.shape[1] * products.shape[2]
+    return tl.reshape(tl.permute(products, (0, 2, 1)), [T, rows])
+
+
+@triton.jit
+def pack(records, at, x, squares, live):  # type: ignore[no-untyped-def]
+    """Write a record of each row of x [N, 32] to records[at], at [N], where `live` [N]; squares [N]."""
+    N: tl.constexpr = x.shape[0]
+    scale = tl.maximum(tl.max(tl.abs(x), 1), 1e-30) / _LARGEST
+    whole = tl.floor(x * (1.0 / scale)[:, None] + 0.5).to(tl.int32)
+    total = tl.sum(whole, 1).to(tl.float32) * scale
+    high = (whole + 128) >> 8
+    place = (tl.arange(0, 4) * 8)[None, None, :]
+    high_words = tl.sum((tl.reshape(high, [N, 8, 4]) & 255) << place, 2)
+    low_words = tl.sum((tl.reshape(whole - (high << 8), [N, 8, 4]) & 255) << place, 2)
+    start = records + at[:, None] * _RECORD
+    eight, four = tl.arange(0, 8)[None, :], tl.arange(0, 4)[None, :]
+    tl.store(start + eight, high_words, mask=live[:, None] & (eight >= 0))
+    tl.store(start + 8 + eight, low_words, mask=live[:, None] & (eight >= 0))
+    rest = tl.where(four == 0, scale[:, None], tl.where(four == 1, total[:, None], squares[:, None]))
+    rest = tl.where(four == 3, 0.0, rest)
+    tl.store(start + 16 + four, rest.to(tl.int32, bitcast=True), mask=live[:, None] & (four >= 0))
+
+
+def pdl(device: torch.device) -> dict[str, Any]:
+    """Programmatic dependent launch, where there is: from compute capability 9 on."""
+    there = device.type == "cuda" and torch.cuda.get_device_capability(device)[0] >= 9
+    return {"PDL": there, "launch_pdl": there}
