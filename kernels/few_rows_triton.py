@@ -18,23 +18,24 @@ from kernels.packed_triton import in_order, let_next_start, pack, packed_product
 from kernels.qkv_triton import cache_codes, turns
 from kernels.quantized import Quantized
 
-TOKENS = 8
-"""Of a program, at most; more would not fit into its registers."""
+TOKENS = 2
+"""Of a program, at most: more take longer than it takes to read the weights again, from the L2 cache."""
 
-WARPS = 8
+HEAD_ROWS = 64
+"""Of a program of the head."""
 
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _its_tokens(tokens, TOKENS: tl.constexpr):  # type: ignore[no-untyped-def]
     """The tokens of a program, and which there are."""
-    token = tl.program_id(1) * TOKENS + tl.arange(0, TOKENS)
+    token = tl.program_id(0) * TOKENS + tl.arange(0, TOKENS)
     return token, token < tokens
 
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _its_rows(ROWS: tl.constexpr, WARPS: tl.constexpr):  # type: ignore[no-untyped-def]
     """The rows of a program, ROWS in order, and as `packed_products` wants them."""
-    first = tl.program_id(0) * ROWS
+    first = tl.program_id(1) * ROWS
     G: tl.constexpr = ROWS // WARPS
     spread = tl.arange(0, WARPS)[None, :] * G + tl.arange(0, G)[:, None]
     return first + tl.arange(0, ROWS), first + spread
@@ -71,6 +72,7 @@ def _project(  # type: ignore[no-untyped-def]
     TOKENS: tl.constexpr,
     TILE: tl.constexpr,
     WARPS: tl.constexpr,
+    RING: tl.constexpr,
     PDL: tl.constexpr,
 ):
     """Rows program_id(0) * TILE and on of q, k and v; with norms of heads TILE is D."""
@@ -97,6 +99,7 @@ def _project(  # type: ignore[no-untyped-def]
         COLUMNS,
         BITS,
         WARPS,
+        RING,
         PDL,
     )
     result = in_order(result * tl.rsqrt(squares + eps))
@@ -143,6 +146,7 @@ def _add(  # type: ignore[no-untyped-def]
     BITS: tl.constexpr,
     TOKENS: tl.constexpr,
     WARPS: tl.constexpr,
+    RING: tl.constexpr,
     PDL: tl.constexpr,
 ):
     """A block of 32 channels of the stream: the product added, and packed with the next norm's weights."""
@@ -151,13 +155,26 @@ def _add(  # type: ignore[no-untyped-def]
     rows, spread = _its_rows(32, WARPS)
     norm = tl.load(next_norm + rows)
     result, _ = packed_products(
-        records, codes, scales, minima, token, there, spread, spread < ROWS, zero, COLUMNS, BITS, WARPS, PDL
+        records,
+        codes,
+        scales,
+        minima,
+        token,
+        there,
+        spread,
+        spread < ROWS,
+        zero,
+        COLUMNS,
+        BITS,
+        WARPS,
+        RING,
+        PDL,
     )
     at = stream + token[:, None] * ROWS + rows[None, :]
     inside = there[:, None] & (rows < ROWS)[None, :]
     x = tl.load(at, mask=inside, other=0.0) + in_order(result)
     tl.store(at, x, mask=inside)
-    pack(packed, token * (ROWS // 32) + tl.program_id(0), x * norm[None, :], tl.sum(x * x, 1), there)
+    pack(packed, token * (ROWS // 32) + tl.program_id(1), x * norm[None, :], tl.sum(x * x, 1), there)
 
 
 @triton.jit(do_not_specialize=["tokens", "zero"])  # type: ignore[untyped-decorator]
@@ -175,6 +192,7 @@ def _gate_up(  # type: ignore[no-untyped-def]
     BITS: tl.constexpr,
     TOKENS: tl.constexpr,
     WARPS: tl.constexpr,
+    RING: tl.constexpr,
     PDL: tl.constexpr,
 ):
     """A block of 32 hidden activations, from as many rows of gate and of up."""
@@ -182,15 +200,28 @@ def _gate_up(  # type: ignore[no-untyped-def]
     token, there = _its_tokens(tokens, TOKENS)
     G: tl.constexpr = 64 // WARPS
     g = tl.arange(0, G)[:, None]
-    first = tl.program_id(0) * 32 + tl.arange(0, WARPS)[None, :] * (G // 2)
+    first = tl.program_id(1) * 32 + tl.arange(0, WARPS)[None, :] * (G // 2)
     spread = first + g // 2 + g % 2 * HIDDEN
     result, squares = packed_products(
-        records, codes, scales, minima, token, there, spread, spread >= 0, zero, COLUMNS, BITS, WARPS, PDL
+        records,
+        codes,
+        scales,
+        minima,
+        token,
+        there,
+        spread,
+        spread >= 0,
+        zero,
+        COLUMNS,
+        BITS,
+        WARPS,
+        RING,
+        PDL,
     )
     result = in_order(result * tl.rsqrt(squares + eps))
     gate, up = tl.split(tl.reshape(result, [TOKENS, 32, 2]))
     hidden = gate * tl.sigmoid(gate) * up
-    at = token * (HIDDEN // 32) + tl.program_id(0)
+    at = token * (HIDDEN // 32) + tl.program_id(1)
     pack(packed, at, hidden, tl.zeros([TOKENS], tl.float32), there)
 
 
@@ -215,17 +246,32 @@ def _head(  # type: ignore[no-untyped-def]
     BITS: tl.constexpr,
     TOKENS: tl.constexpr,
     TILE: tl.constexpr,
+    PROGRAM_ROWS: tl.constexpr,
     WARPS: tl.constexpr,
+    RING: tl.constexpr,
     PDL: tl.constexpr,
 ):
-    """Logits of a tile of the vocabulary, and the largest of them after the penalty."""
+    """Logits of some tiles of the vocabulary, and the largest of each after the penalty."""
     let_next_start(PDL)
     token, there = _its_tokens(tokens, TOKENS)
-    rows, spread = _its_rows(TILE, WARPS)
+    rows, spread = _its_rows(PROGRAM_ROWS, WARPS)
     live = rows < ROWS
     source = token if wanted is None else tl.load(wanted + token, mask=there, other=0)
     result, squares = packed_products(
-        records, codes, scales, minima, source, there, spread, spread < ROWS, zero, COLUMNS, BITS, WARPS, PDL
+        records,
+        codes,
+        scales,
+        minima,
+        source,
+        there,
+        spread,
+        spread < ROWS,
+        zero,
+        COLUMNS,
+        BITS,
+        WARPS,
+        RING,
+        PDL,
     )
     result = in_order(result * tl.rsqrt(squares + eps))
     inside = there[:, None] & live[None, :]
@@ -236,10 +282,14 @@ def _head(  # type: ignore[no-untyped-def]
         marked = tl.load(seen + slot[:, None] * ROWS + rows[None, :], mask=inside, other=0) != 0
         penalty = tl.load(penalties + token, mask=there, other=1.0)
         after = tl.where(live[None, :], penalized(result, marked, penalty[:, None]), float("-inf"))
-        top, which = first_of_the_largest(after, rows[None, :])
-        at = token * tl.num_programs(0) + tl.program_id(0)
-        tl.store(best + at, top, mask=there)
-        tl.store(best_tokens + at, which, mask=there)
+        TILES: tl.constexpr = PROGRAM_ROWS // TILE
+        after = tl.reshape(after, [TOKENS, TILES, TILE])
+        top, which = first_of_the_largest(after, tl.reshape(rows, [TILES, TILE])[None, :, :])
+        tile = tl.program_id(1) * TILES + tl.arange(0, TILES)[None, :]
+        last: tl.constexpr = (ROWS + TILE - 1) // TILE
+        at = token[:, None] * last + tile
+        tl.store(best + at, top, mask=there[:, None] & (tile < last))
+        tl.store(best_tokens + at, which, mask=there[:, None] & (tile < last))
 
 
 def launch_qkv(q: Tensor, x: Packed, weights: Weights, layer: int, cache: PagedCache, rows: Rows) -> None:
@@ -247,9 +297,8 @@ def launch_qkv(q: Tensor, x: Packed, weights: Weights, layer: int, cache: PagedC
     shape = weights.shape
     tile = shape.head_dim if weights.q_norm is not None else 32
     sizes = {"HEADS": shape.heads, "KV_HEADS": shape.kv_heads, "D": shape.head_dim, "PAGE": PAGE}
-    grid = triton.cdiv(shape.qkv_rows, tile), triton.cdiv(x.rows, _tokens(x.rows))
     with _device(q):
-        _project[grid](
+        _project[_grid(x.rows, shape.qkv_rows, tile)](
             q,
             cache.keys[layer],
             cache.values[layer],
@@ -270,14 +319,14 @@ def launch_qkv(q: Tensor, x: Packed, weights: Weights, layer: int, cache: PagedC
             0,
             **sizes,
             TILE=tile,
-            **_common(weights.qkv, x.rows, q, warps=16 if tile > 64 else WARPS),
+            **_common(weights.qkv, x.rows, tile, q.device),
         )
 
 
 def launch_add(stream: Tensor, packed: Packed, x: Packed, norm: Tensor, w: Quantized, layer: int) -> None:
     """Add to the stream, and pack it; all are as `few_rows.add` has checked them."""
     with _device(stream):
-        _add[w.rows // 32, triton.cdiv(x.rows, _tokens(x.rows))](
+        _add[_grid(x.rows, w.rows, 32)](
             stream,
             packed.words,
             x.words,
@@ -286,14 +335,14 @@ def launch_add(stream: Tensor, packed: Packed, x: Packed, norm: Tensor, w: Quant
             x.rows,
             0,
             ROWS=w.rows,
-            **_common(w, x.rows, stream),
+            **_common(w, x.rows, 32, stream.device),
         )
 
 
 def launch_gate_up(packed: Packed, x: Packed, w: Quantized, layer: int, eps: float) -> None:
     """Write the hidden activations; all are as `few_rows.gate_up` has checked them."""
     with _device(x.words):
-        _gate_up[w.rows // 64, triton.cdiv(x.rows, _tokens(x.rows))](
+        _gate_up[_grid(x.rows, w.rows, 64)](
             packed.words,
             x.words,
             *_matrix(w, layer),
@@ -301,7 +350,7 @@ def launch_gate_up(packed: Packed, x: Packed, w: Quantized, layer: int, eps: flo
             eps,
             0,
             HIDDEN=w.rows // 2,
-            **_common(w, x.rows, x.words),
+            **_common(w, x.rows, 64, x.words.device),
         )
 
 
@@ -313,7 +362,7 @@ def launch_head(
     if choice is not None:
         chosen = (choice.penalties, choice.slots, choice.seen, choice.best, choice.best_tokens)
     with _device(out):
-        _head[triton.cdiv(w.rows, TILE), triton.cdiv(len(out), _tokens(len(out)))](
+        _head[_grid(len(out), w.rows, HEAD_ROWS)](
             out,
             x.words,
             wanted,
@@ -324,24 +373,35 @@ def launch_head(
             0,
             ROWS=w.rows,
             TILE=TILE,
-            **_common(w, len(out), out),
+            PROGRAM_ROWS=HEAD_ROWS,
+            **_common(w, len(out), HEAD_ROWS, out.device),
         )
 
 
-def _tokens(rows: int) -> int:
-    return min(TOKENS, 1 << (rows - 1).bit_length())
+def _tokens(tokens: int) -> int:
+    """Of a program."""
+    return min(TOKENS, tokens)
 
 
-def _common(w: Quantized, rows: int, where: Tensor, warps: int = WARPS) -> dict[str, Any]:
+def _grid(tokens: int, rows: int, each: int) -> tuple[int, int]:
+    """Programs of the same rows run beside each other, for the L2 cache."""
+    return triton.cdiv(tokens, _tokens(tokens)), triton.cdiv(rows, each)
+
+
+def choose_cut(w: Quantized, rows: int) -> tuple[int, int]:
+    """Warps of a program of so many rows, and how many loads of each of its rows are on their way at once.
+
+    Never by the number of tokens: the order of a row's sums follows from it.
+    """
+    warps = 16 if w.columns > 1024 or rows > 64 else 8
+    return warps, 4 if rows // warps * w.bits <= 8 else 2
+
+
+def _common(w: Quantized, tokens: int, rows: int, device: torch.device) -> dict[str, Any]:
     """What all of these kernels are compiled for."""
-    sizes = {
-        "COLUMNS": w.columns,
-        "BITS": w.bits,
-        "TOKENS": _tokens(rows),
-        "WARPS": warps,
-        "num_warps": warps,
-    }
-    return sizes | pdl(where.device)
+    warps, ring = choose_cut(w, rows)
+    sizes = {"COLUMNS": w.columns, "BITS": w.bits, "TOKENS": _tokens(tokens), "WARPS": warps, "RING": ring}
+    return sizes | {"num_warps": warps} | pdl(device)
 
 
 def _matrix(w: Quantized, layer: int) -> tuple[Tensor, Tensor, Tensor | None]:

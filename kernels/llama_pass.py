@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kernels import few_rows
+from kernels import few_attention, few_rows
 from kernels.embed import embed
 from kernels.head import head
 from kernels.linear import HIDDEN_SCALE, linear, norm_gate_up
@@ -64,7 +64,9 @@ def make_buffers(
         attended=halves(rows, s.heads * s.head_dim),
         hidden=halves(rows, s.hidden),
         logits=floats(wanted, s.vocabulary),
-        scratch=make_scratch(s, decoded, context, device),
+        scratch=make_scratch(
+            s, decoded, context, device, few=(FEW, few_attention.split_count(s.head_dim, context))
+        ),
         context=context,
         packed=None if few_rows.why_not(s) else (stream, attended, hidden),
     )
@@ -116,12 +118,12 @@ def _run_few(
     s, rows, m, n = weights.shape, inputs.rows, len(inputs.rows.tokens), len(inputs.wanted)
     stream, attended, hidden = (x.first(m) for x in packed)
     x, q = b.x[:m], b.q[:m]
-    splits = split_count(m, s.kv_heads, b.context)
+    splits = few_attention.split_count(s.head_dim, b.context)
     norms = [*weights.attn_norm.unbind(), weights.output_norm]
     embed(rows.tokens, weights.embedding, out=x, norm=norms[0], packed=stream)
     for layer in range(s.layers):
         few_rows.qkv(stream, weights, layer, cache, rows, q=q)
-        paged_attention(q, cache, layer, rows, out=attended, splits=splits, scratch=b.scratch)
+        few_attention.few_attention(q, cache, layer, rows, out=attended, splits=splits, scratch=b.scratch)
         few_rows.add(attended, weights.out, layer, stream=x, norm=weights.ffn_norm[layer], out=stream)
         few_rows.gate_up(stream, weights.gate_up, layer, s.norm_eps, out=hidden)
         few_rows.add(hidden, weights.down, layer, stream=x, norm=norms[layer + 1], out=stream)

@@ -48,8 +48,8 @@ class ReferenceRunner:
     def follow(self, tokens: Ints, slots: Ints, positions: Ints, wanted: Ints) -> tuple[Tensor, float]:
         """As `decode`, of rows whose keys and values another runner has stored: attention reads those.
 
-        Rounding to int8 magnifies what is before it: of two keys that are a thousandth of a step apart, one
-        in a thousand falls to another code, a whole step away; in the mean square they are a thirtieth apart.
+        Rounding to int8 magnifies what was before it: where the keys of two runners are a thousandth of a
+        step apart, one in a thousand falls to another code, and the root of their mean square is a thirtieth.
         So how exact a runner is shows only where both read the same codes. Returns the logits, and how far
         what is stored lies from where it belongs: `misplaced` of the worst layer.
         """
@@ -83,7 +83,7 @@ class ReferenceRunner:
         return F.rms_norm(x, weight.shape, weight, self._weights.shape.norm_eps)
 
     def _attention(self, layer: int, x: Tensor, slots: Tensor, positions: Tensor, put: Put | None) -> Tensor:
-        """Rows [M, heads * head dim]; they read the cache after `put`, or, without it, their own beside it."""
+        """Rows [M, heads * head dim], which read the cache after `put`; without it, their own beside it."""
         w, s = self._weights, self._weights.shape
         qkv = F.linear(self._norm(x, w.attn_norm[layer]), w.qkv.dequantize(layer))
         if w.qkv_bias is not None:

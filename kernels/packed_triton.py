@@ -122,6 +122,8 @@ def _pick(values, which: tl.constexpr):  # type: ignore[no-untyped-def]
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _multiply(  # type: ignore[no-untyped-def]
+    sums,
+    squares,
     records,
     token,
     there,
@@ -131,7 +133,7 @@ def _multiply(  # type: ignore[no-untyped-def]
     BITS: tl.constexpr,
     WARPS: tl.constexpr,
 ):
-    """Of 32 blocks from `first` on: products [T, G, W, 32] of each lane's, and the squares [T, 1, W, 32]."""
+    """Add 32 blocks from `first` on to each lane's products [T, G, W, 32] and squares [T, 1, W, 32]."""
     low, high, scale, least = weights
     blocks = first + tl.arange(0, 32)
     same = tl.zeros([WARPS], tl.int32)  # each warp reads all
@@ -150,7 +152,7 @@ def _multiply(  # type: ignore[no-untyped-def]
     products = whole.to(tl.float32) * _pick(rest, 0) * scale.to(tl.float32)
     if BITS == 4:
         products += _pick(rest, 1) * least.to(tl.float32)
-    return products, _pick(rest, 2)
+    return sums + products, squares + _pick(rest, 2)
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -167,6 +169,7 @@ def packed_products(  # type: ignore[no-untyped-def]
     COLUMNS: tl.constexpr,
     BITS: tl.constexpr,
     WARPS: tl.constexpr,
+    RING: tl.constexpr,
     PDL: tl.constexpr,
 ):
     """Rows `token` [T] of `records` times `rows` [G, WARPS] of a matrix, each warp its own column of them.
@@ -175,21 +178,37 @@ def packed_products(  # type: ignore[no-untyped-def]
     asked for the first weights. Zeros where not `there` [T] or not `live` [G, WARPS]. `zero`: see
     `_load_codes`.
     """
-    ROW_BLOCKS: tl.constexpr = COLUMNS // 32
-    weights = _load_codes(codes, scales, minima, rows, live, 0, zero, ROW_BLOCKS, BITS)
-    if ROW_BLOCKS > 32:
-        later = _load_codes(codes, scales, minima, rows, live, 32, zero, ROW_BLOCKS, BITS)
+    # What is loaded last is multiplied RING steps later, in the registers in which it was loaded: to hand it
+    # from one name to another would wait for it.
+    R: tl.constexpr = COLUMNS // 32
+    a = _load_codes(codes, scales, minima, rows, live, 0, zero, R, BITS)
+    if R > 32:
+        b = _load_codes(codes, scales, minima, rows, live, 32, zero, R, BITS)
+    if R > 64 and RING == 4:
+        c = _load_codes(codes, scales, minima, rows, live, 64, zero, R, BITS)
+        d = _load_codes(codes, scales, minima, rows, live, 96, zero, R, BITS)
     wait_for_last(PDL)
-    sums, squares = _multiply(records, token, there, 0, weights, ROW_BLOCKS, BITS, WARPS)
-    if ROW_BLOCKS > 64:
-        for first in range(32, ROW_BLOCKS, 32):
-            # The next weights are on their way while these are multiplied.
-            after = _load_codes(codes, scales, minima, rows, live, first + 32, zero, ROW_BLOCKS, BITS)
-            more, more_squares = _multiply(records, token, there, first, later, ROW_BLOCKS, BITS, WARPS)
-            sums, squares, later = sums + more, squares + more_squares, after
-    elif ROW_BLOCKS > 32:
-        more, more_squares = _multiply(records, token, there, 32, later, ROW_BLOCKS, BITS, WARPS)
-        sums, squares = sums + more, squares + more_squares
+    sums = tl.zeros([token.shape[0], rows.shape[0], WARPS, 32], tl.float32)
+    squares = tl.zeros([token.shape[0], 1, WARPS, 32], tl.float32)
+    if R <= 32 * RING:
+        sums, squares = _multiply(sums, squares, records, token, there, 0, a, R, BITS, WARPS)
+        if R > 32:
+            sums, squares = _multiply(sums, squares, records, token, there, 32, b, R, BITS, WARPS)
+        if R > 64:
+            sums, squares = _multiply(sums, squares, records, token, there, 64, c, R, BITS, WARPS)
+            sums, squares = _multiply(sums, squares, records, token, there, 96, d, R, BITS, WARPS)
+    else:
+        for first in range(0, R, 32 * RING):
+            ahead = first + 32 * RING
+            sums, squares = _multiply(sums, squares, records, token, there, first, a, R, BITS, WARPS)
+            a = _load_codes(codes, scales, minima, rows, live, ahead, zero, R, BITS)
+            sums, squares = _multiply(sums, squares, records, token, there, first + 32, b, R, BITS, WARPS)
+            b = _load_codes(codes, scales, minima, rows, live, ahead + 32, zero, R, BITS)
+            if RING == 4:
+                sums, squares = _multiply(sums, squares, records, token, there, first + 64, c, R, BITS, WARPS)
+                c = _load_codes(codes, scales, minima, rows, live, ahead + 64, zero, R, BITS)
+                sums, squares = _multiply(sums, squares, records, token, there, first + 96, d, R, BITS, WARPS)
+                d = _load_codes(codes, scales, minima, rows, live, ahead + 96, zero, R, BITS)
     return tl.sum(sums, 3), tl.sum(squares, 3) / COLUMNS
 
 

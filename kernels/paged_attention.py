@@ -5,14 +5,11 @@ is stored already. Query heads in groups share a head of keys. A row at position
 """
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from kernels.llama_gpu import PAGE, PagedCache, Rows, Shape
-from kernels.packed import Packed, check_packed
-from kernels.quantized import BLOCK
 
 try:
     from kernels import local_attention_triton, paged_attention_triton
@@ -22,9 +19,7 @@ except ImportError:  # triton is optional: without it everything runs in torch
 ALIKE = 16
 """Up to as many rows, a row's result is the same to the bit whatever rows are beside it."""
 
-Out = TypeVar("Out", Tensor, Packed)
-
-_FEWEST_KEYS = 128  # a split
+_FEWEST_KEYS = 64  # a split; the kernel's TILE
 _MOST_SPLITS = 64
 _PROGRAMS_OF_ONE = 264  # two a processor of an H100: what one row is split into, if it is long
 _PROGRAMS_OF_MANY = 1056  # eight a processor
@@ -37,7 +32,7 @@ class Scratch:
     sums: Tensor  # float32 [rows * heads * splits * head_dim], at least
     peaks: Tensor  # float32 [rows * heads * splits]
     totals: Tensor  # float32 [rows * heads * splits]
-    counters: Tensor  # int32 [rows * kv heads]: zeros between launches
+    counters: Tensor  # int32 [rows * kv heads; of few rows, rows * heads]: zeros between launches
 
 
 def bytes_moved(q: Tensor, cache: PagedCache, positions: Tensor) -> int:
@@ -72,35 +67,34 @@ def split_count(rows: int, kv_heads: int, context: int) -> int:
     return max(1, min(wanted, _MOST_SPLITS, -(-context // _FEWEST_KEYS)))
 
 
-def make_scratch(shape: Shape, rows: int, context: int, device: torch.device) -> Scratch:
-    """Scratch for launches of up to `rows` rows that are split as `split_count` says."""
-    parts = max(m * split_count(m, shape.kv_heads, context) for m in range(1, rows + 1)) * shape.heads
+def make_scratch(
+    shape: Shape, rows: int, context: int, device: torch.device, *, few: tuple[int, int] = (0, 0)
+) -> Scratch:
+    """Scratch for launches of up to `rows` rows that are split as `split_count` says.
+
+    And for `few`: so many rows, each split so many times.
+    """
+    most = max(m * split_count(m, shape.kv_heads, context) for m in range(1, rows + 1))
+    parts = max(most, few[0] * few[1]) * shape.heads
     sums, peaks, totals = (torch.empty(n, device=device) for n in (parts * shape.head_dim, parts, parts))
-    counters = torch.zeros(rows * shape.kv_heads, dtype=torch.int32, device=device)
+    counters = torch.zeros(max(rows * shape.kv_heads, few[0] * shape.heads), dtype=torch.int32, device=device)
     return Scratch(sums, peaks, totals, counters)
 
 
 def paged_attention(
-    q: Tensor, cache: PagedCache, layer: int, rows: Rows, *, out: Out, splits: int, scratch: Scratch
-) -> Out:
-    """Attention of q, float16 [M, heads, head_dim], into `out` [M, heads * head_dim]; gives `out`.
+    q: Tensor, cache: PagedCache, layer: int, rows: Rows, *, out: Tensor, splits: int, scratch: Scratch
+) -> Tensor:
+    """Attention of q, float16 [M, heads, head_dim], into `out`, float16 [M, heads * head_dim]; gives `out`.
 
-    `out` is float16 or, of heads that are a power of 2 and whole blocks of 32, packed for the next product.
-    On a GPU from compute capability 9 on, the table, slots, positions and keys of earlier passes are read
-    while the kernel before this still runs: it must not be what writes them.
     `splits` is what `split_count` says; how a row is summed follows from it and from its position alone.
     Runs the Triton kernel on CUDA (nothing is allocated, nothing waits) and the reference elsewhere. Raises
     ValueError for shapes, strides, types and devices that do not fit together.
     """
-    _check(q, cache, layer, rows, out)
-    _check_scratch(q, cache, splits, scratch)
+    check_query(q, cache, layer, rows)
+    check_tensor("out", out, torch.float16, (len(q), q[0].numel()), q.device)
+    check_scratch(q, len(q) * cache.keys.shape[2], splits, scratch)
     if paged_attention_triton is None or local_attention_triton.why_not(q.device, q.dtype) is not None:
-        attended = reference(q, cache, layer, rows)
-        if isinstance(out, Packed):
-            out.fill(attended, torch.zeros_like(attended))
-        else:
-            out.copy_(attended)
-        return out
+        return out.copy_(reference(q, cache, layer, rows))
     buffers = (scratch.sums, scratch.peaks, scratch.totals, scratch.counters)
     paged_attention_triton.launch(out, q, cache, layer, rows, splits, buffers)
     return out
@@ -137,7 +131,8 @@ def check_tensor(
         raise ValueError(f"{name} is on {x.device} and the rest on {device}: move it there")
 
 
-def _check(q: Tensor, cache: PagedCache, layer: int, rows: Rows, out: Tensor | Packed) -> None:
+def check_query(q: Tensor, cache: PagedCache, layer: int, rows: Rows) -> None:
+    """Raise ValueError unless queries, cache and rows fit together, on one device."""
     if q.dim() != 3 or 0 in q.shape:
         raise ValueError(f"q is {tuple(q.shape)}: must be [rows, heads, head dim]")
     m, heads, d = q.shape
@@ -145,18 +140,11 @@ def _check(q: Tensor, cache: PagedCache, layer: int, rows: Rows, out: Tensor | P
     if cache.keys.shape[4] != d or heads % kv_heads:
         raise ValueError(f"q has {heads} heads of {d}, the cache {kv_heads} of {cache.keys.shape[4]}")
     check_tensor("q", q, torch.float16, (m, heads, d), q.device)
-    if isinstance(out, Packed):
-        if d % BLOCK or d & (d - 1):
-            raise ValueError(
-                f"heads of {d} cannot be packed: must be a power of 2 and whole blocks of {BLOCK}"
-            )
-        check_packed("out", out, m, heads * d, q.device)
-    else:
-        check_tensor("out", out, torch.float16, (m, heads * d), q.device)
     check_cache(cache, layer, rows, m, q.device)
 
 
-def _check_scratch(q: Tensor, cache: PagedCache, splits: int, scratch: Scratch) -> None:
+def check_scratch(q: Tensor, counters: int, splits: int, scratch: Scratch) -> None:
+    """Raise ValueError unless the scratch is enough for so many splits and counters."""
     m, heads, d = q.shape
     if splits < 1:
         raise ValueError(f"splits {splits}: must be 1 or more")
@@ -165,7 +153,7 @@ def _check_scratch(q: Tensor, cache: PagedCache, splits: int, scratch: Scratch) 
         "sums": (torch.float32, parts * d),
         "peaks": (torch.float32, parts),
         "totals": (torch.float32, parts),
-        "counters": (torch.int32, m * cache.keys.shape[2]),
+        "counters": (torch.int32, counters),
     }
     for name, (dtype, size) in wanted.items():
         x: Tensor = getattr(scratch, name)

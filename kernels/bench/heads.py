@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # torch's own name for it
 
-from kernels import choose, head
+from kernels import choose, few_rows, head
 from kernels.bench.models import MODELS, layers_for, matrices
 from kernels.bench.products import LIMIT, TORCH, VERIFIED
-from kernels.bench.results import OURS, Bench, Result, relative_error
+from kernels.bench.results import OURS, Bench, Result, regret, relative_error
 from kernels.bench.timing import in_turn
 from kernels.llama_gpu import Shape
+from kernels.packed import FEW, empty_packed
 
 AGAINST = {"x torch": (TORCH,)}
 
@@ -42,6 +43,8 @@ class _Heads:
         self.x = torch.randn(m, shape.width, device=device)
         self.norm = 1 + 0.1 * torch.randn(shape.width, device=device)
         self.out = torch.full((m, shape.vocabulary), torch.nan, device=device)
+        few = m <= FEW and few_rows.why_not(shape) is None
+        self.packed = empty_packed(m, shape.width, device).fill(self.x * self.norm, self.x) if few else None
         self.scratch = torch.empty(m, shape.width, dtype=torch.float16, device=device)
         self.choice = choose.greedy(m, torch.zeros(m, shape.vocabulary, dtype=torch.uint8, device=device))
 
@@ -52,6 +55,8 @@ class _Heads:
     def ours(self, i: int, *, choosing: bool = False) -> Tensor:
         """Logits, and, when choosing, the largest of each tile."""
         choice = self.choice if choosing else None
+        if self.packed is not None:
+            return few_rows.head(self.packed, self.heads[i], self.eps, out=self.out, choice=choice)
         return head.head(
             self.x, self.norm, self.heads[i], self.eps, out=self.out, choice=choice, scratch=self.scratch
         )
@@ -105,11 +110,11 @@ def _greedy(model: str, shape: Shape, m: int, device: torch.device) -> Result:
         return given.torch(matrix).argmax(1)
 
     def ours() -> tuple[float, float]:
-        return _regret(chosen(0), right), in_turn(_each(chosen, range(len(given.heads))), device)
+        return regret(chosen(0), right), in_turn(_each(chosen, range(len(given.heads))), device)
 
     def rival() -> tuple[float, float]:
         plain = given.plain()
-        return _regret(theirs(plain[0]), right), in_turn(_each(theirs, plain), device)
+        return regret(theirs(plain[0]), right), in_turn(_each(theirs, plain), device)
 
     result.attempt(OURS, ours, device)
     result.attempt(TORCH, rival, device)
@@ -142,14 +147,6 @@ def _drawn(model: str, shape: Shape, m: int, device: torch.device) -> Result:
 
     result.attempt(OURS, ours, device)
     return result
-
-
-def _regret(tokens: Tensor, right: Tensor) -> float:
-    """By how much the worst choice falls short of the largest logit, of a norm; more than 1 if it is none."""
-    if not bool(((tokens >= 0) & (tokens < right.shape[1])).all()):
-        return 2.0
-    short = right.amax(1) - right.gather(1, tokens.long()[:, None])[:, 0]
-    return float((short / right.std()).max())
 
 
 def _each(call: Callable[[T], object], over: Iterable[T]) -> list[Callable[[], object]]:

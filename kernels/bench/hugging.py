@@ -11,14 +11,21 @@ from kernels.bench.models import BASE, Sequences
 from kernels.llama_gpu import Shape, Weights
 
 Step = Callable[[], Tensor]
-"""Logits [B, T, vocabulary] of the rows that follow, and one token further each time."""
+"""Logits [B, wanted, vocabulary] of the last rows that follow, and as many tokens further each time."""
 
 
 def transformers_step(
-    weights: Weights, there: Sequences, context: int, length: int, dtype: torch.dtype, *, compiled: bool
+    weights: Weights,
+    there: Sequences,
+    context: int,
+    length: int,
+    dtype: torch.dtype,
+    *,
+    wanted: int,
+    compiled: bool,
 ) -> tuple[Step, Callable[[], None]]:
     """A step, and what puts the cache back to `context` tokens. Raises ImportError without transformers."""
-    from transformers import LlamaConfig, LlamaForCausalLM, StaticCache  # noqa: PLC0415  (optional)
+    from transformers import AutoModelForCausalLM, LlamaConfig, StaticCache  # noqa: PLC0415  (optional)
 
     shape, device = weights.shape, weights.cos.device
     config = LlamaConfig(
@@ -33,10 +40,13 @@ def transformers_step(
         rms_norm_eps=shape.norm_eps,
         rope_parameters={"rope_type": "default", "rope_theta": BASE},
         tie_word_embeddings=True,
+        dtype=dtype,
     )
-    with device:
-        made: Any = LlamaForCausalLM(config)  # its attention is SDPA if nothing else is asked for
-    model = made.to(dtype).eval()
+    # Made in its type, as what is loaded from a file is: `.to(bfloat16)` would round the angles' frequencies
+    # too, and behind 4096 tokens the angles would be off by whole turns.
+    with device:  # its attention is SDPA if nothing else is asked for
+        made: Any = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+    model = made.eval()
     _load(model, weights)
     slots = len(there.cache.table)
     cache: Any = StaticCache(config=config, max_cache_len=length)
@@ -53,7 +63,8 @@ def transformers_step(
             layer.cumulative_length.fill_(context)
 
     def step() -> Tensor:
-        logits: Tensor = forward(input_ids=tokens, past_key_values=cache, use_cache=True).logits
+        found = forward(input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=wanted)
+        logits: Tensor = found.logits
         return logits
 
     return step, reset

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kernels.bench.results import Bench, Figure, Result, relative_error
+from kernels.bench.flex import Attend, flex
+from kernels.bench.results import Bench, Figure, Result, relative_error, worst
 from kernels.bench.timing import microseconds
 from kernels.local_attention import blocked, bytes_moved, local_attention, reference, visible
 
@@ -56,25 +57,26 @@ class Contender:
     """A way to compute it; its inputs have heads of `width`, zeros at the end, which no time is taken for."""
 
     name: str
-    attend: Callable[[Tensor, Tensor, Tensor], Tensor]
+    attend: Attend
     width: int
 
 
-def measure(shape: Shape, device: torch.device, *, training: bool = False) -> Result:
-    """Check every contender against the reference in float64, then time it; `training` adds the gradients."""
+def measure(shape: Shape, device: torch.device, *, training: bool = False, compiled: bool = True) -> Result:
+    """Check every contender against the reference in float64, then time it; `training` adds the gradients.
+
+    Without `compiled`, what takes a compiler is left out.
+    """
     q, k, v, grad = inputs(shape, device)
     right = right_result(q, k, v, grad, shape, training=training)
     result = Result(shape.case(training=training), LIMITS[shape.dtype], bytes_moved(q, k), ours=(OURS,))
-    for contender in _contenders(shape, device):
+    for contender in _contenders(shape, device, compiled=compiled):
         wider = contender.width - shape.d
         padded = [functional.pad(x, (0, wider)) if wider else x for x in (q, k, v, grad)]
         call = _call(contender, *padded, training=training)
 
         def work(call: Callable[[], tuple[Tensor, ...]] = call) -> tuple[float, float]:
             found = [x[..., : shape.d].detach() for x in call()]
-            # torch's maximum of something and NaN is NaN, Python's may be either
-            error = torch.tensor(list(map(relative_error, found, right))).max().item()
-            return error, microseconds(call, device, graph=not training)
+            return worst(*map(relative_error, found, right)), microseconds(call, device, graph=not training)
 
         result.attempt(contender.name, work, device)
     return result
@@ -95,7 +97,7 @@ def _call(
     return both
 
 
-def _contenders(shape: Shape, device: torch.device) -> Iterator[Contender]:
+def _contenders(shape: Shape, device: torch.device, *, compiled: bool) -> Iterator[Contender]:
     left, right, d = shape.left, shape.right, shape.d
     mask = visible(shape.frames, shape.frames, left, right, device=device)
     masked = functools.partial(functional.scaled_dot_product_attention, attn_mask=mask, scale=d**-0.5)
@@ -103,7 +105,8 @@ def _contenders(shape: Shape, device: torch.device) -> Iterator[Contender]:
         kernel = functools.partial(local_attention, left=left, right=right, implementation="triton")
         yield Contender(OURS, kernel, d)
         yield Contender(MASKED_PADDED, masked, d + -d % 8)
-        yield Contender(FLEX, _flex(shape, device), 1 << (d - 1).bit_length())
+        if compiled:
+            yield Contender(FLEX, _flex(shape, device), 1 << (d - 1).bit_length())
     else:
         yield Contender(OURS, functools.partial(local_attention, left=left, right=right), d)
         yield Contender(REFERENCE, functools.partial(reference, left=left, right=right), d)
@@ -112,22 +115,18 @@ def _contenders(shape: Shape, device: torch.device) -> Iterator[Contender]:
     yield Contender(MASKED, masked, d)
 
 
-def _flex(shape: Shape, device: torch.device) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """FlexAttention compiled for this shape alone."""
-    from torch.nn.attention.flex_attention import (  # noqa: PLC0415  (its import loads the compiler)
-        create_block_mask,
-        flex_attention,
-    )
-
+def _flex(shape: Shape, device: torch.device) -> Attend:
+    """FlexAttention, which is made, and compiled, when it is first called."""
     left, right = shape.left, shape.right
 
     def sees(_b: Tensor, _h: Tensor, query: Tensor, key: Tensor) -> Tensor:
         return (key - query >= -left) & (key - query <= right)
 
-    torch._dynamo.reset()
-    mask = create_block_mask(sees, None, None, shape.frames, shape.frames, device=str(device))
-    compiled = torch.compile(flex_attention, dynamic=False)
-    return functools.partial(compiled, block_mask=mask, scale=shape.d**-0.5)
+    @functools.cache
+    def made() -> Attend:
+        return flex(sees, shape.frames, shape.frames, device, scale=shape.d**-0.5)
+
+    return lambda q, k, v: made()(q, k, v)
 
 
 def inputs(shape: Shape, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -161,7 +160,7 @@ def section(bench: Bench) -> Iterator[Result | Figure]:
     if gpu:
         yield from _checks(bench)
     for training, shape in _shapes(bench, gpu=gpu):
-        yield measure(shape, bench.device, training=training)
+        yield measure(shape, bench.device, training=training, compiled=bench.compiled)
 
 
 def _checks(bench: Bench) -> Iterator[Result | Figure]:

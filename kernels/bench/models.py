@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from kernels.llama_gpu import PAGE, PagedCache, Rows, Shape, Weights, empty_cache
+from kernels.packed import Packed, empty_packed
 from kernels.quantized import BLOCK, Quantized
 
 MODELS = {
-    "tiny": Shape(2, 64, 4, 2, 16, 96, 160),  # for machines without a GPU, and tests
+    "tiny": Shape(2, 64, 4, 2, 32, 96, 160),  # for machines without a GPU, and tests
     "135m": Shape(30, 576, 9, 3, 64, 1536, 49152),  # SmolLM2-135M
     "1.7b": Shape(24, 2048, 32, 32, 64, 8192, 49152),  # SmolLM2-1.7B
     "8b": Shape(32, 4096, 32, 8, 128, 14336, 128256),  # Llama 3.1 8B
@@ -22,6 +23,11 @@ COLD_BYTES = 128 << 20
 """More than an H100's 50 MB of cache holds: what is read once in so many bytes comes from memory."""
 
 MOST_LAYERS = 512
+
+
+KEYS_REACH, VALUES_REACH = 5.3, 4.6
+"""How many standard deviations int8 reaches: what `llm.calibrate` makes of 324 tokens, as many as its text
+has, of normal numbers: 1.5 times the longest pair of a key's channels and the largest of a value's."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +93,9 @@ def sequences(
     """
     torch.manual_seed(context + slots)
     pages = -(-(context + new + room) // PAGE)
-    scales = torch.full((shape.layers, 2, shape.kv_heads, shape.head_dim), 8 / 127, device=device)
-    scales = scales * (0.75 + 0.5 * torch.rand_like(scales))
+    reach = torch.tensor([KEYS_REACH, VALUES_REACH], device=device)  # in 127 steps
+    spread = 0.9 + 0.2 * torch.rand(shape.layers, 2, shape.kv_heads, shape.head_dim, device=device)
+    scales = spread * reach[:, None, None] / 127
     cache = empty_cache(
         shape,
         slots=slots,
@@ -97,15 +104,22 @@ def sequences(
         device=device,
         scales=scales if kind == "int8" else None,
     )
-    for part in (cache.keys, cache.values):
+    for part, steps in ((cache.keys, 127 / KEYS_REACH), (cache.values, 127 / VALUES_REACH)):
         for layer in part:  # one after the other: in float32 all of them would fill the memory
             random = torch.randn(layer.shape, device=device)
-            layer.copy_((random * 16).round().clamp(-127, 127) if kind == "int8" else random)
+            layer.copy_((random * steps).round().clamp(-127, 127) if kind == "int8" else random)
     cache.table.copy_(torch.randperm(pages * slots, device=device).view(slots, pages))
     slot = torch.arange(slots, dtype=torch.int32, device=device).repeat_interleave(new)
     positions = torch.arange(context, context + new, dtype=torch.int32, device=device).repeat(slots)
     tokens = torch.randint(shape.vocabulary, (slots * new,), dtype=torch.int32, device=device)
     return Sequences(cache, Rows(tokens, slot, positions))
+
+
+def unwritten(rows: int, columns: int, device: torch.device) -> Packed:
+    """Room for packed rows, NaN until they are written."""
+    packed = empty_packed(rows, columns, device)
+    packed.words.view(torch.float32).fill_(torch.nan)
+    return packed
 
 
 def with_layers(shape: Shape, layers: int) -> Shape:

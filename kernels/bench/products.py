@@ -8,11 +8,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # torch's own name for it
 
-from kernels import linear, qkv
-from kernels.bench.models import MODELS, layers_for, matrices, sequences, weights, with_layers
+from kernels import few_rows, linear, qkv
+from kernels.bench.models import (
+    MODELS,
+    layers_for,
+    matrices,
+    sequences,
+    unwritten,
+    weights,
+    with_layers,
+)
 from kernels.bench.results import OURS, Bench, Result, relative_error
 from kernels.bench.timing import in_turn
 from kernels.llama_gpu import Shape
+from kernels.packed import FEW, Packed
 from kernels.quantized import Quantized
 
 TORCH = "torch float16"
@@ -38,7 +47,7 @@ class Product:
 
 
 def section(bench: Bench) -> Iterator[Result]:
-    """Each product of a layer, for every number of rows."""
+    """Each product of a layer, for every number of rows, by the kernel that a pass of so many runs."""
     for model in bench.models:
         for m in sorted({*bench.rows, VERIFIED, *bench.prompts}):
             for make in (_qkv, _out, _gate_up, _down):
@@ -76,8 +85,11 @@ def _qkv(shape: Shape, m: int, device: torch.device) -> Product:
     x = torch.randn(m, shape.width, device=device)
     q = torch.full((m, shape.heads, shape.head_dim), torch.nan, dtype=torch.float16, device=device)
     cos, sin = w.cos[:m, None], w.sin[:m, None]
+    packed = _packed(shape, x * w.attn_norm[0], x)
 
     def ours(layer: int) -> Tensor:
+        if packed is not None:
+            return few_rows.qkv(packed, w, layer, there.cache, there.rows, q=q)
         return qkv.qkv(x, w, layer, there.cache, there.rows, q=q)
 
     def given() -> Tensor:
@@ -102,23 +114,32 @@ def _qkv(shape: Shape, m: int, device: torch.device) -> Product:
 
 
 def _out(shape: Shape, m: int, device: torch.device) -> Product:
-    return _added("out", shape.width, shape.heads * shape.head_dim, m, device)
+    return _added("out", shape, shape.heads * shape.head_dim, m, device)
 
 
 def _down(shape: Shape, m: int, device: torch.device) -> Product:
-    return _added("down", shape.width, shape.hidden, m, device)
+    return _added("down", shape, shape.hidden, m, device)
 
 
-def _added(name: str, rows: int, columns: int, m: int, device: torch.device) -> Product:
-    """A product added to the stream."""
-    w = _cold(rows, columns, device)
+def _added(name: str, shape: Shape, columns: int, m: int, device: torch.device) -> Product:
+    """A product added to the stream; of few rows, with the stream packed for the next product."""
+    w = _cold(shape.width, columns, device)
     x = torch.randn(m, columns, device=device).half()
-    start = torch.randn(m, rows, device=device)
-    residual = start.clone()
+    start = torch.randn(m, shape.width, device=device)
+    residual, norm = start.clone(), 1 + 0.1 * torch.randn(shape.width, device=device)
+    packed = _packed(shape, x.float(), x.float())
+    out = None if packed is None else unwritten(m, shape.width, device)
 
     def ours(layer: int) -> Tensor:
-        linear.linear(x, w, layer, residual=residual)
+        if packed is not None and out is not None:
+            few_rows.add(packed, w, layer, stream=residual, norm=norm, out=out)
+        else:
+            linear.linear(x, w, layer, residual=residual)
         return residual
+
+    def given() -> Tensor:
+        found = ours(0).clone()
+        return found if out is None else (found + out.unpack() / norm) / 2  # both must be right
 
     def right() -> Tensor:
         return start + x.float() @ w.dequantize(0).T
@@ -126,8 +147,8 @@ def _added(name: str, rows: int, columns: int, m: int, device: torch.device) -> 
     def rival(matrix: Tensor) -> Tensor:
         return start + F.linear(x, matrix)
 
-    moved = linear.bytes_moved(w, m)
-    return Product(name, w, ours, lambda: ours(0).clone(), right, rival, moved)
+    moved = linear.bytes_moved(w, m) if packed is None else few_rows.bytes_moved(w, m)
+    return Product(name, w, ours, given, right, rival, moved)
 
 
 def _gate_up(shape: Shape, m: int, device: torch.device) -> Product:
@@ -137,9 +158,18 @@ def _gate_up(shape: Shape, m: int, device: torch.device) -> Product:
     norm = 1 + 0.1 * torch.randn(shape.width, device=device)
     out = torch.full((m, shape.hidden), torch.nan, dtype=torch.float16, device=device)
     scratch = torch.empty(m, shape.width, dtype=torch.float16, device=device)
+    packed = _packed(shape, x * norm, x)
+    hidden = None if packed is None else unwritten(m, shape.hidden, device)
 
     def ours(layer: int) -> Tensor:
+        if packed is not None and hidden is not None:
+            few_rows.gate_up(packed, w, layer, shape.norm_eps, out=hidden)
+            return out
         return linear.norm_gate_up(x, norm, w, layer, shape.norm_eps, out=out, scratch=scratch)
+
+    def given() -> Tensor:
+        found = ours(0)
+        return found if hidden is None else hidden.unpack() * linear.HIDDEN_SCALE
 
     def gated(both: Tensor) -> Tensor:
         gate, up = both.chunk(2, dim=1)
@@ -151,8 +181,15 @@ def _gate_up(shape: Shape, m: int, device: torch.device) -> Product:
     def rival(matrix: Tensor) -> Tensor:
         return gated(F.linear(_normed(x, norm, shape).half(), matrix))
 
-    moved = linear.bytes_moved(w, m, gated=True)
-    return Product("gate_up", w, ours, lambda: ours(0), right, rival, moved)
+    moved = (linear if packed is None else few_rows).bytes_moved(w, m, gated=True)
+    return Product("gate_up", w, ours, given, right, rival, moved)
+
+
+def _packed(shape: Shape, x: Tensor, stream: Tensor) -> Packed | None:
+    """Rows as few of them are given to a product; None where a pass does not pack them."""
+    if len(x) > FEW or few_rows.why_not(shape) is not None:
+        return None
+    return unwritten(len(x), x.shape[1], x.device).fill(x, stream)
 
 
 def _cold(rows: int, columns: int, device: torch.device) -> Quantized:

@@ -39,7 +39,7 @@ def line(result: Result | Figure, speed: float) -> str:
     if isinstance(result, Figure):
         return f"{result.name}: {result.value:.4g} {result.unit}"
     case = " ".join(f"{key} {value}" for key, value in result.case.items())
-    names = dict.fromkeys((*result.us, *result.failed))
+    names = sorted(dict.fromkeys((*result.us, *result.failed)), key=lambda name: name not in result.ours)
     cells = [f"{name} {_cell(result, name)}" for name in names]
     of_memory = f" ({share(result, speed)} % of the memory)" if share(result, speed) else ""
     reasons = [f"\n    {name}: {why.strip().splitlines()[0]}" for name, why in result.failed.items()]

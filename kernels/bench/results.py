@@ -24,7 +24,8 @@ class Bench:
     prompts: tuple[int, ...]  # tokens of a pass that reads a prompt
     frames: tuple[int, ...]  # of local attention
     caches: tuple[str, ...]  # f16, int8
-    full: bool = False  # compile the rivals for every case, not only for the first
+    full: bool = False  # odder sizes too
+    compiled: bool = True  # rivals that take a compiler, on a GPU
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,12 @@ class Result:
         rivals = [self.us[name] for name in names if name in self.us and self.right(name)]
         return min(rivals) / self.best if rivals and not self.red else None
 
+    def take(self, other: "Result") -> None:
+        """Note of the rivals what was found in another case that is no other for them."""
+        self.us |= {name: us for name, us in other.us.items() if name not in self.ours}
+        self.errors |= {name: error for name, error in other.errors.items() if name not in self.ours}
+        self.failed |= {name: why for name, why in other.failed.items() if name not in self.ours}
+
     def attempt(self, name: str, work: Callable[[], tuple[float, float]], device: torch.device) -> None:
         """Note the error and the microseconds that `work` gives, or why it gives none."""
         try:
@@ -100,3 +107,16 @@ class Result:
 def relative_error(out: Tensor, right: Tensor) -> float:
     """Of the whole tensor, in float64; NaN if any element is."""
     return float((out.double() - right.double()).norm() / right.double().norm())
+
+
+def worst(*errors: float) -> float:
+    """The largest; NaN if any is."""
+    return torch.tensor(errors, dtype=torch.float64).max().item()
+
+
+def regret(tokens: Tensor, logits: Tensor) -> float:
+    """By how much the worst choice falls short of the largest logit, of a norm; more than 1 if it is none."""
+    if not bool(((tokens >= 0) & (tokens < logits.shape[1])).all()):
+        return 2.0
+    short = logits.amax(1) - logits.gather(1, tokens.long()[:, None])[:, 0]
+    return float((short / logits.std()).max())

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 import os
 import sys
 import threading
@@ -31,6 +32,10 @@ SECTIONS = {
 """Module and function of each; a module is imported when its turn comes, and may fail to be."""
 
 
+GRACE_S = 90
+"""Between a section's limit, after which no other case begins, and the end of one whose case hangs."""
+
+
 @dataclass
 class Log:
     """What was found, written to the file after each result: a cut leaves the rest."""
@@ -56,6 +61,11 @@ class Log:
                 lines.append(f"{name} {one['case']}: {errors}")
         return lines
 
+    @property
+    def cut(self) -> list[str]:
+        """A line for each section that its time was too short for."""
+        return [f"{name}: {one['cut']}" for name, one in self.data["sections"].items() if "cut" in one]
+
     def write(self, name: str, found: Mapping[str, Any]) -> None:
         """Put what a section has into the file, all of it at once."""
         self.data["sections"][name] = dict(found)
@@ -65,20 +75,33 @@ class Log:
             part.replace(self.file)
 
 
-def run(names: Sequence[str], bench: Bench, log: Log, limit_s: float, again: Sequence[str]) -> list[str]:
+def run(
+    names: Sequence[str],
+    bench: Bench,
+    log: Log,
+    limit_s: float,
+    again: Sequence[str],
+    until: float = math.inf,
+) -> list[str]:
     """Run the sections, print their results as they come, then a table; gives what went wrong, by lines.
 
-    If one breaks the GPU for this process, or takes longer than `limit_s`, the rest runs in a new process in
-    the place of this one: `again` is its command line, and the names of the sections that are left.
+    No case begins when its section has taken `limit_s`, or later than `until` (of `time.time`). If a section
+    breaks the GPU for this process, or takes GRACE_S longer than that, the rest runs in a new process in the
+    place of this one: `again` is its command line, and the names of the sections that are left.
     """
     for i, name in enumerate(names):
         left = names[i + 1 :]
-        watch = threading.Timer(limit_s, _give_up, (name, limit_s, log, again, left))
+        seconds = min(limit_s, until - time.time())
+        if seconds <= 0:
+            log.write(name, {"cut": "not begun"})
+            continue
+        hard = seconds + GRACE_S
+        watch = threading.Timer(hard, _give_up, (name, hard, log, again, left))
         watch.daemon = True
         if bench.device.type == "cuda":
             watch.start()
         try:
-            _section(name, bench, log)
+            _section(name, bench, log, seconds)
         except Exception:  # noqa: BLE001  (whatever one section dies of, the others run)
             why = traceback.format_exc()
             print(f"{name} failed:\n{why}", flush=True)
@@ -92,7 +115,7 @@ def run(names: Sequence[str], bench: Bench, log: Log, limit_s: float, again: Seq
     return log.wrong
 
 
-def _section(name: str, bench: Bench, log: Log) -> None:
+def _section(name: str, bench: Bench, log: Log, limit_s: float) -> None:
     module = importlib.import_module(f"kernels.bench.{SECTIONS[name][0]}")
     work: Callable[[Bench], Iterator[Result | Figure]] = getattr(module, SECTIONS[name][1])
     print(f"\n## {name}", flush=True)
@@ -108,7 +131,11 @@ def _section(name: str, bench: Bench, log: Log) -> None:
         print(line(one, bench.speed), file=sys.stderr, flush=True)
         found = {"figures": [asdict(figure) for figure in figures]}
         found["results"] = [result.as_json() for result in results.values()]
-        log.write(name, found | {"seconds": round(time.monotonic() - start, 1)})
+        took = time.monotonic() - start
+        cut = {"cut": f"stopped after {took:.0f} s"} if took > limit_s else {}
+        log.write(name, found | {"seconds": round(took, 1)} | cut)
+        if cut:
+            break
     _print(figures, list(results.values()), bench, getattr(module, "AGAINST", None))
 
 

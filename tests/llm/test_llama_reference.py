@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from quantized_files import quantized_weights, write_quantized
 
 from kernels.llama_gpu import PagedCache, empty_cache
-from kernels.llama_reference import ReferenceRunner, rotate, store
+from kernels.llama_reference import ReferenceRunner, misplaced, rotate, store
 from llm.config import LlamaConfig, read_config
 from llm.cuda_weights import read_weights, shape_of
 from llm.gguf import GgufFile, open_gguf
@@ -104,6 +104,63 @@ def test_int8_keys_and_values_are_close(file: GgufFile) -> None:
     wanted = exact(file, IDS[:30].tolist())
     got = runner.prefill(0, 0, IDS[:30], 30).numpy()
     assert 0 < np.sqrt(np.mean((got - wanted) ** 2)) / wanted.std() < 0.1
+
+
+def test_exact_rounds_no_key_and_stores_none(file: GgufFile) -> None:
+    """The first rows are in the cache, as NaN: those of the pass itself are read beside it, not from it."""
+    config: LlamaConfig = read_config(file)
+    scales = torch.full((config.layers, 2, config.kv_heads, config.head_dim), 6 / 127)
+    wanted = exact(file, IDS[:30].tolist())
+    for runner, cache in (start(file), start(file, scales)):
+        before = cache.keys.clone(), cache.values.clone()
+        rows = IDS[:30], np.full(30, 2), np.arange(30)
+        got = runner.exact(*rows, np.array([0, 29])).numpy()
+        assert np.abs(got - wanted[[0, 29]]).max() < 2e-4
+        for part, old in zip((cache.keys, cache.values), before, strict=True):
+            assert torch.equal(part.nan_to_num(7), old.nan_to_num(7))
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_following_reads_what_is_stored_and_says_how_far_it_is_off(file: GgufFile, scaled: bool) -> None:
+    config: LlamaConfig = read_config(file)
+    scales = torch.full((config.layers, 2, config.kv_heads, config.head_dim), 0.02) if scaled else None
+    runner, cache = start(file, scales)
+    rows = IDS[:40], np.zeros(40, int), np.arange(40)
+    logits = runner.decode(*rows, np.arange(40))
+    followed, off = runner.follow(*rows, np.arange(40))
+    assert torch.equal(followed, logits)
+    assert off < (1e-6 if scaled else 5e-4)
+    part = cache.values[1, 7, :, :32]  # tokens 0 to 31 of layer 1
+    part += 1 if scaled else part * 0.1
+    followed, off = runner.follow(*rows, np.arange(40))
+    assert not torch.allclose(followed, logits, atol=1e-2)
+    assert off > 0.01
+
+
+def test_what_is_misplaced_by_hand() -> None:
+    shape = replace(shape_of(LLAMA), layers=1, kv_heads=1, head_dim=2)
+    scales = torch.tensor([[[[0.5, 2.0]], [[1.0, 1.0]]]])
+    cache = empty_cache(shape, slots=1, context=32, pages=1, device=CPU, scales=scales)
+    slots, positions = torch.tensor([0, 0]), torch.tensor([3, 5])
+    cache.keys[0, 0, 0, [3, 5]] = torch.tensor([[4, -2], [127, -127]], dtype=torch.int8)
+    keys = torch.tensor([[[2.2, -4.9]], [[90.0, -900.0]]])  # within half a step, and where the codes end
+    values = torch.tensor([[[0.4, 0.5]], [[0.0, -0.5]]])
+    assert misplaced(cache, 0, slots, positions, keys, values) == 0
+    values[0, 0] = torch.tensor([3.5, 4.5])  # 3 and 4 beyond what a code of 0 stands for
+    norm = (3.5**2 + 4.5**2 + 0.5**2) ** 0.5
+    assert misplaced(cache, 0, slots, positions, keys, values) == pytest.approx(5 / norm)
+    keys[1, 0] = torch.tensor([50.0, -900.0])  # 13.25 below what 127 stands for
+    values[0, 0] = 0
+    norm = (2.2**2 + 4.9**2 + 50**2 + 900**2) ** 0.5
+    assert misplaced(cache, 0, slots, positions, keys, values) == pytest.approx(13.25 / norm)
+    halves = empty_cache(shape, slots=1, context=32, pages=1, device=CPU)
+    halves.keys[0, 0, 0, [3, 5]] = keys[:, 0].half() + torch.tensor([3.0, 0.0], dtype=torch.float16)
+    assert misplaced(halves, 0, slots, positions, keys, values * 0 + 1) == 1  # values are not there at all
+    halves.values[0, 0, 0, [3, 5]] = 1
+    off = misplaced(halves, 0, slots, positions, keys, values * 0 + 1)
+    assert off == pytest.approx(3 * 2**0.5 / norm, rel=0.01)
+    halves.values[0, 0, 0, 5, 1] = torch.nan
+    assert np.isnan(misplaced(halves, 0, slots, positions, keys, values * 0 + 1))
 
 
 @pytest.mark.parametrize("scaled", [False, True])

@@ -10,9 +10,11 @@ from torch import Tensor
 from kernels import choose, few_rows
 from kernels.bench.models import weights as model_weights
 from kernels.embed import embed
+from kernels.few_attention import few_attention, split_count
 from kernels.llama_gpu import PAGE, Rows, Shape, empty_cache
 from kernels.packed import FEW, Packed, empty_packed
-from kernels.paged_attention import make_scratch, paged_attention, split_count
+from kernels.paged_attention import make_scratch, paged_attention
+from kernels.paged_attention import split_count as many_splits
 from kernels.qkv import reference as qkv_reference
 from kernels.quantized import Quantized, quantize
 
@@ -182,12 +184,14 @@ def test_attention_is_packed(device: torch.device, d: int, int8: bool) -> None:
         part.copy_((normal(*part.shape) * (50 if int8 else 1)).to(part.dtype))
     rows = rows_of([(0, 5), (0, -1), (1, 300), (1, 690)], device)
     q = normal(4, 6, d).half().to(device)
-    splits, scratch = split_count(4, 2, 700), make_scratch(shape, 4, 700, device)
+    splits = split_count(d, 700)
+    assert splits > 1
+    scratch = make_scratch(shape, 4, 700, device, few=(4, splits))
     plain = torch.full((4, 6 * d), torch.nan, dtype=torch.float16, device=device)
     out = nothing(4, 6 * d, device)
     done(device)
-    paged_attention(q, cache, 1, rows, out=plain, splits=splits, scratch=scratch)
-    assert paged_attention(q, cache, 1, rows, out=out, splits=splits, scratch=scratch) is out
+    paged_attention(q, cache, 1, rows, out=plain, splits=many_splits(4, 2, 700), scratch=scratch)
+    assert few_attention(q, cache, 1, rows, out=out, splits=splits, scratch=scratch) is out
     assert int(scratch.counters.abs().max()) == 0
     torch.testing.assert_close(out.unpack(), plain.float(), rtol=1e-3, atol=1e-3)
 
