@@ -53,8 +53,7 @@ def _embed(  # type: ignore[no-untyped-def]
         x = tl.reshape(x, [COLUMNS // BLOCK, BLOCK])
         factor = tl.reshape(tl.load(norm + columns, mask=inside, other=0.0), [COLUMNS // BLOCK, BLOCK])
         block = tl.program_id(1) * (COLUMNS // BLOCK) + tl.arange(0, COLUMNS // BLOCK)
-        at = row * (WIDTH // BLOCK) + block
-        pack(records, at, x * factor, tl.sum(x * x, 1), block < WIDTH // BLOCK)
+        pack(records, row, block, x * factor, tl.sum(x * x, 1), block < WIDTH // BLOCK, WIDTH // BLOCK)
 
 
 def launch(

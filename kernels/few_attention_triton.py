@@ -63,14 +63,15 @@ def _see(peak, total, sums, query, k, v, seen):  # type: ignore[no-untyped-def]
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _store(out, result, value_scales, row_head, D: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Pack the attention [D] of a head of all rows' heads."""
+def _store(out, result, value_scales, row, head, HEADS: tl.constexpr, D: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Pack the attention [D] of a query head."""
     BLOCKS: tl.constexpr = D // 32
     if value_scales is not None:
         result *= tl.load(value_scales + tl.arange(0, D))
     block = tl.arange(0, BLOCKS)
     squares = tl.zeros([BLOCKS], tl.float32)
-    pack(out, row_head * BLOCKS + block, tl.reshape(result, [BLOCKS, 32]), squares, block >= 0)
+    x = tl.reshape(result, [BLOCKS, 32])
+    pack(out, row, head * BLOCKS + block, x, squares, block >= 0, HEADS * BLOCKS)
 
 
 @triton.jit(do_not_specialize=["table_width"])  # type: ignore[untyped-decorator]
@@ -105,9 +106,10 @@ def _attend(  # type: ignore[no-untyped-def]
     Its result, or that of all splits if it is the last to arrive, ends in `out`.
     """
     let_next_start(PDL)
+    HEADS: tl.constexpr = KV_HEADS * GROUP
     # Heads that share keys run beside each other, for the L2 cache.
     query_head, split, row = tl.program_id(0), tl.program_id(1), tl.program_id(2)
-    head, row_head = query_head // GROUP, row * (KV_HEADS * GROUP) + query_head
+    head, row_head = query_head // GROUP, row * HEADS + query_head
     position, slot = tl.load(positions + row), tl.load(slots + row)
     KEYS: tl.constexpr = STEPS * WARPS * LANES
     tiles = (position + KEYS) // KEYS  # none for padding, at -1
@@ -158,7 +160,9 @@ def _attend(  # type: ignore[no-untyped-def]
 
     value_scales = None if scales is None else scales + KV_HEADS * D
     if active <= 1:
-        _store(out, result / tl.where(total == 0.0, 1.0, total), value_scales, row_head, D)  # padding: 0
+        _store(
+            out, result / tl.where(total == 0.0, 1.0, total), value_scales, row, query_head, HEADS, D
+        )  # padding: 0
     else:
         part = row_head * SPLITS + split
         tl.store(sums + part * D + tl.arange(0, D), result)
@@ -169,7 +173,7 @@ def _attend(  # type: ignore[no-untyped-def]
         if arrived == active - 1:
             tl.store(counters + row_head, 0)  # as the next launch wants it
             all_splits = combine(sums, peaks, totals, row_head, active, 1, 1, D, D, SPLITS, STEP)
-            _store(out, tl.reshape(all_splits, [D]), value_scales, row_head, D)
+            _store(out, tl.reshape(all_splits, [D]), value_scales, row, query_head, HEADS, D)
 
 
 def launch(

@@ -174,7 +174,8 @@ def _add(  # type: ignore[no-untyped-def]
     inside = there[:, None] & (rows < ROWS)[None, :]
     x = tl.load(at, mask=inside, other=0.0) + in_order(result)
     tl.store(at, x, mask=inside)
-    pack(packed, token * (ROWS // 32) + tl.program_id(1), x * norm[None, :], tl.sum(x * x, 1), there)
+    block = tl.zeros([TOKENS], tl.int32) + tl.program_id(1)
+    pack(packed, token, block, x * norm[None, :], tl.sum(x * x, 1), there, ROWS // 32)
 
 
 @triton.jit(do_not_specialize=["tokens", "zero"])  # type: ignore[untyped-decorator]
@@ -221,8 +222,8 @@ def _gate_up(  # type: ignore[no-untyped-def]
     result = in_order(result * tl.rsqrt(squares + eps))
     gate, up = tl.split(tl.reshape(result, [TOKENS, 32, 2]))
     hidden = gate * tl.sigmoid(gate) * up
-    at = token * (HIDDEN // 32) + tl.program_id(1)
-    pack(packed, at, hidden, tl.zeros([TOKENS], tl.float32), there)
+    block = tl.zeros([TOKENS], tl.int32) + tl.program_id(1)
+    pack(packed, token, block, hidden, tl.zeros([TOKENS], tl.float32), there, HIDDEN // 32)
 
 
 @triton.jit(do_not_specialize=["tokens", "zero"])  # type: ignore[untyped-decorator]

@@ -18,7 +18,6 @@ import triton.language as tl
 from triton.language.extra import cuda
 
 INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
-_RECORD = tl.constexpr(20)
 _LARGEST = tl.constexpr(32512.0)
 
 
@@ -137,14 +136,16 @@ def _multiply(  # type: ignore[no-untyped-def]
     low, high, scale, least = weights
     blocks = first + tl.arange(0, 32)
     same = tl.zeros([WARPS], tl.int32)  # each warp reads all
-    at = token[:, None] * ROW_BLOCKS + blocks[None, :]
+    at = token[:, None] * (5 * ROW_BLOCKS) + blocks[None, :]
     at = at[:, None, None, :, None] + same[None, None, :, None, None]
     inside = (there[:, None] & (blocks < ROW_BLOCKS)[None, :])[:, None, None, :, None]
     inside = inside & (same == 0)[None, None, :, None, None]
-    words = records + at * _RECORD + tl.arange(0, 4)[None, None, None, None, :]
-    high0, high1 = tl.load(words, mask=inside, other=0), tl.load(words + 4, mask=inside, other=0)
-    low0, low1 = tl.load(words + 8, mask=inside, other=0), tl.load(words + 12, mask=inside, other=0)
-    rest = tl.load(words + 16, mask=inside, other=0).to(tl.float32, bitcast=True)
+    words = records + at * 4 + tl.arange(0, 4)[None, None, None, None, :]
+    plane: tl.constexpr = 4 * ROW_BLOCKS
+    high0, high1 = tl.load(words, mask=inside, other=0), tl.load(words + plane, mask=inside, other=0)
+    low0 = tl.load(words + 2 * plane, mask=inside, other=0)
+    low1 = tl.load(words + 3 * plane, mask=inside, other=0)
+    rest = tl.load(words + 4 * plane, mask=inside, other=0).to(tl.float32, bitcast=True)
     if BITS == 4:
         high = (low >> 4) & 0x0F0F0F0F
         low = low & 0x0F0F0F0F
@@ -220,9 +221,11 @@ def in_order(products):  # type: ignore[no-untyped-def]
     return tl.reshape(tl.permute(products, (0, 2, 1)), [T, rows])
 
 
-@triton.jit
-def pack(records, at, x, squares, live):  # type: ignore[no-untyped-def]
-    """Write a record of each row of x [N, 32] to records[at], at [N], where `live` [N]; squares [N]."""
+@triton.jit  # type: ignore[untyped-decorator]
+def pack(  # type: ignore[no-untyped-def]
+    records, row, block, x, squares, live, ROW_BLOCKS: tl.constexpr
+):
+    """Write x [N, 32] as blocks `block` [N] of rows `row` [N] or [], where `live` [N]; squares [N]."""
     N: tl.constexpr = x.shape[0]
     scale = tl.maximum(tl.max(tl.abs(x), 1), 1e-30) / _LARGEST
     whole = tl.floor(x * (1.0 / scale)[:, None] + 0.5).to(tl.int32)
@@ -231,13 +234,15 @@ def pack(records, at, x, squares, live):  # type: ignore[no-untyped-def]
     place = (tl.arange(0, 4) * 8)[None, None, :]
     high_words = tl.sum((tl.reshape(high, [N, 8, 4]) & 255) << place, 2)
     low_words = tl.sum((tl.reshape(whole - (high << 8), [N, 8, 4]) & 255) << place, 2)
-    start = records + at[:, None] * _RECORD
+    plane: tl.constexpr = 4 * ROW_BLOCKS
+    start = records + (row * (5 * ROW_BLOCKS) + block)[:, None] * 4
     eight, four = tl.arange(0, 8)[None, :], tl.arange(0, 4)[None, :]
-    tl.store(start + eight, high_words, mask=live[:, None] & (eight >= 0))
-    tl.store(start + 8 + eight, low_words, mask=live[:, None] & (eight >= 0))
+    place = eight // 4 * plane + eight % 4
+    tl.store(start + place, high_words, mask=live[:, None] & (eight >= 0))
+    tl.store(start + 2 * plane + place, low_words, mask=live[:, None] & (eight >= 0))
     rest = tl.where(four == 0, scale[:, None], tl.where(four == 1, total[:, None], squares[:, None]))
     rest = tl.where(four == 3, 0.0, rest)
-    tl.store(start + 16 + four, rest.to(tl.int32, bitcast=True), mask=live[:, None] & (four >= 0))
+    tl.store(start + 4 * plane + four, rest.to(tl.int32, bitcast=True), mask=live[:, None] & (four >= 0))
 
 
 def pdl(device: torch.device) -> dict[str, Any]:
