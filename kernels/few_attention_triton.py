@@ -113,8 +113,8 @@ def _attend(  # type: ignore[no-untyped-def]
     position, slot = tl.load(positions + row), tl.load(slots + row)
     KEYS: tl.constexpr = STEPS * WARPS * LANES
     tiles = (position + KEYS) // KEYS  # none for padding, at -1
-    # Two tiles at least: to combine two programs' results takes longer than another tile.
-    tiles_a_split = tl.maximum(tl.cdiv(tiles, SPLITS), 2)
+    # 256 keys at least: to combine two programs' results takes longer.
+    tiles_a_split = tl.maximum(tl.cdiv(tiles, SPLITS), 256 // KEYS)
     active = tl.cdiv(tiles, tiles_a_split)
     if split >= tl.maximum(active, 1):
         return

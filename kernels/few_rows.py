@@ -36,6 +36,12 @@ def why_not(shape: Shape) -> str | None:
     return None
 
 
+def prepare(weights: Weights) -> None:
+    """Make what the kernels read beside a file's weights, so that no capture of a graph has to."""
+    for w in (weights.qkv, weights.out, weights.gate_up, weights.down, weights.head):
+        _ = w.pairs
+
+
 def bytes_moved(w: Quantized, rows: int, *, gated: bool = False) -> int:
     """The fewest bytes it can move: the matrix, records in and out; of `add`, the stream there and back."""
     record = 80 / BLOCK

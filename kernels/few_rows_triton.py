@@ -3,6 +3,7 @@
 # ruff: noqa: ANN001, ANN202, N803, N806  (a kernel's arguments are Triton's, and its constants are capitals)
 
 import contextlib
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,11 +19,16 @@ from kernels.packed_triton import in_order, let_next_start, pack, packed_product
 from kernels.qkv_triton import cache_codes, turns
 from kernels.quantized import Quantized
 
-TOKENS = 2
-"""Of a program, at most: more take longer than it takes to read the weights again, from the L2 cache."""
 
-HEAD_ROWS = 64
-"""Of a program of the head."""
+@dataclass(frozen=True)
+class Cut:
+    """What a program computes, and with what; a row's result does not depend on it."""
+
+    rows: int  # of the matrix
+    tokens: int  # read again, the weights come from the L2 cache
+    warps: int
+    ring: int  # loads of each row that are on their way at once
+    twice: bool = False  # of gate and up, one after the other
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -48,8 +54,7 @@ def _project(  # type: ignore[no-untyped-def]
     values,
     records,
     codes,
-    scales,
-    minima,
+    pairs,
     bias,
     q_norm,
     k_norm,
@@ -89,8 +94,7 @@ def _project(  # type: ignore[no-untyped-def]
     result, squares = packed_products(
         records,
         codes,
-        scales,
-        minima,
+        pairs,
         token,
         there,
         spread,
@@ -137,8 +141,7 @@ def _add(  # type: ignore[no-untyped-def]
     records,
     next_norm,
     codes,
-    scales,
-    minima,
+    pairs,
     tokens,
     zero,
     ROWS: tl.constexpr,
@@ -157,8 +160,7 @@ def _add(  # type: ignore[no-untyped-def]
     result, _ = packed_products(
         records,
         codes,
-        scales,
-        minima,
+        pairs,
         token,
         there,
         spread,
@@ -183,12 +185,12 @@ def _gate_up(  # type: ignore[no-untyped-def]
     packed,
     records,
     codes,
-    scales,
-    minima,
+    pairs,
     tokens,
     eps,
     zero,
     HIDDEN: tl.constexpr,
+    TWICE: tl.constexpr,
     COLUMNS: tl.constexpr,
     BITS: tl.constexpr,
     TOKENS: tl.constexpr,
@@ -199,28 +201,38 @@ def _gate_up(  # type: ignore[no-untyped-def]
     """A block of 32 hidden activations, from as many rows of gate and of up."""
     let_next_start(PDL)
     token, there = _its_tokens(tokens, TOKENS)
-    G: tl.constexpr = 64 // WARPS
-    g = tl.arange(0, G)[:, None]
-    first = tl.program_id(1) * 32 + tl.arange(0, WARPS)[None, :] * (G // 2)
-    spread = first + g // 2 + g % 2 * HIDDEN
-    result, squares = packed_products(
-        records,
-        codes,
-        scales,
-        minima,
-        token,
-        there,
-        spread,
-        spread >= 0,
-        zero,
-        COLUMNS,
-        BITS,
-        WARPS,
-        RING,
-        PDL,
-    )
-    result = in_order(result * tl.rsqrt(squares + eps))
-    gate, up = tl.split(tl.reshape(result, [TOKENS, 32, 2]))
+    if TWICE:
+        _, spread = _its_rows(32, WARPS)
+        gate, squares = packed_products(
+            records, codes, pairs, token, there, spread, spread >= 0, zero, COLUMNS, BITS, WARPS, RING, PDL
+        )
+        up, _ = packed_products(
+            records,
+            codes,
+            pairs,
+            token,
+            there,
+            spread + HIDDEN,
+            spread >= 0,
+            zero,
+            COLUMNS,
+            BITS,
+            WARPS,
+            RING,
+            False,
+        )
+        factor = tl.rsqrt(squares + eps)
+        gate, up = in_order(gate * factor), in_order(up * factor)
+    else:
+        G: tl.constexpr = 64 // WARPS
+        g = tl.arange(0, G)[:, None]
+        first = tl.program_id(1) * 32 + tl.arange(0, WARPS)[None, :] * (G // 2)
+        spread = first + g // 2 + g % 2 * HIDDEN
+        result, squares = packed_products(
+            records, codes, pairs, token, there, spread, spread >= 0, zero, COLUMNS, BITS, WARPS, RING, PDL
+        )
+        result = in_order(result * tl.rsqrt(squares + eps))
+        gate, up = tl.split(tl.reshape(result, [TOKENS, 32, 2]))
     hidden = gate * tl.sigmoid(gate) * up
     block = tl.zeros([TOKENS], tl.int32) + tl.program_id(1)
     pack(packed, token, block, hidden, tl.zeros([TOKENS], tl.float32), there, HIDDEN // 32)
@@ -232,8 +244,7 @@ def _head(  # type: ignore[no-untyped-def]
     records,
     wanted,
     codes,
-    scales,
-    minima,
+    pairs,
     penalties,
     slots,
     seen,
@@ -247,22 +258,20 @@ def _head(  # type: ignore[no-untyped-def]
     BITS: tl.constexpr,
     TOKENS: tl.constexpr,
     TILE: tl.constexpr,
-    PROGRAM_ROWS: tl.constexpr,
     WARPS: tl.constexpr,
     RING: tl.constexpr,
     PDL: tl.constexpr,
 ):
-    """Logits of some tiles of the vocabulary, and the largest of each after the penalty."""
+    """Logits of a tile of the vocabulary, and the largest of them after the penalty."""
     let_next_start(PDL)
     token, there = _its_tokens(tokens, TOKENS)
-    rows, spread = _its_rows(PROGRAM_ROWS, WARPS)
+    rows, spread = _its_rows(TILE, WARPS)
     live = rows < ROWS
     source = token if wanted is None else tl.load(wanted + token, mask=there, other=0)
     result, squares = packed_products(
         records,
         codes,
-        scales,
-        minima,
+        pairs,
         source,
         there,
         spread,
@@ -283,23 +292,19 @@ def _head(  # type: ignore[no-untyped-def]
         marked = tl.load(seen + slot[:, None] * ROWS + rows[None, :], mask=inside, other=0) != 0
         penalty = tl.load(penalties + token, mask=there, other=1.0)
         after = tl.where(live[None, :], penalized(result, marked, penalty[:, None]), float("-inf"))
-        TILES: tl.constexpr = PROGRAM_ROWS // TILE
-        after = tl.reshape(after, [TOKENS, TILES, TILE])
-        top, which = first_of_the_largest(after, tl.reshape(rows, [TILES, TILE])[None, :, :])
-        tile = tl.program_id(1) * TILES + tl.arange(0, TILES)[None, :]
-        last: tl.constexpr = (ROWS + TILE - 1) // TILE
-        at = token[:, None] * last + tile
-        tl.store(best + at, top, mask=there[:, None] & (tile < last))
-        tl.store(best_tokens + at, which, mask=there[:, None] & (tile < last))
+        top, which = first_of_the_largest(after, rows[None, :])
+        at = token * tl.num_programs(1) + tl.program_id(1)
+        tl.store(best + at, top, mask=there)
+        tl.store(best_tokens + at, which, mask=there)
 
 
 def launch_qkv(q: Tensor, x: Packed, weights: Weights, layer: int, cache: PagedCache, rows: Rows) -> None:
     """Write q, and keys and values into the cache; all are as `few_rows.qkv` has checked them."""
     shape = weights.shape
-    tile = shape.head_dim if weights.q_norm is not None else 32
+    cut = choose_cut(weights.qkv, x.rows, shape.head_dim if weights.q_norm is not None else 32)
     sizes = {"HEADS": shape.heads, "KV_HEADS": shape.kv_heads, "D": shape.head_dim, "PAGE": PAGE}
     with _device(q):
-        _project[_grid(x.rows, shape.qkv_rows, tile)](
+        _project[_grid(x.rows, shape.qkv_rows, cut)](
             q,
             cache.keys[layer],
             cache.values[layer],
@@ -319,15 +324,16 @@ def launch_qkv(q: Tensor, x: Packed, weights: Weights, layer: int, cache: PagedC
             shape.norm_eps,
             0,
             **sizes,
-            TILE=tile,
-            **_common(weights.qkv, x.rows, tile, q.device),
+            TILE=cut.rows,
+            **_common(weights.qkv, cut, q.device),
         )
 
 
 def launch_add(stream: Tensor, packed: Packed, x: Packed, norm: Tensor, w: Quantized, layer: int) -> None:
     """Add to the stream, and pack it; all are as `few_rows.add` has checked them."""
+    cut = choose_cut(w, x.rows, 32)
     with _device(stream):
-        _add[_grid(x.rows, w.rows, 32)](
+        _add[_grid(x.rows, w.rows, cut)](
             stream,
             packed.words,
             x.words,
@@ -336,14 +342,15 @@ def launch_add(stream: Tensor, packed: Packed, x: Packed, norm: Tensor, w: Quant
             x.rows,
             0,
             ROWS=w.rows,
-            **_common(w, x.rows, 32, stream.device),
+            **_common(w, cut, stream.device),
         )
 
 
 def launch_gate_up(packed: Packed, x: Packed, w: Quantized, layer: int, eps: float) -> None:
     """Write the hidden activations; all are as `few_rows.gate_up` has checked them."""
+    cut = choose_cut(w, x.rows, 64)
     with _device(x.words):
-        _gate_up[_grid(x.rows, w.rows, 64)](
+        _gate_up[_grid(x.rows, w.rows, cut)](
             packed.words,
             x.words,
             *_matrix(w, layer),
@@ -351,7 +358,8 @@ def launch_gate_up(packed: Packed, x: Packed, w: Quantized, layer: int, eps: flo
             eps,
             0,
             HIDDEN=w.rows // 2,
-            **_common(w, x.rows, 64, x.words.device),
+            TWICE=cut.twice,
+            **_common(w, cut, x.words.device),
         )
 
 
@@ -362,8 +370,9 @@ def launch_head(
     chosen: tuple[Tensor | None, ...] = (None,) * 5
     if choice is not None:
         chosen = (choice.penalties, choice.slots, choice.seen, choice.best, choice.best_tokens)
+    cut = choose_cut(w, len(out), TILE)
     with _device(out):
-        _head[_grid(len(out), w.rows, HEAD_ROWS)](
+        _head[_grid(len(out), w.rows, cut)](
             out,
             x.words,
             wanted,
@@ -374,40 +383,41 @@ def launch_head(
             0,
             ROWS=w.rows,
             TILE=TILE,
-            PROGRAM_ROWS=HEAD_ROWS,
-            **_common(w, len(out), HEAD_ROWS, out.device),
+            **_common(w, cut, out.device),
         )
 
 
-def _tokens(tokens: int) -> int:
-    """Of a program."""
-    return min(TOKENS, tokens)
+def choose_cut(w: Quantized, tokens: int, rows: int) -> Cut:
+    """How programs of so many rows of a matrix cut its product with so many tokens.
 
-
-def _grid(tokens: int, rows: int, each: int) -> tuple[int, int]:
-    """Programs of the same rows run beside each other, for the L2 cache."""
-    return triton.cdiv(tokens, _tokens(tokens)), triton.cdiv(rows, each)
-
-
-def choose_cut(w: Quantized, rows: int) -> tuple[int, int]:
-    """Warps of a program of so many rows, and how many loads of each of its rows are on their way at once.
-
-    Never by the number of tokens: the order of a row's sums follows from it.
+    Small programs, several of them on a processor: one loads while another multiplies.
     """
-    warps = 16 if w.columns > 1024 or rows > 64 else 8
-    return warps, 4 if rows // warps * w.bits <= 8 else 2
+    few = 1 << (tokens - 1).bit_length()
+    if rows > 64:
+        return Cut(rows, min(few, 2), 16, 2)
+    if w.rows > 1 << 15 and tokens > 4 and w.columns <= 1024:
+        return Cut(rows, 8, 8, 2)  # a head's weights are too many to be read again
+    if rows == 64 and w.columns <= 1024:
+        return Cut(rows, min(few, 4), 8, 2)
+    if w.columns > 4096:
+        return Cut(rows, min(few, 2), 8, 4 if w.bits == 4 else 2, twice=rows == 64)
+    return Cut(rows, min(few, 2), 4, 2, twice=rows == 64)
 
 
-def _common(w: Quantized, tokens: int, rows: int, device: torch.device) -> dict[str, Any]:
+def _grid(tokens: int, rows: int, cut: Cut) -> tuple[int, int]:
+    """Programs of the same rows run beside each other, for the L2 cache."""
+    return triton.cdiv(tokens, cut.tokens), triton.cdiv(rows, cut.rows)
+
+
+def _common(w: Quantized, cut: Cut, device: torch.device) -> dict[str, Any]:
     """What all of these kernels are compiled for."""
-    warps, ring = choose_cut(w, rows)
-    sizes = {"COLUMNS": w.columns, "BITS": w.bits, "TOKENS": _tokens(tokens), "WARPS": warps, "RING": ring}
-    return sizes | {"num_warps": warps} | pdl(device)
+    sizes = {"COLUMNS": w.columns, "BITS": w.bits, "TOKENS": cut.tokens, "WARPS": cut.warps}
+    return sizes | {"RING": cut.ring, "num_warps": cut.warps} | pdl(device)
 
 
-def _matrix(w: Quantized, layer: int) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Codes as words, scales, minima."""
-    return w.codes[layer].view(torch.int32), w.scales[layer], _of_layer(w.minima, layer)
+def _matrix(w: Quantized, layer: int) -> tuple[Tensor, Tensor]:
+    """Codes as words, and pairs."""
+    return w.codes[layer].view(torch.int32), w.pairs[layer]
 
 
 def _of_layer(tensor: Tensor | None, layer: int) -> Tensor | None:

@@ -57,6 +57,8 @@ def make_buffers(
 
     columns = (s.width, s.heads * s.head_dim, s.hidden)
     stream, attended, hidden = (empty_packed(min(rows, FEW), n, device) for n in columns)
+    if not few_rows.why_not(s):
+        few_rows.prepare(weights)
     return Buffers(
         x=floats(rows, s.width),
         normed=halves(rows, s.width),

@@ -39,10 +39,10 @@ class WeightPointers(NamedTuple):
 
 
 class CachePointers(NamedTuple):
-    """`llama_gpu.PagedCache`."""
+    """`llama_gpu.PagedCache`. A field of a tuple that Triton takes apart cannot be called `values`."""
 
-    keys: Tensor
-    values: Tensor
+    k: Tensor
+    v: Tensor
     scales: Tensor | None
     table: Tensor
 
@@ -53,15 +53,15 @@ class Product:
 
     bits: int
     rows: int
-    row_blocks: int  # of the matrix
-    blocks: int  # of a row that are multiplied; the rest belongs to others
+    row_blocks: int  # blocks of a row of the matrix
+    blocks: int  # of them multiplied; the rest is others'
     share: int
     tile: int  # rows loaded at once, a power of two
 
     @property
     def lanes(self) -> int:
         """The power of two at or above `blocks`."""
-        return power_of_two(self.blocks)
+        return _power_of_two(self.blocks)
 
 
 @dataclass(frozen=True)
@@ -90,49 +90,49 @@ class Sizes:
     @property
     def width_padded(self) -> int:
         """The power of two at or above the width."""
-        return power_of_two(self.shape.width)
+        return _power_of_two(self.shape.width)
 
     @property
     def hidden_padded(self) -> int:
         """The power of two at or above the hidden width."""
-        return power_of_two(self.shape.hidden)
+        return _power_of_two(self.shape.hidden)
 
     @property
     def programs_padded(self) -> int:
         """The power of two at or above the programs."""
-        return power_of_two(self.programs)
+        return _power_of_two(self.programs)
 
-    # Where words lie: those of a layer, beginning with q, k and v, for layers of even number and of odd
-    # number; then the choices. Every word is as often there as there are copies.
+    # Where words begin. A copy has those of a layer of even number, of one of odd number, and the choices;
+    # a layer has q, k and v, the out product, silu(gate) * up, and the down product.
 
     @property
     def out_words(self) -> int:
-        """Where the words of the out product begin, in a layer's: `width` of each group of heads."""
+        """Of the out product, in a layer: `width` of each group of heads."""
         return self.shape.qkv_rows
 
     @property
     def hidden_words(self) -> int:
-        """Where those of silu(gate) * up begin."""
+        """Of silu(gate) * up, in a layer."""
         return self.out_words + self.shape.kv_heads * self.shape.width
 
     @property
     def down_words(self) -> int:
-        """Where those of the down product begin."""
+        """Of the down product, in a layer."""
         return self.hidden_words + self.shape.hidden
 
     @property
     def layer_words(self) -> int:
-        """Of one layer."""
+        """How many a layer has."""
         return self.down_words + self.shape.width
 
     @property
     def choice_words(self) -> int:
-        """Where the choices begin, four words a program."""
+        """Of the choices, in a copy: four of each program."""
         return 2 * self.layer_words
 
     @property
     def copy_words(self) -> int:
-        """Of one copy."""
+        """How many a copy has."""
         return self.choice_words + 4 * self.programs
 
 
@@ -159,16 +159,20 @@ def cache_pointers(cache: PagedCache) -> CachePointers:
     return CachePointers(cache.keys, cache.values, cache.scales, cache.table)
 
 
-def sizes(w: Weights, cache: PagedCache, programs: int) -> Sizes:
-    """The sizes of a model and its cache, and the shares of so many programs."""
+def sizes(w: Weights, cache: PagedCache, most: int) -> Sizes:
+    """The sizes of a model and its cache, and the shares of at most so many programs.
+
+    Each program has some rows of gate and up: as all others need them, none gets two layers ahead of it.
+    """
     s = w.shape
+    programs = _ceil(s.hidden, _ceil(s.hidden, most))
     parts = max(1, min(s.width, programs // s.kv_heads))
     width_blocks, group_blocks = s.width // BLOCK, s.group * s.head_dim // BLOCK
     return Sizes(
         shape=s,
         programs=programs,
         # Each copy is written by one of the threads that hold a row's blocks.
-        copies=min(_COPIES, power_of_two(width_blocks), power_of_two(group_blocks)),
+        copies=min(_COPIES, _power_of_two(width_blocks), _power_of_two(group_blocks)),
         embedding_bits=w.embedding.bits,
         qkv=_shared(w.qkv, s.qkv_rows, width_blocks, programs),
         out=_shared(w.out, s.width, group_blocks, parts),
@@ -187,10 +191,14 @@ def _matrix(weights: Quantized) -> Matrix:
 
 
 def _shared(w: Quantized, rows: int, blocks: int, programs: int, tile: int | None = None) -> Product:
-    share = -(-rows // programs)
-    return Product(w.bits, rows, w.columns // BLOCK, blocks, share, tile or power_of_two(share))
+    share = _ceil(rows, programs)
+    return Product(w.bits, rows, w.columns // BLOCK, blocks, share, tile or _power_of_two(share))
 
 
-def power_of_two(n: int) -> int:
+def _ceil(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+def _power_of_two(n: int) -> int:
     """The power of two at or above n."""
     return 1 << (n - 1).bit_length()

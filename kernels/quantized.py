@@ -1,6 +1,7 @@
 """Weights in 4 or 8 bits on a GPU: their layout, and what they mean in torch."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -64,6 +65,18 @@ class Quantized:
     def layer_bytes(self) -> int:
         """Of one matrix, all of which a product reads."""
         return sum(x[0].nbytes for x in (self.codes, self.scales, self.minima) if x is not None)
+
+    @cached_property
+    def pairs(self) -> Tensor:
+        """Each block's scale, in the low half of a word, and least weight, in the high: int32 [L, N, K / 32].
+
+        Made when first asked for, and kept: a product of few rows reads both in one load. The least weight
+        of 8 bits is not used, and 0.
+        """
+        least = self.minima
+        if least is None:
+            least = self.scales * (-8 if self.bits == 4 else 0)
+        return torch.stack([self.scales, least], 3).view(torch.int32)[..., 0]
 
     def to(self, device: torch.device) -> "Quantized":
         """The same on another device."""

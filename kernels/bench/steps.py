@@ -27,13 +27,14 @@ from kernels.llama_gpu import Weights
 
 AGAINST = {"x compiled": (COMPILED, FLEXIBLE, HF_COMPILED), "x eager": (EAGER, HF_EAGER)}
 
-LIMIT = 4e-3
+LIMIT, PROMPT_LIMIT = 8e-3, 4e-3
 """Relative error of ours, in the logits and in what is put into the cache, against float32 with the same
-weights that reads the same codes. Activations and weights in float16 make 1.2e-3 of it in 30 layers."""
+weights that reads the same codes. Worked out for 30 layers, activations and weights in float16 make 1.2e-3 of
+it in a prompt, and 4e-3 in rows behind random keys, where what differs in a layer grows in the next."""
 
 RIVAL_LIMIT = 0.1
-"""Of the others, in bfloat16, against float32 with keys and values that are not rounded: 30 layers make 0.04
-to 0.06. With angles in bfloat16, of which 4096 is too many, it was 1.0; another model is at 1.4."""
+"""Of the others, in bfloat16, against float32 with keys and values that are not rounded: 30 layers make 0.025
+in a prompt and 0.06 elsewhere. With frequencies in bfloat16 it was 1.0 at 4096; another model is at 1.4."""
 
 VERIFIED = 8
 
@@ -119,7 +120,8 @@ def _measure(
     moved = w.token_bytes + _cache_bytes(case, w)
     row: dict[str, int | str] = {"model": case.model, "cache": case.cache, "M": case.slots}
     row |= {"T": case.new} if prompt else {"context": case.context, "new": case.new}
-    result = Result(row, LIMIT, moved, ours=(GRAPH, PERSISTENT), rival_limit=RIVAL_LIMIT)
+    limit = PROMPT_LIMIT if prompt else LIMIT
+    result = Result(row, limit, moved, ours=(GRAPH, PERSISTENT), rival_limit=RIVAL_LIMIT)
     result.tokens = case.new if prompt else case.slots
     if known is not None:
         result.take(known)

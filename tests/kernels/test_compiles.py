@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from kernels import llama_persistent
 from kernels.bench.models import MODELS, weights
-from kernels.llama_gpu import empty_cache
+from kernels.llama_gpu import Weights, empty_cache
 from kernels.llama_persistent import PersistentDecoder
+from kernels.persistent_arguments import Sizes
 
 pytest.importorskip("triton")
 TYPES = {
@@ -19,36 +21,51 @@ TYPES = {
     torch.int32: "i32",
     torch.int64: "i64",
 }
+Path = tuple[int, ...]
 
 
-def compiled(decoder: PersistentDecoder, arguments: list[Any]) -> str:
-    """The kernel's PTX for compute capability 9.0; pointers are multiples of 16, as torch's are."""
+def signature(x: Any, at: Path, constants: dict[Path, Any], alike: dict[Path, Any]) -> Any:  # noqa: ANN401
+    """Triton's name of an argument's type, of a tuple's parts in a tuple; `at`: their places in the tuples.
+
+    Fills in constants, and which pointers are multiples of 16: all, as torch's are.
+    """
+    if isinstance(x, tuple):
+        parts = [signature(part, (*at, i), constants, alike) for i, part in enumerate(x)]
+        return type(x)(*parts) if hasattr(x, "_fields") else tuple(parts)
+    if x is None or isinstance(x, Sizes):
+        constants[at] = x
+        return "constexpr"
+    if isinstance(x, Tensor):
+        alike[at] = [["tt.divisibility", 16]]
+        return f"*{TYPES[x.dtype]}"
+    return "i32"
+
+
+def compiled(arguments: tuple[Any, ...]) -> str:
+    """The kernel's PTX for compute capability 9.0."""
     import triton  # noqa: PLC0415
     from triton.backends.compiler import GPUTarget  # noqa: PLC0415
     from triton.compiler import ASTSource  # noqa: PLC0415
 
     from kernels.llama_persistent_triton import decode  # noqa: PLC0415
 
-    constants = decoder.constants | {"INTERPRET": False}
-    names = decode.arg_names
-    signature = dict.fromkeys(names, "constexpr")
-    values: dict[Any, Any] = {(names.index(name),): value for name, value in constants.items()}
-    alike: dict[Any, Any] = {}
-    for i, (name, x) in enumerate(zip(names, arguments, strict=False)):
-        if x is None:
-            values[(i,)] = None
-        elif isinstance(x, int):
-            signature[name] = "i32"
-        else:
-            signature[name] = f"*{TYPES[x.dtype]}"
-            alike[(i,)] = [["tt.divisibility", 16]]
-    source = ASTSource(decode, signature=signature, constexprs=values, attrs=alike)
+    constants: dict[Path, Any] = {}
+    alike: dict[Path, Any] = {}
+    types = signature(arguments, (), constants, alike)
+    names = dict(zip(decode.arg_names, types, strict=True))
+    source = ASTSource(decode, signature=names, constexprs=constants, attrs=alike)
     options = {"num_warps": 8, "launch_cooperative_grid": True}
     ptx: str = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options).asm["ptx"]
     return ptx
 
 
-@pytest.mark.parametrize("kind", ["int8", "f16"])
+def without_minima(w: Weights) -> Weights:
+    """As in Q4_0."""
+    layers = ("qkv", "out", "gate_up", "down")
+    return replace(w, **{name: replace(getattr(w, name), minima=None) for name in layers})
+
+
+@pytest.mark.parametrize("kind", ["int8", "f16", "Q4_0"])
 def test_for_the_default_model(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(llama_persistent, "why_not", lambda *_: None)
     # Of the vocabulary only a part is made here; the kernel does not look at how large it is.
@@ -56,10 +73,12 @@ def test_for_the_default_model(kind: str, monkeypatch: pytest.MonkeyPatch) -> No
     device = torch.device("cpu")
     scales = torch.ones(2, 2, shape.kv_heads, shape.head_dim) if kind == "int8" else None
     cache = empty_cache(shape, slots=1, context=64, pages=2, device=device, scales=scales)
-    decoder = PersistentDecoder(weights(shape, device, context=64), cache, programs=128)
+    w = weights(shape, device, context=64)
+    decoder = PersistentDecoder(without_minima(w) if kind == "Q4_0" else w, cache, programs=128)
     tokens = torch.zeros(4, dtype=torch.int32)
-    seen = torch.zeros(shape.vocabulary, dtype=torch.int8)
-    ptx = compiled(decoder, decoder.arguments(tokens, None, seen))
+    logits = torch.zeros(4, shape.vocabulary) if kind == "Q4_0" else None
+    seen = None if kind == "Q4_0" else torch.zeros(shape.vocabulary, dtype=torch.int8)
+    ptx = compiled(decoder.arguments(tokens, logits, seen))
     assert "dp4a.u32.s32" in ptx
     assert "cp.async.bulk.prefetch.L2" in ptx
     # Each wait is there once: the input of q, k and v, of attention, of gate and up, of down, of the head,

@@ -11,41 +11,25 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from torch.nn import functional
+from bench_cases import CPU, asked, one_thread
 
 from kernels.bench import __main__ as bench
-from kernels.bench import cached, contenders, hugging, local, products, run, steps
-from kernels.bench.contenders import EAGER, GRAPH, HF_EAGER, PERSISTENT, Case, Pass
-from kernels.bench.dense import Llama
-from kernels.bench.flex import block_mask
+from kernels.bench import cached, local, products, run
 from kernels.bench.local import AGAINST, FLEX, MASKED, MASKED_PADDED, OURS, Shape, measure
-from kernels.bench.models import MODELS, Sequences, matrices, sequences, unwritten, weights
+from kernels.bench.models import MODELS, matrices, sequences, unwritten
 from kernels.bench.report import line, table
 from kernels.bench.results import Bench, Figure, Result, regret, relative_error, worst
 from kernels.bench.run import Log
 from kernels.bench.timing import in_a_loop
 from kernels.llama_gpu import PagedCache, Rows
-from kernels.llama_gpu import Shape as Model
-from kernels.llama_reference import ReferenceRunner
 from kernels.packed import Packed
 
 SHAPE = Shape(1, 1000, 64, 4, torch.float16)
 TIMES = {OURS: 10.0, MASKED_PADDED: 40.0, MASKED: 90.0, FLEX: 25.0}
 GOOD = dict.fromkeys(TIMES, 1e-4)
-CPU = torch.device("cpu")
-UNFUSED = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile:UserWarning")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other on busy cores take longer than the work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+__all__ = ["one_thread"]  # a fixture for all tests here
 
 
 def result(us: dict[str, float] = TIMES, errors: dict[str, float] = GOOD, **rest: object) -> Result:
@@ -169,215 +153,6 @@ def test_sequences_have_pages_of_their_own(kind: str) -> None:
     assert (keys.std().item(), values.std().item()) == pytest.approx((1, 1), abs=0.2)
 
 
-def asked(**rest: object) -> Bench:
-    usual = {"models": ("tiny",), "contexts": (20,), "rows": (2,), "prompts": (5,), "frames": (16,)}
-    named: dict[str, Any] = usual | {"caches": ("int8",)} | rest
-    return Bench(CPU, 1e10, **named)
-
-
-def results(section: Iterator[Result | Figure]) -> list[Result]:
-    """The last of each case, in the order of the first."""
-    return list({str(one.case): one for one in section if isinstance(one, Result)}.values())
-
-
-@pytest.mark.parametrize("kind", ["f16", "int8"])
-def test_every_contender_of_a_step_gives_the_same_logits(kind: str) -> None:
-    """Ours, the plain llama and transformers' own: three ways to write the same model down."""
-    of_one, of_two, verified = results(steps.decode_section(asked(caches=(kind,), rows=(1, 2))))
-    (prompt,) = results(steps.prompt_section(asked(caches=(kind,))))
-    assert [one.case["M"] for one in (of_one, of_two, verified)] == [1, 2, 1]
-    assert (verified.case["new"], prompt.case["T"], prompt.tokens) == (8, 5, 5)
-    for one in (of_one, prompt):
-        assert set(one.errors) == {GRAPH, EAGER, HF_EAGER}
-    for one in (of_two, verified):
-        assert set(one.errors) == {GRAPH, EAGER}
-    for one in (of_one, of_two, verified, prompt):
-        assert not one.red
-        assert max(error for name, error in one.errors.items() if name != GRAPH) < 1e-5
-        assert one.errors[GRAPH] < 2e-3  # it rounds
-
-
-def made(kind: str, *, context: int, slots: int = 1, new: int = 1, shape: Model = MODELS["tiny"]) -> Pass:
-    w = weights(shape, CPU, context=context + new + 64)
-    there = sequences(shape, kind, slots=slots, context=context, new=new, device=CPU)
-    return Pass(Case("tiny", kind, context, slots, new), w, there, CPU)
-
-
-def test_angles_stay_exact_where_weights_are_bfloat16() -> None:
-    """Frequencies in bfloat16 are off by up to 1/256: 16 turns behind 4096 tokens."""
-    given = made("f16", context=4096)
-    exact = given.reference.exact(*given.rows, given.case.wanted)
-    step, reset = hugging.transformers_step(
-        given.weights, given.there, 4096, given.length, torch.bfloat16, wanted=1, compiled=False
-    )
-    reset()
-    with torch.no_grad():
-        logits = step().flatten(0, -2)
-    assert logits.dtype == torch.bfloat16
-    assert 1e-3 < relative_error(logits, exact) < 0.05
-
-
-@UNFUSED
-@pytest.mark.parametrize("heads", [4, 6])
-def test_a_step_with_flex_attention_is_the_same(heads: int) -> None:
-    given = made("f16", context=200, slots=2, new=3, shape=replace(MODELS["tiny"], heads=heads))
-    rows = given.there.rows
-    positions = rows.positions[:3].long()
-    model = Llama(given.weights, given.there, 200, given.length, torch.float32)
-    blocks = block_mask(lambda _b, _h, q, k: k <= positions[q], 3, given.length, CPU)
-    with torch.no_grad():
-        logits = model(rows.tokens.view(2, 3).long(), positions, 3, blocks)
-    exact = given.reference.exact(*given.rows, given.case.wanted)
-    assert relative_error(logits.flatten(0, 1), exact) < 1e-5
-    assert relative_error(logits[:, :1].flatten(0, 1), exact[::3]) < 1e-5
-
-
-@UNFUSED
-@pytest.mark.parametrize("heads", [4, 6])
-@pytest.mark.parametrize(("new", "before"), [(1, 150), (8, 150), (8, 0), (140, 0)])
-def test_flex_attention_is_sdpa(new: int, before: int, heads: int) -> None:
-    """Of groups that are a power of two, or are padded to be one; one block of keys, or two."""
-    torch.manual_seed(new)
-    right = cached.Result({}, 1e-4)
-    queries = torch.randn(2, heads, new, 32)
-    there = sequences(MODELS["tiny"], "f16", slots=2, context=before, new=new, device=CPU, room=0)
-    rows = [there.cache.gather(0, slot, before + new) for slot in (0, 1)]
-    keys, values = (torch.stack(part).half().float() for part in zip(*rows, strict=True))
-    seen = torch.ones(new, before + new).tril(before).bool()
-    wanted = functional.scaled_dot_product_attention(queries, keys, values, seen, enable_gqa=True)
-    flat = wanted.transpose(1, 2).flatten(0, 1).flatten(1)
-    half = cached.Rival(cached.FLEX, lambda: _in_float32(cached.flex_rival(new, before, CPU)), padded=True)
-    cached._rival(right, half, queries, there, flat)
-    assert right.failed == {}
-    assert right.errors[cached.FLEX] < 1e-5
-
-
-def _in_float32(rival: cached.Rival) -> cached.Attend:
-    attend = rival.make()
-    return lambda q, k, v: attend(q, k.float(), v.float())
-
-
-@UNFUSED
-def test_flex_attention_in_a_window_is_the_reference() -> None:
-    shape = Shape(1, 300, 64, 4, torch.float32, heads=2, d=16)
-    q, k, v, _ = local.inputs(shape, CPU)
-    right = local.reference(q, k, v, 64, 4)
-    assert relative_error(local._flex(shape, CPU)(q, k, v), right) < 1e-5
-
-
-def test_a_rival_that_cannot_be_made_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_: object, **__: object) -> cached.Attend:
-        raise NotImplementedError("no FlexAttention here")
-
-    def rivals(*_: object, **__: object) -> Iterator[cached.Rival]:
-        yield cached.flex_rival(1, 20, CPU)
-        yield cached.Rival(cached.SDPA, lambda: functional.scaled_dot_product_attention)
-
-    monkeypatch.setattr(cached, "flex", refused)
-    monkeypatch.setattr(cached, "_rivals", rivals)
-    (one, *_) = results(cached.decode_section(asked()))
-    assert one.failed[cached.FLEX] == "NotImplementedError: no FlexAttention here"
-    assert "enable_gqa" in one.failed[cached.SDPA] or "must match" in one.failed[cached.SDPA]
-    assert not one.red
-
-
-def test_a_window_that_flex_attention_refuses_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_: object, **__: object) -> cached.Attend:
-        raise NotImplementedError("no FlexAttention here")
-
-    monkeypatch.setattr(local, "flex", refused)
-    shape = Shape(1, 40, 6, 2, torch.float32, heads=2, d=12)
-    flexible = local.Contender(FLEX, local._flex(shape, CPU), 16)
-    usual = list(local._contenders(shape, CPU, compiled=True))
-    monkeypatch.setattr(local, "_contenders", lambda *_, **__: [flexible, *usual])
-    one = measure(shape, CPU)
-    assert one.failed == {FLEX: "NotImplementedError: no FlexAttention here"}
-    assert not one.red
-
-
-def test_rivals_are_measured_with_one_kind_of_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    of_int8, of_f16, *_ = results(cached.decode_section(asked(caches=("int8", "f16"))))
-    assert (of_int8.case["cache"], of_f16.case["cache"]) == ("int8", "f16")
-    assert of_f16.us[cached.SDPA] == of_int8.us[cached.SDPA]
-    assert of_f16.us["ours"] != of_int8.us["ours"]
-    of_int8, of_f16 = results(steps.prompt_section(asked(caches=("int8", "f16"))))
-    assert {name: of_f16.us[name] for name in (EAGER, HF_EAGER)} == {
-        name: of_int8.us[name] for name in (EAGER, HF_EAGER)
-    }
-    assert of_f16.us[GRAPH] != of_int8.us[GRAPH]
-
-
-def stores(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[..., None]:
-    """A way to put keys and values into an int8 cache; `change` is done to them, in steps."""
-
-    def store(
-        self: PagedCache, layer: int, slot: int, position: int, key: torch.Tensor, value: torch.Tensor
-    ) -> None:
-        assert self.scales is not None
-        page, at = self.table[slot, position // 32], position % 32
-        for i, (part, x) in enumerate(((self.keys, key), (self.values, value))):
-            part[layer, page, :, at] = change(x / self.scales[layer, i]).clamp(-127, 127).to(torch.int8)
-
-    return store
-
-
-def nearly(steps: torch.Tensor) -> torch.Tensor:
-    """As of a kernel whose sums have another order: one code in ten is another."""
-    return (steps + 0.1 * torch.randn_like(steps)).round()
-
-
-@pytest.mark.parametrize(
-    ("change", "red"), [(torch.round, False), (nearly, False), (torch.trunc, True), (torch.neg, True)]
-)
-def test_a_prompt_is_checked_with_the_codes_that_it_stored(
-    change: Callable[[torch.Tensor], torch.Tensor], red: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Other codes near the middle of two are no error, though logits differ by more than the limit then."""
-    torch.manual_seed(0)
-    monkeypatch.setattr(PagedCache, "store", stores(change))
-    (one,) = results(steps.prompt_section(asked(prompts=(50,))))
-    assert one.red == red
-    if change is nearly:
-        given = made("int8", context=0, new=50)
-        other = given.reference.decode(*given.rows, np.arange(50))
-        contender = contenders._graph(given)
-        assert relative_error(contender.call(), other[-1:]) > steps.LIMIT
-
-
-class Steps:
-    """A decoder of many steps a launch, as the persistent kernel is one; `wrong` is done to its logits."""
-
-    wrong: Callable[[torch.Tensor], object]
-
-    def __init__(self, w: object, cache: PagedCache) -> None:
-        self.runner = ReferenceRunner(w, cache)  # type: ignore[arg-type]
-
-    def begin(self, slot: int, token: int, position: int) -> None:
-        self.token, self.at = token, (slot, position)
-
-    def run(self, chosen: torch.Tensor, *, logits: torch.Tensor) -> None:
-        slot, position = self.at
-        for i in range(len(chosen)):
-            row = np.array([self.token]), np.array([slot]), np.array([position + i])
-            logits[i] = self.runner.decode(*row, np.array([0]))[0]
-            chosen[i] = logits[i].argmax()
-            self.token = int(chosen[i])
-        Steps.wrong(logits)
-
-
-@pytest.mark.parametrize(("wrong", "red"), [(lambda _: None, False), (lambda x: x[31].mul_(1.5), True)])
-@pytest.mark.parametrize("kind", ["f16", "int8"])
-def test_all_steps_of_a_launch_are_checked(
-    kind: str, wrong: Callable[[torch.Tensor], object], red: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(contenders.llama_persistent, "PersistentDecoder", Steps)
-    monkeypatch.setattr(contenders.llama_persistent, "why_not", lambda *_: None)
-    monkeypatch.setattr(Steps, "wrong", wrong, raising=False)
-    (one, *_) = results(steps.decode_section(asked(caches=(kind,), rows=(1,))))
-    assert one.errors[PERSISTENT] < 1e-3 or red
-    assert one.red == red
-
-
 def test_the_worst_and_a_choice_by_hand() -> None:
     assert worst(0.5, 2.0, 1.0) == 2.0
     assert math.isnan(worst(0.5, math.nan, 1.0))
@@ -385,42 +160,6 @@ def test_the_worst_and_a_choice_by_hand() -> None:
     assert regret(torch.tensor([1, 0]), logits) == 0
     assert regret(torch.tensor([0, 0]), logits) == pytest.approx(2 / logits.std().item())
     assert regret(torch.tensor([1, -1]), logits) == regret(torch.tensor([1, 2]), logits) == 2.0
-
-
-def test_a_cache_that_does_not_fit_is_named_and_the_next_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    def limited(shape: Model, kind: str, *, slots: int, device: torch.device, **rest: int) -> Sequences:
-        if slots > 1:
-            raise torch.cuda.OutOfMemoryError
-        return sequences(shape, kind, slots=slots, device=device, **rest)
-
-    monkeypatch.setattr(steps, "sequences", limited)
-    found = list(steps.decode_section(asked(rows=(1, 4))))
-    (figure, _) = (one for one in found if isinstance(one, Figure))
-    assert figure.name == "tiny int8, 4 x 1 behind 20: not measured, the cache does not fit"
-    assert figure.value == pytest.approx(2 * 2 * 2 * 32 * 4 * 21 / 1e9)
-    assert [(one.case["M"], one.case["new"], one.red) for one in results(iter(found))] == [
-        (1, 1, False),
-        (1, 8, False),
-    ]
-
-
-def test_rows_and_sequences_beside_one() -> None:
-    us = {(1, 1): 100.0, (1, 8): 125.0, (64, 1): 200.0, (4, 1): 50.0}
-    found = {
-        Case("tiny", "f16", 20, *key): Result({}, 1, us={"graph": t}, errors={"graph": 0.0}, ours=("graph",))
-        for key, t in us.items()
-    }
-    found[Case("tiny", "f16", 20, 4, 1)].errors["graph"] = math.nan  # wrong: not compared
-    assert [one.value for one in steps._compared(found, found)] == [1.25, 32.0]
-
-
-def test_bytes_of_a_step_by_hand() -> None:
-    shape = Model(layers=1, width=32, heads=2, kv_heads=1, head_dim=16, hidden=32, vocabulary=64)
-    w = weights(shape, CPU, context=64)
-    matrix = 20 * (64 + 32 + 64 + 32) + 34 * 64  # rows of 32: 16 or 32 bytes of codes, scale and minimum
-    assert w.token_bytes == matrix
-    assert steps._cache_bytes(Case("tiny", "int8", 10, 2, 1), w) == 2 * 11 * 2 * 16
-    assert steps._cache_bytes(Case("tiny", "f16", 10, 2, 1), w) == 2 * 11 * 2 * 16 * 2
 
 
 @pytest.mark.parametrize("m", [2, 20])

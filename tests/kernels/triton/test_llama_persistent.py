@@ -11,6 +11,7 @@ from kernels.bench.models import weights
 from kernels.llama_gpu import PAGE, PagedCache, Shape, Weights, empty_cache
 from kernels.llama_persistent import PersistentDecoder
 from kernels.llama_reference import ReferenceRunner
+from kernels.persistent_arguments import sizes
 from kernels.quantized import quantize
 
 # Nothing is a power of two but the head, and groups of one, two and three share a key.
@@ -54,8 +55,8 @@ def expected(w: Weights, cache: PagedCache, token: int, steps: int) -> tuple[lis
 
 
 def programs(device: torch.device) -> list[int | None]:
-    """One in the interpreter; on a GPU also fewer than there are tiles."""
-    return [None] if device.type == "cpu" else [None, 5]
+    """One in the interpreter; on a GPU also fewer than there are groups of heads."""
+    return [None] if device.type == "cpu" else [None, 2]
 
 
 @pytest.mark.parametrize("kind", ["f16", "int8"])
@@ -77,6 +78,29 @@ def test_steps_are_those_of_the_reference(shape: Shape, kind: str, device: torch
             difference = (part.float() - same.float()).abs()
             assert float(difference.max()) <= (1 if kind == "int8" else 2e-2)
             assert float((difference > 0).float().mean()) < 0.05
+
+
+def test_tags_begin_again(device: torch.device) -> None:
+    w, ours, theirs = prepared(SHAPES[0], device, "f16")
+    wanted, _ = expected(w, theirs, 7, 2)
+    decoder = PersistentDecoder(w, ours)
+    decoder.begin(1, 7, PROMPT)
+    decoder.state[2] = 2**30 - 2  # of four tags a step
+    tokens = torch.zeros(2, dtype=torch.int32, device=device)
+    decoder.run(tokens[:1])
+    assert decoder.state.tolist() == [wanted[0], PROMPT + 1, 2, 1]
+    decoder.run(tokens[1:])
+    assert tokens.tolist() == wanted
+
+
+@pytest.mark.parametrize("most", [1, 5, 100, 128])
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda s: f"{s.width}x{s.hidden}")
+def test_each_program_has_rows_of_gate_and_up(shape: Shape, most: int, device: torch.device) -> None:
+    """One that had none could be left behind by more than the two layers whose words are kept."""
+    w, cache, _ = prepared(shape, device, "f16")
+    s = sizes(w, cache, most)
+    assert 1 <= s.programs <= most
+    assert (s.programs - 1) * s.gate_up.share < shape.hidden <= s.programs * s.gate_up.share
 
 
 def test_a_context_of_several_tiles(device: torch.device) -> None:

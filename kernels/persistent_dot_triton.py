@@ -1,7 +1,7 @@
-"""Products of quantized rows with one vector of activations, in whole numbers, inside a Triton kernel.
+"""Quantized rows times one vector in whole numbers, as the persistent llama kernel multiplies.
 
-The vector is rounded to 16 bits, high and low bytes apart, so that the instruction `dp4a` multiplies four
-codes of weights with four of its bytes, whose sums are exact: no weight is ever unpacked.
+The vector is rounded to 16 bits, its high and low bytes apart: the instruction `dp4a` multiplies four codes
+with four of them. So no weight is unpacked, and the sum over a block is exact.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
@@ -15,24 +15,24 @@ import triton.language as tl
 from kernels.quantized_triton import INTERPRETED
 
 
-class Rows(NamedTuple):
-    """Weights of R rows and B blocks of 32 columns: code * scale + least."""
+class QuantizedRows(NamedTuple):
+    """R rows of B blocks of 32 weights: code * scale + least, or code * scale in 8 bits."""
 
-    words: Any  # int32 [R, B, bits]
+    codes: Any  # int32 [R, B, bits]: eight of 4 bits or four of 8, see `quantized.Quantized`
     scale: Any  # float16 [R, B]
-    least: Any  # [R, B]; the scale again where codes are signed
+    least: Any  # float16 [R, B]
 
 
 class Packed(NamedTuple):
-    """A vector of B blocks: (256 * high + low) * scale."""
+    """A vector of B blocks of 32: (256 * high + low) * scale."""
 
-    words: Any  # int32 [B, 8, 2]: four neighbours in one, high bytes and low ones; all signed
-    scale: Any  # float32 [B, 2]: and the sum of a block, to be multiplied with `least`
+    bytes: Any  # int32 [B, 8, 2]: high ones and low ones of four neighbours each, signed
+    scale: Any  # float32 [B, 2]: a block's scale, and the sum of its values
 
 
 @triton.jit
 def load(matrix, first, rows, live, zero, P: tl.constexpr):
-    """`Rows` of a matrix that begins at block `first`: `rows` [R], of whose blocks [R, B] some are `live`.
+    """Rows [R] of a matrix that begins at block `first`; zeros for blocks that are not `live` [R, B].
 
     `zero` is 0, which the compiler must not know: it would load two scales a thread, and then carry them
     through shared memory to the threads that hold their codes.
@@ -40,19 +40,19 @@ def load(matrix, first, rows, live, zero, P: tl.constexpr):
     at = rows[:, None] * P.row_blocks + (tl.arange(0, P.lanes) ^ zero)[None, :]
     scale = tl.load(matrix.scales + first + at, mask=live, other=0.0)
     where = matrix.codes + first * P.bits + at[:, :, None] * P.bits + tl.arange(0, P.bits)[None, None, :]
-    words = tl.load(where, mask=live[:, :, None], other=0)
+    codes = tl.load(where, mask=live[:, :, None], other=0)
     if P.bits == 8:
         least = scale
     elif matrix.minima is None:
         least = scale * -8.0
     else:
         least = tl.load(matrix.minima + first + at, mask=live, other=0.0)
-    return Rows(words, scale, least)
+    return QuantizedRows(codes, scale, least)
 
 
 @triton.jit
 def pack(x):
-    """`Packed` x [32 * B]; an error is 1.5e-5 of a block's largest."""
+    """Round x [32 * B]; an error is at most 1.6e-5 of a block's largest."""
     B: tl.constexpr = x.shape[0] // 32
     blocks = tl.reshape(x, [B, 32])
     scale = tl.maximum(tl.max(tl.abs(blocks), 1), 1e-30) / 32512.0  # the high byte stays in -127 .. 127
@@ -68,20 +68,20 @@ def pack(x):
 
 @triton.jit
 def dot(rows, x, P: tl.constexpr):
-    """`Rows` times a `Packed` vector: float32 [R]."""
-    none = rows.words * 0
+    """`QuantizedRows` times a `Packed` vector: float32 [R]."""
+    none = rows.codes * 0
     scale, total = tl.split(x.scale)
     if P.bits == 8:
-        high, low = tl.split(x.words)
-        of_high = _dot4(rows.words, high[None, :, :], none, True)
-        of_low = _dot4(rows.words, low[None, :, :], none, True)
+        high, low = tl.split(x.bytes)
+        of_high = _dot4(rows.codes, high[None, :, :], none, True)
+        of_low = _dot4(rows.codes, low[None, :, :], none, True)
     else:
         # A word has four of columns 0 to 15 of its block in its bytes' low halves, of 16 to 31 in the high.
-        B: tl.constexpr = rows.words.shape[1]
-        left, right = tl.split(tl.permute(tl.reshape(x.words, [B, 2, 4, 2]), (0, 2, 3, 1)))  # [B, 4, 2]
+        B: tl.constexpr = rows.codes.shape[1]
+        left, right = tl.split(tl.permute(tl.reshape(x.bytes, [B, 2, 4, 2]), (0, 2, 3, 1)))  # [B, 4, 2]
         left_high, left_low = tl.split(left)
         right_high, right_low = tl.split(right)
-        left_codes, right_codes = rows.words & 0x0F0F0F0F, (rows.words >> 4) & 0x0F0F0F0F
+        left_codes, right_codes = rows.codes & 0x0F0F0F0F, (rows.codes >> 4) & 0x0F0F0F0F
         of_high = _dot4(left_codes, left_high[None, :, :], none, False)
         of_high = _dot4(right_codes, right_high[None, :, :], of_high, False)
         of_low = _dot4(left_codes, left_low[None, :, :], none, False)
