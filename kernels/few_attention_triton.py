@@ -113,8 +113,9 @@ def _attend(  # type: ignore[no-untyped-def]
     position, slot = tl.load(positions + row), tl.load(slots + row)
     KEYS: tl.constexpr = STEPS * WARPS * LANES
     tiles = (position + KEYS) // KEYS  # none for padding, at -1
-    # 256 keys at least: to combine two programs' results takes longer.
-    tiles_a_split = tl.maximum(tl.cdiv(tiles, SPLITS), 256 // KEYS)
+    # Two tiles and 256 keys at least: to combine two programs' results takes longer.
+    FEWEST: tl.constexpr = max(2, 256 // KEYS)
+    tiles_a_split = tl.maximum(tl.cdiv(tiles, SPLITS), FEWEST)
     active = tl.cdiv(tiles, tiles_a_split)
     if split >= tl.maximum(active, 1):
         return
