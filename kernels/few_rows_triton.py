@@ -15,7 +15,7 @@ from kernels.choose import TILE, Choice
 from kernels.choose_triton import first_of_the_largest, penalized
 from kernels.llama_gpu import PAGE, PagedCache, Rows, Weights
 from kernels.packed import Packed
-from kernels.packed_triton import in_order, let_next_start, pack, packed_products, pdl
+from kernels.packed_triton import in_order, let_next_start, pack, packed_products, pdl, sum_pairwise
 from kernels.qkv_triton import cache_codes, turns
 from kernels.quantized import Quantized
 
@@ -111,7 +111,7 @@ def _project(  # type: ignore[no-untyped-def]
         result += tl.load(bias + rows, mask=live, other=0.0)[None, :]
     if q_norm is not None:
         lanes = tl.arange(0, TILE)
-        of_head = tl.sum(result * result, 1) / D
+        of_head = sum_pairwise(result * result) / D
         weight = tl.load(q_norm + lanes, mask=rows < HEADS * D, other=0.0)
         is_key = (rows >= HEADS * D) & (rows < (HEADS + KV_HEADS) * D)
         weight += tl.load(k_norm + lanes, mask=is_key, other=0.0)
@@ -177,7 +177,7 @@ def _add(  # type: ignore[no-untyped-def]
     x = tl.load(at, mask=inside, other=0.0) + in_order(result)
     tl.store(at, x, mask=inside)
     block = tl.zeros([TOKENS], tl.int32) + tl.program_id(1)
-    pack(packed, token, block, x * norm[None, :], tl.sum(x * x, 1), there, ROWS // 32)
+    pack(packed, token, block, x * norm[None, :], sum_pairwise(x * x), there, ROWS // 32)
 
 
 @triton.jit(do_not_specialize=["tokens", "zero"])  # type: ignore[untyped-decorator]
@@ -410,9 +410,14 @@ def _grid(tokens: int, rows: int, cut: Cut) -> tuple[int, int]:
 
 
 def _common(w: Quantized, cut: Cut, device: torch.device) -> dict[str, Any]:
-    """What all of these kernels are compiled for."""
+    """What all of these kernels are compiled for.
+
+    Each operation is rounded by itself: which of two products a compiler joins with their sum is up to it,
+    and it need not do the same for one token and for two.
+    """
     sizes = {"COLUMNS": w.columns, "BITS": w.bits, "TOKENS": cut.tokens, "WARPS": cut.warps}
-    return sizes | {"RING": cut.ring, "num_warps": cut.warps} | pdl(device)
+    options = {"num_warps": cut.warps, "enable_fp_fusion": False}
+    return sizes | {"RING": cut.ring} | options | pdl(device)
 
 
 def _matrix(w: Quantized, layer: int) -> tuple[Tensor, Tensor]:

@@ -222,6 +222,18 @@ def in_order(products):  # type: ignore[no-untyped-def]
     return tl.reshape(tl.permute(products, (0, 2, 1)), [T, rows])
 
 
+@triton.jit
+def sum_pairwise(x):  # type: ignore[no-untyped-def]
+    """[N, C] to [N], neighbours first: the order must not depend on how C lies in threads and lanes."""
+    N: tl.constexpr = x.shape[0]
+    half: tl.constexpr = x.shape[1] // 2
+    if half == 0:  # noqa: SIM108  (Triton's)
+        total = tl.reshape(x, [N])
+    else:
+        total = sum_pairwise(tl.sum(tl.reshape(x, [N, half, 2]), 2))
+    return total
+
+
 @triton.jit  # type: ignore[untyped-decorator]
 def pack(  # type: ignore[no-untyped-def]
     records, row, block, x, squares, live, ROW_BLOCKS: tl.constexpr
