@@ -15,7 +15,15 @@ from kernels.choose import TILE, Choice
 from kernels.choose_triton import first_of_the_largest, penalized
 from kernels.llama_gpu import PAGE, PagedCache, Rows, Weights
 from kernels.packed import Packed
-from kernels.packed_triton import in_order, let_next_start, pack, packed_products, pdl, sum_pairwise
+from kernels.packed_triton import (
+    each_warp,
+    in_order,
+    let_next_start,
+    pack,
+    packed_products,
+    pdl,
+    sum_pairwise,
+)
 from kernels.qkv_triton import cache_codes, turns
 from kernels.quantized import Quantized
 
@@ -36,6 +44,14 @@ def _its_tokens(tokens, TOKENS: tl.constexpr):  # type: ignore[no-untyped-def]
     """The tokens of a program, and which there are."""
     token = tl.program_id(0) * TOKENS + tl.arange(0, TOKENS)
     return token, token < tokens
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _its_copies(tokens, TOKENS: tl.constexpr, COUNT: tl.constexpr):  # type: ignore[no-untyped-def]
+    """The tokens of `each_warp`'s rows, and which of these to store: the first copy of each that there is."""
+    row = tl.arange(0, COUNT)
+    token = tl.program_id(0) * TOKENS + row // (COUNT // TOKENS)
+    return token, (token < tokens) & (row % (COUNT // TOKENS) == 0)
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -172,12 +188,14 @@ def _add(  # type: ignore[no-untyped-def]
         RING,
         PDL,
     )
+    x = each_warp(in_order(result), stream, zero, WARPS)
+    token, live = _its_copies(tokens, TOKENS, x.shape[0])
     at = stream + token[:, None] * ROWS + rows[None, :]
-    inside = there[:, None] & (rows < ROWS)[None, :]
-    x = tl.load(at, mask=inside, other=0.0) + in_order(result)
-    tl.store(at, x, mask=inside)
-    block = tl.zeros([TOKENS], tl.int32) + tl.program_id(1)
-    pack(packed, token, block, x * norm[None, :], sum_pairwise(x * x), there, ROWS // 32)
+    x += tl.load(at, mask=(token < tokens)[:, None] & (rows < ROWS)[None, :], other=0.0)
+    tl.debug_barrier()  # all warps have loaded before one stores
+    tl.store(at, x, mask=live[:, None] & (rows < ROWS)[None, :])
+    block = token * 0 + tl.program_id(1)
+    pack(packed, token, block, x * norm[None, :], sum_pairwise(x * x), live, ROWS // 32)
 
 
 @triton.jit(do_not_specialize=["tokens", "zero"])  # type: ignore[untyped-decorator]
@@ -234,8 +252,10 @@ def _gate_up(  # type: ignore[no-untyped-def]
         result = in_order(result * tl.rsqrt(squares + eps))
         gate, up = tl.split(tl.reshape(result, [TOKENS, 32, 2]))
     hidden = gate * tl.sigmoid(gate) * up
-    block = tl.zeros([TOKENS], tl.int32) + tl.program_id(1)
-    pack(packed, token, block, hidden, tl.zeros([TOKENS], tl.float32), there, HIDDEN // 32)
+    hidden = each_warp(hidden, packed, zero, WARPS)
+    token, live = _its_copies(tokens, TOKENS, hidden.shape[0])
+    block = token * 0 + tl.program_id(1)
+    pack(packed, token, block, hidden, (token * 0).to(tl.float32), live, HIDDEN // 32)
 
 
 @triton.jit(do_not_specialize=["tokens", "zero"])  # type: ignore[untyped-decorator]

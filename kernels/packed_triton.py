@@ -158,6 +158,17 @@ def _multiply(  # type: ignore[no-untyped-def]
     return sums + products, squares + _pick(rest, 2)
 
 
+@triton.jit
+def _sum_lanes(x):  # type: ignore[no-untyped-def]
+    """[T, G, W, L] to [T, G, W], neighbours first: Triton's own order depends on T."""
+    half: tl.constexpr = x.shape[3] // 2
+    if half == 0:
+        total = tl.reshape(x, [x.shape[0], x.shape[1], x.shape[2]])
+    else:
+        total = _sum_lanes(tl.sum(tl.reshape(x, [x.shape[0], x.shape[1], x.shape[2], half, 2]), 4))
+    return total
+
+
 @triton.jit  # type: ignore[untyped-decorator]
 def packed_products(  # type: ignore[no-untyped-def]
     records,
@@ -211,7 +222,7 @@ def packed_products(  # type: ignore[no-untyped-def]
                 c = _load_codes(codes, pairs, rows, live, ahead + 64, zero, R, BITS)
                 sums, squares = _multiply(sums, squares, records, token, there, first + 96, d, R, BITS, WARPS)
                 d = _load_codes(codes, pairs, rows, live, ahead + 96, zero, R, BITS)
-    return tl.sum(sums, 3), tl.sum(squares, 3) / COLUMNS
+    return _sum_lanes(sums), _sum_lanes(squares) / COLUMNS
 
 
 @triton.jit
@@ -220,6 +231,20 @@ def in_order(products):  # type: ignore[no-untyped-def]
     T: tl.constexpr = products.shape[0]
     rows: tl.constexpr = products.shape[1] * products.shape[2]
     return tl.reshape(tl.permute(products, (0, 2, 1)), [T, rows])
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def each_warp(x, somewhere, zero, WARPS: tl.constexpr):  # type: ignore[no-untyped-def]
+    """x [T, 32] for every warp, a column a lane: [R, 32], R = max(T, WARPS), each row of x R / T times.
+
+    What follows needs few barriers. The load of nothing, from any pointer, makes the compiler keep to its
+    layout: `zero` is 0, which it must not know.
+    """
+    T: tl.constexpr = x.shape[0]
+    copies: tl.constexpr = max(1, WARPS // T)
+    wide = tl.reshape(tl.broadcast_to(tl.expand_dims(x, 1), [T, copies, 32]), [T * copies, 32])
+    lanes = tl.arange(0, T * copies)[:, None] * 0 + tl.arange(0, 32)[None, :]
+    return wide + tl.load(somewhere + lanes, mask=lanes < zero, other=0).to(tl.float32)
 
 
 @triton.jit
@@ -251,8 +276,8 @@ def pack(  # type: ignore[no-untyped-def]
     start = records + (row * (5 * ROW_BLOCKS) + block)[:, None] * 4
     eight, four = tl.arange(0, 8)[None, :], tl.arange(0, 4)[None, :]
     place = eight // 4 * plane + eight % 4
-    tl.store(start + place, high_words, mask=live[:, None] & (eight >= 0))
-    tl.store(start + 2 * plane + place, low_words, mask=live[:, None] & (eight >= 0))
+    place = tl.join(start + place, start + 2 * plane + place)
+    tl.store(place, tl.join(high_words, low_words), mask=live[:, None, None] & (eight >= 0)[:, :, None])
     rest = tl.where(four == 0, scale[:, None], tl.where(four == 1, total[:, None], squares[:, None]))
     rest = tl.where(four == 3, 0.0, rest)
     tl.store(start + 4 * plane + four, rest.to(tl.int32, bitcast=True), mask=live[:, None] & (four >= 0))
