@@ -16,7 +16,7 @@ from torch import Tensor
 
 from kernels.llama_gpu import PAGE, PagedCache, Rows
 from kernels.packed import Packed
-from kernels.packed_triton import each_warp, let_next_start, pack, pdl, wait_for_last
+from kernels.packed_triton import let_next_start, pack, pdl, wait_for_last
 from kernels.paged_attention_triton import MOST_COMBINED, combine
 
 _WARPS = 8
@@ -64,20 +64,19 @@ def _see(peak, total, sums, query, k, v, seen):  # type: ignore[no-untyped-def]
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _store(  # type: ignore[no-untyped-def]
-    out, result, value_scales, row, head, zero, HEADS: tl.constexpr, D: tl.constexpr, WARPS: tl.constexpr
+    out, result, value_scales, row, head, HEADS: tl.constexpr, D: tl.constexpr
 ):
     """Pack the attention [D] of a query head."""
     BLOCKS: tl.constexpr = D // 32
     if value_scales is not None:
         result *= tl.load(value_scales + tl.arange(0, D))
-    x = each_warp(tl.reshape(result, [BLOCKS, 32]), out, zero, WARPS)
-    copies: tl.constexpr = x.shape[0] // BLOCKS
-    copy = tl.arange(0, x.shape[0])
-    squares = (copy * 0).to(tl.float32)
-    pack(out, row, head * BLOCKS + copy // copies, x, squares, copy % copies == 0, HEADS * BLOCKS)
+    block = tl.arange(0, BLOCKS)
+    squares = tl.zeros([BLOCKS], tl.float32)
+    x = tl.reshape(result, [BLOCKS, 32])
+    pack(out, row, head * BLOCKS + block, x, squares, block >= 0, HEADS * BLOCKS)
 
 
-@triton.jit(do_not_specialize=["table_width", "zero"])  # type: ignore[untyped-decorator]
+@triton.jit(do_not_specialize=["table_width"])  # type: ignore[untyped-decorator]
 def _attend(  # type: ignore[no-untyped-def]
     out,
     q,
@@ -93,7 +92,6 @@ def _attend(  # type: ignore[no-untyped-def]
     counters,
     table_width,
     log2_scale,
-    zero,
     KV_HEADS: tl.constexpr,
     GROUP: tl.constexpr,
     D: tl.constexpr,
@@ -186,7 +184,7 @@ def _attend(  # type: ignore[no-untyped-def]
         if arrived == active - 1:
             tl.store(counters + row_head, 0)  # as the next launch wants it
             all_splits = combine(sums, peaks, totals, row_head, active, 1, 1, D, D, SPLITS, STEP)
-            _store(out, tl.reshape(all_splits, [D]), value_scales, row, query_head, zero, HEADS, D, WARPS)
+            _store(out, tl.reshape(all_splits, [D]), value_scales, row, query_head, HEADS, D)
 
 
 def launch(
@@ -219,7 +217,6 @@ def launch(
             *scratch,
             cache.table.shape[1],
             d**-0.5 * math.log2(math.e),
-            0,
             KV_HEADS=kv_heads,
             GROUP=heads // kv_heads,
             D=d,
