@@ -164,15 +164,7 @@ def _attend(  # type: ignore[no-untyped-def]
     value_scales = None if scales is None else scales + KV_HEADS * D
     if active <= 1:
         _store(
-            out,
-            result / tl.where(total == 0.0, 1.0, total),
-            value_scales,
-            row,
-            query_head,
-            zero,
-            HEADS,
-            D,
-            WARPS,
+            out, result / tl.where(total == 0.0, 1.0, total), value_scales, row, query_head, HEADS, D
         )  # padding: 0
     else:
         part = row_head * SPLITS + split

@@ -277,7 +277,11 @@ def pack(  # type: ignore[no-untyped-def]
     eight, four = tl.arange(0, 8)[None, :], tl.arange(0, 4)[None, :]
     both = tl.arange(0, 2)[None, None, :] * (2 * plane)
     place = (start + eight // 4 * plane + eight % 4)[:, :, None] + both
-    tl.store(place, tl.join(high_words, low_words), mask=live[:, None, None] & (place >= records))
+    tl.store(
+        place,
+        tl.join(high_words, low_words),
+        mask=live[:, None, None] & (eight >= 0)[:, :, None] & (both >= 0),
+    )
     rest = tl.where(four == 0, scale[:, None], tl.where(four == 1, total[:, None], squares[:, None]))
     rest = tl.where(four == 3, 0.0, rest)
     tl.store(start + 4 * plane + four, rest.to(tl.int32, bitcast=True), mask=live[:, None] & (four >= 0))
