@@ -3,6 +3,7 @@
 # ruff: noqa: ANN001, ANN202, N803, N806  (a kernel's arguments are Triton's, and its constants are capitals)
 
 import contextlib
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +71,8 @@ def _project(  # type: ignore[no-untyped-def]
     values,
     records,
     codes,
-    pairs,
+    scales,
+    minima,
     bias,
     q_norm,
     k_norm,
@@ -110,7 +112,8 @@ def _project(  # type: ignore[no-untyped-def]
     result, squares = packed_products(
         records,
         codes,
-        pairs,
+        scales,
+        minima,
         token,
         there,
         spread,
@@ -157,7 +160,8 @@ def _add(  # type: ignore[no-untyped-def]
     records,
     next_norm,
     codes,
-    pairs,
+    scales,
+    minima,
     tokens,
     zero,
     ROWS: tl.constexpr,
@@ -176,7 +180,8 @@ def _add(  # type: ignore[no-untyped-def]
     result, _ = packed_products(
         records,
         codes,
-        pairs,
+        scales,
+        minima,
         token,
         there,
         spread,
@@ -203,7 +208,8 @@ def _gate_up(  # type: ignore[no-untyped-def]
     packed,
     records,
     codes,
-    pairs,
+    scales,
+    minima,
     tokens,
     eps,
     zero,
@@ -222,12 +228,26 @@ def _gate_up(  # type: ignore[no-untyped-def]
     if TWICE:
         _, spread = _its_rows(32, WARPS)
         gate, squares = packed_products(
-            records, codes, pairs, token, there, spread, spread >= 0, zero, COLUMNS, BITS, WARPS, RING, PDL
+            records,
+            codes,
+            scales,
+            minima,
+            token,
+            there,
+            spread,
+            spread >= 0,
+            zero,
+            COLUMNS,
+            BITS,
+            WARPS,
+            RING,
+            PDL,
         )
         up, _ = packed_products(
             records,
             codes,
-            pairs,
+            scales,
+            minima,
             token,
             there,
             spread + HIDDEN,
@@ -247,7 +267,20 @@ def _gate_up(  # type: ignore[no-untyped-def]
         first = tl.program_id(1) * 32 + tl.arange(0, WARPS)[None, :] * (G // 2)
         spread = first + g // 2 + g % 2 * HIDDEN
         result, squares = packed_products(
-            records, codes, pairs, token, there, spread, spread >= 0, zero, COLUMNS, BITS, WARPS, RING, PDL
+            records,
+            codes,
+            scales,
+            minima,
+            token,
+            there,
+            spread,
+            spread >= 0,
+            zero,
+            COLUMNS,
+            BITS,
+            WARPS,
+            RING,
+            PDL,
         )
         result = in_order(result * tl.rsqrt(squares + eps))
         gate, up = tl.split(tl.reshape(result, [TOKENS, 32, 2]))
@@ -264,7 +297,8 @@ def _head(  # type: ignore[no-untyped-def]
     records,
     wanted,
     codes,
-    pairs,
+    scales,
+    minima,
     penalties,
     slots,
     seen,
@@ -291,7 +325,8 @@ def _head(  # type: ignore[no-untyped-def]
     result, squares = packed_products(
         records,
         codes,
-        pairs,
+        scales,
+        minima,
         source,
         there,
         spread,
@@ -440,9 +475,17 @@ def _common(w: Quantized, cut: Cut, device: torch.device) -> dict[str, Any]:
     return sizes | {"RING": cut.ring} | options | pdl(device)
 
 
-def _matrix(w: Quantized, layer: int) -> tuple[Tensor, Tensor]:
-    """Codes as words, and pairs."""
-    return w.codes[layer].view(torch.int32), w.pairs[layer]
+def _matrix(w: Quantized, layer: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Codes as words, and scales and minima, or pairs."""
+    codes = w.codes[layer].view(torch.int32)
+    if paired(w):
+        return codes, w.pairs[layer], None
+    return codes, w.scales[layer], _of_layer(w.minima, layer)
+
+
+def paired(w: Quantized) -> bool:
+    """Whether products read `w.pairs`."""
+    return (w.bits == 4 and w.minima is None) or w.columns * int(os.environ.get("FEW_PAIRED", "1")) > 0
 
 
 def _of_layer(tensor: Tensor | None, layer: int) -> Tensor | None:

@@ -58,7 +58,8 @@ def wait_for_last(PDL: tl.constexpr):  # type: ignore[no-untyped-def]
 @triton.jit  # type: ignore[untyped-decorator]
 def _load_codes(  # type: ignore[no-untyped-def]
     codes,
-    pairs,
+    scales,
+    minima,
     rows,
     live,
     first,
@@ -66,7 +67,9 @@ def _load_codes(  # type: ignore[no-untyped-def]
     ROW_BLOCKS: tl.constexpr,
     BITS: tl.constexpr,
 ):
-    """Of `rows` [G, W] the 32 blocks from `first` on: words of columns 0 to 15 and 16 to 31, and pairs.
+    """Of `rows` [G, W] the 32 blocks from `first` on: words of columns 0 to 15 and 16 to 31, scales, minima.
+
+    `scales` are float16, or, as int32, `Quantized.pairs`: each of two words is then the same.
 
     `zero` is 0, which the compiler must not know: it would load several scales a thread, and carry them
     through shared memory to the threads that have their codes.
@@ -76,11 +79,12 @@ def _load_codes(  # type: ignore[no-untyped-def]
     there = live[None, :, :, None] & (blocks < ROW_BLOCKS)[None, None, None, :]
     words = codes + at[:, :, :, :, None] * BITS + tl.arange(0, 4)[None, None, None, None, :]
     low = tl.load(words, mask=there[:, :, :, :, None], other=0)
-    pair = tl.load(pairs + at, mask=there, other=0)
+    scale = tl.load(scales + at, mask=there, other=0)
+    least = scale if minima is None else tl.load(minima + at, mask=there, other=0)
     high = low
     if BITS == 8:
         high = tl.load(words + 4, mask=there[:, :, :, :, None], other=0)
-    return low, high, pair
+    return low, high, scale, least
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -116,9 +120,19 @@ def _pick(values, which: tl.constexpr):  # type: ignore[no-untyped-def]
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _half(pair, which: tl.constexpr):  # type: ignore[no-untyped-def]
-    """The low or the high float16 of a word, as float32."""
-    return ((pair >> (16 * which)) & 0xFFFF).to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32)
+def _scale(scale):  # type: ignore[no-untyped-def]
+    """A scale, or the low half of a pair, as float32."""
+    if scale.dtype == tl.int32:
+        scale = (scale & 0xFFFF).to(tl.int16).to(tl.float16, bitcast=True)
+    return scale.to(tl.float32)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _least(least):  # type: ignore[no-untyped-def]
+    """A least weight, or the high half of a pair, as float32."""
+    if least.dtype == tl.int32:
+        least = (least >> 16).to(tl.int16).to(tl.float16, bitcast=True)
+    return least.to(tl.float32)
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -135,7 +149,7 @@ def _multiply(  # type: ignore[no-untyped-def]
     WARPS: tl.constexpr,
 ):
     """Add 32 blocks from `first` on to each lane's products [T, G, W, 32] and squares [T, 1, W, 32]."""
-    low, high, pair = weights
+    low, high, scale, least = weights
     blocks = first + tl.arange(0, 32)
     same = tl.zeros([WARPS], tl.int32)  # each warp reads all
     at = token[:, None] * (5 * ROW_BLOCKS) + blocks[None, :]
@@ -152,9 +166,9 @@ def _multiply(  # type: ignore[no-untyped-def]
         high = (low >> 4) & 0x0F0F0F0F
         low = low & 0x0F0F0F0F
     whole = tl.sum(_dot16(low, high, high0, high1, low0, low1, BITS == 8), 4)
-    products = whole.to(tl.float32) * _pick(rest, 0) * _half(pair, 0)
+    products = whole.to(tl.float32) * _pick(rest, 0) * _scale(scale)
     if BITS == 4:
-        products += _pick(rest, 1) * _half(pair, 1)
+        products += _pick(rest, 1) * _least(least)
     return sums + products, squares + _pick(rest, 2)
 
 
@@ -173,7 +187,8 @@ def _sum_lanes(x):  # type: ignore[no-untyped-def]
 def packed_products(  # type: ignore[no-untyped-def]
     records,
     codes,
-    pairs,
+    scales,
+    minima,
     token,
     there,
     rows,
@@ -194,12 +209,12 @@ def packed_products(  # type: ignore[no-untyped-def]
     # What is loaded last is multiplied RING steps later, in the registers in which it was loaded: to hand it
     # from one name to another would wait for it.
     R: tl.constexpr = COLUMNS // 32
-    a = _load_codes(codes, pairs, rows, live, 0, zero, R, BITS)
+    a = _load_codes(codes, scales, minima, rows, live, 0, zero, R, BITS)
     if R > 32:
-        b = _load_codes(codes, pairs, rows, live, 32, zero, R, BITS)
+        b = _load_codes(codes, scales, minima, rows, live, 32, zero, R, BITS)
     if R > 64 and RING == 4:
-        c = _load_codes(codes, pairs, rows, live, 64, zero, R, BITS)
-        d = _load_codes(codes, pairs, rows, live, 96, zero, R, BITS)
+        c = _load_codes(codes, scales, minima, rows, live, 64, zero, R, BITS)
+        d = _load_codes(codes, scales, minima, rows, live, 96, zero, R, BITS)
     wait_for_last(PDL)
     sums = tl.zeros([token.shape[0], rows.shape[0], WARPS, 32], tl.float32)
     squares = tl.zeros([token.shape[0], 1, WARPS, 32], tl.float32)
@@ -214,14 +229,14 @@ def packed_products(  # type: ignore[no-untyped-def]
         for first in range(0, R, 32 * RING):
             ahead = first + 32 * RING
             sums, squares = _multiply(sums, squares, records, token, there, first, a, R, BITS, WARPS)
-            a = _load_codes(codes, pairs, rows, live, ahead, zero, R, BITS)
+            a = _load_codes(codes, scales, minima, rows, live, ahead, zero, R, BITS)
             sums, squares = _multiply(sums, squares, records, token, there, first + 32, b, R, BITS, WARPS)
-            b = _load_codes(codes, pairs, rows, live, ahead + 32, zero, R, BITS)
+            b = _load_codes(codes, scales, minima, rows, live, ahead + 32, zero, R, BITS)
             if RING == 4:
                 sums, squares = _multiply(sums, squares, records, token, there, first + 64, c, R, BITS, WARPS)
-                c = _load_codes(codes, pairs, rows, live, ahead + 64, zero, R, BITS)
+                c = _load_codes(codes, scales, minima, rows, live, ahead + 64, zero, R, BITS)
                 sums, squares = _multiply(sums, squares, records, token, there, first + 96, d, R, BITS, WARPS)
-                d = _load_codes(codes, pairs, rows, live, ahead + 96, zero, R, BITS)
+                d = _load_codes(codes, scales, minima, rows, live, ahead + 96, zero, R, BITS)
     return _sum_lanes(sums), _sum_lanes(squares) / COLUMNS
 
 
