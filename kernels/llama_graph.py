@@ -9,6 +9,7 @@ from torch import Tensor
 
 from kernels.llama_gpu import PagedCache, Rows, Weights
 from kernels.llama_pass import Inputs, make_buffers, run_pass
+from kernels.packed import FEW
 
 Ints = NDArray[np.integer]
 
@@ -20,9 +21,6 @@ MAX_PROMPT = 512
 
 MAX_WANTED = 64
 """Rows of a pass whose logits are kept."""
-
-FEW = 16
-"""A prompt of up to as many tokens is read as rows: those are the same to the bit however they are cut."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ class GraphRunner:
         """A piece of a prompt, in one pass."""
         count = len(tokens)
         slots, positions = np.full(count, slot), np.arange(start, start + count)
-        if count <= FEW:
+        if count <= FEW:  # as rows: those are the same to the bit however they are cut
             return self.decode(tokens, slots, positions, wanted)
         rows = min(max(64, _power_of_2(count)), MAX_PROMPT)
         form = Form(rows, _power_of_2(len(wanted)), prompt=True)

@@ -119,7 +119,7 @@ def _pick(values, which: tl.constexpr):  # type: ignore[no-untyped-def]
     return tl.sum(tl.where(four == which, values, 0.0), 4)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def _scale(scale):  # type: ignore[no-untyped-def]
     """A scale, or the low half of a pair, as float32."""
     if scale.dtype == tl.int32:
@@ -127,7 +127,7 @@ def _scale(scale):  # type: ignore[no-untyped-def]
     return scale.to(tl.float32)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def _least(least):  # type: ignore[no-untyped-def]
     """A least weight, or the high half of a pair, as float32."""
     if least.dtype == tl.int32:

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
+from kernels.few_rows import why_not
 from kernels.llama_gpu import Weights
+from kernels.packed import FEW
 from llm.config import LlamaConfig
 from llm.operations import Name, shapes
 from llm.served import Operation
@@ -33,6 +35,18 @@ _TRITON: Mapping[Name, str] = MappingProxyType(
     }
 )
 
+_FEW: Mapping[Name, str] = MappingProxyType(
+    {
+        "embedding": "embed",
+        "qkv": "few_rows.qkv",
+        "attention": "few_attention",
+        "out": "few_rows.add",
+        "gate_up": "few_rows.gate_up",
+        "down": "few_rows.add",
+        "head": "few_rows.head",
+    }
+)
+
 
 def describe(
     weights: Weights, config: LlamaConfig, *, context: int, kv: str, triton: bool
@@ -47,11 +61,16 @@ def describe(
         "head": weights.head.bits,
     }
 
+    def few(form: Form) -> bool:
+        return form.rows <= FEW and not form.prompt and why_not(weights.shape) is None
+
     def kernel(name: Name, form: Form) -> str:
         if form.ahead:
             return "Triton, llama_persistent"
         if not triton:
             return "torch"
+        if few(form):
+            return f"Triton, {_FEW[name]}"
         return f"Triton, {'prompt_attention' if name == 'attention' and form.prompt else _TRITON[name]}"
 
     def dtype(name: Name, form: Form) -> str:
@@ -60,7 +79,8 @@ def describe(
             return f"{bits[name]} bits"
         if name == "attention":
             return f"{activations} x {'int8' if kv == 'int8' else 'float16'}"
-        return f"{'int16' if form.ahead else activations} x {bits[name]} bits"
+        in_16_bits = form.ahead or (triton and few(form))
+        return f"{'int16' if in_16_bits else activations} x {bits[name]} bits"
 
     def operations(form: Form) -> Sequence[Operation]:
         return [

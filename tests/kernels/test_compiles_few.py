@@ -1,0 +1,120 @@
+"""The kernels for few rows compile for an H100 without one, and ask for weights before they wait."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from kernels.bench.models import MODELS, sequences, unwritten, weights, with_layers
+from kernels.few_attention import keys_at_once
+from kernels.paged_attention import make_scratch
+
+triton = pytest.importorskip("triton")
+TYPES = {torch.float32: "*fp32", torch.float16: "*fp16", torch.int8: "*i8", torch.int32: "*i32"}
+PDL = {"PDL": True, "launch_pdl": True}
+
+
+class Recorded:
+    """Stands for a kernel: what it is launched with is compiled for compute capability 9.0."""
+
+    def __init__(self, kernel: Any) -> None:  # noqa: ANN401
+        self._kernel, self.ptx = kernel, ""
+
+    def __getitem__(self, grid: tuple[int, ...]) -> Callable[..., None]:
+        def launch(*given: object, **options: object) -> None:
+            from triton.backends.compiler import GPUTarget  # noqa: PLC0415
+            from triton.compiler import ASTSource  # noqa: PLC0415
+
+            names = self._kernel.arg_names
+            arguments = dict(zip(names, given, strict=False))
+            arguments |= {name: x for name, x in options.items() if name in names}
+            types, constants, alike = {}, {}, {}
+            for i, name in enumerate(names):
+                x = arguments[name]
+                if isinstance(x, Tensor):
+                    types[name], alike[(i,)] = TYPES[x.dtype], [["tt.divisibility", 16]]
+                elif x is None or name in options:
+                    types[name], constants[(i,)] = "constexpr", x
+                else:
+                    types[name] = "fp32" if isinstance(x, float) else "i32"
+            source = ASTSource(self._kernel, signature=types, constexprs=constants, attrs=alike)
+            wanted = {name: x for name, x in options.items() if name not in names and name != "launch_pdl"}
+            self.ptx = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=wanted).asm["ptx"]
+
+        return launch
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str], Recorded]:
+    def stand_in(module: Any, name: str) -> Recorded:  # noqa: ANN401
+        made = Recorded(getattr(module, name))
+        monkeypatch.setattr(module, name, made)
+        monkeypatch.setattr(module, "pdl", lambda _: PDL)
+        return made
+
+    return stand_in
+
+
+def vector_loads(ptx: str) -> tuple[int, int]:
+    """Loads of 16 bytes before the wait for the kernel before, and behind it."""
+    before, after = ptx.split("griddepcontrol.wait;")
+    assert "griddepcontrol.launch_dependents" in before
+    count = [len(re.findall(r"ld\.global[^;]*\.v4\.b32", part)) for part in (before, after)]
+    return count[0], count[1]
+
+
+@pytest.mark.parametrize("tokens", [1, 8])
+@pytest.mark.parametrize("name", ["qkv", "out", "gate_up", "down", "head"])
+@pytest.mark.parametrize("model", ["135m", "8b"])
+def test_products(model: str, name: str, tokens: int, recorded: Callable[[Any, str], Recorded]) -> None:
+    from kernels import few_rows_triton as kernels  # noqa: PLC0415
+
+    device = torch.device("cpu")
+    shape = with_layers(MODELS[model], 1)
+    # Only as many rows as there must be: a kernel does not look at how many there are.
+    small = {"135m": shape, "8b": type(shape)(1, 4096, 2, 1, 128, 64, 64)}[model]
+    small = type(shape)(1, small.width, small.heads, small.kv_heads, small.head_dim, small.hidden, 64)
+    w = weights(small, device, context=64)
+    x, out = unwritten(tokens, small.width, device), torch.zeros(tokens, small.width)
+    if name == "qkv":
+        kernel = recorded(kernels, "_project")
+        there = sequences(small, "int8", slots=1, context=8, new=tokens, device=device, room=0)
+        q = torch.zeros(tokens, small.heads, small.head_dim, dtype=torch.float16)
+        kernels.launch_qkv(q, x, w, 0, there.cache, there.rows)
+    elif name == "gate_up":
+        kernel = recorded(kernels, "_gate_up")
+        kernels.launch_gate_up(unwritten(tokens, small.hidden, device), x, w.gate_up, 0, 1e-5)
+    elif name == "head":
+        kernel = recorded(kernels, "_head")
+        kernels.launch_head(torch.zeros(tokens, small.vocabulary), x, w.head, 1e-5, None, None)
+    else:
+        kernel = recorded(kernels, "_add")
+        matrix = w.out if name == "out" else w.down
+        given = unwritten(tokens, matrix.columns, device)
+        kernels.launch_add(out, x, given, torch.ones(small.width), matrix, 0)
+    before, after = vector_loads(kernel.ptx)
+    # Before it, the codes of a step: 16 bytes a row. Behind it, five planes of each token.
+    assert before >= 4
+    assert after >= 5
+    assert f"dp4a.{'s32' if name == 'head' else 'u32'}.s32" in kernel.ptx
+
+
+@pytest.mark.parametrize("kind", ["f16", "int8"])
+@pytest.mark.parametrize("model", ["135m", "8b"])
+def test_attention(model: str, kind: str, recorded: Callable[[Any, str], Recorded]) -> None:
+    from kernels import few_attention_triton as kernels  # noqa: PLC0415
+
+    device = torch.device("cpu")
+    shape = with_layers(MODELS[model], 1)
+    there = sequences(shape, kind, slots=1, context=8, new=2, device=device, room=0)
+    q = torch.zeros(2, shape.heads, shape.head_dim, dtype=torch.float16)
+    scratch = make_scratch(shape, 2, 512, device, few=(2, 4))
+    buffers = (scratch.sums, scratch.peaks, scratch.totals, scratch.counters)
+    kernel = recorded(kernels, "_attend")
+    out = unwritten(2, shape.heads * shape.head_dim, device)
+    kernels.launch(out, q, there.cache, 0, there.rows, 4, keys_at_once(shape.head_dim), buffers)
+    before, _ = vector_loads(kernel.ptx)
+    assert before >= 8  # keys and values of two tiles, a part of them each thread
