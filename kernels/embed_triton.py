@@ -10,7 +10,7 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels.packed import Packed
-from kernels.packed_triton import let_next_start, pack, pdl, wait_for_last
+from kernels.packed_triton import pack, pdl, wait_for_last
 from kernels.quantized import BLOCK, Quantized
 
 
@@ -30,7 +30,6 @@ def _embed(  # type: ignore[no-untyped-def]
     BLOCK: tl.constexpr,
     PDL: tl.constexpr,
 ):
-    let_next_start(PDL)
     wait_for_last(PDL)
     row = tl.program_id(0).to(tl.int64)
     token = tl.load(tokens + row).to(tl.int64)

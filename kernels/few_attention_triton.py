@@ -1,6 +1,6 @@
 """The Triton kernel of `few_attention.py`: a program per head, split of its keys and row.
 
-A tile of keys is [STEPS, WARPS, LANES, D]: LANES keys beside each other in a warp, 16 bytes of one a thread.
+A tile has STEPS x WARPS x LANES keys: LANES beside each other in a warp, 16 bytes of one a thread.
 Each warp has a softmax of its own over its keys; only their results meet, in shared memory.
 """
 
@@ -16,10 +16,11 @@ from torch import Tensor
 
 from kernels.llama_gpu import PAGE, PagedCache, Rows
 from kernels.packed import Packed
-from kernels.packed_triton import let_next_start, pack, pdl, wait_for_last
+from kernels.packed_triton import DESCENDING, pack, pdl, spread, wait_for_last
 from kernels.paged_attention_triton import MOST_COMBINED, combine
 
 _WARPS = 8
+_STEP, _LANE = map(tl.constexpr, (0, 2) if DESCENDING else (2, 0))  # see packed_triton.py
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -32,7 +33,7 @@ def _places(  # type: ignore[no-untyped-def]
     PAGE: tl.constexpr,
     D: tl.constexpr,
 ):
-    """Where keys and values of tokens [S, W, L] lie, if `which`: [S, W, L, D]."""
+    """Where keys and values of a tile of tokens lie, if `which`: with a dimension of D more."""
     page = tl.load(pages + token // PAGE, mask=which, other=0).to(tl.int64)
     at = ((page * KV_HEADS + head) * PAGE + token % PAGE) * D
     return at[:, :, :, None] + tl.arange(0, D)[None, None, None, :]
@@ -40,7 +41,7 @@ def _places(  # type: ignore[no-untyped-def]
 
 @triton.jit
 def _load(keys, values, at, which):  # type: ignore[no-untyped-def]
-    """Keys and values [S, W, L, D]; zeros but for `which` [S, W, L]."""
+    """Keys and values of a tile; zeros but for `which`."""
     mask = which[:, :, :, None] & (at >= 0)
     return tl.load(keys + at, mask=mask, other=0), tl.load(values + at, mask=mask, other=0)
 
@@ -49,16 +50,16 @@ def _load(keys, values, at, which):  # type: ignore[no-untyped-def]
 def _see(peak, total, sums, query, k, v, seen):  # type: ignore[no-untyped-def]
     """Add a tile to each warp's softmax: peaks and totals [1, W, 1], sums [1, W, 1, D].
 
-    `query` is float32 [1, W, L, D], in powers of two; k and v are [S, W, L, D], of which `seen` [S, W, L].
+    `query` is float32, in powers of two, the same for all steps; k and v are a tile, of which `seen`.
     """
     scores = tl.sum(query * k.to(tl.float32), 3)
     scores = tl.where(seen, scores, float("-inf"))
-    new_peak = tl.maximum(peak, tl.max(tl.max(scores, 0, keep_dims=True), 2, keep_dims=True))
+    new_peak = tl.maximum(peak, tl.max(tl.max(scores, _STEP, keep_dims=True), _LANE, keep_dims=True))
     shrink = tl.exp2(peak - new_peak)
     weights = tl.exp2(scores - new_peak)
-    total = total * shrink + tl.sum(tl.sum(weights, 0, keep_dims=True), 2, keep_dims=True)
-    more = tl.sum(weights[:, :, :, None] * v.to(tl.float32), 0, keep_dims=True)
-    sums = sums * shrink[:, :, :, None] + tl.sum(more, 2, keep_dims=True)
+    total = total * shrink + tl.sum(tl.sum(weights, _STEP, keep_dims=True), _LANE, keep_dims=True)
+    more = tl.sum(weights[:, :, :, None] * v.to(tl.float32), _STEP, keep_dims=True)
+    sums = sums * shrink[:, :, :, None] + tl.sum(more, _LANE, keep_dims=True)
     return new_peak, total, sums
 
 
@@ -107,7 +108,6 @@ def _attend(  # type: ignore[no-untyped-def]
 
     Its result, or that of all splits if it is the last to arrive, ends in `out`.
     """
-    let_next_start(PDL)
     HEADS: tl.constexpr = KV_HEADS * GROUP
     # Heads that share keys run beside each other, for the L2 cache.
     query_head, split, row = tl.program_id(0), tl.program_id(1), tl.program_id(2)
@@ -123,8 +123,8 @@ def _attend(  # type: ignore[no-untyped-def]
         return
 
     # Neighbouring steps of a warp lie beside each other: most of a warp's keys are of one page.
-    warp, step = tl.arange(0, WARPS)[None, :, None], tl.arange(0, STEPS)[:, None, None]
-    lanes = (warp * STEPS + step) * LANES + tl.arange(0, LANES)[None, None, :]
+    warp, lane = spread(tl.arange(0, WARPS), 1, 3), spread(tl.arange(0, LANES), _LANE, 3)
+    lanes = (warp * STEPS + spread(tl.arange(0, STEPS), _STEP, 3)) * LANES + lane
     pages = table + slot.to(tl.int64) * table_width
     token = split * tiles_a_split * KEYS + lanes
     later = token + KEYS
@@ -134,7 +134,7 @@ def _attend(  # type: ignore[no-untyped-def]
     newest = position - tl.num_programs(2)
     k, v = _load(keys, values, at, token <= newest)
     later_k, later_v = _load(keys, values, later_at, later <= newest)
-    same = (warp * 0 + tl.arange(0, LANES)[None, None, :] * 0)[:, :, :, None]  # each thread has the query
+    same = (warp * 0 + lane * 0)[:, :, :, None]  # each thread has the query
     dims = same + tl.arange(0, D)[None, None, None, :]
     factor = log2_scale
     if scales is not None:

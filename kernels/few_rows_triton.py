@@ -3,7 +3,6 @@
 # ruff: noqa: ANN001, ANN202, N803, N806  (a kernel's arguments are Triton's, and its constants are capitals)
 
 import contextlib
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +16,14 @@ from kernels.choose_triton import first_of_the_largest, penalized
 from kernels.llama_gpu import PAGE, PagedCache, Rows, Weights
 from kernels.packed import Packed
 from kernels.packed_triton import (
+    ROW,
+    WARP,
     each_warp,
     in_order,
-    let_next_start,
     pack,
     packed_products,
     pdl,
+    spread,
     sum_pairwise,
 )
 from kernels.qkv_triton import cache_codes, turns
@@ -60,8 +61,8 @@ def _its_rows(ROWS: tl.constexpr, WARPS: tl.constexpr):  # type: ignore[no-untyp
     """The rows of a program, ROWS in order, and as `packed_products` wants them."""
     first = tl.program_id(1) * ROWS
     G: tl.constexpr = ROWS // WARPS
-    spread = tl.arange(0, WARPS)[None, :] * G + tl.arange(0, G)[:, None]
-    return first + tl.arange(0, ROWS), first + spread
+    tile = spread(tl.arange(0, WARPS), WARP, 4) * G + spread(tl.arange(0, G), ROW, 4)
+    return first + tl.arange(0, ROWS), first + tile
 
 
 @triton.jit(do_not_specialize=["tokens", "table_width", "zero"])  # type: ignore[untyped-decorator]
@@ -71,8 +72,7 @@ def _project(  # type: ignore[no-untyped-def]
     values,
     records,
     codes,
-    scales,
-    minima,
+    pairs,
     bias,
     q_norm,
     k_norm,
@@ -99,9 +99,8 @@ def _project(  # type: ignore[no-untyped-def]
     PDL: tl.constexpr,
 ):
     """Rows program_id(0) * TILE and on of q, k and v; with norms of heads TILE is D."""
-    let_next_start(PDL)
     token, there = _its_tokens(tokens, TOKENS)
-    rows, spread = _its_rows(TILE, WARPS)
+    rows, tile = _its_rows(TILE, WARPS)
     live = rows < (HEADS + 2 * KV_HEADS) * D
     # Before the product, which hides how long these take.
     position = tl.load(positions + token, mask=there, other=-1)
@@ -112,12 +111,11 @@ def _project(  # type: ignore[no-untyped-def]
     result, squares = packed_products(
         records,
         codes,
-        scales,
-        minima,
+        pairs,
         token,
         there,
-        spread,
-        spread < (HEADS + 2 * KV_HEADS) * D,
+        tile,
+        tile < (HEADS + 2 * KV_HEADS) * D,
         zero,
         COLUMNS,
         BITS,
@@ -160,8 +158,7 @@ def _add(  # type: ignore[no-untyped-def]
     records,
     next_norm,
     codes,
-    scales,
-    minima,
+    pairs,
     tokens,
     zero,
     ROWS: tl.constexpr,
@@ -173,19 +170,17 @@ def _add(  # type: ignore[no-untyped-def]
     PDL: tl.constexpr,
 ):
     """A block of 32 channels of the stream: the product added, and packed with the next norm's weights."""
-    let_next_start(PDL)
     token, there = _its_tokens(tokens, TOKENS)
-    rows, spread = _its_rows(32, WARPS)
+    rows, tile = _its_rows(32, WARPS)
     norm = tl.load(next_norm + rows)
     result, _ = packed_products(
         records,
         codes,
-        scales,
-        minima,
+        pairs,
         token,
         there,
-        spread,
-        spread < ROWS,
+        tile,
+        tile < ROWS,
         zero,
         COLUMNS,
         BITS,
@@ -208,8 +203,7 @@ def _gate_up(  # type: ignore[no-untyped-def]
     packed,
     records,
     codes,
-    scales,
-    minima,
+    pairs,
     tokens,
     eps,
     zero,
@@ -223,19 +217,17 @@ def _gate_up(  # type: ignore[no-untyped-def]
     PDL: tl.constexpr,
 ):
     """A block of 32 hidden activations, from as many rows of gate and of up."""
-    let_next_start(PDL)
     token, there = _its_tokens(tokens, TOKENS)
     if TWICE:
-        _, spread = _its_rows(32, WARPS)
+        _, tile = _its_rows(32, WARPS)
         gate, squares = packed_products(
             records,
             codes,
-            scales,
-            minima,
+            pairs,
             token,
             there,
-            spread,
-            spread >= 0,
+            tile,
+            tile >= 0,
             zero,
             COLUMNS,
             BITS,
@@ -246,12 +238,11 @@ def _gate_up(  # type: ignore[no-untyped-def]
         up, _ = packed_products(
             records,
             codes,
-            scales,
-            minima,
+            pairs,
             token,
             there,
-            spread + HIDDEN,
-            spread >= 0,
+            tile + HIDDEN,
+            tile >= 0,
             zero,
             COLUMNS,
             BITS,
@@ -263,18 +254,17 @@ def _gate_up(  # type: ignore[no-untyped-def]
         gate, up = in_order(gate * factor), in_order(up * factor)
     else:
         G: tl.constexpr = 64 // WARPS
-        g = tl.arange(0, G)[:, None]
-        first = tl.program_id(1) * 32 + tl.arange(0, WARPS)[None, :] * (G // 2)
-        spread = first + g // 2 + g % 2 * HIDDEN
+        g = spread(tl.arange(0, G), ROW, 4)
+        first = tl.program_id(1) * 32 + spread(tl.arange(0, WARPS), WARP, 4) * (G // 2)
+        tile = first + g // 2 + g % 2 * HIDDEN
         result, squares = packed_products(
             records,
             codes,
-            scales,
-            minima,
+            pairs,
             token,
             there,
-            spread,
-            spread >= 0,
+            tile,
+            tile >= 0,
             zero,
             COLUMNS,
             BITS,
@@ -297,8 +287,7 @@ def _head(  # type: ignore[no-untyped-def]
     records,
     wanted,
     codes,
-    scales,
-    minima,
+    pairs,
     penalties,
     slots,
     seen,
@@ -317,20 +306,18 @@ def _head(  # type: ignore[no-untyped-def]
     PDL: tl.constexpr,
 ):
     """Logits of a tile of the vocabulary, and the largest of them after the penalty."""
-    let_next_start(PDL)
     token, there = _its_tokens(tokens, TOKENS)
-    rows, spread = _its_rows(TILE, WARPS)
+    rows, tile = _its_rows(TILE, WARPS)
     live = rows < ROWS
     source = token if wanted is None else tl.load(wanted + token, mask=there, other=0)
     result, squares = packed_products(
         records,
         codes,
-        scales,
-        minima,
+        pairs,
         source,
         there,
-        spread,
-        spread < ROWS,
+        tile,
+        tile < ROWS,
         zero,
         COLUMNS,
         BITS,
@@ -475,17 +462,9 @@ def _common(w: Quantized, cut: Cut, device: torch.device) -> dict[str, Any]:
     return sizes | {"RING": cut.ring} | options | pdl(device)
 
 
-def _matrix(w: Quantized, layer: int) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Codes as words, and scales and minima, or pairs."""
-    codes = w.codes[layer].view(torch.int32)
-    if paired(w):
-        return codes, w.pairs[layer], None
-    return codes, w.scales[layer], _of_layer(w.minima, layer)
-
-
-def paired(w: Quantized) -> bool:
-    """Whether products read `w.pairs`."""
-    return (w.bits == 4 and w.minima is None) or w.columns * int(os.environ.get("FEW_PAIRED", "1")) > 0
+def _matrix(w: Quantized, layer: int) -> tuple[Tensor, Tensor]:
+    """Codes, as words, and pairs."""
+    return w.codes[layer].view(torch.int32), w.pairs[layer]
 
 
 def _of_layer(tensor: Tensor | None, layer: int) -> Tensor | None:

@@ -1,8 +1,12 @@
 """Products of packed rows with a quantized matrix inside a Triton kernel, and packing; see `packed.py`.
 
-A tile is [T, G, W, 32, 4]: tokens, rows of a warp, warps, a block of 32 columns a lane, and four words of it
-side by side. All that is loaded has this layout, and a lane multiplies what it has loaded: nothing goes
+A tile has tokens, rows of a warp, warps, 32 blocks of 32 columns, one a lane, and four words of each side by
+side in a thread. All that is loaded has this layout, and a lane multiplies what it has loaded: nothing goes
 through shared memory. How a row is summed does not depend on what is beside it.
+
+Which dimensions lanes and warps get is not said to Triton, but follows from their order: the innermost first,
+and then, before Triton 3.7, from the first on, else from the last. So the order of a tile's dimensions, but
+the innermost, depends on the version; in the wrong one, each step goes through shared memory.
 
 A kernel asks for weights before it waits for the kernel before it (programmatic dependent launch): while one
 kernel computes, the next ones' weights are on their way.
@@ -16,6 +20,10 @@ import torch
 import triton
 import triton.language as tl
 from triton.language.extra import cuda
+
+DESCENDING = tuple(map(int, triton.__version__.split(".")[:2])) >= (3, 7)
+TOKEN, ROW, WARP, BLOCK = map(tl.constexpr, (0, 1, 2, 3) if DESCENDING else (3, 2, 1, 0))
+"""Which dimension of a tile is which."""
 
 INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
 _LARGEST = tl.constexpr(32512.0)
@@ -42,24 +50,31 @@ _OPERANDS = tl.constexpr(",".join(["=&r"] * 4 + ["r"] * 24))
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def let_next_start(PDL: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Let the next kernel begin as soon as all programs of this one have: it waits where it must."""
+def wait_for_last(PDL: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Wait until all that kernels before this one have written can be read, and written over.
+
+    Only then may the next kernel begin, once all programs of this one are here: it loads while this one
+    computes, and waits in its turn. If it may begin before, kernels of some layers ahead fill the processors:
+    520 us a token of SmolLM2-135M rather than 430.
+    """
     if PDL:
+        cuda.gdc_wait()
         cuda.gdc_launch_dependents()
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def wait_for_last(PDL: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Wait until all that kernels before this one have written can be read, and written over."""
-    if PDL:
-        cuda.gdc_wait()
+def spread(x, AXIS: tl.constexpr, RANK: tl.constexpr):  # type: ignore[no-untyped-def]
+    """x [N] along one dimension of RANK."""
+    for i in tl.static_range(RANK):
+        if i != AXIS:
+            x = tl.expand_dims(x, i)
+    return x
 
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _load_codes(  # type: ignore[no-untyped-def]
     codes,
-    scales,
-    minima,
+    pairs,
     rows,
     live,
     first,
@@ -67,29 +82,26 @@ def _load_codes(  # type: ignore[no-untyped-def]
     ROW_BLOCKS: tl.constexpr,
     BITS: tl.constexpr,
 ):
-    """Of `rows` [G, W] the 32 blocks from `first` on: words of columns 0 to 15 and 16 to 31, scales, minima.
-
-    `scales` are float16, or, as int32, `Quantized.pairs`: each of two words is then the same.
+    """Of `rows` the 32 blocks from `first` on: words of columns 0 to 15 and 16 to 31, pairs.
 
     `zero` is 0, which the compiler must not know: it would load several scales a thread, and carry them
     through shared memory to the threads that have their codes.
     """
-    blocks = first + (tl.arange(0, 32) ^ zero)
-    at = rows[None, :, :, None] * ROW_BLOCKS + blocks[None, None, None, :]
-    there = live[None, :, :, None] & (blocks < ROW_BLOCKS)[None, None, None, :]
-    words = codes + at[:, :, :, :, None] * BITS + tl.arange(0, 4)[None, None, None, None, :]
-    low = tl.load(words, mask=there[:, :, :, :, None], other=0)
-    scale = tl.load(scales + at, mask=there, other=0)
-    least = scale if minima is None else tl.load(minima + at, mask=there, other=0)
+    blocks = spread(first + (tl.arange(0, 32) ^ zero), BLOCK, 4)
+    at = rows * ROW_BLOCKS + blocks
+    there = live & (blocks < ROW_BLOCKS)
+    words = codes + tl.expand_dims(at, 4) * BITS + spread(tl.arange(0, 4), 4, 5)
+    low = tl.load(words, mask=tl.expand_dims(there, 4), other=0)
+    pair = tl.load(pairs + at, mask=there, other=0)
     high = low
     if BITS == 8:
-        high = tl.load(words + 4, mask=there[:, :, :, :, None], other=0)
-    return low, high, scale, least
+        high = tl.load(words + 4, mask=tl.expand_dims(there, 4), other=0)
+    return low, high, pair
 
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _dot16(low, high, high0, high1, low0, low1, SIGNED: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Four numbers [T, G, W, 32, 4] a block, whose sum is its codes times its columns as 16-bit numbers."""
+    """Four numbers a block, row and token, whose sum is codes times columns as 16-bit numbers."""
     if INTERPRETED:
         result = low * 0 + high0 * 0
         for i in tl.static_range(4):
@@ -115,30 +127,17 @@ def _dot16(low, high, high0, high1, low0, low1, SIGNED: tl.constexpr):  # type: 
 @triton.jit  # type: ignore[untyped-decorator]
 def _pick(values, which: tl.constexpr):  # type: ignore[no-untyped-def]
     """One of the four in the last dimension, which are all in one thread."""
-    four = tl.arange(0, 4)[None, None, None, None, :]
-    return tl.sum(tl.where(four == which, values, 0.0), 4)
+    return tl.sum(tl.where(spread(tl.arange(0, 4), 4, 5) == which, values, 0.0), 4)
 
 
-@triton.jit
-def _scale(scale):  # type: ignore[no-untyped-def]
-    """A scale, or the low half of a pair, as float32."""
-    if scale.dtype == tl.int32:
-        scale = (scale & 0xFFFF).to(tl.int16).to(tl.float16, bitcast=True)
-    return scale.to(tl.float32)
-
-
-@triton.jit
-def _least(least):  # type: ignore[no-untyped-def]
-    """A least weight, or the high half of a pair, as float32."""
-    if least.dtype == tl.int32:
-        least = (least >> 16).to(tl.int16).to(tl.float16, bitcast=True)
-    return least.to(tl.float32)
+@triton.jit  # type: ignore[untyped-decorator]
+def _half(pair, SHIFT: tl.constexpr):  # type: ignore[no-untyped-def]
+    """The float16 in the low half of a word, or, shifted by 16, in its high half, as float32."""
+    return ((pair >> SHIFT) & 0xFFFF).to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32)
 
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _multiply(  # type: ignore[no-untyped-def]
-    sums,
-    squares,
     records,
     token,
     there,
@@ -148,15 +147,13 @@ def _multiply(  # type: ignore[no-untyped-def]
     BITS: tl.constexpr,
     WARPS: tl.constexpr,
 ):
-    """Add 32 blocks from `first` on to each lane's products [T, G, W, 32] and squares [T, 1, W, 32]."""
-    low, high, scale, least = weights
-    blocks = first + tl.arange(0, 32)
-    same = tl.zeros([WARPS], tl.int32)  # each warp reads all
-    at = token[:, None] * (5 * ROW_BLOCKS) + blocks[None, :]
-    at = at[:, None, None, :, None] + same[None, None, :, None, None]
-    inside = (there[:, None] & (blocks < ROW_BLOCKS)[None, :])[:, None, None, :, None]
-    inside = inside & (same == 0)[None, None, :, None, None]
-    words = records + at * 4 + tl.arange(0, 4)[None, None, None, None, :]
+    """Of 32 blocks from `first` on, one a lane: products of rows and tokens, and squares of tokens."""
+    low, high, pair = weights
+    block = spread(first + tl.arange(0, 32), BLOCK, 4)
+    same = spread(tl.zeros([WARPS], tl.int32), WARP, 4)  # each warp reads all
+    at = spread(token, TOKEN, 4) * (5 * ROW_BLOCKS) + block + same
+    inside = tl.expand_dims(spread(there, TOKEN, 4) & (block < ROW_BLOCKS) & (same == 0), 4)
+    words = records + tl.expand_dims(at, 4) * 4 + spread(tl.arange(0, 4), 4, 5)
     plane: tl.constexpr = 4 * ROW_BLOCKS
     high0, high1 = tl.load(words, mask=inside, other=0), tl.load(words + plane, mask=inside, other=0)
     low0 = tl.load(words + 2 * plane, mask=inside, other=0)
@@ -166,29 +163,17 @@ def _multiply(  # type: ignore[no-untyped-def]
         high = (low >> 4) & 0x0F0F0F0F
         low = low & 0x0F0F0F0F
     whole = tl.sum(_dot16(low, high, high0, high1, low0, low1, BITS == 8), 4)
-    products = whole.to(tl.float32) * _pick(rest, 0) * _scale(scale)
+    products = whole.to(tl.float32) * _pick(rest, 0) * _half(pair, 0)
     if BITS == 4:
-        products += _pick(rest, 1) * _least(least)
-    return sums + products, squares + _pick(rest, 2)
-
-
-@triton.jit
-def _sum_lanes(x):  # type: ignore[no-untyped-def]
-    """[T, G, W, L] to [T, G, W], neighbours first: Triton's own order depends on T."""
-    half: tl.constexpr = x.shape[3] // 2
-    if half == 0:
-        total = tl.reshape(x, [x.shape[0], x.shape[1], x.shape[2]])
-    else:
-        total = _sum_lanes(tl.sum(tl.reshape(x, [x.shape[0], x.shape[1], x.shape[2], half, 2]), 4))
-    return total
+        products += _pick(rest, 1) * _half(pair, 16)
+    return products, _pick(rest, 2)
 
 
 @triton.jit  # type: ignore[untyped-decorator]
 def packed_products(  # type: ignore[no-untyped-def]
     records,
     codes,
-    scales,
-    minima,
+    pairs,
     token,
     there,
     rows,
@@ -200,52 +185,58 @@ def packed_products(  # type: ignore[no-untyped-def]
     RING: tl.constexpr,
     PDL: tl.constexpr,
 ):
-    """Rows `token` [T] of `records` times `rows` [G, WARPS] of a matrix, each warp its own column of them.
+    """Rows `token` [T] of `records` times `rows` of a matrix: for `in_order`; and the means of squares.
 
-    float32 [T, G, WARPS], and the mean of squares, [T, 1, WARPS]. Waits for the kernel before it, having
-    asked for the first weights. Zeros where not `there` [T] or not `live` [G, WARPS]. `zero`: see
+    `rows` and `live` are tiles with dimensions ROW and WARP: each warp has its own rows. Waits for the kernel
+    before it, having asked for the first weights. Zeros where not `there` [T] or not `live`. `zero`: see
     `_load_codes`.
     """
     # What is loaded last is multiplied RING steps later, in the registers in which it was loaded: to hand it
     # from one name to another would wait for it.
     R: tl.constexpr = COLUMNS // 32
-    a = _load_codes(codes, scales, minima, rows, live, 0, zero, R, BITS)
+    a = _load_codes(codes, pairs, rows, live, 0, zero, R, BITS)
     if R > 32:
-        b = _load_codes(codes, scales, minima, rows, live, 32, zero, R, BITS)
+        b = _load_codes(codes, pairs, rows, live, 32, zero, R, BITS)
     if R > 64 and RING == 4:
-        c = _load_codes(codes, scales, minima, rows, live, 64, zero, R, BITS)
-        d = _load_codes(codes, scales, minima, rows, live, 96, zero, R, BITS)
+        c = _load_codes(codes, pairs, rows, live, 64, zero, R, BITS)
+        d = _load_codes(codes, pairs, rows, live, 96, zero, R, BITS)
     wait_for_last(PDL)
-    sums = tl.zeros([token.shape[0], rows.shape[0], WARPS, 32], tl.float32)
-    squares = tl.zeros([token.shape[0], 1, WARPS, 32], tl.float32)
+    sums, squares = _multiply(records, token, there, 0, a, R, BITS, WARPS)
     if R <= 32 * RING:
-        sums, squares = _multiply(sums, squares, records, token, there, 0, a, R, BITS, WARPS)
         if R > 32:
-            sums, squares = _multiply(sums, squares, records, token, there, 32, b, R, BITS, WARPS)
+            more, more_squares = _multiply(records, token, there, 32, b, R, BITS, WARPS)
+            sums, squares = sums + more, squares + more_squares
         if R > 64:
-            sums, squares = _multiply(sums, squares, records, token, there, 64, c, R, BITS, WARPS)
-            sums, squares = _multiply(sums, squares, records, token, there, 96, d, R, BITS, WARPS)
+            more, more_squares = _multiply(records, token, there, 64, c, R, BITS, WARPS)
+            sums, squares = sums + more, squares + more_squares
+            more, more_squares = _multiply(records, token, there, 96, d, R, BITS, WARPS)
+            sums, squares = sums + more, squares + more_squares
     else:
-        for first in range(0, R, 32 * RING):
+        a = _load_codes(codes, pairs, rows, live, 32 * RING, zero, R, BITS)
+        for first in range(32, R, 32 * RING):
             ahead = first + 32 * RING
-            sums, squares = _multiply(sums, squares, records, token, there, first, a, R, BITS, WARPS)
-            a = _load_codes(codes, scales, minima, rows, live, ahead, zero, R, BITS)
-            sums, squares = _multiply(sums, squares, records, token, there, first + 32, b, R, BITS, WARPS)
-            b = _load_codes(codes, scales, minima, rows, live, ahead + 32, zero, R, BITS)
+            more, more_squares = _multiply(records, token, there, first, b, R, BITS, WARPS)
+            sums, squares = sums + more, squares + more_squares
+            b = _load_codes(codes, pairs, rows, live, ahead, zero, R, BITS)
             if RING == 4:
-                sums, squares = _multiply(sums, squares, records, token, there, first + 64, c, R, BITS, WARPS)
-                c = _load_codes(codes, scales, minima, rows, live, ahead + 64, zero, R, BITS)
-                sums, squares = _multiply(sums, squares, records, token, there, first + 96, d, R, BITS, WARPS)
-                d = _load_codes(codes, scales, minima, rows, live, ahead + 96, zero, R, BITS)
-    return _sum_lanes(sums), _sum_lanes(squares) / COLUMNS
+                more, more_squares = _multiply(records, token, there, first + 32, c, R, BITS, WARPS)
+                sums, squares = sums + more, squares + more_squares
+                c = _load_codes(codes, pairs, rows, live, ahead + 32, zero, R, BITS)
+                more, more_squares = _multiply(records, token, there, first + 64, d, R, BITS, WARPS)
+                sums, squares = sums + more, squares + more_squares
+                d = _load_codes(codes, pairs, rows, live, ahead + 64, zero, R, BITS)
+            last = first + 32 * (RING - 1)
+            more, more_squares = _multiply(records, token, there, last, a, R, BITS, WARPS)
+            sums, squares = sums + more, squares + more_squares
+            a = _load_codes(codes, pairs, rows, live, last + 32 * RING, zero, R, BITS)
+    return tl.sum(sums, BLOCK), tl.sum(squares, BLOCK) / COLUMNS
 
 
 @triton.jit
 def in_order(products):  # type: ignore[no-untyped-def]
-    """[T, G, W] to [T, W * G]: the rows of a warp are neighbours."""
-    T: tl.constexpr = products.shape[0]
-    rows: tl.constexpr = products.shape[1] * products.shape[2]
-    return tl.reshape(tl.permute(products, (0, 2, 1)), [T, rows])
+    """What `packed_products` gives, as [T, rows]: the rows of a warp are neighbours."""
+    ordered = tl.permute(products, (0, 2, 1) if TOKEN == 0 else (2, 0, 1))
+    return tl.reshape(ordered, [ordered.shape[0], ordered.shape[1] * ordered.shape[2]])
 
 
 @triton.jit  # type: ignore[untyped-decorator]
