@@ -73,7 +73,7 @@ def test_packing_keeps_16_bits_of_a_block(rows: int) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize(("rows", "columns"), [(32, 96), (64, 576), (32, 1056), (32, 2144)])
+@pytest.mark.parametrize(("rows", "columns"), [(32, 96), (64, 576), (32, 1056), (32, 2144), (32, 4352)])
 def test_a_product_is_added_and_packed(device: torch.device, form: str, rows: int, columns: int) -> None:
     w, x, before, norm = made(rows, columns, form), normal(3, columns), normal(3, rows, seed=2), normal(rows)
     stream, out = before.clone().to(device), nothing(3, rows, device)
