@@ -39,7 +39,8 @@ def why_not(shape: Shape) -> str | None:
 def prepare(weights: Weights) -> None:
     """Make what the kernels read beside a file's weights, so that no capture of a graph has to."""
     for w in (weights.qkv, weights.out, weights.gate_up, weights.down, weights.head):
-        _ = w.pairs
+        if _runs(w.codes.device):
+            _ = w.pairs
 
 
 def bytes_moved(w: Quantized, rows: int, *, gated: bool = False) -> int:

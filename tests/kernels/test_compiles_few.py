@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 import torch
@@ -14,14 +14,13 @@ from kernels.paged_attention import make_scratch
 
 triton = pytest.importorskip("triton")
 TYPES = {torch.float32: "*fp32", torch.float16: "*fp16", torch.int8: "*i8", torch.int32: "*i32"}
-PDL = {"PDL": True, "launch_pdl": True}
 
 
 class Recorded:
-    """Stands for a kernel: what it is launched with is compiled for compute capability 9.0."""
+    """Stands for a kernel: what it is launched with is compiled."""
 
-    def __init__(self, kernel: Any) -> None:  # noqa: ANN401
-        self._kernel, self.ptx = kernel, ""
+    def __init__(self, kernel: Any, capability: int) -> None:  # noqa: ANN401
+        self._kernel, self._capability, self.ptx = kernel, capability, ""
 
     def __getitem__(self, grid: tuple[int, ...]) -> Callable[..., None]:
         def launch(*given: object, **options: object) -> None:
@@ -42,17 +41,25 @@ class Recorded:
                     types[name] = "fp32" if isinstance(x, float) else "i32"
             source = ASTSource(self._kernel, signature=types, constexprs=constants, attrs=alike)
             wanted = {name: x for name, x in options.items() if name not in names and name != "launch_pdl"}
-            self.ptx = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=wanted).asm["ptx"]
+            self.ptx = triton.compile(
+                source, target=GPUTarget("cuda", self._capability, 32), options=wanted
+            ).asm["ptx"]
 
         return launch
 
 
+class StandIn(Protocol):
+    """Puts a `Recorded` in a kernel's place, for compute capability 9.0 or an earlier one."""
+
+    def __call__(self, module: Any, name: str, capability: int = 90) -> Recorded: ...  # noqa: ANN401
+
+
 @pytest.fixture
-def recorded(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str], Recorded]:
-    def stand_in(module: Any, name: str) -> Recorded:  # noqa: ANN401
-        made = Recorded(getattr(module, name))
+def recorded(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    def stand_in(module: Any, name: str, capability: int = 90) -> Recorded:  # noqa: ANN401
+        made, there = Recorded(getattr(module, name), capability), capability >= 90
         monkeypatch.setattr(module, name, made)
-        monkeypatch.setattr(module, "pdl", lambda _: PDL)
+        monkeypatch.setattr(module, "pdl", lambda _: {"PDL": there, "launch_pdl": there})
         return made
 
     return stand_in
@@ -69,7 +76,7 @@ def vector_loads(ptx: str) -> tuple[int, int]:
 @pytest.mark.parametrize("tokens", [1, 8])
 @pytest.mark.parametrize("name", ["qkv", "out", "gate_up", "down", "head"])
 @pytest.mark.parametrize("model", ["135m", "8b"])
-def test_products(model: str, name: str, tokens: int, recorded: Callable[[Any, str], Recorded]) -> None:
+def test_products(model: str, name: str, tokens: int, recorded: StandIn) -> None:
     from kernels import few_rows_triton as kernels  # noqa: PLC0415
 
     device = torch.device("cpu")
@@ -107,7 +114,7 @@ def test_products(model: str, name: str, tokens: int, recorded: Callable[[Any, s
 
 @pytest.mark.parametrize("kind", ["f16", "int8"])
 @pytest.mark.parametrize("model", ["135m", "8b"])
-def test_attention(model: str, kind: str, recorded: Callable[[Any, str], Recorded]) -> None:
+def test_attention(model: str, kind: str, recorded: StandIn) -> None:
     from kernels import few_attention_triton as kernels  # noqa: PLC0415
 
     device = torch.device("cpu")
@@ -121,3 +128,15 @@ def test_attention(model: str, kind: str, recorded: Callable[[Any, str], Recorde
     kernels.launch(out, q, there.cache, 0, there.rows, 4, keys_at_once(shape.head_dim), buffers)
     before, _ = vector_loads(kernel.ptx)
     assert before >= 8  # keys and values of two tiles, a part of them each thread
+
+
+def test_before_hopper_nothing_starts_early(recorded: StandIn) -> None:
+    from kernels import few_rows_triton as kernels  # noqa: PLC0415
+
+    device = torch.device("cpu")
+    w = weights(with_layers(MODELS["135m"], 1), device, context=64)
+    kernel = recorded(kernels, "_add", 80)
+    x, out = unwritten(1, w.out.columns, device), unwritten(1, w.shape.width, device)
+    kernels.launch_add(torch.zeros(1, w.shape.width), out, x, torch.ones(w.shape.width), w.out, 0)
+    assert "dp4a" in kernel.ptx
+    assert "griddepcontrol" not in kernel.ptx
