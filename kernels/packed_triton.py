@@ -138,6 +138,7 @@ def _half(pair, SHIFT: tl.constexpr):  # type: ignore[no-untyped-def]
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _multiply(  # type: ignore[no-untyped-def]
+    so_far,
     records,
     token,
     there,
@@ -147,7 +148,7 @@ def _multiply(  # type: ignore[no-untyped-def]
     BITS: tl.constexpr,
     WARPS: tl.constexpr,
 ):
-    """Of 32 blocks from `first` on, one a lane: products of rows and tokens, and squares of tokens."""
+    """Add 32 blocks from `first` on, one a lane, to products of rows and tokens, and squares of tokens."""
     low, high, pair = weights
     block = spread(first + tl.arange(0, 32), BLOCK, 4)
     same = spread(tl.zeros([WARPS], tl.int32), WARP, 4)  # each warp reads all
@@ -166,7 +167,11 @@ def _multiply(  # type: ignore[no-untyped-def]
     products = whole.to(tl.float32) * _pick(rest, 0) * _half(pair, 0)
     if BITS == 4:
         products += _pick(rest, 1) * _half(pair, 16)
-    return products, _pick(rest, 2)
+    if so_far is None:
+        sums, squares = products, _pick(rest, 2)
+    else:
+        sums, squares = so_far[0] + products, so_far[1] + _pick(rest, 2)
+    return sums, squares
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -201,35 +206,28 @@ def packed_products(  # type: ignore[no-untyped-def]
         c = _load_codes(codes, pairs, rows, live, 64, zero, R, BITS)
         d = _load_codes(codes, pairs, rows, live, 96, zero, R, BITS)
     wait_for_last(PDL)
-    sums, squares = _multiply(records, token, there, 0, a, R, BITS, WARPS)
+    sums = _multiply(None, records, token, there, 0, a, R, BITS, WARPS)
     if R <= 32 * RING:
         if R > 32:
-            more, more_squares = _multiply(records, token, there, 32, b, R, BITS, WARPS)
-            sums, squares = sums + more, squares + more_squares
+            sums = _multiply(sums, records, token, there, 32, b, R, BITS, WARPS)
         if R > 64:
-            more, more_squares = _multiply(records, token, there, 64, c, R, BITS, WARPS)
-            sums, squares = sums + more, squares + more_squares
-            more, more_squares = _multiply(records, token, there, 96, d, R, BITS, WARPS)
-            sums, squares = sums + more, squares + more_squares
+            sums = _multiply(sums, records, token, there, 64, c, R, BITS, WARPS)
+            sums = _multiply(sums, records, token, there, 96, d, R, BITS, WARPS)
     else:
         a = _load_codes(codes, pairs, rows, live, 32 * RING, zero, R, BITS)
         for first in range(32, R, 32 * RING):
             ahead = first + 32 * RING
-            more, more_squares = _multiply(records, token, there, first, b, R, BITS, WARPS)
-            sums, squares = sums + more, squares + more_squares
+            sums = _multiply(sums, records, token, there, first, b, R, BITS, WARPS)
             b = _load_codes(codes, pairs, rows, live, ahead, zero, R, BITS)
             if RING == 4:
-                more, more_squares = _multiply(records, token, there, first + 32, c, R, BITS, WARPS)
-                sums, squares = sums + more, squares + more_squares
+                sums = _multiply(sums, records, token, there, first + 32, c, R, BITS, WARPS)
                 c = _load_codes(codes, pairs, rows, live, ahead + 32, zero, R, BITS)
-                more, more_squares = _multiply(records, token, there, first + 64, d, R, BITS, WARPS)
-                sums, squares = sums + more, squares + more_squares
+                sums = _multiply(sums, records, token, there, first + 64, d, R, BITS, WARPS)
                 d = _load_codes(codes, pairs, rows, live, ahead + 64, zero, R, BITS)
             last = first + 32 * (RING - 1)
-            more, more_squares = _multiply(records, token, there, last, a, R, BITS, WARPS)
-            sums, squares = sums + more, squares + more_squares
+            sums = _multiply(sums, records, token, there, last, a, R, BITS, WARPS)
             a = _load_codes(codes, pairs, rows, live, last + 32 * RING, zero, R, BITS)
-    return tl.sum(sums, BLOCK), tl.sum(squares, BLOCK) / COLUMNS
+    return tl.sum(sums[0], BLOCK), tl.sum(sums[1], BLOCK) / COLUMNS
 
 
 @triton.jit
