@@ -1,6 +1,7 @@
 """Passes of a model as CUDA graphs: one for each number of rows, rounded up, captured when first used."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -79,7 +80,7 @@ class GraphRunner:
         if not 1 <= len(tokens) <= MAX_ROWS:
             raise ValueError(f"{len(tokens)} rows: must be 1 to {MAX_ROWS}")
         rows = _power_of_2(len(tokens))
-        every = np.array_equal(wanted, np.arange(len(tokens)))
+        every = wanted.tolist() == list(range(len(tokens)))
         form = Form(rows, rows if every else _power_of_2(len(wanted)), every=every)
         return self._run(form, Given(tokens, slots, positions, wanted))
 
@@ -143,12 +144,15 @@ class GraphRunner:
                 f"tokens, slots, positions and wanted rows are {sizes}: they do not fit together"
             )
         limits = (self._weights.shape.vocabulary, len(self._cache.table), self._buffers.context)
+        # Lists: of a few numbers, numpy takes ten times as long to find the least, and a token waits for it.
+        positions = given.positions.tolist()
         for name, x, limit in zip(("token", "slot", "position"), rows, limits, strict=True):
-            real = x[given.positions >= 0]
-            if len(real) and not 0 <= real.min() <= real.max() < limit:
-                raise ValueError(f"{name}s {real.min()} to {real.max()}: must be 0 to {limit - 1}")
-        if len(given.wanted) and not 0 <= given.wanted.min() <= given.wanted.max() < len(given.tokens):
-            raise ValueError(f"wanted rows {given.wanted.tolist()}: there are {len(given.tokens)}")
+            real = [number for number, position in zip(x.tolist(), positions, strict=True) if position >= 0]
+            if real and not 0 <= min(real) <= max(real) < limit:
+                raise ValueError(f"{name}s {min(real)} to {max(real)}: must be 0 to {limit - 1}")
+        wanted = given.wanted.tolist()
+        if wanted and not 0 <= min(wanted) <= max(wanted) < len(given.tokens):
+            raise ValueError(f"wanted rows {wanted}: there are {len(given.tokens)}")
 
     def _fill(self, form: Form, given: Given) -> None:
         """Bring all that the pass reads to the device, in one copy; what is not given is padding."""
@@ -193,13 +197,14 @@ class GraphRunner:
         run_pass(self._weights, self._cache, inputs, self._buffers, prompt=form.prompt, every=form.every)
 
 
-def _places(form: Form) -> list[slice]:
+@cache
+def _places(form: Form) -> tuple[slice, ...]:
     """Where among the inputs are tokens, slots, positions, wanted rows, and the three of a prompt."""
     places, at = [], 0
     for size in (form.rows, form.rows, form.rows, form.wanted, 1, 1, 1):
         places.append(slice(at, at + size))
         at += -(-size // _ALIGNED) * _ALIGNED
-    return places
+    return tuple(places)
 
 
 def _power_of_2(count: int) -> int:

@@ -98,7 +98,7 @@ class Batcher:
             self._forget(request)  # KeyboardInterrupt: nobody is there to take what another would read
         if request.error is not None:
             raise request.error
-        return np.concatenate(request.logits)
+        return request.logits[0] if len(request.logits) == 1 else np.concatenate(request.logits)
 
     def _lead(self, own: _Request) -> None:
         try:

@@ -172,6 +172,13 @@ class CudaModel:
     def _rows(self, parts: Sequence[Part]) -> list[Logits]:
         """Parts of any lengths, in as few passes as they take."""
         self.store.upload()
+        if len(parts) == 1 and len(parts[0].tokens) <= MAX_ROWS:  # a session alone: each token waits for this
+            (part,) = parts
+            count = len(part.tokens)
+            positions = np.arange(part.start, part.start + count, dtype=np.int32)
+            wanted = np.arange(count - part.logits_for, count, dtype=np.int32)
+            tokens, slots = np.array(part.tokens, np.int32), np.full(count, part.slot, np.int32)
+            return [_on_host(self._runner.decode(tokens, slots, positions, wanted))]
         lengths = [len(part.tokens) for part in parts]
         tokens = np.concatenate([np.asarray(part.tokens, np.int32) for part in parts])
         slots = np.repeat(np.array([part.slot for part in parts], np.int32), lengths)
