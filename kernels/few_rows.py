@@ -21,7 +21,7 @@ from kernels.qkv import check, finish
 from kernels.quantized import BLOCK, Quantized
 
 try:
-    from kernels import few_rows_triton, local_attention_triton
+    from kernels import few_qkv_triton, few_rows_triton, local_attention_triton
 except ImportError:  # triton is optional: without it everything runs in torch
     few_rows_triton = None  # type: ignore[assignment]
 
@@ -59,7 +59,7 @@ def qkv(x: Packed, weights: Weights, layer: int, cache: PagedCache, rows: Rows, 
     device = _check(x, weights.qkv, layer)
     check(x.rows, device, weights, layer, cache, rows, q)
     if _runs(device):
-        few_rows_triton.launch_qkv(q, x, weights, layer, cache, rows)
+        few_qkv_triton.launch(q, x, weights, layer, cache, rows)
         return q
     return q.copy_(
         finish(_normed(x, weights.qkv, layer, weights.shape.norm_eps), weights, layer, cache, rows)

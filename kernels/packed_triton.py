@@ -73,12 +73,10 @@ def spread(x, AXIS: tl.constexpr, RANK: tl.constexpr):  # type: ignore[no-untype
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _load_codes(  # type: ignore[no-untyped-def]
-    codes,
-    pairs,
+    matrix,
     rows,
     live,
     first,
-    zero,
     ROW_BLOCKS: tl.constexpr,
     BITS: tl.constexpr,
 ):
@@ -87,6 +85,7 @@ def _load_codes(  # type: ignore[no-untyped-def]
     `zero` is 0, which the compiler must not know: it would load several scales a thread, and carry them
     through shared memory to the threads that have their codes.
     """
+    codes, pairs, zero = matrix
     blocks = spread(first + (tl.arange(0, 32) ^ zero), BLOCK, 4)
     at = rows * ROW_BLOCKS + blocks
     there = live & (blocks < ROW_BLOCKS)
@@ -139,9 +138,7 @@ def _half(pair, SHIFT: tl.constexpr):  # type: ignore[no-untyped-def]
 @triton.jit  # type: ignore[untyped-decorator]
 def _multiply(  # type: ignore[no-untyped-def]
     so_far,
-    records,
-    token,
-    there,
+    x,
     first,
     weights,
     ROW_BLOCKS: tl.constexpr,
@@ -149,6 +146,7 @@ def _multiply(  # type: ignore[no-untyped-def]
     WARPS: tl.constexpr,
 ):
     """Add 32 blocks from `first` on, one a lane, to products of rows and tokens, and squares of tokens."""
+    records, token, there = x
     low, high, pair = weights
     block = spread(first + tl.arange(0, 32), BLOCK, 4)
     same = spread(tl.zeros([WARPS], tl.int32), WARP, 4)  # each warp reads all
@@ -176,57 +174,53 @@ def _multiply(  # type: ignore[no-untyped-def]
 
 @triton.jit  # type: ignore[untyped-decorator]
 def packed_products(  # type: ignore[no-untyped-def]
-    records,
-    codes,
-    pairs,
-    token,
-    there,
+    x,
+    matrix,
     rows,
     live,
-    zero,
     COLUMNS: tl.constexpr,
     BITS: tl.constexpr,
     WARPS: tl.constexpr,
     RING: tl.constexpr,
     PDL: tl.constexpr,
 ):
-    """Rows `token` [T] of `records` times `rows` of a matrix: for `in_order`; and the means of squares.
+    """Packed rows times rows of a matrix, for `in_order`; and the means of squares.
 
-    `rows` and `live` are tiles with dimensions ROW and WARP: each warp has its own rows. Waits for the kernel
-    before it, having asked for the first weights. Zeros where not `there` [T] or not `live`. `zero`: see
-    `_load_codes`.
+    `x` is (records, tokens [T], which of them there are [T]), `matrix` (codes, pairs, zero): see
+    `_load_codes`. `rows` and `live` are tiles with dimensions ROW and WARP: each warp has its own rows. Waits
+    for the kernel before it, having asked for the first weights. Zeros for what is not there or not `live`.
     """
     # What is loaded last is multiplied RING steps later, in the registers in which it was loaded: to hand it
     # from one name to another would wait for it.
     R: tl.constexpr = COLUMNS // 32
-    a = _load_codes(codes, pairs, rows, live, 0, zero, R, BITS)
+    a = _load_codes(matrix, rows, live, 0, R, BITS)
     if R > 32:
-        b = _load_codes(codes, pairs, rows, live, 32, zero, R, BITS)
+        b = _load_codes(matrix, rows, live, 32, R, BITS)
     if R > 64 and RING == 4:
-        c = _load_codes(codes, pairs, rows, live, 64, zero, R, BITS)
-        d = _load_codes(codes, pairs, rows, live, 96, zero, R, BITS)
+        c = _load_codes(matrix, rows, live, 64, R, BITS)
+        d = _load_codes(matrix, rows, live, 96, R, BITS)
     wait_for_last(PDL)
-    sums = _multiply(None, records, token, there, 0, a, R, BITS, WARPS)
+    sums = _multiply(None, x, 0, a, R, BITS, WARPS)
     if R <= 32 * RING:
         if R > 32:
-            sums = _multiply(sums, records, token, there, 32, b, R, BITS, WARPS)
+            sums = _multiply(sums, x, 32, b, R, BITS, WARPS)
         if R > 64:
-            sums = _multiply(sums, records, token, there, 64, c, R, BITS, WARPS)
-            sums = _multiply(sums, records, token, there, 96, d, R, BITS, WARPS)
+            sums = _multiply(sums, x, 64, c, R, BITS, WARPS)
+            sums = _multiply(sums, x, 96, d, R, BITS, WARPS)
     else:
-        a = _load_codes(codes, pairs, rows, live, 32 * RING, zero, R, BITS)
+        a = _load_codes(matrix, rows, live, 32 * RING, R, BITS)
         for first in range(32, R, 32 * RING):
             ahead = first + 32 * RING
-            sums = _multiply(sums, records, token, there, first, b, R, BITS, WARPS)
-            b = _load_codes(codes, pairs, rows, live, ahead, zero, R, BITS)
+            sums = _multiply(sums, x, first, b, R, BITS, WARPS)
+            b = _load_codes(matrix, rows, live, ahead, R, BITS)
             if RING == 4:
-                sums = _multiply(sums, records, token, there, first + 32, c, R, BITS, WARPS)
-                c = _load_codes(codes, pairs, rows, live, ahead + 32, zero, R, BITS)
-                sums = _multiply(sums, records, token, there, first + 64, d, R, BITS, WARPS)
-                d = _load_codes(codes, pairs, rows, live, ahead + 64, zero, R, BITS)
+                sums = _multiply(sums, x, first + 32, c, R, BITS, WARPS)
+                c = _load_codes(matrix, rows, live, ahead + 32, R, BITS)
+                sums = _multiply(sums, x, first + 64, d, R, BITS, WARPS)
+                d = _load_codes(matrix, rows, live, ahead + 64, R, BITS)
             last = first + 32 * (RING - 1)
-            sums = _multiply(sums, records, token, there, last, a, R, BITS, WARPS)
-            a = _load_codes(codes, pairs, rows, live, last + 32 * RING, zero, R, BITS)
+            sums = _multiply(sums, x, last, a, R, BITS, WARPS)
+            a = _load_codes(matrix, rows, live, last + 32 * RING, R, BITS)
     return tl.sum(sums[0], BLOCK), tl.sum(sums[1], BLOCK) / COLUMNS
 
 

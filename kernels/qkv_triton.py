@@ -72,7 +72,7 @@ def _tile_products(  # type: ignore[no-untyped-def]
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def cache_codes(x, scales, channel, mask, INT8: tl.constexpr):  # type: ignore[no-untyped-def]
+def _cache_codes(x, scales, channel, mask, INT8: tl.constexpr):  # type: ignore[no-untyped-def]
     """Values [M, N] as the cache holds them; `scales` is of the keys or the values, `channel` [N] of both."""
     if INT8:
         scale = tl.load(scales + channel, mask=mask, other=1.0)
@@ -90,6 +90,64 @@ def turns(cos, sin, position, rows, TURNED: tl.constexpr, D: tl.constexpr):  # t
     turned = (position >= 0)[:, None] & (pair < TURNED * D)[None, :]
     angle = position[:, None] * (D // 2) + (pair % D // 2)[None, :]
     return tl.load(cos + angle, mask=turned, other=1.0), tl.load(sin + angle, mask=turned, other=0.0)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def norm_heads(  # type: ignore[no-untyped-def]
+    x,
+    squares,
+    q_norm,
+    k_norm,
+    rows,
+    live,
+    eps,
+    HEADS: tl.constexpr,
+    KV_HEADS: tl.constexpr,
+    D: tl.constexpr,
+):
+    """RMSNorm of a head [M, N] of q or k, of which `squares` [M] is the sum; one of v is left as it is."""
+    weight = tl.load(q_norm + rows % D, mask=live & (rows < HEADS * D), other=0.0)
+    is_key = live & (rows >= HEADS * D) & (rows < (HEADS + KV_HEADS) * D)
+    weight += tl.load(k_norm + rows % D, mask=is_key, other=0.0)
+    normed = x * tl.rsqrt(squares / D + eps)[:, None] * weight[None, :]
+    return tl.where((rows < (HEADS + KV_HEADS) * D)[None, :], normed, x)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def turn_and_store(  # type: ignore[no-untyped-def]
+    targets,
+    x,
+    token,
+    rows,
+    live,
+    cosine,
+    sine,
+    HEADS: tl.constexpr,
+    KV_HEADS: tl.constexpr,
+    D: tl.constexpr,
+    PAGE: tl.constexpr,
+):
+    """Rotate rows [M, N] of q, k and v, and put them where they belong.
+
+    `targets` are q, keys, values and the cache's scales; `token` is which tokens, which of them there are,
+    their positions and pages, [M] each. Of padding nothing goes into the cache.
+    """
+    q, keys, values, cache_scales = targets
+    which, there, position, page = token
+    even, odd = tl.split(tl.reshape(x, [x.shape[0], x.shape[1] // 2, 2]))
+    x = tl.reshape(tl.join(even * cosine - odd * sine, even * sine + odd * cosine), x.shape)
+    at = which[:, None] * (HEADS * D) + rows[None, :]
+    tl.store(q + at, x.to(tl.float16), mask=there[:, None] & (live & (rows < HEADS * D))[None, :])
+    stored = there & (position >= 0)
+    token_at = page * (KV_HEADS * PAGE * D) + position % PAGE * D
+    is_int8: tl.constexpr = cache_scales is not None
+    for part in tl.static_range(2):
+        channel = rows - (HEADS + part * KV_HEADS) * D  # of all heads of keys, or of values
+        own = live & (channel >= 0) & (channel < KV_HEADS * D)
+        target = token_at[:, None] + (channel // D * (PAGE * D) + channel % D)[None, :]
+        part_scales = cache_scales + part * KV_HEADS * D if is_int8 else cache_scales
+        stored_as = _cache_codes(x, part_scales, channel, own, is_int8)
+        tl.store((values if part else keys) + target, stored_as, mask=stored[:, None] & own[None, :])
 
 
 @triton.jit(do_not_specialize=["tokens", "table_width"])  # type: ignore[untyped-decorator]
@@ -188,27 +246,20 @@ def _project(  # type: ignore[no-untyped-def]
         result += tl.load(bias + rows, mask=live, other=0.0)[None, :]
     if q_norm is not None:
         squares = tl.sum(result * result, 1)  # rows past the head's end are zero
-        weight = tl.load(q_norm + lanes, mask=live & (rows < HEADS * D), other=0.0)
-        is_key = live & (rows >= HEADS * D) & (rows < (HEADS + KV_HEADS) * D)
-        weight += tl.load(k_norm + lanes, mask=is_key, other=0.0)
-        normed = result * tl.rsqrt(squares / D + eps)[:, None] * weight[None, :]
-        result = tl.where((rows < (HEADS + KV_HEADS) * D)[None, :], normed, result)
-    even, odd = tl.split(tl.reshape(result, BLOCK_M, BLOCK_N // 2, 2))
-    result = tl.join(even * cosine - odd * sine, even * sine + odd * cosine)
-    result = tl.reshape(result, BLOCK_M, BLOCK_N)
-
-    is_query = live & (rows < HEADS * D)
-    at = token[:, None] * (HEADS * D) + rows[None, :]
-    tl.store(q + at, result.to(tl.float16), mask=there[:, None] & is_query[None, :])
-    token_at = page * (KV_HEADS * PAGE * D) + position % PAGE * D
-    is_int8: tl.constexpr = cache_scales is not None
-    for part in tl.static_range(2):
-        channel = rows - (HEADS + part * KV_HEADS) * D  # of all heads of keys, or of values
-        own = live & (channel >= 0) & (channel < KV_HEADS * D)
-        target = token_at[:, None] + (channel // D * (PAGE * D) + channel % D)[None, :]
-        part_scales = cache_scales + part * KV_HEADS * D if is_int8 else cache_scales
-        stored_as = cache_codes(result, part_scales, channel, own, is_int8)
-        tl.store((values if part else keys) + target, stored_as, mask=stored[:, None] & own[None, :])
+        result = norm_heads(result, squares, q_norm, k_norm, rows, live, eps, HEADS, KV_HEADS, D)
+    turn_and_store(
+        (q, keys, values, cache_scales),
+        result,
+        (token, there, position, page),
+        rows,
+        live,
+        cosine,
+        sine,
+        HEADS,
+        KV_HEADS,
+        D,
+        PAGE,
+    )
 
 
 def launch(q: Tensor, x: Tensor, weights: Weights, layer: int, cache: PagedCache, rows: Rows) -> None:

@@ -13,7 +13,13 @@ from kernels.few_attention import keys_at_once
 from kernels.paged_attention import make_scratch
 
 triton = pytest.importorskip("triton")
-TYPES = {torch.float32: "*fp32", torch.float16: "*fp16", torch.int8: "*i8", torch.int32: "*i32"}
+TYPES = {
+    torch.float32: "*fp32",
+    torch.float16: "*fp16",
+    torch.int8: "*i8",
+    torch.uint8: "*u8",
+    torch.int32: "*i32",
+}
 
 
 class Recorded:
@@ -56,10 +62,13 @@ class StandIn(Protocol):
 
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    from kernels import few_attention_triton, few_cut_triton  # noqa: PLC0415
+
     def stand_in(module: Any, name: str, capability: int = 90) -> Recorded:  # noqa: ANN401
         made, there = Recorded(getattr(module, name), capability), capability >= 90
         monkeypatch.setattr(module, name, made)
-        monkeypatch.setattr(module, "pdl", lambda _: {"PDL": there, "launch_pdl": there})
+        for launcher in (few_cut_triton, few_attention_triton):
+            monkeypatch.setattr(launcher, "pdl", lambda _: {"PDL": there, "launch_pdl": there})
         return made
 
     return stand_in
@@ -77,6 +86,7 @@ def vector_loads(ptx: str) -> tuple[int, int]:
 @pytest.mark.parametrize("name", ["qkv", "out", "gate_up", "down", "head"])
 @pytest.mark.parametrize("model", ["135m", "8b"])
 def test_products(model: str, name: str, tokens: int, recorded: StandIn) -> None:
+    from kernels import few_qkv_triton  # noqa: PLC0415
     from kernels import few_rows_triton as kernels  # noqa: PLC0415
 
     device = torch.device("cpu")
@@ -87,10 +97,12 @@ def test_products(model: str, name: str, tokens: int, recorded: StandIn) -> None
     w = weights(small, device, context=64)
     x, out = unwritten(tokens, small.width, device), torch.zeros(tokens, small.width)
     if name == "qkv":
-        kernel = recorded(kernels, "_project")
-        there = sequences(small, "int8", slots=1, context=8, new=tokens, device=device, room=0)
+        kernel = recorded(few_qkv_triton, "_project")
+        there = sequences(
+            small, "int8" if tokens == 1 else "f16", slots=1, context=8, new=tokens, device=device, room=0
+        )
         q = torch.zeros(tokens, small.heads, small.head_dim, dtype=torch.float16)
-        kernels.launch_qkv(q, x, w, 0, there.cache, there.rows)
+        few_qkv_triton.launch(q, x, w, 0, there.cache, there.rows)
     elif name == "gate_up":
         kernel = recorded(kernels, "_gate_up")
         kernels.launch_gate_up(unwritten(tokens, small.hidden, device), x, w.gate_up, 0, 1e-5)
@@ -140,3 +152,19 @@ def test_before_hopper_nothing_starts_early(recorded: StandIn) -> None:
     kernels.launch_add(torch.zeros(1, w.shape.width), out, x, torch.ones(w.shape.width), w.out, 0)
     assert "dp4a" in kernel.ptx
     assert "griddepcontrol" not in kernel.ptx
+
+
+@pytest.mark.parametrize("kind", ["f16", "int8"])
+def test_queries_keys_and_values_of_a_prompt(kind: str, recorded: StandIn) -> None:
+    """They end in the code that those of few rows end in."""
+    from kernels import qkv_triton as kernels  # noqa: PLC0415
+
+    device = torch.device("cpu")
+    shape = with_layers(MODELS["135m"], 1)
+    w = weights(shape, device, context=64)
+    there = sequences(shape, kind, slots=1, context=0, new=64, device=device, room=0)
+    kernel = recorded(kernels, "_project")
+    q = torch.zeros(64, shape.heads, shape.head_dim, dtype=torch.float16)
+    kernels.launch(q, torch.zeros(64, shape.width), w, 0, there.cache, there.rows)
+    assert "mma.sync" in kernel.ptx or "wgmma" in kernel.ptx
+    assert ("st.global.b8" in kernel.ptx or ".s8" in kernel.ptx) == (kind == "int8")

@@ -1,0 +1,128 @@
+"""The Triton kernel of `few_rows.qkv`: a program per some rows of q, k and v, and some tokens."""
+
+# ruff: noqa: ANN001, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from kernels.few_cut_triton import (
+    choose_cut,
+    compiled_for,
+    grid_of,
+    its_rows,
+    its_tokens,
+    of_layer,
+    on_device,
+    words_of,
+)
+from kernels.llama_gpu import PAGE, PagedCache, Rows, Weights
+from kernels.packed import Packed
+from kernels.packed_triton import in_order, packed_products, sum_pairwise
+from kernels.qkv_triton import norm_heads, turn_and_store, turns
+
+
+@triton.jit(do_not_specialize=["tokens", "table_width", "zero"])  # type: ignore[untyped-decorator]
+def _project(  # type: ignore[no-untyped-def]
+    q,
+    keys,
+    values,
+    records,
+    codes,
+    pairs,
+    bias,
+    q_norm,
+    k_norm,
+    cos,
+    sin,
+    cache_scales,
+    table,
+    slots,
+    positions,
+    tokens,
+    table_width,
+    eps,
+    zero,
+    COLUMNS: tl.constexpr,
+    HEADS: tl.constexpr,
+    KV_HEADS: tl.constexpr,
+    D: tl.constexpr,
+    PAGE: tl.constexpr,
+    BITS: tl.constexpr,
+    TOKENS: tl.constexpr,
+    TILE: tl.constexpr,
+    WARPS: tl.constexpr,
+    RING: tl.constexpr,
+    PDL: tl.constexpr,
+):
+    """Rows program_id(0) * TILE and on of q, k and v; with norms of heads TILE is D."""
+    token, there = its_tokens(tokens, TOKENS)
+    rows, tile = its_rows(TILE, WARPS)
+    live = rows < (HEADS + 2 * KV_HEADS) * D
+    # Before the product, which hides how long these take.
+    position = tl.load(positions + token, mask=there, other=-1)
+    stored = there & (position >= 0)
+    slot = tl.load(slots + token, mask=stored, other=0).to(tl.int64)
+    page = tl.load(table + slot * table_width + position // PAGE, mask=stored, other=0).to(tl.int64)
+    cosine, sine = turns(cos, sin, position, rows, HEADS + KV_HEADS, D)
+    result, squares = packed_products(
+        (records, token, there),
+        (codes, pairs, zero),
+        tile,
+        tile < (HEADS + 2 * KV_HEADS) * D,
+        COLUMNS,
+        BITS,
+        WARPS,
+        RING,
+        PDL,
+    )
+    result = in_order(result * tl.rsqrt(squares + eps))
+    if bias is not None:
+        result += tl.load(bias + rows, mask=live, other=0.0)[None, :]
+    if q_norm is not None:
+        squares = sum_pairwise(result * result)
+        result = norm_heads(result, squares, q_norm, k_norm, rows, live, eps, HEADS, KV_HEADS, D)
+    turn_and_store(
+        (q, keys, values, cache_scales),
+        result,
+        (token, there, position, page),
+        rows,
+        live,
+        cosine,
+        sine,
+        HEADS,
+        KV_HEADS,
+        D,
+        PAGE,
+    )
+
+
+def launch(q: Tensor, x: Packed, weights: Weights, layer: int, cache: PagedCache, rows: Rows) -> None:
+    """Write q, and keys and values into the cache; all are as `few_rows.qkv` has checked them."""
+    shape = weights.shape
+    cut = choose_cut(weights.qkv, x.rows, shape.head_dim if weights.q_norm is not None else 32)
+    sizes = {"HEADS": shape.heads, "KV_HEADS": shape.kv_heads, "D": shape.head_dim, "PAGE": PAGE}
+    with on_device(q):
+        _project[grid_of(x.rows, shape.qkv_rows, cut)](
+            q,
+            cache.keys[layer],
+            cache.values[layer],
+            x.words,
+            *words_of(weights.qkv, layer),
+            of_layer(weights.qkv_bias, layer),
+            of_layer(weights.q_norm, layer),
+            of_layer(weights.k_norm, layer),
+            weights.cos,
+            weights.sin,
+            of_layer(cache.scales, layer),
+            cache.table,
+            rows.slots,
+            rows.positions,
+            x.rows,
+            cache.table.shape[1],
+            shape.norm_eps,
+            0,
+            **sizes,
+            TILE=cut.rows,
+            **compiled_for(weights.qkv, cut, q.device),
+        )
