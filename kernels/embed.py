@@ -49,7 +49,7 @@ def embed(
     check_tensor("out", out, torch.float32, (len(tokens), embedding.columns), device)
     if packed is not None and norm is not None:
         check_tensor("norm", norm, torch.float32, (embedding.columns,), device)
-        check_packed("packed", packed, len(tokens), embedding.columns, device)
+        check_packed("packed", packed, len(tokens), embedding.columns, device, squares=True)
     elif packed is not None or norm is not None:
         raise ValueError("one of norm and packed is missing: give both or none")
     if embed_triton is None or local_attention_triton.why_not(device, out.dtype) is not None:

@@ -10,14 +10,15 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels.packed import Packed
-from kernels.packed_triton import pack, pdl, wait_for_last
+from kernels.packed_triton import pack, pack_squares, pdl, wait_for_last
 from kernels.quantized import BLOCK, Quantized
 
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _embed(  # type: ignore[no-untyped-def]
     out,
-    records,
+    packed,
+    squares,
     tokens,
     codes,
     scales,
@@ -41,18 +42,18 @@ def _embed(  # type: ignore[no-untyped-def]
     if BITS == 8:
         x = tl.load(codes + token * WIDTH + columns, mask=known, other=0).to(tl.float32) * scale
     else:
-        packed = tl.load(codes + blocks * (BLOCK // 2) + columns % (BLOCK // 2), mask=known, other=0)
-        code = tl.where(columns % BLOCK < BLOCK // 2, packed & 15, packed >> 4).to(tl.float32)
+        both = tl.load(codes + blocks * (BLOCK // 2) + columns % (BLOCK // 2), mask=known, other=0)
+        code = tl.where(columns % BLOCK < BLOCK // 2, both & 15, both >> 4).to(tl.float32)
         if minima is None:
             x = (code - 8) * scale
         else:
             x = code * scale + tl.load(minima + blocks, mask=known, other=0.0).to(tl.float32)
     tl.store(out + row * WIDTH + columns, x, mask=inside)
-    if records is not None:
-        x = tl.reshape(x, [COLUMNS // BLOCK, BLOCK])
-        factor = tl.reshape(tl.load(norm + columns, mask=inside, other=0.0), [COLUMNS // BLOCK, BLOCK])
-        block = tl.program_id(1) * (COLUMNS // BLOCK) + tl.arange(0, COLUMNS // BLOCK)
-        pack(records, row, block, x * factor, tl.sum(x * x, 1), block < WIDTH // BLOCK, WIDTH // BLOCK)
+    if packed is not None:
+        pack(packed, row, columns, x * tl.load(norm + columns, mask=inside, other=0.0), inside, WIDTH)
+        group = tl.program_id(1) * (COLUMNS // 16) + tl.arange(0, COLUMNS // 16)
+        x = tl.reshape(x, [COLUMNS // 16, 16])
+        pack_squares(squares, row, group, x, group * 16 < WIDTH, WIDTH)
 
 
 def launch(
@@ -64,7 +65,8 @@ def launch(
     with torch.cuda.device(out.device) if out.is_cuda else contextlib.nullcontext():
         _embed[len(tokens), triton.cdiv(width, columns)](
             out,
-            None if packed is None else packed.words,
+            None if packed is None else packed.halves,
+            None if packed is None else packed.squares,
             tokens,
             embedding.codes,
             embedding.scales,

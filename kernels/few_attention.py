@@ -49,7 +49,7 @@ def few_attention(
     check_scratch(q, m * heads, splits, scratch)
     if few_attention_triton is None or local_attention_triton.why_not(q.device, q.dtype) is not None:
         attended = reference(q, cache, layer, rows).float()
-        return out.fill(attended, torch.zeros_like(attended))
+        return out.fill(attended)
     buffers = (scratch.sums, scratch.peaks, scratch.totals, scratch.counters)
     few_attention_triton.launch(out, q, cache, layer, rows, splits, keys_at_once(d), buffers)
     return out

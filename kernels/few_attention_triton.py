@@ -68,13 +68,9 @@ def _store(  # type: ignore[no-untyped-def]
     out, result, value_scales, row, head, HEADS: tl.constexpr, D: tl.constexpr
 ):
     """Pack the attention [D] of a query head."""
-    BLOCKS: tl.constexpr = D // 32
     if value_scales is not None:
         result *= tl.load(value_scales + tl.arange(0, D))
-    block = tl.arange(0, BLOCKS)
-    squares = tl.zeros([BLOCKS], tl.float32)
-    x = tl.reshape(result, [BLOCKS, 32])
-    pack(out, row, head * BLOCKS + block, x, squares, block >= 0, HEADS * BLOCKS)
+    pack(out, row, head * D + tl.arange(0, D), result, tl.arange(0, D) < D, HEADS * D)
 
 
 @triton.jit(do_not_specialize=["table_width"])  # type: ignore[untyped-decorator]
@@ -198,7 +194,7 @@ def launch(
     lanes = max(1, 512 // (d * cache.keys.element_size()))
     with torch.cuda.device(q.device) if q.is_cuda else contextlib.nullcontext():
         _attend[heads, splits, m](
-            out.words,
+            out.halves,
             q,
             cache.keys[layer],
             cache.values[layer],

@@ -1,6 +1,6 @@
 """How programs share out a product of few rows, in Triton and where it is launched."""
 
-# ruff: noqa: ANN001, ANN201, N803, N806  (a kernel's arguments are Triton's, and its constants are capitals)
+# ruff: noqa: ANN001, ANN201, N803  (a kernel's arguments are Triton's, and its constants are capitals)
 
 import contextlib
 from dataclasses import dataclass
@@ -11,19 +11,18 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.packed_triton import ROW, WARP, pdl, spread
+from kernels.packed import SPAN
+from kernels.packed_triton import ROW, lanes_of, pdl, spread
 from kernels.quantized import Quantized
 
 
 @dataclass(frozen=True)
 class Cut:
-    """What a program computes, and with what; a row's result does not depend on it."""
+    """What a program computes, and with what; a row's result depends on the warps alone."""
 
-    rows: int  # of the matrix
-    tokens: int  # more programs read the same weights, from the L2 cache, if these are fewer
-    warps: int
-    ring: int  # loads of each row that are on their way at once
-    twice: bool = False  # of gate and up, one after the other
+    rows: int  # of the matrix, a multiple of 16
+    tokens: int  # a multiple of 8; more programs read the same weights, from the L2 cache, if these are fewer
+    warps: int  # they share the columns
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -34,37 +33,21 @@ def its_tokens(tokens, TOKENS: tl.constexpr):  # type: ignore[no-untyped-def]
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def its_copies(tokens, TOKENS: tl.constexpr, COUNT: tl.constexpr):  # type: ignore[no-untyped-def]
-    """The tokens of `each_warp`'s rows, and which of these to store: the first copy of each that there is."""
-    row = tl.arange(0, COUNT)
-    token = tl.program_id(0) * TOKENS + row // (COUNT // TOKENS)
-    return token, (token < tokens) & (row % (COUNT // TOKENS) == 0)
-
-
-@triton.jit  # type: ignore[untyped-decorator]
-def its_rows(ROWS: tl.constexpr, WARPS: tl.constexpr):  # type: ignore[no-untyped-def]
-    """The rows of a program, ROWS in order, and as `packed_products` wants them."""
+def its_rows(zero, ROWS: tl.constexpr):  # type: ignore[no-untyped-def]
+    """The rows of a program, ROWS in order, and the two tiles that `packed_products` wants of them."""
     first = tl.program_id(1) * ROWS
-    G: tl.constexpr = ROWS // WARPS
-    tile = spread(tl.arange(0, WARPS), WARP, 4) * G + spread(tl.arange(0, G), ROW, 4)
-    return first + tl.arange(0, ROWS), first + tile
+    tile = first + spread(tl.arange(0, ROWS // 16), ROW, 4) * 16 + lanes_of(zero) // 4
+    return first + tl.arange(0, ROWS), tile, tile + 8
 
 
 def choose_cut(w: Quantized, tokens: int, rows: int) -> Cut:
     """How programs of so many rows of a matrix cut its product with so many tokens.
 
-    Small programs, several of them on a processor: one loads while another multiplies.
+    Warps must depend on the matrix alone, for a row to be the same beside any others.
     """
-    few = 1 << (tokens - 1).bit_length()
-    if rows > 64:
-        return Cut(rows, min(few, 2), 16, 2)
-    if w.rows > 1 << 15 and tokens > 4 and w.columns <= 1024:
-        return Cut(rows, 8, 8, 2)  # a head's weights are too many to be read again
-    if rows == 64 and w.columns <= 1024:
-        return Cut(rows, min(few, 4), 8, 2)
-    if w.columns > 4096:
-        return Cut(rows, min(few, 2), 8, 4 if w.bits == 4 else 2, twice=rows == 64)
-    return Cut(rows, min(few, 2), 4, 2, twice=rows == 64)
+    spans = -(-w.columns // SPAN)
+    few = max(8, 1 << (tokens - 1).bit_length())
+    return Cut(rows, min(few, 64), 4 if spans <= 16 else 8)
 
 
 def grid_of(tokens: int, rows: int, cut: Cut) -> tuple[int, int]:
@@ -79,8 +62,7 @@ def compiled_for(w: Quantized, cut: Cut, device: torch.device) -> dict[str, Any]
     and it need not do the same for one token and for two.
     """
     sizes = {"COLUMNS": w.columns, "BITS": w.bits, "TOKENS": cut.tokens, "WARPS": cut.warps}
-    options = {"num_warps": cut.warps, "enable_fp_fusion": False}
-    return sizes | {"RING": cut.ring} | options | pdl(device)
+    return sizes | {"num_warps": cut.warps, "enable_fp_fusion": False} | pdl(device)
 
 
 def words_of(w: Quantized, layer: int) -> tuple[Tensor, Tensor]:

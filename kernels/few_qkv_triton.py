@@ -2,6 +2,7 @@
 
 # ruff: noqa: ANN001, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
 
+import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -18,7 +19,7 @@ from kernels.few_cut_triton import (
 )
 from kernels.llama_gpu import PAGE, PagedCache, Rows, Weights
 from kernels.packed import Packed
-from kernels.packed_triton import in_order, packed_products, sum_pairwise
+from kernels.packed_triton import NEIGHBOURS, in_order, mean_square, packed_products, sum_pairwise
 from kernels.qkv_triton import norm_heads, turn_and_store, turns
 
 
@@ -27,7 +28,8 @@ def _project(  # type: ignore[no-untyped-def]
     q,
     keys,
     values,
-    records,
+    words,
+    squares,
     codes,
     pairs,
     bias,
@@ -52,12 +54,11 @@ def _project(  # type: ignore[no-untyped-def]
     TOKENS: tl.constexpr,
     TILE: tl.constexpr,
     WARPS: tl.constexpr,
-    RING: tl.constexpr,
     PDL: tl.constexpr,
 ):
     """Rows program_id(0) * TILE and on of q, k and v; with norms of heads TILE is D."""
     token, there = its_tokens(tokens, TOKENS)
-    rows, tile = its_rows(TILE, WARPS)
+    rows, first, second = its_rows(zero, TILE)
     live = rows < (HEADS + 2 * KV_HEADS) * D
     # Before the product, which hides how long these take.
     position = tl.load(positions + token, mask=there, other=-1)
@@ -65,23 +66,26 @@ def _project(  # type: ignore[no-untyped-def]
     slot = tl.load(slots + token, mask=stored, other=0).to(tl.int64)
     page = tl.load(table + slot * table_width + position // PAGE, mask=stored, other=0).to(tl.int64)
     cosine, sine = turns(cos, sin, position, rows, HEADS + KV_HEADS, D)
-    result, squares = packed_products(
-        (records, token, there),
+    LIVE: tl.constexpr = (HEADS + 2 * KV_HEADS) * D
+    result, squares_sum = packed_products(
+        (words, squares, tl.program_id(0) * TOKENS, tokens, None),
         (codes, pairs, zero),
-        tile,
-        tile < (HEADS + 2 * KV_HEADS) * D,
+        (first, second),
+        (first < LIVE, second < LIVE),
         COLUMNS,
         BITS,
+        TOKENS,
+        TILE,
         WARPS,
-        RING,
+        True,
         PDL,
     )
-    result = in_order(result * tl.rsqrt(squares + eps))
+    result = tl.reshape(in_order(result, pairs, zero, NEIGHBOURS), [TOKENS, TILE])
+    result *= tl.rsqrt(mean_square(squares_sum, pairs, zero, result.shape, COLUMNS) + eps)
     if bias is not None:
         result += tl.load(bias + rows, mask=live, other=0.0)[None, :]
     if q_norm is not None:
-        squares = sum_pairwise(result * result)
-        result = norm_heads(result, squares, q_norm, k_norm, rows, live, eps, HEADS, KV_HEADS, D)
+        result = norm_heads(result, sum_pairwise(result * result), q_norm, k_norm, rows, live, eps, HEADS, KV_HEADS, D)
     turn_and_store(
         (q, keys, values, cache_scales),
         result,
@@ -100,14 +104,15 @@ def _project(  # type: ignore[no-untyped-def]
 def launch(q: Tensor, x: Packed, weights: Weights, layer: int, cache: PagedCache, rows: Rows) -> None:
     """Write q, and keys and values into the cache; all are as `few_rows.qkv` has checked them."""
     shape = weights.shape
-    cut = choose_cut(weights.qkv, x.rows, shape.head_dim if weights.q_norm is not None else 32)
+    cut = choose_cut(weights.qkv, x.rows, shape.head_dim if weights.q_norm is not None else 16)
     sizes = {"HEADS": shape.heads, "KV_HEADS": shape.kv_heads, "D": shape.head_dim, "PAGE": PAGE}
     with on_device(q):
         _project[grid_of(x.rows, shape.qkv_rows, cut)](
             q,
             cache.keys[layer],
             cache.values[layer],
-            x.words,
+            x.halves.view(torch.int32),
+            x.squares,
             *words_of(weights.qkv, layer),
             of_layer(weights.qkv_bias, layer),
             of_layer(weights.q_norm, layer),

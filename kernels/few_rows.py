@@ -15,7 +15,7 @@ from torch import Tensor
 from kernels.choose import Choice, check_choice
 from kernels.head import keep_best
 from kernels.llama_gpu import PagedCache, Rows, Shape, Weights
-from kernels.packed import FEW, Packed, check_packed
+from kernels.packed import FEW, GROUP, Packed, check_packed
 from kernels.paged_attention import check_tensor
 from kernels.qkv import check, finish
 from kernels.quantized import BLOCK, Quantized
@@ -45,9 +45,9 @@ def prepare(weights: Weights) -> None:
 
 def bytes_moved(w: Quantized, rows: int, *, gated: bool = False) -> int:
     """The fewest bytes it can move: the matrix, records in and out; of `add`, the stream there and back."""
-    record = 80 / BLOCK
-    made = rows * w.rows / 2 * record if gated else rows * w.rows * (8 + record)
-    return w.layer_bytes + int(rows * w.columns * record + made)
+    read, squares = 2 * w.columns, 4 * w.columns // GROUP
+    made = w.rows // 2 * 2 + squares if gated else w.rows * (8 + 2) + 4 * w.rows // GROUP
+    return w.layer_bytes + rows * (read + made)
 
 
 def qkv(x: Packed, weights: Weights, layer: int, cache: PagedCache, rows: Rows, *, q: Tensor) -> Tensor:
@@ -71,10 +71,10 @@ def add(x: Packed, w: Quantized, layer: int, *, stream: Tensor, norm: Tensor, ou
 
     Runs and raises as `qkv`.
     """
-    device = _check(x, w, layer)
+    device = _check(x, w, layer, squares=False)
     check_tensor("stream", stream, torch.float32, (x.rows, w.rows), device)
     check_tensor("norm", norm, torch.float32, (w.rows,), device)
-    check_packed("out", out, x.rows, w.rows, device)
+    check_packed("out", out, x.rows, w.rows, device, squares=True)
     if _runs(device):
         few_rows_triton.launch_add(stream, out, x, norm, w, layer)
         return out
@@ -96,7 +96,7 @@ def gate_up(x: Packed, w: Quantized, layer: int, eps: float, *, out: Packed) -> 
         return out
     gate, up = _normed(x, w, layer, eps).chunk(2, 1)
     hidden = torch.nn.functional.silu(gate) * up
-    return out.fill(hidden, torch.zeros_like(hidden))
+    return out.fill(hidden)
 
 
 def head(
@@ -131,19 +131,18 @@ def head(
 
 def _normed(x: Packed, w: Quantized, layer: int, eps: float) -> Tensor:
     """The product, and what RMSNorm divides by."""
-    mean = x.squares() / x.columns
-    return x.unpack() @ w.dequantize(layer).T * (mean + eps).rsqrt()[:, None]
+    return x.unpack() @ w.dequantize(layer).T * (x.mean_square() + eps).rsqrt()[:, None]
 
 
 def _runs(device: torch.device) -> bool:
     return few_rows_triton is not None and local_attention_triton.why_not(device, torch.float16) is None
 
 
-def _check(x: Packed, w: Quantized, layer: int) -> torch.device:
+def _check(x: Packed, w: Quantized, layer: int, *, squares: bool = True) -> torch.device:
     device = w.codes.device
     if not 1 <= x.rows <= FEW:
         raise ValueError(f"{x.rows} rows: must be 1 to {FEW}")
     if not 0 <= layer < w.layers:
         raise ValueError(f"layer {layer}: there are {w.layers}")
-    check_packed("x", x, x.rows, w.columns, device)
+    check_packed("x", x, x.rows, w.columns, device, squares=squares)
     return device

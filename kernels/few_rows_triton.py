@@ -2,6 +2,7 @@
 
 # ruff: noqa: ANN001, ANN202, N803, N806  (a kernel's arguments are Triton's, and its constants are capitals)
 
+import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -12,14 +13,24 @@ from kernels.few_cut_triton import (
     choose_cut,
     compiled_for,
     grid_of,
-    its_copies,
     its_rows,
     its_tokens,
     on_device,
     words_of,
 )
 from kernels.packed import Packed
-from kernels.packed_triton import ROW, WARP, each_warp, in_order, pack, packed_products, spread, sum_pairwise
+from kernels.packed_triton import (
+    ROW,
+    ROWS_ALONE,
+    TILES,
+    in_order,
+    lanes_of,
+    mean_square,
+    pack,
+    pack_squares,
+    packed_products,
+    spread,
+)
 from kernels.quantized import Quantized
 
 
@@ -27,96 +38,100 @@ from kernels.quantized import Quantized
 def _add(  # type: ignore[no-untyped-def]
     stream,
     packed,
-    records,
+    packed_squares,
+    words,
     next_norm,
     codes,
     pairs,
     tokens,
     zero,
     ROWS: tl.constexpr,
+    TILE: tl.constexpr,
     COLUMNS: tl.constexpr,
     BITS: tl.constexpr,
     TOKENS: tl.constexpr,
     WARPS: tl.constexpr,
-    RING: tl.constexpr,
     PDL: tl.constexpr,
 ):
-    """A block of 32 channels of the stream: the product added, and packed with the next norm's weights."""
+    """TILE channels of the stream: the product added, and packed with the next norm's weights."""
     token, there = its_tokens(tokens, TOKENS)
-    rows, tile = its_rows(32, WARPS)
-    norm = tl.load(next_norm + rows)
-    result, _ = packed_products(
-        (records, token, there), (codes, pairs, zero), tile, tile < ROWS, COLUMNS, BITS, WARPS, RING, PDL
-    )
-    x = each_warp(in_order(result), stream, zero, WARPS)
-    token, live = its_copies(tokens, TOKENS, x.shape[0])
+    rows, first, second = its_rows(zero, TILE)
+    live = there[:, None] & (rows < ROWS)[None, :]
     at = stream + token[:, None] * ROWS + rows[None, :]
-    x += tl.load(at, mask=(token < tokens)[:, None] & (rows < ROWS)[None, :], other=0.0)
-    tl.debug_barrier()  # all warps have loaded before one stores
-    tl.store(at, x, mask=live[:, None] & (rows < ROWS)[None, :])
-    block = token * 0 + tl.program_id(1)
-    pack(packed, token, block, x * norm[None, :], sum_pairwise(x * x), live, ROWS // 32)
+    # Nothing just before this kernel writes the stream.
+    before = tl.load(at, mask=live, other=0.0)
+    norm = tl.load(next_norm + rows, mask=rows < ROWS, other=0.0)
+    result, _ = packed_products(
+        (words, None, tl.program_id(0) * TOKENS, tokens, None),
+        (codes, pairs, zero),
+        (first, second),
+        (first < ROWS, second < ROWS),
+        COLUMNS,
+        BITS,
+        TOKENS,
+        TILE,
+        WARPS,
+        False,
+        PDL,
+    )
+    x = before + in_order(result, pairs, zero, ROWS_ALONE)
+    tl.store(at, x, mask=live)
+    pack(packed, token[:, None], rows[None, :], x * norm[None, :], live, ROWS)
+    G: tl.constexpr = TILE // 16
+    number = tl.arange(0, TOKENS * G)
+    its_token, group = tl.program_id(0) * TOKENS + number // G, tl.program_id(1) * G + number % G
+    there = (its_token < tokens) & (group * 16 < ROWS)
+    pack_squares(packed_squares, its_token, group, tl.reshape(x, [TOKENS * G, 16]), there, ROWS)
 
 
 @triton.jit(do_not_specialize=["tokens", "zero"])  # type: ignore[untyped-decorator]
 def _gate_up(  # type: ignore[no-untyped-def]
     packed,
-    records,
+    words,
+    squares,
     codes,
     pairs,
     tokens,
     eps,
     zero,
     HIDDEN: tl.constexpr,
-    TWICE: tl.constexpr,
+    TILE: tl.constexpr,
     COLUMNS: tl.constexpr,
     BITS: tl.constexpr,
     TOKENS: tl.constexpr,
     WARPS: tl.constexpr,
-    RING: tl.constexpr,
     PDL: tl.constexpr,
 ):
-    """A block of 32 hidden activations, from as many rows of gate and of up."""
+    """TILE / 2 hidden activations, from as many rows of gate and of up."""
     token, there = its_tokens(tokens, TOKENS)
-    if TWICE:
-        _, tile = its_rows(32, WARPS)
-        gate, squares = packed_products(
-            (records, token, there), (codes, pairs, zero), tile, tile >= 0, COLUMNS, BITS, WARPS, RING, PDL
-        )
-        up, _ = packed_products(
-            (records, token, there),
-            (codes, pairs, zero),
-            tile + HIDDEN,
-            tile >= 0,
-            COLUMNS,
-            BITS,
-            WARPS,
-            RING,
-            False,
-        )
-        factor = tl.rsqrt(squares + eps)
-        gate, up = in_order(gate * factor), in_order(up * factor)
-    else:
-        G: tl.constexpr = 64 // WARPS
-        g = spread(tl.arange(0, G), ROW, 4)
-        first = tl.program_id(1) * 32 + spread(tl.arange(0, WARPS), WARP, 4) * (G // 2)
-        tile = first + g // 2 + g % 2 * HIDDEN
-        result, squares = packed_products(
-            (records, token, there), (codes, pairs, zero), tile, tile >= 0, COLUMNS, BITS, WARPS, RING, PDL
-        )
-        result = in_order(result * tl.rsqrt(squares + eps))
-        gate, up = tl.split(tl.reshape(result, [TOKENS, 32, 2]))
-    hidden = gate * tl.sigmoid(gate) * up
-    hidden = each_warp(hidden, packed, zero, WARPS)
-    token, live = its_copies(tokens, TOKENS, hidden.shape[0])
-    block = token * 0 + tl.program_id(1)
-    pack(packed, token, block, hidden, (token * 0).to(tl.float32), live, HIDDEN // 32)
+    H: tl.constexpr = TILE // 2
+    gates = tl.program_id(1) * H + spread(tl.arange(0, TILE // 16), ROW, 4) * 8 + lanes_of(zero) // 4
+    result, squares_sum = packed_products(
+        (words, squares, tl.program_id(0) * TOKENS, tokens, None),
+        (codes, pairs, zero),
+        (gates, gates + HIDDEN),
+        (gates < HIDDEN, gates < HIDDEN),
+        COLUMNS,
+        BITS,
+        TOKENS,
+        TILE,
+        WARPS,
+        True,
+        PDL,
+    )
+    gate, up = tl.split(in_order(result, pairs, zero, TILES))
+    factor = tl.rsqrt(mean_square(squares_sum, pairs, zero, gate.shape, COLUMNS) + eps)
+    gate, up = gate * factor, up * factor
+    column = tl.program_id(1) * H + tl.arange(0, H)
+    live = there[:, None] & (column < HIDDEN)[None, :]
+    pack(packed, token[:, None], column[None, :], gate * tl.sigmoid(gate) * up, live, HIDDEN)
 
 
 @triton.jit(do_not_specialize=["tokens", "zero"])  # type: ignore[untyped-decorator]
 def _head(  # type: ignore[no-untyped-def]
     logits,
-    records,
+    words,
+    squares,
     wanted,
     codes,
     pairs,
@@ -134,18 +149,27 @@ def _head(  # type: ignore[no-untyped-def]
     TOKENS: tl.constexpr,
     TILE: tl.constexpr,
     WARPS: tl.constexpr,
-    RING: tl.constexpr,
     PDL: tl.constexpr,
 ):
     """Logits of a tile of the vocabulary, and the largest of them after the penalty."""
     token, there = its_tokens(tokens, TOKENS)
-    rows, tile = its_rows(TILE, WARPS)
+    rows, first, second = its_rows(zero, TILE)
     live = rows < ROWS
-    source = token if wanted is None else tl.load(wanted + token, mask=there, other=0)
-    result, squares = packed_products(
-        (records, source, there), (codes, pairs, zero), tile, tile < ROWS, COLUMNS, BITS, WARPS, RING, PDL
+    result, squares_sum = packed_products(
+        (words, squares, tl.program_id(0) * TOKENS, tokens, wanted),
+        (codes, pairs, zero),
+        (first, second),
+        (first < ROWS, second < ROWS),
+        COLUMNS,
+        BITS,
+        TOKENS,
+        TILE,
+        WARPS,
+        True,
+        PDL,
     )
-    result = in_order(result * tl.rsqrt(squares + eps))
+    result = in_order(result, pairs, zero, ROWS_ALONE)
+    result *= tl.rsqrt(mean_square(squares_sum, pairs, zero, result.shape, COLUMNS) + eps)
     inside = there[:, None] & live[None, :]
     long = token.to(tl.int64)
     tl.store(logits + long[:, None] * ROWS + rows[None, :], result, mask=inside)
@@ -162,35 +186,38 @@ def _head(  # type: ignore[no-untyped-def]
 
 def launch_add(stream: Tensor, packed: Packed, x: Packed, norm: Tensor, w: Quantized, layer: int) -> None:
     """Add to the stream, and pack it; all are as `few_rows.add` has checked them."""
-    cut = choose_cut(w, x.rows, 32)
+    cut = choose_cut(w, x.rows, 16)
     with on_device(stream):
         _add[grid_of(x.rows, w.rows, cut)](
             stream,
-            packed.words,
-            x.words,
+            packed.halves,
+            packed.squares,
+            x.halves.view(torch.int32),
             norm,
             *words_of(w, layer),
             x.rows,
             0,
             ROWS=w.rows,
+            TILE=cut.rows,
             **compiled_for(w, cut, stream.device),
         )
 
 
 def launch_gate_up(packed: Packed, x: Packed, w: Quantized, layer: int, eps: float) -> None:
     """Write the hidden activations; all are as `few_rows.gate_up` has checked them."""
-    cut = choose_cut(w, x.rows, 64)
-    with on_device(x.words):
+    cut = choose_cut(w, x.rows, 16)
+    with on_device(x.halves):
         _gate_up[grid_of(x.rows, w.rows, cut)](
-            packed.words,
-            x.words,
+            packed.halves,
+            x.halves.view(torch.int32),
+            x.squares,
             *words_of(w, layer),
             x.rows,
             eps,
             0,
             HIDDEN=w.rows // 2,
-            TWICE=cut.twice,
-            **compiled_for(w, cut, x.words.device),
+            TILE=cut.rows,
+            **compiled_for(w, cut, x.halves.device),
         )
 
 
@@ -205,7 +232,8 @@ def launch_head(
     with on_device(out):
         _head[grid_of(len(out), w.rows, cut)](
             out,
-            x.words,
+            x.halves.view(torch.int32),
+            x.squares,
             wanted,
             *words_of(w, 0),
             *chosen,

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from kernels.llama_gpu import PagedCache, Rows, Weights
 from kernels.llama_pass import Inputs, make_buffers, run_pass
-from kernels.packed import FEW
 
 Ints = NDArray[np.integer]
 
@@ -22,6 +21,10 @@ MAX_PROMPT = 512
 
 MAX_WANTED = 64
 """Rows of a pass whose logits are kept."""
+
+AS_ROWS = 16
+"""Tokens of a prompt that are read as rows, each by itself: those are the same to the bit however they are
+cut. Beyond, a prompt's own kernels are faster."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ class GraphRunner:
             pieces.append(found if end == len(tokens) else found.clone())
         return torch.cat(pieces) if len(pieces) > 1 else pieces[0]
 
-    def prepare(self, *, rows: int = FEW, prompt: int = MAX_PROMPT) -> None:
+    def prepare(self, *, rows: int = AS_ROWS, prompt: int = MAX_PROMPT) -> None:
         """Capture, and so compile, the usual passes before they are needed: up to so many rows and tokens.
 
         Does nothing without a GPU.
@@ -118,7 +121,7 @@ class GraphRunner:
         """A piece of a prompt, in one pass."""
         count = len(tokens)
         slots, positions = np.full(count, slot), np.arange(start, start + count)
-        if count <= FEW:  # as rows: those are the same to the bit however they are cut
+        if count <= AS_ROWS:
             return self.decode(tokens, slots, positions, wanted)
         rows = min(max(64, _power_of_2(count)), MAX_PROMPT)
         form = Form(rows, _power_of_2(len(wanted)), prompt=True)

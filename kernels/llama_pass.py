@@ -56,7 +56,10 @@ def make_buffers(
         return torch.empty(size, device=device)
 
     columns = (s.width, s.heads * s.head_dim, s.hidden)
-    stream, attended, hidden = (empty_packed(min(rows, FEW), n, device) for n in columns)
+    # Only a stream is divided by its size.
+    stream, attended, hidden = (
+        empty_packed(min(rows, FEW), n, device, squares=i == 0) for i, n in enumerate(columns)
+    )
     if not few_rows.why_not(s):
         few_rows.prepare(weights)
     return Buffers(

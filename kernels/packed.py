@@ -1,7 +1,7 @@
-"""Activations of few rows in 16 bits, packed for products with quantized weights; what they mean in torch.
+"""Activations of few rows in the order in which tensor cores take them; what they mean in torch.
 
-A kernel that makes activations packs them, once; the kernels that multiply them with weights in 4 or 8 bits
-read words that are ready for `dp4a`, four products of bytes an instruction.
+The kernel that makes activations stores them, once, where each thread of a product finds its own side by
+side: 16 bytes a load, nothing to be carried from thread to thread.
 """
 
 from dataclasses import dataclass
@@ -11,81 +11,98 @@ from torch import Tensor
 
 from kernels.quantized import BLOCK
 
-PLANES = 5
-"""Of a row, four words of each block: high bytes of its first 16 columns and of its last, low bytes of those,
-and scale, sum, sum of squares, nothing."""
+FEW = 64
+"""Rows at most."""
 
-FEW = 16
-"""Rows at most: beyond them tensor cores are faster."""
+SCALE = 1 / 16
+"""Of what is stored: float16 ends at 65504, and a stream is divided by its size only after a product."""
 
-_LARGEST = 32512  # 127 * 256: the high byte, of what is rounded to the nearest, stays in -127 .. 127
+SPAN = 4 * BLOCK
+"""Columns that four neighbouring threads take at once, a block each; rows are padded to whole spans."""
+
+GROUP = 16
+"""Columns with a sum of squares."""
+
+
+def places(columns: int) -> Tensor:
+    """Where in a padded row each column lies: int64 [columns].
+
+    A span is four words of eight columns of each block in turn. The eight are those whose codes make a word:
+    columns 4 w and on, and 16 columns behind them, even and odd ones apart.
+    """
+    column = torch.arange(columns)
+    inside = column % BLOCK
+    word, pair, half = inside % 16 // 4, inside % 2 * 2 + inside // 16, inside % 4 // 2
+    return column // SPAN * SPAN + word * 32 + column % SPAN // BLOCK * 8 + pair * 2 + half
 
 
 @dataclass(frozen=True)
 class Packed:
-    """Rows [M, K] in blocks of 32 columns: int32 [M, PLANES, K / 32, 4].
+    """Rows [M, K], times SCALE, in float16 [M, K padded to whole spans]; see `places`.
 
-    An activation is (256 * high + low) * scale, of signed bytes, four neighbours to a word. The sum is of
-    what is stored, times scale; the squares are of the residual stream that it was made of: RMSNorm divides
-    by their mean's root after the product. An error is 1.5e-5 of a block's largest.
+    `squares`, float32 [M, padded / GROUP], are sums over neighbouring columns of the residual stream that the
+    row was made of: RMSNorm divides by the root of their mean after the product. None where none does.
     """
 
-    words: Tensor
+    halves: Tensor
+    squares: Tensor | None
+    columns: int  # K
 
     @property
     def rows(self) -> int:
         """M."""
-        return self.words.shape[0]
-
-    @property
-    def columns(self) -> int:
-        """K."""
-        return self.words.shape[2] * BLOCK
+        return self.halves.shape[0]
 
     def first(self, rows: int) -> "Packed":
         """The first rows, in the same memory."""
-        return Packed(self.words[:rows])
+        squares = None if self.squares is None else self.squares[:rows]
+        return Packed(self.halves[:rows], squares, self.columns)
 
     def fill(self, x: Tensor, stream: Tensor | None = None) -> "Packed":
-        """Pack float32 [M, K]; the squares are of `stream`, by default of x. Gives itself."""
-        blocks = x.float().reshape(self.rows, -1, BLOCK)
-        scale = blocks.abs().amax(2).clamp(min=1e-30) / _LARGEST
-        codes = (blocks / scale[..., None] + 0.5).floor().int()
-        high = (codes + 128) >> 8
-        for i, part in enumerate((high, codes - (high << 8))):
-            words = part.to(torch.int8).contiguous().view(torch.int32)  # [M, K / 32, 8]
-            self.words[:, 2 * i], self.words[:, 2 * i + 1] = words.chunk(2, 2)
-        squares = (x if stream is None else stream).float().square().reshape(blocks.shape).sum(2)
-        rest = torch.stack([scale, codes.sum(2) * scale, squares, torch.zeros_like(scale)], 2)
-        self.words[:, 4] = rest.view(torch.int32)
+        """Pack float32 [M, K], and the squares of `stream`, by default of x. Gives itself."""
+        self.halves[:, places(self.columns).to(x.device)] = (x.float() * SCALE).half()
+        if self.squares is not None:
+            squares = (x if stream is None else stream).float().square().unflatten(1, (-1, GROUP)).sum(2)
+            self.squares[:, : squares.shape[1]] = squares
         return self
 
     def unpack(self) -> Tensor:
         """What is stored: float32 [M, K]."""
-        planes = self.words[:, :4].contiguous().view(torch.int8).float()  # [M, 4, K / 32, 16]
-        high, low = torch.cat([planes[:, 0], planes[:, 1]], 2), torch.cat([planes[:, 2], planes[:, 3]], 2)
-        return ((256 * high + low) * self._rest()[..., :1]).flatten(1)
+        return self.halves[:, places(self.columns).to(self.halves.device)].float() / SCALE
 
-    def squares(self) -> Tensor:
-        """Of each row's stream: float32 [M]."""
-        return self._rest()[..., 2].sum(1)
-
-    def _rest(self) -> Tensor:
-        return self.words[:, 4].contiguous().view(torch.float32)
+    def mean_square(self) -> Tensor:
+        """Of each row's stream: float32 [M]. Raises ValueError if it has none."""
+        if self.squares is None:
+            raise ValueError("these rows have no squares")
+        return self.squares.sum(1) / self.columns
 
 
-def empty_packed(rows: int, columns: int, device: torch.device) -> Packed:
-    """Room for so many; raises ValueError for columns that are not whole blocks."""
+def empty_packed(rows: int, columns: int, device: torch.device, *, squares: bool = True) -> Packed:
+    """Room for so many, zero beyond the columns; raises ValueError for columns that are not whole blocks."""
     if columns % BLOCK:
         raise ValueError(f"{columns} columns: must be a multiple of {BLOCK}")
-    return Packed(torch.zeros(rows, PLANES, columns // BLOCK, 4, dtype=torch.int32, device=device))
+    padded = _padded(columns)
+    halves = torch.zeros(rows, padded, dtype=torch.float16, device=device)
+    return Packed(halves, torch.zeros(rows, padded // GROUP, device=device) if squares else None, columns)
 
 
-def check_packed(name: str, x: Packed, rows: int, columns: int, device: torch.device) -> None:
-    """Raise ValueError unless x is contiguous and of so many rows and columns on the device."""
-    shape = (rows, PLANES, columns // BLOCK, 4)
-    if x.words.dtype != torch.int32 or x.words.shape != shape or not x.words.is_contiguous():
-        what = f"{x.words.dtype} {tuple(x.words.shape)} with strides {x.words.stride()}"
-        raise ValueError(f"{name} is {what}: must be contiguous int32 {shape}")
-    if x.words.device != device:
-        raise ValueError(f"{name} is on {x.words.device} and the rest on {device}: move it there")
+def check_packed(
+    name: str, x: Packed, rows: int, columns: int, device: torch.device, *, squares: bool = False
+) -> None:
+    """Raise ValueError unless x is contiguous, of so many rows and columns, with squares if they are needed."""
+    shape = (rows, _padded(columns))
+    wanted = [(x.halves, torch.float16, shape)]
+    if squares and x.squares is None:
+        raise ValueError(f"{name} has no squares")
+    if x.squares is not None:
+        wanted.append((x.squares, torch.float32, (rows, shape[1] // GROUP)))
+    for part, dtype, size in wanted:
+        if part.dtype != dtype or part.shape != size or not part.is_contiguous() or x.columns != columns:
+            what = f"{part.dtype} {tuple(part.shape)} with strides {part.stride()}, {x.columns} columns"
+            raise ValueError(f"{name} is {what}: must be contiguous {dtype} {size}, {columns} columns")
+        if part.device != device:
+            raise ValueError(f"{name} is on {part.device} and the rest on {device}: move it there")
+
+
+def _padded(columns: int) -> int:
+    return -(-columns // SPAN) * SPAN

@@ -1,12 +1,14 @@
 """Products of packed rows with a quantized matrix inside a Triton kernel, and packing; see `packed.py`.
 
-A tile has tokens, rows of a warp, warps, 32 blocks of 32 columns, one a lane, and four words of each side by
-side in a thread. All that is loaded has this layout, and a lane multiplies what it has loaded: nothing goes
-through shared memory. How a row is summed does not depend on what is beside it.
+The products are `mma` instructions written out: 16 rows of the matrix times 8 tokens, 16 columns each. Which
+columns are multiplied together is free, so a thread makes its part of the operands of what it has loaded, a
+block of 32 codes of two rows: nothing goes through shared memory but the sums. Weights become float16, sums
+are float32. A row's sums do not depend on what is beside it.
 
-Which dimensions lanes and warps get is not said to Triton, but follows from their order: the innermost first,
-and then, before Triton 3.7, from the first on, else from the last. So the order of a tile's dimensions, but
-the innermost, depends on the version; in the wrong one, each step goes through shared memory.
+A tile has 8 tokens a step, 16 rows a step, warps, 32 lanes, and four words of each side by side in a thread.
+Each warp has columns of its own. Which dimensions lanes and warps get is not said to Triton, but follows from
+their order: the innermost first, and then, before Triton 3.7, from the first on, else from the last. So the
+order of a tile's dimensions, but the innermost, depends on the version; `few_rows.prepare` tries it out.
 
 A kernel asks for weights before it waits for the kernel before it (programmatic dependent launch): while one
 kernel computes, the next ones' weights are on their way.
@@ -21,32 +23,80 @@ import triton
 import triton.language as tl
 from triton.language.extra import cuda
 
+from kernels.packed import SCALE
+
 DESCENDING = tuple(map(int, triton.__version__.split(".")[:2])) >= (3, 7)
-TOKEN, ROW, WARP, BLOCK = map(tl.constexpr, (0, 1, 2, 3) if DESCENDING else (3, 2, 1, 0))
+TOKEN, ROW, WARP, LANE = map(tl.constexpr, (0, 1, 2, 3) if DESCENDING else (3, 2, 1, 0))
 """Which dimension of a tile is which."""
 
+ROWS_ALONE, NEIGHBOURS, TILES = map(tl.constexpr, (0, 1, 2))
+"""Which rows `in_order` puts side by side."""
+
 INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
-_LARGEST = tl.constexpr(32512.0)
+_SCALE = tl.constexpr(SCALE)
 
 
-def _dot_asm(kind: str) -> str:
-    """PTX: 32 codes of a block times the high bytes and the low bytes of a token's columns.
+def _unpack_asm(bits: int) -> str:
+    """PTX: codes and a block's scale and least weight, in one word, to 16 pairs of float16 weights.
 
-    $4 to $11 are the codes, $12 to $19 the high bytes, $20 to $27 the low ones. The result is $0; Triton
-    wants as many as there are words.
+    Results are $0 to $15, four for each word of packed activations. Of 4 bits the codes are $16 to $19; of 8
+    bits those of columns 0 to 15 are $16 to $19, and of 16 to 31 $20 to $23. The first of four words with
+    scale and least comes behind them. A code is put below the 1024 of a float16, exactly.
     """
-    lines = [".reg .b32 h, l;", "mov.b32 h, 0;", "mov.b32 l, 0;"]
-    for i in range(8):
-        lines += [
-            f"dp4a.{kind}.s32 h, ${4 + i}, ${12 + i}, h;",
-            f"dp4a.{kind}.s32 l, ${4 + i}, ${20 + i}, l;",
-        ]
-    lines += ["shl.b32 h, h, 8;", "add.s32 $0, h, l;", *(f"mov.b32 ${i}, 0;" for i in (1, 2, 3))]
-    return "{ " + " ".join(lines) + " }"
+    pair = 20 if bits == 4 else 24
+    lines = [".reg .b32 s, m, c, x;", f"prmt.b32 s, ${pair}, ${pair}, 0x1010;"]
+    lines += [f"prmt.b32 m, ${pair}, ${pair}, 0x3232;"] if bits == 4 else []
+    for word in range(4):
+        for part in range(4):
+            to = f"${4 * word + part}"
+            if bits == 8:
+                source, select = 16 + word + 4 * (part % 2), 0x4341 if part // 2 else 0x4240
+                lines += [f"xor.b32 c, ${source}, 0x80808080;", f"prmt.b32 x, c, 0x64646464, {select};"]
+                lines += ["sub.rn.f16x2 x, x, 0x64806480;", f"mul.rn.f16x2 {to}, x, s;"]
+                continue
+            lines += [f"shr.b32 c, ${16 + word}, {8 * (part // 2)};"]
+            if part % 2 == 0:
+                lines += ["lop3.b32 x, c, 0x000f000f, 0x64006400, 0xea;", "sub.rn.f16x2 x, x, 0x64006400;"]
+            else:  # sixteen times the code: a shift less
+                lines += ["lop3.b32 x, c, 0x00f000f0, 0x64006400, 0xea;"]
+                lines += ["fma.rn.f16x2 x, x, 0x2c002c00, 0xd400d400;"]
+            lines += [f"fma.rn.f16x2 {to}, x, s, m;"]
+    # Immediates of 16 bits twice have to be registers.
+    constants = sorted({word for line in lines if "f16x2" in line for word in _hexadecimals(line)})
+    names = {value: f"k{i}" for i, value in enumerate(constants)}
+    for i, line in enumerate(lines):
+        if "f16x2" in line:
+            for value, name in names.items():
+                lines[i] = lines[i].replace(value, name)
+    head = [f".reg .b32 {', '.join(names.values())};", *(f"mov.b32 {n}, {v};" for v, n in names.items())]
+    return "{ " + " ".join(head + lines) + " }"
 
 
-_UNSIGNED, _SIGNED = tl.constexpr(_dot_asm("u32")), tl.constexpr(_dot_asm("s32"))
-_OPERANDS = tl.constexpr(",".join(["=&r"] * 4 + ["r"] * 24))
+def _hexadecimals(line: str) -> list[str]:
+    return [word.strip(",;") for word in line.split() if word.startswith("0x")]
+
+
+def _mma_asm() -> str:
+    """PTX: 16 rows times 8 tokens, twice 16 columns, added up.
+
+    $4 to $7 are weights of the first eight rows, $8 to $11 of the others, $12 to $15 activations, $16 to $19
+    sums so far; the new ones are $0 to $3.
+    """
+    mma = "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32"
+    first = f"{mma} {{a, b, c, d}}, {{$4, $8, $5, $9}}, {{$12, $13}}, {{$16, $17, $18, $19}};"
+    second = f"{mma} {{$0, $1, $2, $3}}, {{$6, $10, $7, $11}}, {{$14, $15}}, {{a, b, c, d}};"
+    return "{ .reg .f32 a, b, c, d; " + first + " " + second + " }"
+
+
+def _operands(results: str, *given: str) -> str:
+    return ",".join([f"={results}"] * (16 if results == "&r" else 4) + [x for x in given for _ in range(4)])
+
+
+_UNPACK_4, _UNPACK_8, _MMA = map(tl.constexpr, (_unpack_asm(4), _unpack_asm(8), _mma_asm()))
+_OPERANDS_4 = tl.constexpr(_operands("&r", "r", "r"))
+_OPERANDS_8 = tl.constexpr(_operands("&r", "r", "r", "r"))
+_OPERANDS_MMA = tl.constexpr(_operands("&f", "r", "r", "r", "f"))
+_FOUR_WORDS = tl.constexpr((tl.int32,) * 4)
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -54,8 +104,8 @@ def wait_for_last(PDL: tl.constexpr):  # type: ignore[no-untyped-def]
     """Wait until all that kernels before this one have written can be read, and written over.
 
     Only then may the next kernel begin, once all programs of this one are here: it loads while this one
-    computes, and waits in its turn. If it may begin before, kernels of some layers ahead fill the processors:
-    520 us a token of SmolLM2-135M rather than 430.
+    computes, and waits in its turn. What the kernel before the last wrote can be read before the wait. If the
+    next may begin before, kernels of some layers ahead fill the processors.
     """
     if PDL:
         cuda.gdc_wait()
@@ -72,23 +122,22 @@ def spread(x, AXIS: tl.constexpr, RANK: tl.constexpr):  # type: ignore[no-untype
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _load_codes(  # type: ignore[no-untyped-def]
-    matrix,
-    rows,
-    live,
-    first,
-    ROW_BLOCKS: tl.constexpr,
-    BITS: tl.constexpr,
-):
-    """Of `rows` the 32 blocks from `first` on: words of columns 0 to 15 and 16 to 31, pairs.
+def lanes_of(zero):  # type: ignore[no-untyped-def]
+    """The number of each lane, along LANE of a tile without its words; `zero` is 0.
 
-    `zero` is 0, which the compiler must not know: it would load several scales a thread, and carry them
-    through shared memory to the threads that have their codes.
+    The compiler must not know: it would load several scales a thread, and carry them through shared memory to
+    the threads that have their codes.
     """
+    return spread(tl.arange(0, 32) ^ zero, LANE, 4)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _load_codes(matrix, rows, live, span, ROW_BLOCKS: tl.constexpr, BITS: tl.constexpr):  # type: ignore[no-untyped-def]
+    """A block of each lane's row: words of columns 0 to 15 and 16 to 31, scale and least weight."""
     codes, pairs, zero = matrix
-    blocks = spread(first + (tl.arange(0, 32) ^ zero), BLOCK, 4)
-    at = rows * ROW_BLOCKS + blocks
-    there = live & (blocks < ROW_BLOCKS)
+    block = span * 4 + lanes_of(zero) % 4
+    at = rows * ROW_BLOCKS + block
+    there = live & (block < ROW_BLOCKS)
     words = codes + tl.expand_dims(at, 4) * BITS + spread(tl.arange(0, 4), 4, 5)
     low = tl.load(words, mask=tl.expand_dims(there, 4), other=0)
     pair = tl.load(pairs + at, mask=there, other=0)
@@ -99,76 +148,132 @@ def _load_codes(  # type: ignore[no-untyped-def]
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _dot16(low, high, high0, high1, low0, low1, SIGNED: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Four numbers a block, row and token, whose sum is codes times columns as 16-bit numbers."""
-    if INTERPRETED:
-        result = low * 0 + high0 * 0
-        for i in tl.static_range(4):
-            for part in tl.static_range(2):
-                codes = ((high if part else low) >> (8 * i)) & 255
-                if SIGNED:
-                    codes = (codes ^ 128) - 128
-                top = ((((high1 if part else high0) >> (8 * i)) & 255) ^ 128) - 128
-                bottom = ((((low1 if part else low0) >> (8 * i)) & 255) ^ 128) - 128
-                result += codes * (top * 256 + bottom)
-    else:
-        result = tl.inline_asm_elementwise(
-            _SIGNED if SIGNED else _UNSIGNED,
-            _OPERANDS,
-            [low, high, high0, high1, low0, low1],
-            dtype=tl.int32,
-            is_pure=True,
-            pack=4,
-        )
-    return result
+def _load_step(matrix, rows, live, span, ROW_BLOCKS: tl.constexpr, BITS: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Of both rows of each lane."""
+    return (
+        _load_codes(matrix, rows[0], live[0], span, ROW_BLOCKS, BITS),
+        _load_codes(matrix, rows[1], live[1], span, ROW_BLOCKS, BITS),
+    )
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _pick(values, which: tl.constexpr):  # type: ignore[no-untyped-def]
-    """One of the four in the last dimension, which are all in one thread."""
-    return tl.sum(tl.where(spread(tl.arange(0, 4), 4, 5) == which, values, 0.0), 4)
+def _load_x(x, span, COLUMNS: tl.constexpr, NORMED: tl.constexpr):  # type: ignore[no-untyped-def]
+    """A block of each lane's token: four times four words, and the squares of the stream."""
+    words, squares, token, there, zero = x
+    PADDED: tl.constexpr = (COLUMNS + 127) // 128 * 64  # words of a row
+    inside = there & (span * 64 < PADDED)
+    at = words + tl.expand_dims(token * PADDED + span * 64 + lanes_of(zero) % 4 * 4, 4)
+    at += spread(tl.arange(0, 4), 4, 5)
+    mask = tl.expand_dims(inside, 4)
+    x0, x1 = tl.load(at, mask=mask, other=0), tl.load(at + 16, mask=mask, other=0)
+    x2, x3 = tl.load(at + 32, mask=mask, other=0), tl.load(at + 48, mask=mask, other=0)
+    square = 0.0
+    if NORMED:
+        group = squares + token * (PADDED // 8) + span * 8 + lanes_of(zero) % 4 * 2
+        square = tl.load(group, mask=inside, other=0.0) + tl.load(group + 1, mask=inside, other=0.0)
+    return x0, x1, x2, x3, square
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
+def _pick(words, which: tl.constexpr):  # type: ignore[no-untyped-def]
+    """One of the four in the last dimension, which stays."""
+    chosen = tl.where(spread(tl.arange(0, 4), 4, 5) == which, words, 0)
+    return tl.sum(chosen, 4, keep_dims=True)
+
+
+@triton.jit
+def _word_of_weights(low, high, scale, least, which: tl.constexpr, BITS: tl.constexpr):  # type: ignore[no-untyped-def]
+    """In the interpreter: four pairs of weights, as the assembly makes them."""
+    part = spread(tl.arange(0, 4), 4, 5)
+    words = tl.where(part % 2 == 0, _pick(low, which), _pick(high, which))
+    shift = part // 2 * 8 if BITS == 8 else part // 2 * 8 + part % 2 * 4
+    pair = words * 0
+    for half in tl.static_range(2):
+        if BITS == 8:
+            code = (((words >> (shift + 16 * half)) & 255) ^ 128) - 128
+        else:
+            code = (words >> (shift + 16 * half)) & 15
+        weight = (code.to(tl.float32) * scale + least).to(tl.float16).to(tl.int16, bitcast=True)
+        pair |= (weight.to(tl.int32) & 0xFFFF) << (16 * half)
+    return pair
+
+
+@triton.jit
 def _half(pair, SHIFT: tl.constexpr):  # type: ignore[no-untyped-def]
     """The float16 in the low half of a word, or, shifted by 16, in its high half, as float32."""
     return ((pair >> SHIFT) & 0xFFFF).to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _multiply(  # type: ignore[no-untyped-def]
-    so_far,
-    x,
-    first,
-    weights,
-    ROW_BLOCKS: tl.constexpr,
-    BITS: tl.constexpr,
-    WARPS: tl.constexpr,
-):
-    """Add 32 blocks from `first` on, one a lane, to products of rows and tokens, and squares of tokens."""
-    records, token, there = x
+@triton.jit
+def _unpack(weights, BITS: tl.constexpr):  # type: ignore[no-untyped-def]
+    """A block of weights in float16: four times four pairs."""
     low, high, pair = weights
-    block = spread(first + tl.arange(0, 32), BLOCK, 4)
-    same = spread(tl.zeros([WARPS], tl.int32), WARP, 4)  # each warp reads all
-    at = spread(token, TOKEN, 4) * (5 * ROW_BLOCKS) + block + same
-    inside = tl.expand_dims(spread(there, TOKEN, 4) & (block < ROW_BLOCKS) & (same == 0), 4)
-    words = records + tl.expand_dims(at, 4) * 4 + spread(tl.arange(0, 4), 4, 5)
-    plane: tl.constexpr = 4 * ROW_BLOCKS
-    high0, high1 = tl.load(words, mask=inside, other=0), tl.load(words + plane, mask=inside, other=0)
-    low0 = tl.load(words + 2 * plane, mask=inside, other=0)
-    low1 = tl.load(words + 3 * plane, mask=inside, other=0)
-    rest = tl.load(words + 4 * plane, mask=inside, other=0).to(tl.float32, bitcast=True)
-    if BITS == 4:
-        high = (low >> 4) & 0x0F0F0F0F
-        low = low & 0x0F0F0F0F
-    whole = tl.sum(_dot16(low, high, high0, high1, low0, low1, BITS == 8), 4)
-    products = whole.to(tl.float32) * _pick(rest, 0) * _half(pair, 0)
-    if BITS == 4:
-        products += _pick(rest, 1) * _half(pair, 16)
-    if so_far is None:
-        sums, squares = products, _pick(rest, 2)
+    pair = tl.expand_dims(pair, 4)
+    if INTERPRETED:
+        scale, least = _half(pair, 0), _half(pair, 16)
+        if BITS == 4:
+            high = low
+        a = _word_of_weights(low, high, scale, least, 0, BITS)
+        b = _word_of_weights(low, high, scale, least, 1, BITS)
+        c = _word_of_weights(low, high, scale, least, 2, BITS)
+        d = _word_of_weights(low, high, scale, least, 3, BITS)
+    elif BITS == 4:
+        a, b, c, d = tl.inline_asm_elementwise(
+            _UNPACK_4, _OPERANDS_4, [low, pair], dtype=_FOUR_WORDS, is_pure=True, pack=4
+        )
     else:
-        sums, squares = so_far[0] + products, so_far[1] + _pick(rest, 2)
+        a, b, c, d = tl.inline_asm_elementwise(
+            _UNPACK_8, _OPERANDS_8, [low, high, pair], dtype=_FOUR_WORDS, is_pure=True, pack=4
+        )
+    return a, b, c, d
+
+
+@triton.jit
+def _in_tile_order(x):  # type: ignore[no-untyped-def]
+    """Between a tile's dimensions here and (tokens, rows, warps, lanes, words), either way."""
+    return x if TOKEN == 0 else tl.permute(x, (3, 2, 1, 0, 4))
+
+
+@triton.jit
+def _dot(weights, x):  # type: ignore[no-untyped-def]
+    """In the interpreter: products of a lane's rows, [.., 8] along lanes' fours, with tokens [.., 8]."""
+    a, b = _in_tile_order(weights), _in_tile_order(x)
+    N: tl.constexpr = b.shape[0]
+    R: tl.constexpr = a.shape[1]
+    W: tl.constexpr = a.shape[2]
+    a = tl.reshape(a, [1, R, W, 8, 1, 16])
+    b = tl.reshape(b, [N, 1, W, 1, 8, 16])
+    return tl.sum(_half(a, 0) * _half(b, 0) + _half(a, 16) * _half(b, 16), 5)  # [N, R, W, rows, tokens]
+
+
+@triton.jit
+def _mma(first, second, x, sums):  # type: ignore[no-untyped-def]
+    """Add products of 32 columns of four lanes each to sums."""
+    if INTERPRETED:
+        both = tl.join(_dot(first, x), _dot(second, x))
+        N: tl.constexpr = both.shape[0]
+        R: tl.constexpr = both.shape[1]
+        W: tl.constexpr = both.shape[2]
+        both = tl.permute(tl.reshape(both, [N, R, W, 8, 4, 2, 2]), (0, 1, 2, 3, 4, 6, 5))
+        result = sums + _in_tile_order(tl.reshape(both, [N, R, W, 32, 4]))
+    else:
+        result = tl.inline_asm_elementwise(
+            _MMA, _OPERANDS_MMA, [first, second, x, sums], dtype=tl.float32, is_pure=True, pack=4
+        )
+    return result
+
+
+@triton.jit
+def _multiply(so_far, weights, x, BITS: tl.constexpr, NORMED: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Add a step to products, and squares of tokens."""
+    sums, squares = so_far
+    first, second = _unpack(weights[0], BITS), _unpack(weights[1], BITS)
+    sums = _mma(first[0], second[0], x[0], sums)
+    sums = _mma(first[1], second[1], x[1], sums)
+    sums = _mma(first[2], second[2], x[2], sums)
+    sums = _mma(first[3], second[3], x[3], sums)
+    if NORMED:
+        squares += x[4]
     return sums, squares
 
 
@@ -180,69 +285,157 @@ def packed_products(  # type: ignore[no-untyped-def]
     live,
     COLUMNS: tl.constexpr,
     BITS: tl.constexpr,
+    TOKENS: tl.constexpr,
+    ROWS: tl.constexpr,
     WARPS: tl.constexpr,
-    RING: tl.constexpr,
+    NORMED: tl.constexpr,
     PDL: tl.constexpr,
 ):
-    """Packed rows times rows of a matrix, for `in_order`; and the means of squares.
+    """Packed rows times rows of a matrix, for `in_order`; with NORMED also squares, for `mean_square`.
 
-    `x` is (records, tokens [T], which of them there are [T]), `matrix` (codes, pairs, zero): see
-    `_load_codes`. `rows` and `live` are tiles with dimensions ROW and WARP: each warp has its own rows. Waits
-    for the kernel before it, having asked for the first weights. Zeros for what is not there or not `live`.
+    `x` is (words, squares or None, number of the first token, tokens in all, which rows they are or None: in
+    order), `matrix` (codes, pairs, zero): see `lanes_of`. `rows` are two tiles along ROW and LANE, of the first eight of 16 rows and of the others;
+    the four lanes of a row are neighbours. `live` says which there are. Waits for the kernel before it, having
+    asked for the first weights. Zeros for what is not there or not `live`.
     """
-    # What is loaded last is multiplied RING steps later, in the registers in which it was loaded: to hand it
-    # from one name to another would wait for it.
     R: tl.constexpr = COLUMNS // 32
-    a = _load_codes(matrix, rows, live, 0, R, BITS)
-    if R > 32:
-        b = _load_codes(matrix, rows, live, 32, R, BITS)
-    if R > 64 and RING == 4:
-        c = _load_codes(matrix, rows, live, 64, R, BITS)
-        d = _load_codes(matrix, rows, live, 96, R, BITS)
+    STEPS: tl.constexpr = (R + 4 * WARPS - 1) // (4 * WARPS)
+    words, squares, first_token, tokens, wanted = x
+    zero = matrix[2]
+    warp = spread(tl.arange(0, WARPS), WARP, 4)
+    lane = lanes_of(zero)
+    token = first_token + spread(tl.arange(0, TOKENS // 8) * 8, TOKEN, 4) + lane // 4
+    there = token < tokens
+    if wanted is not None:
+        token = tl.load(wanted + token, mask=there, other=0)
+    x = (words, squares, token, there, zero)
+    # Four steps of weights are asked for before the wait, and each again once it has been multiplied.
+    a = _load_step(matrix, rows, live, warp, R, BITS)
+    if STEPS > 1:
+        b = _load_step(matrix, rows, live, warp + WARPS, R, BITS)
+    if STEPS > 2:
+        c = _load_step(matrix, rows, live, warp + 2 * WARPS, R, BITS)
+    if STEPS > 3:
+        d = _load_step(matrix, rows, live, warp + 3 * WARPS, R, BITS)
     wait_for_last(PDL)
-    sums = _multiply(None, x, 0, a, R, BITS, WARPS)
-    if R <= 32 * RING:
-        if R > 32:
-            sums = _multiply(sums, x, 32, b, R, BITS, WARPS)
-        if R > 64:
-            sums = _multiply(sums, x, 64, c, R, BITS, WARPS)
-            sums = _multiply(sums, x, 96, d, R, BITS, WARPS)
+    none = token * 0 + warp * 0
+    all_rows = spread(tl.arange(0, ROWS // 16), ROW, 4) * 0
+    sums = tl.expand_dims((none + all_rows).to(tl.float32), 4) + spread(tl.zeros([4], tl.float32), 4, 5)
+    so_far = (sums, none.to(tl.float32))
+    if STEPS <= 4 and TOKENS <= 16:
+        xa = _load_x(x, warp, COLUMNS, NORMED)
+        if STEPS > 1:
+            xb = _load_x(x, warp + WARPS, COLUMNS, NORMED)
+        if STEPS > 2:
+            xc = _load_x(x, warp + 2 * WARPS, COLUMNS, NORMED)
+        if STEPS > 3:
+            xd = _load_x(x, warp + 3 * WARPS, COLUMNS, NORMED)
+        so_far = _multiply(so_far, a, xa, BITS, NORMED)
+        if STEPS > 1:
+            so_far = _multiply(so_far, b, xb, BITS, NORMED)
+        if STEPS > 2:
+            so_far = _multiply(so_far, c, xc, BITS, NORMED)
+        if STEPS > 3:
+            so_far = _multiply(so_far, d, xd, BITS, NORMED)
+    elif STEPS <= 4:  # there are no registers for all activations
+        so_far = _multiply(so_far, a, _load_x(x, warp, COLUMNS, NORMED), BITS, NORMED)
+        if STEPS > 1:
+            so_far = _multiply(so_far, b, _load_x(x, warp + WARPS, COLUMNS, NORMED), BITS, NORMED)
+        if STEPS > 2:
+            so_far = _multiply(so_far, c, _load_x(x, warp + 2 * WARPS, COLUMNS, NORMED), BITS, NORMED)
+        if STEPS > 3:
+            so_far = _multiply(so_far, d, _load_x(x, warp + 3 * WARPS, COLUMNS, NORMED), BITS, NORMED)
     else:
-        a = _load_codes(matrix, rows, live, 32 * RING, R, BITS)
-        for first in range(32, R, 32 * RING):
-            ahead = first + 32 * RING
-            sums = _multiply(sums, x, first, b, R, BITS, WARPS)
-            b = _load_codes(matrix, rows, live, ahead, R, BITS)
-            if RING == 4:
-                sums = _multiply(sums, x, first + 32, c, R, BITS, WARPS)
-                c = _load_codes(matrix, rows, live, ahead + 32, R, BITS)
-                sums = _multiply(sums, x, first + 64, d, R, BITS, WARPS)
-                d = _load_codes(matrix, rows, live, ahead + 64, R, BITS)
-            last = first + 32 * (RING - 1)
-            sums = _multiply(sums, x, last, a, R, BITS, WARPS)
-            a = _load_codes(matrix, rows, live, last + 32 * RING, R, BITS)
-    return tl.sum(sums[0], BLOCK), tl.sum(sums[1], BLOCK) / COLUMNS
+        for step in range(0, STEPS, 4):
+            at, ahead = warp + step * WARPS, warp + (step + 4) * WARPS
+            so_far = _multiply(so_far, a, _load_x(x, at, COLUMNS, NORMED), BITS, NORMED)
+            a = _load_step(matrix, rows, live, ahead, R, BITS)
+            so_far = _multiply(so_far, b, _load_x(x, at + WARPS, COLUMNS, NORMED), BITS, NORMED)
+            b = _load_step(matrix, rows, live, ahead + WARPS, R, BITS)
+            so_far = _multiply(so_far, c, _load_x(x, at + 2 * WARPS, COLUMNS, NORMED), BITS, NORMED)
+            c = _load_step(matrix, rows, live, ahead + 2 * WARPS, R, BITS)
+            so_far = _multiply(so_far, d, _load_x(x, at + 3 * WARPS, COLUMNS, NORMED), BITS, NORMED)
+            d = _load_step(matrix, rows, live, ahead + 3 * WARPS, R, BITS)
+    return so_far
 
 
 @triton.jit
-def in_order(products):  # type: ignore[no-untyped-def]
-    """What `packed_products` gives, as [T, rows]: the rows of a warp are neighbours."""
-    ordered = tl.permute(products, (0, 2, 1) if TOKEN == 0 else (2, 0, 1))
-    return tl.reshape(ordered, [ordered.shape[0], ordered.shape[1] * ordered.shape[2]])
+def _in_lanes(x, somewhere, zero):  # type: ignore[no-untyped-def]
+    """x [N, C], what neighbours in C have in a thread, or in neighbouring ones; carried there once.
 
-
-@triton.jit  # type: ignore[untyped-decorator]
-def each_warp(x, somewhere, zero, WARPS: tl.constexpr):  # type: ignore[no-untyped-def]
-    """x [T, 32] for every warp, a column a lane: [R, 32], R = max(T, WARPS), each row of x R / T times.
-
-    What follows needs few barriers. The load of nothing, from any pointer, makes the compiler keep to its
-    layout: `zero` is 0, which it must not know.
+    The load of nothing, from any pointer, makes the compiler choose that layout: `zero` is 0, which it must
+    not know.
     """
-    T: tl.constexpr = x.shape[0]
-    copies: tl.constexpr = max(1, WARPS // T)
-    wide = tl.reshape(tl.broadcast_to(tl.expand_dims(x, 1), [T, copies, 32]), [T * copies, 32])
-    lanes = tl.arange(0, T * copies)[:, None] * 0 + tl.arange(0, 32)[None, :]
-    return wide + tl.load(somewhere + lanes, mask=lanes < zero, other=0).to(tl.float32)
+    N: tl.constexpr = x.shape[0]
+    C: tl.constexpr = x.shape[1]
+    at = tl.arange(0, N)[:, None] * C + tl.arange(0, C)[None, :]
+    return x + tl.load(somewhere + at, mask=at < zero, other=0).to(tl.float32)
+
+
+@triton.jit
+def _over_warps(x):  # type: ignore[no-untyped-def]
+    """[N, W, P] to [N, P], neighbours first."""
+    N: tl.constexpr = x.shape[0]
+    half: tl.constexpr = x.shape[1] // 2
+    P: tl.constexpr = x.shape[2]
+    if half == 0:  # noqa: SIM108  (Triton's)
+        total = tl.reshape(x, [N, P])
+    else:
+        total = _over_warps(tl.sum(tl.reshape(x, [N, half, 2, P]), 2))
+    return total
+
+
+@triton.jit
+def in_order(products, somewhere, zero, PAIRS: tl.constexpr):  # type: ignore[no-untyped-def]
+    """What `packed_products` gives, added up over warps: [tokens, ROWS].
+
+    With PAIRS [tokens, ROWS / 2, 2], both of a pair in one thread: NEIGHBOURS in the order of the rows; of
+    TILES, a row of the first and the same of the second.
+    """
+    N: tl.constexpr = products.shape[TOKEN]
+    R: tl.constexpr = products.shape[ROW]
+    W: tl.constexpr = products.shape[WARP]
+    # A lane's row is 2 * high + low, of eight; its four sums are of both tiles and two tokens.
+    if TOKEN == 0:  # tokens, rows, warps, high, low, four pairs of tokens, tile, token
+        x = tl.reshape(products, [N, R, W, 4, 2, 4, 2, 2])
+        if PAIRS == TILES:
+            x = tl.permute(x, (0, 5, 7, 1, 3, 4, 2, 6))
+        elif PAIRS == NEIGHBOURS:
+            x = tl.permute(x, (0, 5, 7, 1, 6, 3, 2, 4))
+        else:
+            x = tl.permute(x, (0, 5, 7, 1, 6, 3, 4, 2))
+    else:  # high, low, four pairs of tokens, warps, rows, tokens, tile, token
+        x = tl.reshape(products, [4, 2, 4, W, R, N, 2, 2])
+        if PAIRS == TILES:
+            x = tl.permute(x, (5, 2, 7, 4, 0, 1, 3, 6))
+        elif PAIRS == NEIGHBOURS:
+            x = tl.permute(x, (5, 2, 7, 4, 6, 0, 3, 1))
+        else:
+            x = tl.permute(x, (5, 2, 7, 4, 6, 0, 1, 3))
+    P: tl.constexpr = 1 if PAIRS == ROWS_ALONE else 2
+    x = _in_lanes(tl.reshape(x, [N * R * 128 // P, W * P]), somewhere, zero)
+    total = _over_warps(tl.reshape(x, [N * R * 128 // P, W, P])) * (1 / _SCALE)
+    if PAIRS != ROWS_ALONE:
+        total = tl.reshape(total, [N * 8, R * 8, 2])
+    else:
+        total = tl.reshape(total, [N * 8, R * 16])
+    return total
+
+
+@triton.jit
+def mean_square(squares, somewhere, zero, LIKE: tl.constexpr, COLUMNS: tl.constexpr):  # type: ignore[no-untyped-def]
+    """What `packed_products` gives of squares, as a mean for each of LIKE [tokens, N], in the same threads."""
+    N: tl.constexpr = squares.shape[TOKEN]
+    W: tl.constexpr = squares.shape[WARP]
+    if TOKEN == 0:
+        x = tl.permute(tl.reshape(squares, [N, W, 8, 4]), (0, 2, 1, 3))
+    else:
+        x = tl.permute(tl.reshape(squares, [8, 4, W, N]), (3, 0, 2, 1))
+    x = tl.reshape(sum_pairwise(tl.reshape(x, [N * 8 * W, 4])), [N * 8, 1, W])
+    C: tl.constexpr = LIKE[1]
+    x = tl.reshape(tl.broadcast_to(x, [N * 8, C, W]), [N * 8 * C, W])
+    x = _in_lanes(x, somewhere, zero)
+    return tl.reshape(sum_pairwise(x), [N * 8, C]) / COLUMNS
 
 
 @triton.jit
@@ -257,32 +450,25 @@ def sum_pairwise(x):  # type: ignore[no-untyped-def]
     return total
 
 
+@triton.jit
+def place_of(column):  # type: ignore[no-untyped-def]
+    """Where in a packed row columns lie: `packed.places`."""
+    inside = column % 32
+    pair = inside % 2 * 2 + inside // 16
+    return column // 128 * 128 + inside % 16 // 4 * 32 + column % 128 // 32 * 8 + pair * 2 + inside % 4 // 2
+
+
 @triton.jit  # type: ignore[untyped-decorator]
-def pack(  # type: ignore[no-untyped-def]
-    records, row, block, x, squares, live, ROW_BLOCKS: tl.constexpr
-):
-    """Write x [N, 32] as blocks `block` [N] of rows `row` [N] or [], where `live` [N]; squares [N]."""
-    N: tl.constexpr = x.shape[0]
-    scale = tl.maximum(tl.max(tl.abs(x), 1), 1e-30) / _LARGEST
-    whole = tl.floor(x * (1.0 / scale)[:, None] + 0.5).to(tl.int32)
-    total = tl.sum(whole, 1).to(tl.float32) * scale
-    high = (whole + 128) >> 8
-    place = (tl.arange(0, 4) * 8)[None, None, :]
-    high_words = tl.sum((tl.reshape(high, [N, 8, 4]) & 255) << place, 2)
-    low_words = tl.sum((tl.reshape(whole - (high << 8), [N, 8, 4]) & 255) << place, 2)
-    plane: tl.constexpr = 4 * ROW_BLOCKS
-    start = records + (row * (5 * ROW_BLOCKS) + block)[:, None] * 4
-    eight, four = tl.arange(0, 8)[None, :], tl.arange(0, 4)[None, :]
-    both = tl.arange(0, 2)[None, None, :] * (2 * plane)
-    place = (start + eight // 4 * plane + eight % 4)[:, :, None] + both
-    tl.store(
-        place,
-        tl.join(high_words, low_words),
-        mask=live[:, None, None] & (eight >= 0)[:, :, None] & (both >= 0),
-    )
-    rest = tl.where(four == 0, scale[:, None], tl.where(four == 1, total[:, None], squares[:, None]))
-    rest = tl.where(four == 3, 0.0, rest)
-    tl.store(start + 4 * plane + four, rest.to(tl.int32, bitcast=True), mask=live[:, None] & (four >= 0))
+def pack(halves, row, column, x, live, COLUMNS: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Store x, float32, at columns of rows, where `live`; all of one shape or to be broadcast to it."""
+    at = row * ((COLUMNS + 127) // 128 * 128) + place_of(column)
+    tl.store(halves + at, (x * _SCALE).to(tl.float16), mask=live)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def pack_squares(squares, row, group, x, live, COLUMNS: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Store the sums of squares of x [N, 16] as groups `group` [N] of rows `row` [N], where `live` [N]."""
+    tl.store(squares + row * ((COLUMNS + 127) // 128 * 8) + group, sum_pairwise(x * x), mask=live)
 
 
 def pdl(device: torch.device) -> dict[str, Any]:

@@ -149,10 +149,10 @@ def _attend(  # type: ignore[no-untyped-def]
         arrived = tl.atomic_add(counters + row_head, 1, sem="acq_rel", scope="gpu")
         if arrived == active - 1:
             tl.store(counters + row_head, 0)  # as the next launch wants it
-            result = combine(
+            all_splits = combine(
                 sums, peaks, totals, row_head, active, GROUP, GROUP_PADDED, D, D_PADDED, SPLITS, STEP
             )
-            _store(out, result, value_scales, row_head * GROUP, GROUP, D)
+            _store(out, all_splits, value_scales, row_head * GROUP, GROUP, D)
 
 
 def launch(

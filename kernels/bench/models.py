@@ -118,8 +118,7 @@ def sequences(
 def unwritten(rows: int, columns: int, device: torch.device) -> Packed:
     """Room for packed rows, NaN until they are written."""
     packed = empty_packed(rows, columns, device)
-    packed.words.view(torch.float32).fill_(torch.nan)
-    return packed
+    return packed.fill(torch.full((rows, columns), torch.nan, device=device))
 
 
 def with_layers(shape: Shape, layers: int) -> Shape:

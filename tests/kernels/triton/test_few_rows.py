@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from kernels import choose, few_rows
+from kernels.bench.models import unwritten
 from kernels.bench.models import weights as model_weights
 from kernels.embed import embed
 from kernels.few_attention import few_attention, split_count
 from kernels.llama_gpu import PAGE, Rows, Shape, empty_cache
-from kernels.packed import FEW, Packed, empty_packed
+from kernels.packed import FEW, Packed, empty_packed, places
 from kernels.paged_attention import make_scratch, paged_attention
 from kernels.paged_attention import split_count as many_splits
 from kernels.qkv import reference as qkv_reference
@@ -22,9 +23,9 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 FORMS = ["4", "4 centred", "8"]
 EPS = 1e-5
 
-# 16 bits of a block's largest, which is at most 5 of a normal variable: 5 / 65024 at most, times the weights'
-# norm of about 1, and as much again for what comes out of a kernel packed. A wrong column is 1 off.
-CLOSE = 3e-4
+# Activations and weights in float16 are 2.8e-4 of each off (the root of the mean square, of both), so a product
+# of normal ones with a row of norm 1 as much times up to 4 of thousands of them. A wrong column is 1 off.
+CLOSE = 1.5e-3
 
 
 def made(rows: int, columns: int, form: str, layers: int = 2) -> Quantized:
@@ -44,10 +45,8 @@ def packed(x: Tensor, device: torch.device, stream: Tensor | None = None) -> Pac
 
 
 def nothing(rows: int, columns: int, device: torch.device) -> Packed:
-    """Records of NaN."""
-    out = empty_packed(rows, columns, device)
-    out.words.fill_(-1)
-    return out
+    """Rows of NaN."""
+    return unwritten(rows, columns, device)
 
 
 def meaning(w: Quantized, layer: int) -> Tensor:
@@ -60,16 +59,25 @@ def done(device: torch.device) -> None:
         torch.cuda.synchronize()
 
 
-@pytest.mark.parametrize("rows", [1, 3])
-def test_packing_keeps_16_bits_of_a_block(rows: int) -> None:
-    x = normal(rows, 96) * torch.tensor([1.0, 1e-3, 1e4]).repeat_interleave(32)
-    x[0, :32] = 0
-    found = packed(x, torch.device("cpu"))
-    largest = x.reshape(rows, 3, 32).abs().amax(2).repeat_interleave(32, 1)
-    assert (found.unpack() - x).abs().le(largest / 65024 + 1e-30).all()
-    torch.testing.assert_close(found.squares().double(), x.double().square().sum(1))
-    rest = found.words[:, 4].contiguous().view(torch.float32)
-    torch.testing.assert_close(rest[..., 1], found.unpack().reshape(rows, 3, 32).sum(2), rtol=1e-4, atol=1e-3)
+@pytest.mark.parametrize("columns", [32, 96, 288])
+def test_packing_keeps_float16_and_its_sums_of_squares(columns: int) -> None:
+    x = normal(3, columns) * 10.0 ** torch.arange(-1, 2)[:, None]
+    x[0, :16], stream = 0, normal(3, columns, seed=2)
+    found = packed(x, torch.device("cpu"), stream)
+    assert torch.equal(found.unpack(), (x / 16).half().float() * 16)
+    torch.testing.assert_close(found.mean_square().double(), stream.double().square().mean(1))
+    assert found.halves.shape[1] % 128 == 0
+    assert sorted(places(columns).tolist()) == places(columns).sort().values.unique().tolist()
+    empty = torch.ones(found.halves.shape[1], dtype=torch.bool)
+    empty[places(columns)] = False
+    assert (found.halves[:, empty] == 0).all()
+
+
+def test_a_word_of_codes_meets_its_activations() -> None:
+    """A thread's 16 bytes of a row are the columns whose codes are one word of 4 bits: low halves, then high."""
+    columns = places(256).argsort()[32 + 8 : 32 + 16]  # the second word of the second block
+    first = 32 + 4
+    assert columns.tolist() == [first, first + 2, first + 16, first + 18, first + 1, first + 3, first + 17, first + 19]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -82,17 +90,14 @@ def test_a_product_is_added_and_packed(device: torch.device, form: str, rows: in
     assert few_rows.add(given[0], given[1], 1, stream=stream, norm=given[2], out=out) is out
     meant = before.double() + x.double() @ meaning(w, 1).T
     torch.testing.assert_close(stream.double().cpu(), meant, rtol=0, atol=CLOSE)
-    after = Packed(out.words.cpu())
     # What was packed is what is in the stream, whatever that is.
-    torch.testing.assert_close(after.unpack(), stream.cpu() * norm, rtol=0, atol=CLOSE)
-    torch.testing.assert_close(after.squares(), stream.cpu().square().sum(1))
     again = packed(stream.cpu() * norm, torch.device("cpu"), stream.cpu())
-    assert (after.unpack() - again.unpack()).abs().max() < CLOSE
-    assert (after.words[:, 4, :, 3] == 0).all()
+    assert torch.equal(out.halves.cpu(), again.halves)
+    torch.testing.assert_close(out.mean_square().cpu(), stream.cpu().square().mean(1))
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("tokens", [1, 2, 5, 9, 16])
+@pytest.mark.parametrize("tokens", [1, 2, 5, 9, 64])
 def test_gate_and_up(device: torch.device, form: str, tokens: int) -> None:
     w, x, norm = made(128, 160, form), 3 * normal(tokens, 160), 1 + normal(160) / 3
     out, given = nothing(tokens, 64, device), packed(x * norm, device, x)
@@ -103,7 +108,7 @@ def test_gate_and_up(device: torch.device, form: str, tokens: int) -> None:
     normed = wide / (wide.square().mean(1, keepdim=True) + EPS).sqrt() * norm.double()
     gate, up = (normed @ meaning(w, 1).T).chunk(2, 1)
     meant = gate / (1 + (-gate).exp()) * up
-    torch.testing.assert_close(Packed(out.words.cpu()).unpack().double(), meant, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(out.unpack().double().cpu(), meant, rtol=2e-3, atol=5e-3)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -114,7 +119,8 @@ def test_a_row_is_the_same_whatever_is_beside_it(device: torch.device, form: str
     norm = torch.ones(64, device=device)
 
     def run(which: slice) -> list[Tensor]:
-        given = Packed(rows.words[which].contiguous())
+        assert rows.squares is not None
+        given = Packed(rows.halves[which].contiguous(), rows.squares[which].contiguous(), 1088)
         stream, out, hidden = (
             before[which].clone(),
             nothing(given.rows, 64, device),
@@ -125,10 +131,10 @@ def test_a_row_is_the_same_whatever_is_beside_it(device: torch.device, form: str
         few_rows.add(given, add, 1, stream=stream, norm=norm, out=out)
         few_rows.gate_up(given, gated, 1, EPS, out=hidden)
         few_rows.head(given, add, EPS, out=logits)
-        return [stream, out.words, hidden.words, logits]
+        return [stream, out.halves, hidden.halves, logits]
 
     everything = run(slice(0, FEW))
-    for which in (slice(3, 4), slice(7, 9), slice(2, 6), slice(1, 9), slice(4, 15)):
+    for which in (slice(3, 4), slice(7, 9), slice(2, 6), slice(1, 9), slice(4, 15), slice(30, 62)):
         for alone, together in zip(run(which), everything, strict=True):
             assert torch.equal(alone, together[which])
 
@@ -193,7 +199,7 @@ def test_attention_is_packed(device: torch.device, d: int, int8: bool) -> None:
     paged_attention(q, cache, 1, rows, out=plain, splits=many_splits(4, 2, 700), scratch=scratch)
     assert few_attention(q, cache, 1, rows, out=out, splits=splits, scratch=scratch) is out
     assert int(scratch.counters.abs().max()) == 0
-    torch.testing.assert_close(out.unpack(), plain.float(), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(out.unpack(), plain.float(), rtol=2e-3, atol=1e-3)
 
 
 def test_an_embedding_is_packed(device: torch.device) -> None:
@@ -201,9 +207,8 @@ def test_an_embedding_is_packed(device: torch.device) -> None:
     tokens = torch.tensor([3, -1, 49], dtype=torch.int32, device=device)
     norm, x, out = normal(96).to(device), torch.empty(3, 96, device=device), nothing(3, 96, device)
     assert embed(tokens, table, out=x, norm=norm, packed=out) is x
-    again = packed(x * norm, device, x)
-    assert (out.unpack() - again.unpack()).abs().max() < CLOSE
-    torch.testing.assert_close(out.squares(), x.square().sum(1))
+    assert torch.equal(out.halves, packed(x * norm, device, x).halves)
+    torch.testing.assert_close(out.mean_square(), x.square().mean(1))
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -257,9 +262,9 @@ def test_wrong_arguments(device: torch.device) -> None:
         with pytest.raises(ValueError, match=message):
             few_rows.add(x, w, layer, **given)  # type: ignore[arg-type]
 
-    fails("17 rows: must be 1 to 16", x=empty_packed(17, 96, device))
+    fails("65 rows: must be 1 to 64", x=empty_packed(65, 96, device))
     fails("layer 2: there are 2", layer=2)
-    fails("x is .* must be contiguous int32 \\(2, 5, 3, 4\\)", x=empty_packed(2, 64, device))
+    fails("x is .* must be contiguous torch.float16 \\(2, 128\\), 96 columns", x=empty_packed(2, 64, device))
     fails("out is", out=empty_packed(1, 64, device))
     fails("stream is", stream=stream.half())
     fails("norm is", norm=norm[:32])
