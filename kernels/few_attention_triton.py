@@ -1,7 +1,9 @@
-"""The Triton kernel of `few_attention.py`: a program per head, split of its keys and row.
+"""The Triton kernel of `few_attention.py`: a program per head of keys, split of the keys and row.
 
-A tile has STEPS x WARPS x LANES keys: LANES beside each other in a warp, 16 bytes of one a thread.
-Each warp has a softmax of its own over its keys; only their results meet, in shared memory.
+The products are `mma` instructions written out, as in `packed_triton.py`, whose order of dimensions holds here
+too: 8 query heads, or as many as share the keys, times 8 keys, and their weights times 16 values. A thread
+makes its operands of what it has loaded, 16 bytes of keys and of values each; only the warps' results meet, in
+shared memory. A warp's step is 16 keys, which lie in one page.
 """
 
 # ruff: noqa: ANN001, ANN202, N803, N806  (a kernel's arguments are Triton's, and its constants are capitals)
@@ -16,64 +18,334 @@ from torch import Tensor
 
 from kernels.llama_gpu import PAGE, PagedCache, Rows
 from kernels.packed import Packed
-from kernels.packed_triton import DESCENDING, pack, pdl, spread, wait_for_last
+from kernels.packed_triton import DESCENDING, INTERPRETED, in_lanes, over_warps, pack, pdl, spread, wait_for_last
 from kernels.paged_attention_triton import MOST_COMBINED, combine
 
-_WARPS = 8
-_STEP, _LANE = map(tl.constexpr, (0, 2) if DESCENDING else (2, 0))  # see packed_triton.py
+WARPS = 8
+
+MOST_SHARED = 8
+"""Query heads of a head of keys."""
+
+_WARP, _LANE = map(tl.constexpr, (0, 1) if DESCENDING else (1, 0))
+
+_MMA = "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32"
+
+
+def _scores_asm() -> str:
+    """PTX: eight queries times twice eight keys, 32 channels, added up.
+
+    $4 to $7 are channels of a query, $8 to $11 of a key of the first eight, $12 to $15 of the others, $16 to
+    $19 scores so far, two of each eight. The other eight rows of the instruction are zeros.
+    """
+    lines = [".reg .f32 a, b, c, d, z; .reg .b32 n;", "mov.f32 z, 0f00000000; mov.b32 n, 0;"]
+    for to, so_far, key in (("$0, $1", "$16, $17", 8), ("$2, $3", "$18, $19", 12)):
+        lines.append(f"{_MMA} {{a, b, c, d}}, {{$4, n, $5, n}}, {{${key}, ${key + 1}}}, {{{so_far}, z, z}};")
+        lines.append(f"{_MMA} {{{to}, c, d}}, {{$6, n, $7, n}}, {{${key + 2}, ${key + 3}}}, {{a, b, z, z}};")
+    return "{ " + " ".join(lines) + " }"
+
+
+def _values_asm() -> str:
+    """PTX: the weights of 16 keys times their values, eight neighbouring channels a lane, added up.
+
+    $16 to $31 are the values of keys 2 t and 2 t + 1 of the first eight, t being the lane in its four, and of
+    those of the others, four words each; $32 to $35 the weights of these keys; $36 to $51 sums so far, for
+    each channel those of two lanes' values. The new ones are $0 to $15.
+    """
+    lines = [".reg .f32 c, d, z; .reg .b32 n, v, w, p, q;", "mov.f32 z, 0f00000000; mov.b32 n, 0;"]
+    lines += ["cvt.rn.f16x2.f32 p, $33, $32;", "cvt.rn.f16x2.f32 q, $35, $34;"]
+    for channel in range(8):
+        word, select = channel // 2, 0x7632 if channel % 2 else 0x5410
+        lines.append(f"prmt.b32 v, ${16 + word}, ${20 + word}, {select};")
+        lines.append(f"prmt.b32 w, ${24 + word}, ${28 + word}, {select};")
+        to, so_far = f"${2 * channel}, ${2 * channel + 1}", f"${36 + 2 * channel}, ${37 + 2 * channel}"
+        lines.append(f"{_MMA} {{{to}, c, d}}, {{p, n, q, n}}, {{v, w}}, {{{so_far}, z, z}};")
+    return "{ " + " ".join(lines) + " }"
+
+
+def _halves_asm() -> str:
+    """PTX: eight signed bytes, $4, to four words of float16."""
+    lines = [".reg .b32 a, b, k, m;", "mov.b32 k, 0x64806480; mov.b32 m, 0x64646464;", "mov.b64 {a, b}, $4;"]
+    lines += ["xor.b32 a, a, 0x80808080;", "xor.b32 b, b, 0x80808080;"]
+    for i in range(4):
+        lines.append(f"prmt.b32 ${i}, {'ab'[i // 2]}, m, {0x4342 if i % 2 else 0x4140};")
+        lines.append(f"sub.rn.f16x2 ${i}, ${i}, k;")
+    return "{ " + " ".join(lines) + " }"
+
+
+def _across_asm(operation: str) -> str:
+    """PTX: over the four lanes that have a query."""
+    one = "shfl.sync.bfly.b32 a, {}, {}, 0x1f, 0xffffffff; {} $0, a, {};"
+    return "{ .reg .f32 a; " + one.format("$1", 1, operation, "$1") + one.format("$0", 2, operation, "$0") + " }"
+
+
+_SCORES, _VALUES, _HALVES = map(tl.constexpr, (_scores_asm(), _values_asm(), _halves_asm()))
+_LARGEST, _TOTAL = map(tl.constexpr, (_across_asm("max.f32"), _across_asm("add.f32")))
+_SCORES_OPERANDS = tl.constexpr(",".join(["=&f"] * 4 + ["r"] * 12 + ["f"] * 4))
+_VALUES_OPERANDS = tl.constexpr(",".join(["=&f"] * 16 + ["r"] * 16 + ["f"] * 20))
+_FOUR, _FOUR_WORDS = tl.constexpr((tl.float32,) * 4), tl.constexpr((tl.int32,) * 4)
+
+
+@triton.jit
+def _canonical(x):  # type: ignore[no-untyped-def]
+    """Between the order of dimensions here and (warps, lanes, words), either way."""
+    return x if _WARP == 0 else tl.permute(x, (1, 0, 2))
+
+
+@triton.jit
+def _float(words, SHIFT: tl.constexpr):  # type: ignore[no-untyped-def]
+    return ((words >> SHIFT) & 0xFFFF).to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32)
+
+
+@triton.jit
+def _scores(query, first, second, so_far):  # type: ignore[no-untyped-def]
+    """Add 32 channels to scores of a lane's query: keys 2 t and 2 t + 1 of each eight."""
+    if INTERPRETED:
+        W: tl.constexpr = query.shape[_WARP]
+        q = tl.reshape(_canonical(query), [W, 8, 1, 16])
+        a, b = tl.reshape(_canonical(first), [W, 1, 8, 16]), tl.reshape(_canonical(second), [W, 1, 8, 16])
+        a = tl.sum(_float(q, 0) * _float(a, 0) + _float(q, 16) * _float(a, 16), 3)
+        b = tl.sum(_float(q, 0) * _float(b, 0) + _float(q, 16) * _float(b, 16), 3)
+        both = tl.reshape(tl.join(a, b), [W, 8, 4, 2, 2])
+        result = so_far + _canonical(tl.reshape(tl.permute(both, (0, 1, 2, 4, 3)), [W, 32, 4]))
+    else:
+        result = tl.inline_asm_elementwise(
+            _SCORES, _SCORES_OPERANDS, [query, first, second, so_far], dtype=tl.float32, is_pure=True, pack=4
+        )
+    return result
+
+
+@triton.jit
+def _channels(words):  # type: ignore[no-untyped-def]
+    """In the interpreter: [W, 8 lanes, 4 lanes, 8] channels of four words."""
+    W: tl.constexpr = words.shape[_WARP]
+    words = _canonical(words)
+    return tl.reshape(tl.join(_float(words, 0), _float(words, 16)), [W, 8, 4, 8])
+
+
+@triton.jit
+def _some_of(sums, WORD: tl.constexpr):  # type: ignore[no-untyped-def]
+    """In the interpreter: of sums [W, queries, lanes, channels] two channels, as lanes have them."""
+    W: tl.constexpr = sums.shape[0]
+    word = tl.arange(0, 4)[None, None, None, :, None]
+    two = tl.sum(tl.where(word == WORD, tl.reshape(sums, [W, 8, 8, 4, 2]), 0.0), 3)
+    two = tl.permute(tl.reshape(two, [W, 8, 4, 2, 2]), (0, 1, 2, 4, 3))
+    return _canonical(tl.reshape(two, [W, 32, 4]))
+
+
+@triton.jit
+def _values(v, weights, so_far):  # type: ignore[no-untyped-def]
+    """Add the values of 16 keys to a lane's sums."""
+    if INTERPRETED:
+        W: tl.constexpr = weights.shape[_WARP]
+        p = tl.reshape(_canonical(weights).to(tl.float16).to(tl.float32), [W, 8, 4, 2, 2])
+        j0, j1 = tl.split(p)
+        p0, p2 = tl.split(j0)
+        p1, p3 = tl.split(j1)
+        more = tl.sum(p0[:, :, None, :, None] * _channels(v[0])[:, None], 3)
+        more += tl.sum(p1[:, :, None, :, None] * _channels(v[1])[:, None], 3)
+        more += tl.sum(p2[:, :, None, :, None] * _channels(v[2])[:, None], 3)
+        more += tl.sum(p3[:, :, None, :, None] * _channels(v[3])[:, None], 3)
+        a, b = so_far[0] + _some_of(more, 0), so_far[1] + _some_of(more, 1)
+        c, d = so_far[2] + _some_of(more, 2), so_far[3] + _some_of(more, 3)
+    else:
+        a, b, c, d = tl.inline_asm_elementwise(
+            _VALUES,
+            _VALUES_OPERANDS,
+            [v[0], v[1], v[2], v[3], weights, so_far[0], so_far[1], so_far[2], so_far[3]],
+            dtype=_FOUR,
+            is_pure=True,
+            pack=4,
+        )
+    return a, b, c, d
+
+
+@triton.jit
+def _across(x, LARGEST: tl.constexpr):  # type: ignore[no-untyped-def]
+    """The largest, or the sum, of x [warps, lanes] over the four lanes of a query, in each of them."""
+    if INTERPRETED:
+        W: tl.constexpr = x.shape[_WARP]
+        fours = tl.reshape(x if _WARP == 0 else tl.permute(x, (1, 0)), [W, 8, 4])
+        one = tl.max(fours, 2, keep_dims=True) if LARGEST else tl.sum(fours, 2, keep_dims=True)
+        result = tl.reshape(tl.broadcast_to(one, [W, 8, 4]), [W, 32])
+        result = result if _WARP == 0 else tl.permute(result, (1, 0))
+    else:
+        result = tl.inline_asm_elementwise(
+            _LARGEST if LARGEST else _TOTAL, "=&f,f", [x], dtype=tl.float32, is_pure=True, pack=1
+        )
+    return result
+
+
+@triton.jit
+def _pair(codes, WORD: tl.constexpr):  # type: ignore[no-untyped-def]
+    """In the interpreter: two of eight int8 to a word of float16."""
+    word = tl.zeros(codes.shape, tl.int32)
+    for half in tl.static_range(2):
+        code = ((codes >> (16 * WORD + 8 * half)).to(tl.int32) & 255 ^ 128) - 128
+        word |= (code.to(tl.float16).to(tl.int16, bitcast=True).to(tl.int32) & 0xFFFF) << (16 * half)
+    return word
+
+
+@triton.jit
+def _halves(codes):  # type: ignore[no-untyped-def]
+    """Eight int8 in 64 bits to four words of float16."""
+    if INTERPRETED:
+        a, b, c, d = _pair(codes, 0), _pair(codes, 1), _pair(codes, 2), _pair(codes, 3)
+    else:
+        a, b, c, d = tl.inline_asm_elementwise(
+            _HALVES, "=&r,=&r,=&r,=&r,l", [codes], dtype=_FOUR_WORDS, is_pure=True, pack=1
+        )
+    words = tl.join(tl.join(a, c), tl.join(b, d))  # the last dimension is of b and d, not of a and c
+    return tl.reshape(words, [codes.shape[0], codes.shape[1], 4])
+
+
+@triton.jit
+def _load(cache, at, which, INT8: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Eight channels of a key or value, from channel `at`: four words, or int8 in 64 bits. Zeros but for `which`."""
+    if INT8:
+        found = tl.load(cache + at // 8, mask=which, other=0)
+    else:
+        word = tl.arange(0, 4)[None, None, :]
+        mask = which[:, :, None] & (word >= 0)
+        found = tl.load(cache + (at // 2)[:, :, None] + word, mask=mask, other=0)
+    return found
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _places(  # type: ignore[no-untyped-def]
+def _load_step(  # type: ignore[no-untyped-def]
+    cache,
     pages,
-    token,
-    which,
+    first,
+    newest,
+    last,
     head,
+    zero,
     KV_HEADS: tl.constexpr,
     PAGE: tl.constexpr,
     D: tl.constexpr,
+    INT8: tl.constexpr,
 ):
-    """Where keys and values of a tile of tokens lie, if `which`: with a dimension of D more."""
-    page = tl.load(pages + token // PAGE, mask=which, other=0).to(tl.int64)
-    at = ((page * KV_HEADS + head) * PAGE + token % PAGE) * D
-    return at[:, :, :, None] + tl.arange(0, D)[None, None, None, :]
+    """Keys `first` [warps, 1] and 15 behind it, later than `newest` and up to `last`, and their values.
 
-
-@triton.jit
-def _load(keys, values, at, which):  # type: ignore[no-untyped-def]
-    """Keys and values of a tile; zeros but for `which`."""
-    mask = which[:, :, :, None] & (at >= 0)
-    return tl.load(keys + at, mask=mask, other=0), tl.load(values + at, mask=mask, other=0)
-
-
-@triton.jit
-def _see(peak, total, sums, query, k, v, seen):  # type: ignore[no-untyped-def]
-    """Add a tile to each warp's softmax: peaks and totals [1, W, 1], sums [1, W, 1, D].
-
-    `query` is float32, in powers of two, the same for all steps; k and v are a tile, of which `seen`.
+    Keys: for each 32 channels, eight of those of two keys. Values: of each 64 channels eight, of four keys.
     """
-    scores = tl.sum(query * k.to(tl.float32), 3)
-    scores = tl.where(seen, scores, float("-inf"))
-    new_peak = tl.maximum(peak, tl.max(tl.max(scores, _STEP, keep_dims=True), _LANE, keep_dims=True))
-    shrink = tl.exp2(peak - new_peak)
-    weights = tl.exp2(scores - new_peak)
-    total = total * shrink + tl.sum(tl.sum(weights, _STEP, keep_dims=True), _LANE, keep_dims=True)
-    more = tl.sum(weights[:, :, :, None] * v.to(tl.float32), _STEP, keep_dims=True)
-    sums = sums * shrink[:, :, :, None] + tl.sum(more, _LANE, keep_dims=True)
-    return new_peak, total, sums
+    lane = spread(tl.arange(0, 32) ^ zero, _LANE, 2)
+    row, column = lane // 4, lane % 4
+    page = tl.load(pages + first // PAGE + lane * 0, mask=first <= last, other=0).to(tl.int64)
+    start = (page * KV_HEADS + head) * PAGE + first % PAGE
+    k, v = (), ()
+    for half in tl.static_range(2):
+        token = first + row + 8 * half
+        which = (token <= last) & (token > newest)
+        for part in tl.static_range(D // 32):
+            at = (start + row + 8 * half) * D + part * 32 + column * 8
+            k += (_load(cache[0], at, which, INT8),)
+    for part in tl.static_range((D + 63) // 64):
+        for i in tl.static_range(4):
+            ahead = column * 2 + i % 2 + i // 2 * 8
+            token = first + ahead
+            which = (token <= last) & (token > newest) & (part * 64 + row * 8 < D)
+            v += (_load(cache[1], (start + ahead) * D + part * 64 + row * 8, which, INT8),)
+    return k, v
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _store(  # type: ignore[no-untyped-def]
-    out, result, value_scales, row, head, HEADS: tl.constexpr, D: tl.constexpr
+def _query(  # type: ignore[no-untyped-def]
+    q, key_scales, zero, WARPS: tl.constexpr, GROUP: tl.constexpr, D: tl.constexpr, PART: tl.constexpr
 ):
-    """Pack the attention [D] of a query head."""
-    if value_scales is not None:
-        result *= tl.load(value_scales + tl.arange(0, D))
-    pack(out, row, head * D + tl.arange(0, D), result, tl.arange(0, D) < D, HEADS * D)
+    """Eight channels of a lane's query, in each warp, times the scales of keys."""
+    lane = spread(tl.arange(0, 32) ^ zero, _LANE, 2) + spread(tl.zeros([WARPS], tl.int32), _WARP, 2)
+    word = tl.arange(0, 4)[None, None, :]
+    channel = PART * 32 + (lane % 4 * 8)[:, :, None] + word * 2
+    at = (lane // 4)[:, :, None] * D + channel
+    there = (lane // 4 < GROUP)[:, :, None] & (word >= 0)
+    if key_scales is None:
+        words = tl.load(q.to(tl.pointer_type(tl.int32)) + at // 2, mask=there, other=0)
+    else:
+        words = tl.zeros(at.shape, tl.int32)
+        for half in tl.static_range(2):
+            x = tl.load(q + at + half, mask=there, other=0.0).to(tl.float32)
+            x = (x * tl.load(key_scales + channel + half)).to(tl.float16).to(tl.int16, bitcast=True)
+            words |= (x.to(tl.int32) & 0xFFFF) << (16 * half)
+    return words
 
 
-@triton.jit(do_not_specialize=["table_width"])  # type: ignore[untyped-decorator]
+@triton.jit  # type: ignore[untyped-decorator]
+def _see(  # type: ignore[no-untyped-def]
+    state, queries, steps, first, last, log2_scale, zero, STEPS: tl.constexpr, D: tl.constexpr, INT8: tl.constexpr
+):
+    """Add steps to each warp's softmax: peaks and totals [warps, lanes], sums of values; the first are at `first`."""
+    peak, total, sums = state
+    W: tl.constexpr = peak.shape[_WARP]
+    lane = spread(tl.arange(0, 32) ^ zero, _LANE, 2)
+    word = tl.arange(0, 4)[None, None, :]
+    scores = ()
+    new_peak = peak
+    for step in tl.static_range(STEPS):
+        k = steps[step][0]
+        score = tl.expand_dims(peak * 0.0, 2) + (word * 0).to(tl.float32)
+        for part in tl.static_range(D // 32):
+            a, b = k[part], k[D // 32 + part]
+            if INT8:
+                a, b = _halves(a), _halves(b)
+            score = _scores(queries[part], a, b, score)
+        token = (first + step * W * 16 + lane % 4 * 2)[:, :, None] + word % 2 + word // 2 * 8
+        score = tl.where(token <= last, score * log2_scale, float("-inf"))
+        new_peak = tl.maximum(new_peak, tl.max(score, 2))
+        scores += (score,)
+    new_peak = _across(new_peak, True)
+    shrink = tl.exp2(peak - new_peak)
+    total *= shrink
+    shrunk = ()
+    for i in tl.static_range(4 * ((D + 63) // 64)):
+        shrunk += (sums[i] * shrink[:, :, None],)
+    for step in tl.static_range(STEPS):
+        v = steps[step][1]
+        weights = tl.exp2(scores[step] - new_peak[:, :, None])
+        total += tl.sum(weights, 2)
+        more = ()
+        for part in tl.static_range((D + 63) // 64):
+            its = (v[4 * part], v[4 * part + 1], v[4 * part + 2], v[4 * part + 3])
+            if INT8:
+                its = (_halves(its[0]), _halves(its[1]), _halves(its[2]), _halves(its[3]))
+            so_far = (shrunk[4 * part], shrunk[4 * part + 1], shrunk[4 * part + 2], shrunk[4 * part + 3])
+            a, b, c, d = _values(its, weights, so_far)
+            more += (a, b, c, d)
+        shrunk = more
+    return new_peak, total, shrunk
+
+
+@triton.jit
+def _merge(k, more, COUNT: tl.constexpr):  # type: ignore[no-untyped-def]
+    """What was loaded in two parts, each zero where the other is not."""
+    both = ()
+    for i in tl.static_range(COUNT):
+        both += (k[i] | more[i],)
+    return both
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _of_queries(sums, somewhere, zero, D: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Added up over warps, in order: [8, D], 64 channels or more."""
+    W: tl.constexpr = sums[0].shape[_WARP]
+    PARTS: tl.constexpr = (D + 63) // 64
+    found = ()
+    for part in tl.static_range(PARTS):
+        low = tl.join(sums[4 * part], sums[4 * part + 1])
+        high = tl.join(sums[4 * part + 2], sums[4 * part + 3])
+        x = tl.join(low, high)  # [.., lanes, channel of two and lane of two, word, word of two]
+        if _WARP == 0:  # warps, queries, fours, channel, lane, word, word
+            x = tl.permute(tl.reshape(x, [W, 8, 4, 2, 2, 2, 2]), (1, 2, 4, 6, 5, 3, 0))
+        else:
+            x = tl.permute(tl.reshape(x, [8, 4, W, 2, 2, 2, 2]), (0, 1, 4, 6, 5, 3, 2))
+        x = over_warps(tl.reshape(in_lanes(tl.reshape(x, [512, W]), somewhere, zero), [512, W, 1]))
+        found += (tl.reshape(x, [8, 64]),)
+    result = found[0]
+    if PARTS == 2:
+        result = tl.reshape(tl.permute(tl.join(found[0], found[1]), (0, 2, 1)), [8, 128])
+    return result
+
+
+@triton.jit(do_not_specialize=["table_width", "zero"])  # type: ignore[untyped-decorator]
 def _attend(  # type: ignore[no-untyped-def]
     out,
     q,
@@ -89,90 +361,106 @@ def _attend(  # type: ignore[no-untyped-def]
     counters,
     table_width,
     log2_scale,
+    zero,
     KV_HEADS: tl.constexpr,
     GROUP: tl.constexpr,
+    GROUP_PADDED: tl.constexpr,
     D: tl.constexpr,
     PAGE: tl.constexpr,
     STEPS: tl.constexpr,
     WARPS: tl.constexpr,
-    LANES: tl.constexpr,
     SPLITS: tl.constexpr,
     STEP: tl.constexpr,
+    INT8: tl.constexpr,
     PDL: tl.constexpr,
 ):
-    """Keys of split `program_id(1)` of a row, for one query head.
+    """Keys of split `program_id(1)` of a row, for the query heads that share them.
 
     Its result, or that of all splits if it is the last to arrive, ends in `out`.
     """
-    HEADS: tl.constexpr = KV_HEADS * GROUP
-    # Heads that share keys run beside each other, for the L2 cache.
-    query_head, split, row = tl.program_id(0), tl.program_id(1), tl.program_id(2)
-    head, row_head = query_head // GROUP, row * HEADS + query_head
+    head, split, row = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    row_head = row * KV_HEADS + head
     position, slot = tl.load(positions + row), tl.load(slots + row)
-    KEYS: tl.constexpr = STEPS * WARPS * LANES
+    KEYS: tl.constexpr = STEPS * WARPS * 16
     tiles = (position + KEYS) // KEYS  # none for padding, at -1
-    # Two tiles and 256 keys at least: to combine two programs' results takes longer.
-    FEWEST: tl.constexpr = max(2, 256 // KEYS)
-    tiles_a_split = tl.maximum(tl.cdiv(tiles, SPLITS), FEWEST)
+    tiles_a_split = tl.maximum(tl.cdiv(tiles, SPLITS), 1)
     active = tl.cdiv(tiles, tiles_a_split)
     if split >= tl.maximum(active, 1):
         return
 
-    # Neighbouring steps of a warp lie beside each other: most of a warp's keys are of one page.
-    warp, lane = spread(tl.arange(0, WARPS), 1, 3), spread(tl.arange(0, LANES), _LANE, 3)
-    lanes = (warp * STEPS + spread(tl.arange(0, STEPS), _STEP, 3)) * LANES + lane
+    cache = (keys, values)
     pages = table + slot.to(tl.int64) * table_width
-    token = split * tiles_a_split * KEYS + lanes
-    later = token + KEYS
-    at = _places(pages, token, token <= position, head, KV_HEADS, PAGE, D)
-    later_at = _places(pages, later, later <= position, head, KV_HEADS, PAGE, D)
     # A sequence's new keys, which the kernel just before may still write, are no more than there are rows.
     newest = position - tl.num_programs(2)
-    k, v = _load(keys, values, at, token <= newest)
-    later_k, later_v = _load(keys, values, later_at, later <= newest)
-    same = (warp * 0 + lane * 0)[:, :, :, None]  # each thread has the query
-    dims = same + tl.arange(0, D)[None, None, None, :]
-    factor = log2_scale
+    first = split * tiles_a_split * KEYS + spread(tl.arange(0, WARPS), _WARP, 2) * 16
+    old = ()
+    for step in tl.static_range(STEPS):
+        at = first + step * WARPS * 16
+        old += (_load_step(cache, pages, at, -1, newest, head, zero, KV_HEADS, PAGE, D, INT8),)
     if scales is not None:
         scales += head * D
-        factor = tl.load(scales + dims) * log2_scale
     wait_for_last(PDL)
-    query = tl.load(q + row_head * D + dims).to(tl.float32) * factor
-    k_new, v_new = _load(keys, values, at, (token <= position) & (token > newest))
-    peak = tl.full([1, WARPS, 1], -1e30, tl.float32)  # not -inf: a warp may see no key
-    total = tl.zeros([1, WARPS, 1], tl.float32)
-    result = tl.zeros([1, WARPS, 1, D], tl.float32)
-    peak, total, result = _see(peak, total, result, query, k + k_new, v + v_new, token <= position)
-    if split * tiles_a_split + 1 < tiles:
-        k_new, v_new = _load(keys, values, later_at, (later <= position) & (later > newest))
-        peak, total, result = _see(
-            peak, total, result, query, later_k + k_new, later_v + v_new, later <= position
-        )
-    for tile in range(split * tiles_a_split + 2, tl.minimum((split + 1) * tiles_a_split, tiles)):
-        token = tile * KEYS + lanes
-        at = _places(pages, token, token <= position, head, KV_HEADS, PAGE, D)
-        k, v = _load(keys, values, at, token <= position)
-        peak, total, result = _see(peak, total, result, query, k, v, token <= position)
-    top = tl.max(peak)
-    share = tl.exp2(peak - top)
-    total, result = tl.sum(total * share), tl.reshape(tl.sum(result * share[:, :, :, None], 1), [D])
+    start = q + row_head * GROUP * D
+    queries = ()
+    for part in tl.static_range(D // 32):
+        queries += (_query(start, scales, zero, WARPS, GROUP, D, part),)
+    steps = ()
+    for step in tl.static_range(STEPS):
+        at = first + step * WARPS * 16
+        k, v = _load_step(cache, pages, at, newest, position, head, zero, KV_HEADS, PAGE, D, INT8)
+        k = _merge(old[step][0], k, 2 * (D // 32))
+        steps += ((k, _merge(old[step][1], v, 4 * ((D + 63) // 64))),)
+    none = (spread(tl.arange(0, 32) ^ zero, _LANE, 2) + spread(tl.arange(0, WARPS), _WARP, 2)) * 0
+    peak, total = none.to(tl.float32) - 1e30, none.to(tl.float32)  # not -inf: a warp may see no key
+    result = ()
+    for _ in tl.static_range(4 * ((D + 63) // 64)):
+        result += (tl.expand_dims(total, 2) + tl.zeros([4], tl.float32)[None, None, :],)
+    state = (peak, total, result)
+    state = _see(state, queries, steps, first, position, log2_scale, zero, STEPS, D, INT8)
+    for tile in range(split * tiles_a_split + 1, tl.minimum((split + 1) * tiles_a_split, tiles)):
+        first = tile * KEYS + spread(tl.arange(0, WARPS), _WARP, 2) * 16
+        later = ()
+        for step in tl.static_range(STEPS):
+            at = first + step * WARPS * 16
+            later += (_load_step(cache, pages, at, -1, position, head, zero, KV_HEADS, PAGE, D, INT8),)
+        state = _see(state, queries, later, first, position, log2_scale, zero, STEPS, D, INT8)
+    peak, total, result = state
 
-    value_scales = None if scales is None else scales + KV_HEADS * D
+    top = tl.max(peak, _WARP, keep_dims=True)
+    share = tl.exp2(peak - top)
+    total = tl.sum(_across(total, False) * share, _WARP, keep_dims=True)
     if active <= 1:
-        _store(
-            out, result / tl.where(total == 0.0, 1.0, total), value_scales, row, query_head, HEADS, D
-        )  # padding: 0
+        share /= tl.where(total == 0.0, 1.0, total)  # padding: 0
+    shared = ()
+    for i in tl.static_range(4 * ((D + 63) // 64)):
+        shared += (result[i] * share[:, :, None],)
+    attended = _of_queries(shared, table, zero, D)
+    DIMS: tl.constexpr = attended.shape[1]
+    member, dims = tl.arange(0, 8), tl.arange(0, DIMS)
+    inside = (member < GROUP)[:, None] & (dims < D)[None, :]
+    column = (head * GROUP + member)[:, None] * D + dims[None, :]
+    if active <= 1:
+        if scales is not None:
+            attended *= tl.load(scales + KV_HEADS * D + dims, mask=dims < D, other=0.0)[None, :]
+        pack(out, row, column, attended, inside, KV_HEADS * GROUP * D)
     else:
-        part = row_head * SPLITS + split
-        tl.store(sums + part * D + tl.arange(0, D), result)
-        tl.store(peaks + part, top)
-        tl.store(totals + part, total)
+        place = (row_head * GROUP + member) * SPLITS + split
+        tl.store(sums + place[:, None] * D + dims[None, :], attended, mask=inside)
+        lane = spread(tl.arange(0, 32) ^ zero, _LANE, 2)
+        its_place = (row_head * GROUP + lane // 4) * SPLITS + split
+        its_query = (lane % 4 == 0) & (lane // 4 < GROUP)
+        tl.store(peaks + its_place, top, mask=its_query)
+        tl.store(totals + its_place, total, mask=its_query)
         tl.debug_barrier()  # the whole program has stored before one of its threads counts it
         arrived = tl.atomic_add(counters + row_head, 1, sem="acq_rel", scope="gpu")
         if arrived == active - 1:
             tl.store(counters + row_head, 0)  # as the next launch wants it
-            all_splits = combine(sums, peaks, totals, row_head, active, 1, 1, D, D, SPLITS, STEP)
-            _store(out, tl.reshape(all_splits, [D]), value_scales, row, query_head, HEADS, D)
+            all_splits = combine(sums, peaks, totals, row_head, active, GROUP, GROUP_PADDED, D, D, SPLITS, STEP)
+            members, channels = tl.arange(0, GROUP_PADDED), tl.arange(0, D)
+            if scales is not None:
+                all_splits *= tl.load(scales + KV_HEADS * D + channels)[None, :]
+            columns = (head * GROUP + members)[:, None] * D + channels[None, :]
+            pack(out, row, columns, all_splits, (members < GROUP)[:, None] & (channels >= 0)[None, :], KV_HEADS * GROUP * D)
 
 
 def launch(
@@ -191,13 +479,15 @@ def launch(
     """
     m, heads, d = q.shape
     kv_heads = cache.keys.shape[2]
-    lanes = max(1, 512 // (d * cache.keys.element_size()))
+    group = heads // kv_heads
+    padded = triton.next_power_of_2(group)
+    eight = torch.int32 if cache.scales is None else torch.int64  # of a load: four words, or one
     with torch.cuda.device(q.device) if q.is_cuda else contextlib.nullcontext():
-        _attend[heads, splits, m](
+        _attend[kv_heads, splits, m](
             out.halves,
             q,
-            cache.keys[layer],
-            cache.values[layer],
+            cache.keys[layer].view(eight),
+            cache.values[layer].view(eight),
             None if cache.scales is None else cache.scales[layer],
             cache.table,
             rows.slots,
@@ -205,15 +495,17 @@ def launch(
             *scratch,
             cache.table.shape[1],
             d**-0.5 * math.log2(math.e),
+            0,
             KV_HEADS=kv_heads,
-            GROUP=heads // kv_heads,
+            GROUP=group,
+            GROUP_PADDED=padded,
             D=d,
             PAGE=PAGE,
-            STEPS=max(1, keys // (2 * _WARPS * lanes)),
-            WARPS=_WARPS,
-            LANES=lanes,
+            STEPS=keys // (16 * WARPS),
+            WARPS=WARPS,
             SPLITS=splits,
-            STEP=min(triton.next_power_of_2(splits), max(1, MOST_COMBINED // d)),
-            num_warps=_WARPS,
+            STEP=min(triton.next_power_of_2(splits), max(1, MOST_COMBINED // (padded * d))),
+            INT8=cache.scales is not None,
+            num_warps=WARPS,
             **pdl(q.device),
         )

@@ -12,7 +12,7 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels.packed import SPAN
-from kernels.packed_triton import ROW, lanes_of, pdl, spread
+from kernels.packed_triton import pdl
 from kernels.quantized import Quantized
 
 
@@ -23,6 +23,7 @@ class Cut:
     rows: int  # of the matrix, a multiple of 16
     tokens: int  # a multiple of 8; more programs read the same weights, from the L2 cache, if these are fewer
     warps: int  # they share the columns
+    programs: int  # of some tokens: each takes every so many tiles of rows
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -32,14 +33,6 @@ def its_tokens(tokens, TOKENS: tl.constexpr):  # type: ignore[no-untyped-def]
     return token, token < tokens
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def its_rows(zero, ROWS: tl.constexpr):  # type: ignore[no-untyped-def]
-    """The rows of a program, ROWS in order, and the two tiles that `packed_products` wants of them."""
-    first = tl.program_id(1) * ROWS
-    tile = first + spread(tl.arange(0, ROWS // 16), ROW, 4) * 16 + lanes_of(zero) // 4
-    return first + tl.arange(0, ROWS), tile, tile + 8
-
-
 def choose_cut(w: Quantized, tokens: int, rows: int) -> Cut:
     """How programs of so many rows of a matrix cut its product with so many tokens.
 
@@ -47,21 +40,23 @@ def choose_cut(w: Quantized, tokens: int, rows: int) -> Cut:
     """
     spans = -(-w.columns // SPAN)
     few = max(8, 1 << (tokens - 1).bit_length())
-    return Cut(rows, min(few, 64), 4 if spans <= 16 else 8)
+    warps = 4 if spans <= 4 else 8
+    return Cut(rows, min(few, 16), warps, 264)
 
 
-def grid_of(tokens: int, rows: int, cut: Cut) -> tuple[int, int]:
+def grid_of(tokens: int, tiles: int, cut: Cut) -> tuple[int, int]:
     """Programs of the same rows run beside each other, for the L2 cache."""
-    return triton.cdiv(tokens, cut.tokens), triton.cdiv(rows, cut.rows)
+    return triton.cdiv(tokens, cut.tokens), min(tiles, cut.programs)
 
 
-def compiled_for(w: Quantized, cut: Cut, device: torch.device) -> dict[str, Any]:
+def compiled_for(w: Quantized, tiles: int, cut: Cut, device: torch.device) -> dict[str, Any]:
     """What all of these kernels are compiled for.
 
     Each operation is rounded by itself: which of two products a compiler joins with their sum is up to it,
     and it need not do the same for one token and for two.
     """
     sizes = {"COLUMNS": w.columns, "BITS": w.bits, "TOKENS": cut.tokens, "WARPS": cut.warps}
+    sizes |= {"TILES": tiles, "ONE": tiles <= cut.programs}
     return sizes | {"num_warps": cut.warps, "enable_fp_fusion": False} | pdl(device)
 
 

@@ -13,23 +13,21 @@ from kernels.few_cut_triton import (
     choose_cut,
     compiled_for,
     grid_of,
-    its_rows,
     its_tokens,
     on_device,
     words_of,
 )
 from kernels.packed import Packed
 from kernels.packed_triton import (
-    ROW,
+    PAIRS_OF_TILES,
     ROWS_ALONE,
-    TILES,
+    first_steps,
     in_order,
-    lanes_of,
     mean_square,
     pack,
     pack_squares,
     packed_products,
-    spread,
+    wait_for_last,
 )
 from kernels.quantized import Quantized
 
@@ -51,37 +49,63 @@ def _add(  # type: ignore[no-untyped-def]
     BITS: tl.constexpr,
     TOKENS: tl.constexpr,
     WARPS: tl.constexpr,
+    TILES: tl.constexpr,
+    ONE: tl.constexpr,
     PDL: tl.constexpr,
 ):
-    """TILE channels of the stream: the product added, and packed with the next norm's weights."""
+    """Tiles of TILE channels of the stream: the product added, and packed with the next norm's weights."""
     token, there = its_tokens(tokens, TOKENS)
-    rows, first, second = its_rows(zero, TILE)
-    live = there[:, None] & (rows < ROWS)[None, :]
-    at = stream + token[:, None] * ROWS + rows[None, :]
+    x = (words, None, tl.program_id(0) * TOKENS, tokens, None)
+    matrix = (codes, pairs, zero)
+    ring = first_steps(matrix, tl.program_id(1), COLUMNS, BITS, TILE, WARPS, 8, ROWS)
     # Nothing just before this kernel writes the stream.
-    before = tl.load(at, mask=live, other=0.0)
-    norm = tl.load(next_norm + rows, mask=rows < ROWS, other=0.0)
-    result, _ = packed_products(
-        (words, None, tl.program_id(0) * TOKENS, tokens, None),
-        (codes, pairs, zero),
-        (first, second),
-        (first < ROWS, second < ROWS),
-        COLUMNS,
-        BITS,
-        TOKENS,
-        TILE,
-        WARPS,
-        False,
-        PDL,
-    )
-    x = before + in_order(result, pairs, zero, ROWS_ALONE)
-    tl.store(at, x, mask=live)
+    before, norm = _stream_of(stream, next_norm, tl.program_id(1), token, there, ROWS, TILE)
+    wait_for_last(PDL)
+    for tile in range(tl.program_id(1), tl.program_id(1) + 1 if ONE else TILES, tl.num_programs(1)):
+        later = None if ONE else tile + tl.num_programs(1)
+        result, _, ring = packed_products(
+            ring, x, matrix, tile, later, COLUMNS, BITS, TOKENS, TILE, WARPS, 8, ROWS, False
+        )
+        added = before + in_order(result, pairs, zero, ROWS_ALONE)
+        _keep(stream, packed, packed_squares, added, norm, tile, token, there, tokens, ROWS, TILE)
+        if not ONE:
+            before, norm = _stream_of(stream, next_norm, later, token, there, ROWS, TILE)
+
+
+@triton.jit
+def _stream_of(stream, norm, tile, token, there, ROWS: tl.constexpr, TILE: tl.constexpr):  # type: ignore[no-untyped-def]
+    """A tile of the stream, and of the weights of a norm."""
+    rows = tile * TILE + tl.arange(0, TILE)
+    at = stream + token[:, None] * ROWS + rows[None, :]
+    x = tl.load(at, mask=there[:, None] & (rows < ROWS)[None, :], other=0.0)
+    return x, tl.load(norm + rows, mask=rows < ROWS, other=0.0)
+
+
+@triton.jit
+def _keep(  # type: ignore[no-untyped-def]
+    stream,
+    packed,
+    squares,
+    x,
+    norm,
+    tile,
+    token,
+    there,
+    tokens,
+    ROWS: tl.constexpr,
+    TILE: tl.constexpr,
+):
+    """Store a tile of the stream, and pack it."""
+    rows = tile * TILE + tl.arange(0, TILE)
+    live = there[:, None] & (rows < ROWS)[None, :]
+    tl.store(stream + token[:, None] * ROWS + rows[None, :], x, mask=live)
     pack(packed, token[:, None], rows[None, :], x * norm[None, :], live, ROWS)
-    G: tl.constexpr = TILE // 16
-    number = tl.arange(0, TOKENS * G)
-    its_token, group = tl.program_id(0) * TOKENS + number // G, tl.program_id(1) * G + number % G
-    there = (its_token < tokens) & (group * 16 < ROWS)
-    pack_squares(packed_squares, its_token, group, tl.reshape(x, [TOKENS * G, 16]), there, ROWS)
+    TOKENS: tl.constexpr = x.shape[0]
+    GROUPS: tl.constexpr = TILE // 16
+    number = tl.arange(0, TOKENS * GROUPS)
+    row, group = tl.program_id(0) * TOKENS + number // GROUPS, tile * GROUPS + number % GROUPS
+    x = tl.reshape(x, [TOKENS * GROUPS, 16])
+    pack_squares(squares, row, group, x, (row < tokens) & (group * 16 < ROWS), ROWS)
 
 
 @triton.jit(do_not_specialize=["tokens", "zero"])  # type: ignore[untyped-decorator]
@@ -100,31 +124,27 @@ def _gate_up(  # type: ignore[no-untyped-def]
     BITS: tl.constexpr,
     TOKENS: tl.constexpr,
     WARPS: tl.constexpr,
+    TILES: tl.constexpr,
+    ONE: tl.constexpr,
     PDL: tl.constexpr,
 ):
-    """TILE / 2 hidden activations, from as many rows of gate and of up."""
+    """Tiles of TILE / 2 hidden activations, from as many rows of gate and of up."""
     token, there = its_tokens(tokens, TOKENS)
-    H: tl.constexpr = TILE // 2
-    gates = tl.program_id(1) * H + spread(tl.arange(0, TILE // 16), ROW, 4) * 8 + lanes_of(zero) // 4
-    result, squares_sum = packed_products(
-        (words, squares, tl.program_id(0) * TOKENS, tokens, None),
-        (codes, pairs, zero),
-        (gates, gates + HIDDEN),
-        (gates < HIDDEN, gates < HIDDEN),
-        COLUMNS,
-        BITS,
-        TOKENS,
-        TILE,
-        WARPS,
-        True,
-        PDL,
-    )
-    gate, up = tl.split(in_order(result, pairs, zero, TILES))
-    factor = tl.rsqrt(mean_square(squares_sum, pairs, zero, gate.shape, COLUMNS) + eps)
-    gate, up = gate * factor, up * factor
-    column = tl.program_id(1) * H + tl.arange(0, H)
-    live = there[:, None] & (column < HIDDEN)[None, :]
-    pack(packed, token[:, None], column[None, :], gate * tl.sigmoid(gate) * up, live, HIDDEN)
+    x = (words, squares, tl.program_id(0) * TOKENS, tokens, None)
+    matrix = (codes, pairs, zero)
+    ring = first_steps(matrix, tl.program_id(1), COLUMNS, BITS, TILE, WARPS, HIDDEN, HIDDEN)
+    wait_for_last(PDL)
+    for tile in range(tl.program_id(1), tl.program_id(1) + 1 if ONE else TILES, tl.num_programs(1)):
+        later = None if ONE else tile + tl.num_programs(1)
+        result, sum_of_squares, ring = packed_products(
+            ring, x, matrix, tile, later, COLUMNS, BITS, TOKENS, TILE, WARPS, HIDDEN, HIDDEN, True
+        )
+        gate, up = tl.split(in_order(result, pairs, zero, PAIRS_OF_TILES))
+        factor = tl.rsqrt(mean_square(sum_of_squares, pairs, zero, gate.shape, COLUMNS) + eps)
+        gate, up = gate * factor, up * factor
+        column = tile * (TILE // 2) + tl.arange(0, TILE // 2)
+        live = there[:, None] & (column < HIDDEN)[None, :]
+        pack(packed, token[:, None], column[None, :], gate * tl.sigmoid(gate) * up, live, HIDDEN)
 
 
 @triton.jit(do_not_specialize=["tokens", "zero"])  # type: ignore[untyped-decorator]
@@ -149,46 +169,45 @@ def _head(  # type: ignore[no-untyped-def]
     TOKENS: tl.constexpr,
     TILE: tl.constexpr,
     WARPS: tl.constexpr,
+    TILES: tl.constexpr,
+    ONE: tl.constexpr,
     PDL: tl.constexpr,
 ):
-    """Logits of a tile of the vocabulary, and the largest of them after the penalty."""
+    """Logits of tiles of the vocabulary, and the largest of each after the penalty."""
     token, there = its_tokens(tokens, TOKENS)
-    rows, first, second = its_rows(zero, TILE)
-    live = rows < ROWS
-    result, squares_sum = packed_products(
-        (words, squares, tl.program_id(0) * TOKENS, tokens, wanted),
-        (codes, pairs, zero),
-        (first, second),
-        (first < ROWS, second < ROWS),
-        COLUMNS,
-        BITS,
-        TOKENS,
-        TILE,
-        WARPS,
-        True,
-        PDL,
-    )
-    result = in_order(result, pairs, zero, ROWS_ALONE)
-    result *= tl.rsqrt(mean_square(squares_sum, pairs, zero, result.shape, COLUMNS) + eps)
-    inside = there[:, None] & live[None, :]
-    long = token.to(tl.int64)
-    tl.store(logits + long[:, None] * ROWS + rows[None, :], result, mask=inside)
-    if best is not None:
-        slot = tl.load(slots + token, mask=there, other=0).to(tl.int64)
-        marked = tl.load(seen + slot[:, None] * ROWS + rows[None, :], mask=inside, other=0) != 0
-        penalty = tl.load(penalties + token, mask=there, other=1.0)
-        after = tl.where(live[None, :], penalized(result, marked, penalty[:, None]), float("-inf"))
-        top, which = first_of_the_largest(after, rows[None, :])
-        at = token * tl.num_programs(1) + tl.program_id(1)
-        tl.store(best + at, top, mask=there)
-        tl.store(best_tokens + at, which, mask=there)
+    x = (words, squares, tl.program_id(0) * TOKENS, tokens, wanted)
+    matrix = (codes, pairs, zero)
+    ring = first_steps(matrix, tl.program_id(1), COLUMNS, BITS, TILE, WARPS, 8, ROWS)
+    wait_for_last(PDL)
+    for tile in range(tl.program_id(1), tl.program_id(1) + 1 if ONE else TILES, tl.num_programs(1)):
+        later = None if ONE else tile + tl.num_programs(1)
+        result, sum_of_squares, ring = packed_products(
+            ring, x, matrix, tile, later, COLUMNS, BITS, TOKENS, TILE, WARPS, 8, ROWS, True
+        )
+        result = in_order(result, pairs, zero, ROWS_ALONE)
+        result *= tl.rsqrt(mean_square(sum_of_squares, pairs, zero, result.shape, COLUMNS) + eps)
+        rows = tile * TILE + tl.arange(0, TILE)
+        live = rows < ROWS
+        inside = there[:, None] & live[None, :]
+        long = token.to(tl.int64)
+        tl.store(logits + long[:, None] * ROWS + rows[None, :], result, mask=inside)
+        if best is not None:
+            slot = tl.load(slots + token, mask=there, other=0).to(tl.int64)
+            marked = tl.load(seen + slot[:, None] * ROWS + rows[None, :], mask=inside, other=0) != 0
+            penalty = tl.load(penalties + token, mask=there, other=1.0)
+            after = tl.where(live[None, :], penalized(result, marked, penalty[:, None]), float("-inf"))
+            top, which = first_of_the_largest(after, rows[None, :])
+            at = token * TILES + tile
+            tl.store(best + at, top, mask=there)
+            tl.store(best_tokens + at, which, mask=there)
 
 
 def launch_add(stream: Tensor, packed: Packed, x: Packed, norm: Tensor, w: Quantized, layer: int) -> None:
     """Add to the stream, and pack it; all are as `few_rows.add` has checked them."""
     cut = choose_cut(w, x.rows, 16)
+    tiles = triton.cdiv(w.rows, cut.rows)
     with on_device(stream):
-        _add[grid_of(x.rows, w.rows, cut)](
+        _add[grid_of(x.rows, tiles, cut)](
             stream,
             packed.halves,
             packed.squares,
@@ -199,15 +218,16 @@ def launch_add(stream: Tensor, packed: Packed, x: Packed, norm: Tensor, w: Quant
             0,
             ROWS=w.rows,
             TILE=cut.rows,
-            **compiled_for(w, cut, stream.device),
+            **compiled_for(w, tiles, cut, stream.device),
         )
 
 
 def launch_gate_up(packed: Packed, x: Packed, w: Quantized, layer: int, eps: float) -> None:
     """Write the hidden activations; all are as `few_rows.gate_up` has checked them."""
     cut = choose_cut(w, x.rows, 16)
+    tiles = triton.cdiv(w.rows, cut.rows)
     with on_device(x.halves):
-        _gate_up[grid_of(x.rows, w.rows, cut)](
+        _gate_up[grid_of(x.rows, tiles, cut)](
             packed.halves,
             x.halves.view(torch.int32),
             x.squares,
@@ -217,7 +237,7 @@ def launch_gate_up(packed: Packed, x: Packed, w: Quantized, layer: int, eps: flo
             0,
             HIDDEN=w.rows // 2,
             TILE=cut.rows,
-            **compiled_for(w, cut, x.halves.device),
+            **compiled_for(w, tiles, cut, x.halves.device),
         )
 
 
@@ -229,8 +249,9 @@ def launch_head(
     if choice is not None:
         chosen = (choice.penalties, choice.slots, choice.seen, choice.best, choice.best_tokens)
     cut = choose_cut(w, len(out), TILE)
+    tiles = triton.cdiv(w.rows, TILE)
     with on_device(out):
-        _head[grid_of(len(out), w.rows, cut)](
+        _head[grid_of(len(out), tiles, cut)](
             out,
             x.halves.view(torch.int32),
             x.squares,
@@ -242,5 +263,5 @@ def launch_head(
             0,
             ROWS=w.rows,
             TILE=TILE,
-            **compiled_for(w, cut, out.device),
+            **compiled_for(w, tiles, cut, out.device),
         )

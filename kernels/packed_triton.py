@@ -29,7 +29,7 @@ DESCENDING = tuple(map(int, triton.__version__.split(".")[:2])) >= (3, 7)
 TOKEN, ROW, WARP, LANE = map(tl.constexpr, (0, 1, 2, 3) if DESCENDING else (3, 2, 1, 0))
 """Which dimension of a tile is which."""
 
-ROWS_ALONE, NEIGHBOURS, TILES = map(tl.constexpr, (0, 1, 2))
+ROWS_ALONE, NEIGHBOURS, PAIRS_OF_TILES = map(tl.constexpr, (0, 1, 2))
 """Which rows `in_order` puts side by side."""
 
 INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
@@ -132,10 +132,9 @@ def lanes_of(zero):  # type: ignore[no-untyped-def]
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _load_codes(matrix, rows, live, span, ROW_BLOCKS: tl.constexpr, BITS: tl.constexpr):  # type: ignore[no-untyped-def]
+def _load_codes(matrix, rows, live, block, ROW_BLOCKS: tl.constexpr, BITS: tl.constexpr):  # type: ignore[no-untyped-def]
     """A block of each lane's row: words of columns 0 to 15 and 16 to 31, scale and least weight."""
-    codes, pairs, zero = matrix
-    block = span * 4 + lanes_of(zero) % 4
+    codes, pairs, _ = matrix
     at = rows * ROW_BLOCKS + block
     there = live & (block < ROW_BLOCKS)
     words = codes + tl.expand_dims(at, 4) * BITS + spread(tl.arange(0, 4), 4, 5)
@@ -148,11 +147,26 @@ def _load_codes(matrix, rows, live, span, ROW_BLOCKS: tl.constexpr, BITS: tl.con
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _load_step(matrix, rows, live, span, ROW_BLOCKS: tl.constexpr, BITS: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Of both rows of each lane."""
+def _load_step(  # type: ignore[no-untyped-def]
+    matrix,
+    tile,
+    span,
+    COLUMNS: tl.constexpr,
+    BITS: tl.constexpr,
+    ROWS: tl.constexpr,
+    APART: tl.constexpr,
+    LIMIT: tl.constexpr,
+):
+    """Of both rows of each lane, of ROWS rows of which this is the number `tile`."""
+    zero = matrix[2]
+    block = span * 4 + lanes_of(zero) % 4
+    in_turn: tl.constexpr = 16 if APART == 8 else 8
+    number = tile * (ROWS // 16 * in_turn) + spread(tl.arange(0, ROWS // 16), ROW, 4) * in_turn
+    row = number + lanes_of(zero) // 4
+    second_live = row + (8 if APART == 8 else 0) < LIMIT
     return (
-        _load_codes(matrix, rows[0], live[0], span, ROW_BLOCKS, BITS),
-        _load_codes(matrix, rows[1], live[1], span, ROW_BLOCKS, BITS),
+        _load_codes(matrix, row, row < LIMIT, block, COLUMNS // 32, BITS),
+        _load_codes(matrix, row + APART, second_live, block, COLUMNS // 32, BITS),
     )
 
 
@@ -278,89 +292,100 @@ def _multiply(so_far, weights, x, BITS: tl.constexpr, NORMED: tl.constexpr):  # 
 
 
 @triton.jit  # type: ignore[untyped-decorator]
+def first_steps(  # type: ignore[no-untyped-def]
+    matrix,
+    tile,
+    COLUMNS: tl.constexpr,
+    BITS: tl.constexpr,
+    ROWS: tl.constexpr,
+    WARPS: tl.constexpr,
+    APART: tl.constexpr,
+    LIMIT: tl.constexpr,
+):
+    """Ask for up to four steps of weights of ROWS rows: what `packed_products` begins with.
+
+    `matrix` is (codes, pairs, zero): see `lanes_of`. With APART 8 the rows are neighbours; else half of them
+    are, from tile * ROWS / 2 on, and each other one is APART behind one of these. LIMIT of them there are.
+    """
+    STEPS: tl.constexpr = (COLUMNS // 32 + 4 * WARPS - 1) // (4 * WARPS)
+    warp = spread(tl.arange(0, WARPS), WARP, 4)
+    ring = ()
+    for i in tl.static_range(min(STEPS, 4)):
+        ring += (_load_step(matrix, tile, warp + i * WARPS, COLUMNS, BITS, ROWS, APART, LIMIT),)
+    return ring
+
+
+@triton.jit  # type: ignore[untyped-decorator]
 def packed_products(  # type: ignore[no-untyped-def]
+    ring,
     x,
     matrix,
-    rows,
-    live,
+    tile,
+    next_tile,
     COLUMNS: tl.constexpr,
     BITS: tl.constexpr,
     TOKENS: tl.constexpr,
     ROWS: tl.constexpr,
     WARPS: tl.constexpr,
+    APART: tl.constexpr,
+    LIMIT: tl.constexpr,
     NORMED: tl.constexpr,
-    PDL: tl.constexpr,
 ):
     """Packed rows times rows of a matrix, for `in_order`; with NORMED also squares, for `mean_square`.
 
+    `ring` are the tile's `first_steps`; it also gives those of the next, or, if that is None, nothing of use.
     `x` is (words, squares or None, number of the first token, tokens in all, which rows they are or None: in
-    order), `matrix` (codes, pairs, zero): see `lanes_of`. `rows` are two tiles along ROW and LANE, of the first eight of 16 rows and of the others;
-    the four lanes of a row are neighbours. `live` says which there are. Waits for the kernel before it, having
-    asked for the first weights. Zeros for what is not there or not `live`.
+    order). Zeros for what is not there.
     """
-    R: tl.constexpr = COLUMNS // 32
-    STEPS: tl.constexpr = (R + 4 * WARPS - 1) // (4 * WARPS)
+    STEPS: tl.constexpr = (COLUMNS // 32 + 4 * WARPS - 1) // (4 * WARPS)
+    RING: tl.constexpr = min(STEPS, 4)
     words, squares, first_token, tokens, wanted = x
     zero = matrix[2]
     warp = spread(tl.arange(0, WARPS), WARP, 4)
-    lane = lanes_of(zero)
-    token = first_token + spread(tl.arange(0, TOKENS // 8) * 8, TOKEN, 4) + lane // 4
+    token = first_token + spread(tl.arange(0, TOKENS // 8) * 8, TOKEN, 4) + lanes_of(zero) // 4
     there = token < tokens
     if wanted is not None:
         token = tl.load(wanted + token, mask=there, other=0)
     x = (words, squares, token, there, zero)
-    # Four steps of weights are asked for before the wait, and each again once it has been multiplied.
-    a = _load_step(matrix, rows, live, warp, R, BITS)
-    if STEPS > 1:
-        b = _load_step(matrix, rows, live, warp + WARPS, R, BITS)
-    if STEPS > 2:
-        c = _load_step(matrix, rows, live, warp + 2 * WARPS, R, BITS)
-    if STEPS > 3:
-        d = _load_step(matrix, rows, live, warp + 3 * WARPS, R, BITS)
-    wait_for_last(PDL)
     none = token * 0 + warp * 0
     all_rows = spread(tl.arange(0, ROWS // 16), ROW, 4) * 0
     sums = tl.expand_dims((none + all_rows).to(tl.float32), 4) + spread(tl.zeros([4], tl.float32), 4, 5)
     so_far = (sums, none.to(tl.float32))
-    if STEPS <= 4 and TOKENS <= 16:
-        xa = _load_x(x, warp, COLUMNS, NORMED)
-        if STEPS > 1:
-            xb = _load_x(x, warp + WARPS, COLUMNS, NORMED)
-        if STEPS > 2:
-            xc = _load_x(x, warp + 2 * WARPS, COLUMNS, NORMED)
-        if STEPS > 3:
-            xd = _load_x(x, warp + 3 * WARPS, COLUMNS, NORMED)
-        so_far = _multiply(so_far, a, xa, BITS, NORMED)
-        if STEPS > 1:
-            so_far = _multiply(so_far, b, xb, BITS, NORMED)
-        if STEPS > 2:
-            so_far = _multiply(so_far, c, xc, BITS, NORMED)
-        if STEPS > 3:
-            so_far = _multiply(so_far, d, xd, BITS, NORMED)
-    elif STEPS <= 4:  # there are no registers for all activations
-        so_far = _multiply(so_far, a, _load_x(x, warp, COLUMNS, NORMED), BITS, NORMED)
-        if STEPS > 1:
-            so_far = _multiply(so_far, b, _load_x(x, warp + WARPS, COLUMNS, NORMED), BITS, NORMED)
-        if STEPS > 2:
-            so_far = _multiply(so_far, c, _load_x(x, warp + 2 * WARPS, COLUMNS, NORMED), BITS, NORMED)
-        if STEPS > 3:
-            so_far = _multiply(so_far, d, _load_x(x, warp + 3 * WARPS, COLUMNS, NORMED), BITS, NORMED)
+    if STEPS <= 4:
+        xs, later = (), ()
+        # All activations at once, if there are registers for them.
+        EARLY: tl.constexpr = RING * (TOKENS * 2 + ROWS // 8 * (BITS + 1)) <= 144
+        for i in tl.static_range(RING):
+            if EARLY:
+                xs += (_load_x(x, warp + i * WARPS, COLUMNS, NORMED),)
+        for i in tl.static_range(RING):
+            its = xs[i] if EARLY else _load_x(x, warp + i * WARPS, COLUMNS, NORMED)
+            so_far = _multiply(so_far, ring[i], its, BITS, NORMED)
+            if next_tile is not None:
+                span = warp + i * WARPS
+                later += (_load_step(matrix, next_tile, span, COLUMNS, BITS, ROWS, APART, LIMIT),)
+        if next_tile is not None:
+            ring = later
     else:
-        for step in range(0, STEPS, 4):
-            at, ahead = warp + step * WARPS, warp + (step + 4) * WARPS
-            so_far = _multiply(so_far, a, _load_x(x, at, COLUMNS, NORMED), BITS, NORMED)
-            a = _load_step(matrix, rows, live, ahead, R, BITS)
-            so_far = _multiply(so_far, b, _load_x(x, at + WARPS, COLUMNS, NORMED), BITS, NORMED)
-            b = _load_step(matrix, rows, live, ahead + WARPS, R, BITS)
-            so_far = _multiply(so_far, c, _load_x(x, at + 2 * WARPS, COLUMNS, NORMED), BITS, NORMED)
-            c = _load_step(matrix, rows, live, ahead + 2 * WARPS, R, BITS)
-            so_far = _multiply(so_far, d, _load_x(x, at + 3 * WARPS, COLUMNS, NORMED), BITS, NORMED)
-            d = _load_step(matrix, rows, live, ahead + 3 * WARPS, R, BITS)
-    return so_far
+        # Each step is asked for again in the registers from which it has been multiplied.
+        for first in range(0, STEPS, 4):
+            last = first + 4 >= STEPS
+            from_tile = tile
+            if next_tile is not None:
+                from_tile = tl.where(last, next_tile, tile)
+            ahead = tl.where(last, 0, first + 4) if next_tile is not None else first + 4
+            later = ()
+            for i in tl.static_range(4):
+                its = _load_x(x, warp + (first + i) * WARPS, COLUMNS, NORMED)
+                so_far = _multiply(so_far, ring[i], its, BITS, NORMED)
+                span = warp + (ahead + i) * WARPS
+                later += (_load_step(matrix, from_tile, span, COLUMNS, BITS, ROWS, APART, LIMIT),)
+            ring = later
+    return so_far[0], so_far[1], ring
 
 
 @triton.jit
-def _in_lanes(x, somewhere, zero):  # type: ignore[no-untyped-def]
+def in_lanes(x, somewhere, zero):  # type: ignore[no-untyped-def]
     """x [N, C], what neighbours in C have in a thread, or in neighbouring ones; carried there once.
 
     The load of nothing, from any pointer, makes the compiler choose that layout: `zero` is 0, which it must
@@ -373,7 +398,7 @@ def _in_lanes(x, somewhere, zero):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _over_warps(x):  # type: ignore[no-untyped-def]
+def over_warps(x):  # type: ignore[no-untyped-def]
     """[N, W, P] to [N, P], neighbours first."""
     N: tl.constexpr = x.shape[0]
     half: tl.constexpr = x.shape[1] // 2
@@ -381,7 +406,7 @@ def _over_warps(x):  # type: ignore[no-untyped-def]
     if half == 0:  # noqa: SIM108  (Triton's)
         total = tl.reshape(x, [N, P])
     else:
-        total = _over_warps(tl.sum(tl.reshape(x, [N, half, 2, P]), 2))
+        total = over_warps(tl.sum(tl.reshape(x, [N, half, 2, P]), 2))
     return total
 
 
@@ -389,8 +414,8 @@ def _over_warps(x):  # type: ignore[no-untyped-def]
 def in_order(products, somewhere, zero, PAIRS: tl.constexpr):  # type: ignore[no-untyped-def]
     """What `packed_products` gives, added up over warps: [tokens, ROWS].
 
-    With PAIRS [tokens, ROWS / 2, 2], both of a pair in one thread: NEIGHBOURS in the order of the rows; of
-    TILES, a row of the first and the same of the second.
+    With PAIRS [tokens, ROWS / 2, 2], both of a pair in one thread: NEIGHBOURS in the order of the rows;
+    PAIRS_OF_TILES, a row and the one APART from it.
     """
     N: tl.constexpr = products.shape[TOKEN]
     R: tl.constexpr = products.shape[ROW]
@@ -398,7 +423,7 @@ def in_order(products, somewhere, zero, PAIRS: tl.constexpr):  # type: ignore[no
     # A lane's row is 2 * high + low, of eight; its four sums are of both tiles and two tokens.
     if TOKEN == 0:  # tokens, rows, warps, high, low, four pairs of tokens, tile, token
         x = tl.reshape(products, [N, R, W, 4, 2, 4, 2, 2])
-        if PAIRS == TILES:
+        if PAIRS == PAIRS_OF_TILES:
             x = tl.permute(x, (0, 5, 7, 1, 3, 4, 2, 6))
         elif PAIRS == NEIGHBOURS:
             x = tl.permute(x, (0, 5, 7, 1, 6, 3, 2, 4))
@@ -406,15 +431,15 @@ def in_order(products, somewhere, zero, PAIRS: tl.constexpr):  # type: ignore[no
             x = tl.permute(x, (0, 5, 7, 1, 6, 3, 4, 2))
     else:  # high, low, four pairs of tokens, warps, rows, tokens, tile, token
         x = tl.reshape(products, [4, 2, 4, W, R, N, 2, 2])
-        if PAIRS == TILES:
+        if PAIRS == PAIRS_OF_TILES:
             x = tl.permute(x, (5, 2, 7, 4, 0, 1, 3, 6))
         elif PAIRS == NEIGHBOURS:
             x = tl.permute(x, (5, 2, 7, 4, 6, 0, 3, 1))
         else:
             x = tl.permute(x, (5, 2, 7, 4, 6, 0, 1, 3))
     P: tl.constexpr = 1 if PAIRS == ROWS_ALONE else 2
-    x = _in_lanes(tl.reshape(x, [N * R * 128 // P, W * P]), somewhere, zero)
-    total = _over_warps(tl.reshape(x, [N * R * 128 // P, W, P])) * (1 / _SCALE)
+    x = in_lanes(tl.reshape(x, [N * R * 128 // P, W * P]), somewhere, zero)
+    total = over_warps(tl.reshape(x, [N * R * 128 // P, W, P])) * (1 / _SCALE)
     if PAIRS != ROWS_ALONE:
         total = tl.reshape(total, [N * 8, R * 8, 2])
     else:
@@ -434,7 +459,7 @@ def mean_square(squares, somewhere, zero, LIKE: tl.constexpr, COLUMNS: tl.conste
     x = tl.reshape(sum_pairwise(tl.reshape(x, [N * 8 * W, 4])), [N * 8, 1, W])
     C: tl.constexpr = LIKE[1]
     x = tl.reshape(tl.broadcast_to(x, [N * 8, C, W]), [N * 8 * C, W])
-    x = _in_lanes(x, somewhere, zero)
+    x = in_lanes(x, somewhere, zero)
     return tl.reshape(sum_pairwise(x), [N * 8, C]) / COLUMNS
 
 
