@@ -82,6 +82,7 @@ _SCORES, _VALUES, _HALVES = map(tl.constexpr, (_scores_asm(), _values_asm(), _ha
 _LARGEST, _TOTAL = map(tl.constexpr, (_across_asm("max.f32"), _across_asm("add.f32")))
 _SCORES_OPERANDS = tl.constexpr(",".join(["=&f"] * 4 + ["r"] * 12 + ["f"] * 4))
 _VALUES_OPERANDS = tl.constexpr(",".join(["=&f"] * 16 + ["r"] * 16 + ["f"] * 20))
+_NOTHING = tl.constexpr((0,) * 16)
 _FOUR, _FOUR_WORDS = tl.constexpr((tl.float32,) * 4), tl.constexpr((tl.int32,) * 4)
 
 
@@ -199,53 +200,66 @@ def _halves(codes):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _load(cache, at, which, INT8: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Eight channels of a key or value, from channel `at`: four words, or int8 in 64 bits. Zeros but for `which`."""
+def _load(cache, at, which, other, INT8: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Eight channels of a key or value, from channel `at`: four words, or int8 in 64 bits; `which`, or `other`."""
     if INT8:
-        found = tl.load(cache + at // 8, mask=which, other=0)
+        found = tl.load(cache + at // 8, mask=which, other=other)
     else:
         word = tl.arange(0, 4)[None, None, :]
         mask = which[:, :, None] & (word >= 0)
-        found = tl.load(cache + (at // 2)[:, :, None] + word, mask=mask, other=0)
+        found = tl.load(cache + (at // 2)[:, :, None] + word, mask=mask, other=other)
     return found
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _start_of(pages, first, last, head, zero, KV_HEADS: tl.constexpr, PAGE: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Where key `first` [warps, 1] lies, counted in keys: [warps, lanes]."""
+    lane = spread(tl.arange(0, 32) ^ zero, _LANE, 2)
+    page = tl.load(pages + first // PAGE + lane * 0, mask=first <= last, other=0).to(tl.int64)
+    return (page * KV_HEADS + head) * PAGE + first % PAGE
 
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _load_step(  # type: ignore[no-untyped-def]
     cache,
-    pages,
+    there,
+    start,
     first,
     newest,
     last,
-    head,
     zero,
-    KV_HEADS: tl.constexpr,
-    PAGE: tl.constexpr,
     D: tl.constexpr,
     INT8: tl.constexpr,
 ):
-    """Keys `first` [warps, 1] and 15 behind it, later than `newest` and up to `last`, and their values.
+    """Keys `first` [warps, 1], which lies at `start`, and 15 behind it, and their values, of some warps.
 
-    Keys: for each 32 channels, eight of those of two keys. Values: of each 64 channels eight, of four keys.
+    Of those whose last key is later than `newest` and whose first is not later than `last`; of the others
+    what is `there`, or, if None, nothing of use. Values later than `last` are zeros. For each 32 channels,
+    eight of two keys; of each 64 channels, eight of four keys' values.
     """
     lane = spread(tl.arange(0, 32) ^ zero, _LANE, 2)
     row, column = lane // 4, lane % 4
-    page = tl.load(pages + first // PAGE + lane * 0, mask=first <= last, other=0).to(tl.int64)
-    start = (page * KV_HEADS + head) * PAGE + first % PAGE
-    k, v = (), ()
-    for half in tl.static_range(2):
-        token = first + row + 8 * half
-        which = (token <= last) & (token > newest)
-        for part in tl.static_range(D // 32):
-            at = (start + row + 8 * half) * D + part * 32 + column * 8
-            k += (_load(cache[0], at, which, INT8),)
-    for part in tl.static_range((D + 63) // 64):
-        for i in tl.static_range(4):
-            ahead = column * 2 + i % 2 + i // 2 * 8
-            token = first + ahead
-            which = (token <= last) & (token > newest) & (part * 64 + row * 8 < D)
-            v += (_load(cache[1], (start + ahead) * D + part * 64 + row * 8, which, INT8),)
-    return k, v
+    found = ()
+    KEYS: tl.constexpr = 2 * (D // 32)
+    for i in tl.static_range(KEYS + 4 * ((D + 63) // 64)):
+        if i < KEYS:
+            ahead = row + i // (D // 32) * 8
+            channel = i % (D // 32) * 32 + column * 8
+        else:
+            ahead = column * 2 + i % 2 + (i - KEYS) % 4 // 2 * 8
+            channel = (i - KEYS) // 4 * 64 + row * 8
+        at = (start + ahead) * D + channel
+        other = 0 if there is None else there[i]
+        which = (first + 15 > newest) & (first <= last) & (lane >= 0)
+        if i < KEYS:
+            found += (_load(cache[0], at, which, other, INT8),)
+        else:
+            if D < 64:
+                which = which & (channel < D)
+            if there is not None:
+                which = which & (first + ahead <= last)
+            found += (_load(cache[1], at, which, other, INT8),)
+    return found
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -269,6 +283,11 @@ def _query(  # type: ignore[no-untyped-def]
     return words
 
 
+@triton.jit
+def _four(x, FIRST: tl.constexpr):  # type: ignore[no-untyped-def]
+    return (x[FIRST], x[FIRST + 1], x[FIRST + 2], x[FIRST + 3])
+
+
 @triton.jit  # type: ignore[untyped-decorator]
 def _see(  # type: ignore[no-untyped-def]
     state, queries, steps, first, last, log2_scale, zero, STEPS: tl.constexpr, D: tl.constexpr, INT8: tl.constexpr
@@ -281,7 +300,7 @@ def _see(  # type: ignore[no-untyped-def]
     scores = ()
     new_peak = peak
     for step in tl.static_range(STEPS):
-        k = steps[step][0]
+        k = steps[step]
         score = tl.expand_dims(peak * 0.0, 2) + (word * 0).to(tl.float32)
         for part in tl.static_range(D // 32):
             a, b = k[part], k[D // 32 + part]
@@ -299,28 +318,19 @@ def _see(  # type: ignore[no-untyped-def]
     for i in tl.static_range(4 * ((D + 63) // 64)):
         shrunk += (sums[i] * shrink[:, :, None],)
     for step in tl.static_range(STEPS):
-        v = steps[step][1]
+        v = steps[step]
         weights = tl.exp2(scores[step] - new_peak[:, :, None])
         total += tl.sum(weights, 2)
         more = ()
         for part in tl.static_range((D + 63) // 64):
-            its = (v[4 * part], v[4 * part + 1], v[4 * part + 2], v[4 * part + 3])
+            its = _four(v, 2 * (D // 32) + 4 * part)
             if INT8:
                 its = (_halves(its[0]), _halves(its[1]), _halves(its[2]), _halves(its[3]))
-            so_far = (shrunk[4 * part], shrunk[4 * part + 1], shrunk[4 * part + 2], shrunk[4 * part + 3])
+            so_far = _four(shrunk, 4 * part)
             a, b, c, d = _values(its, weights, so_far)
             more += (a, b, c, d)
         shrunk = more
     return new_peak, total, shrunk
-
-
-@triton.jit
-def _merge(k, more, COUNT: tl.constexpr):  # type: ignore[no-untyped-def]
-    """What was loaded in two parts, each zero where the other is not."""
-    both = ()
-    for i in tl.static_range(COUNT):
-        both += (k[i] | more[i],)
-    return both
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -370,6 +380,7 @@ def _attend(  # type: ignore[no-untyped-def]
     STEPS: tl.constexpr,
     WARPS: tl.constexpr,
     SPLITS: tl.constexpr,
+    FEWEST: tl.constexpr,
     STEP: tl.constexpr,
     INT8: tl.constexpr,
     PDL: tl.constexpr,
@@ -383,7 +394,7 @@ def _attend(  # type: ignore[no-untyped-def]
     position, slot = tl.load(positions + row), tl.load(slots + row)
     KEYS: tl.constexpr = STEPS * WARPS * 16
     tiles = (position + KEYS) // KEYS  # none for padding, at -1
-    tiles_a_split = tl.maximum(tl.cdiv(tiles, SPLITS), 1)
+    tiles_a_split = tl.maximum(tl.cdiv(tiles, SPLITS), FEWEST)
     active = tl.cdiv(tiles, tiles_a_split)
     if split >= tl.maximum(active, 1):
         return
@@ -393,23 +404,21 @@ def _attend(  # type: ignore[no-untyped-def]
     # A sequence's new keys, which the kernel just before may still write, are no more than there are rows.
     newest = position - tl.num_programs(2)
     first = split * tiles_a_split * KEYS + spread(tl.arange(0, WARPS), _WARP, 2) * 16
-    old = ()
+    starts, old = (), ()
     for step in tl.static_range(STEPS):
         at = first + step * WARPS * 16
-        old += (_load_step(cache, pages, at, -1, newest, head, zero, KV_HEADS, PAGE, D, INT8),)
+        starts += (_start_of(pages, at, position, head, zero, KV_HEADS, PAGE),)
+        old += (_load_step(cache, None, starts[step], at, -1, newest - 15, zero, D, INT8),)
     if scales is not None:
         scales += head * D
     wait_for_last(PDL)
-    start = q + row_head * GROUP * D
     queries = ()
     for part in tl.static_range(D // 32):
-        queries += (_query(start, scales, zero, WARPS, GROUP, D, part),)
+        queries += (_query(q + row_head * GROUP * D, scales, zero, WARPS, GROUP, D, part),)
     steps = ()
     for step in tl.static_range(STEPS):
         at = first + step * WARPS * 16
-        k, v = _load_step(cache, pages, at, newest, position, head, zero, KV_HEADS, PAGE, D, INT8)
-        k = _merge(old[step][0], k, 2 * (D // 32))
-        steps += ((k, _merge(old[step][1], v, 4 * ((D + 63) // 64))),)
+        steps += (_load_step(cache, old[step], starts[step], at, newest, position, zero, D, INT8),)
     none = (spread(tl.arange(0, 32) ^ zero, _LANE, 2) + spread(tl.arange(0, WARPS), _WARP, 2)) * 0
     peak, total = none.to(tl.float32) - 1e30, none.to(tl.float32)  # not -inf: a warp may see no key
     result = ()
@@ -422,7 +431,8 @@ def _attend(  # type: ignore[no-untyped-def]
         later = ()
         for step in tl.static_range(STEPS):
             at = first + step * WARPS * 16
-            later += (_load_step(cache, pages, at, -1, position, head, zero, KV_HEADS, PAGE, D, INT8),)
+            start = _start_of(pages, at, position, head, zero, KV_HEADS, PAGE)
+            later += (_load_step(cache, _NOTHING, start, at, -1, position, zero, D, INT8),)
         state = _see(state, queries, later, first, position, log2_scale, zero, STEPS, D, INT8)
     peak, total, result = state
 
@@ -504,8 +514,10 @@ def launch(
             STEPS=keys // (16 * WARPS),
             WARPS=WARPS,
             SPLITS=splits,
+            FEWEST=int(__import__('os').environ.get('FEWEST','1')),
             STEP=min(triton.next_power_of_2(splits), max(1, MOST_COMBINED // (padded * d))),
             INT8=cache.scales is not None,
             num_warps=WARPS,
+            **({'maxnreg': int(__import__('os').environ['AREG'])} if 'AREG' in __import__('os').environ else {}),
             **pdl(q.device),
         )

@@ -61,7 +61,6 @@ def _project(  # type: ignore[no-untyped-def]
     TOKENS: tl.constexpr,
     TILE: tl.constexpr,
     WARPS: tl.constexpr,
-    TILES: tl.constexpr,
     ONE: tl.constexpr,
     PDL: tl.constexpr,
 ):
@@ -70,34 +69,30 @@ def _project(  # type: ignore[no-untyped-def]
     ROWS: tl.constexpr = (HEADS + 2 * KV_HEADS) * D
     x = (words, squares, tl.program_id(0) * TOKENS, tokens, None)
     matrix = (codes, pairs, zero)
-    ring = first_steps(matrix, tl.program_id(1), COLUMNS, BITS, TILE, WARPS, 8, ROWS)
+    tile = tl.program_id(1)
+    ring = first_steps(matrix, tile, COLUMNS, BITS, TILE, WARPS, 8, ROWS)
     # Before the product, which hides how long these take.
     position = tl.load(positions + token, mask=there, other=-1)
     stored = there & (position >= 0)
     slot = tl.load(slots + token, mask=stored, other=0).to(tl.int64)
     page = tl.load(table + slot * table_width + position // PAGE, mask=stored, other=0).to(tl.int64)
-    rows = tl.program_id(1) * TILE + tl.arange(0, TILE)
+    rows = tile * TILE + tl.arange(0, TILE)
+    live = rows < ROWS
     cosine, sine = turns(cos, sin, position, rows, HEADS + KV_HEADS, D)
     wait_for_last(PDL)
-    for tile in range(tl.program_id(1), tl.program_id(1) + 1 if ONE else TILES, tl.num_programs(1)):
-        later = None if ONE else tile + tl.num_programs(1)
-        result, sum_of_squares, ring = packed_products(
-            ring, x, matrix, tile, later, COLUMNS, BITS, TOKENS, TILE, WARPS, 8, ROWS, True
-        )
-        result = tl.reshape(in_order(result, pairs, zero, NEIGHBOURS), [TOKENS, TILE])
-        result *= tl.rsqrt(mean_square(sum_of_squares, pairs, zero, result.shape, COLUMNS) + eps)
-        rows = tile * TILE + tl.arange(0, TILE)
-        live = rows < ROWS
-        if bias is not None:
-            result += tl.load(bias + rows, mask=live, other=0.0)[None, :]
-        if q_norm is not None:
-            its_squares = sum_pairwise(result * result)
-            result = norm_heads(result, its_squares, q_norm, k_norm, rows, live, eps, HEADS, KV_HEADS, D)
-        targets = (q, keys, values, cache_scales)
-        its_token = (token, there, position, page)
-        turn_and_store(targets, result, its_token, rows, live, cosine, sine, HEADS, KV_HEADS, D, PAGE)
-        if not ONE:
-            cosine, sine = turns(cos, sin, position, later * TILE + tl.arange(0, TILE), HEADS + KV_HEADS, D)
+    result, sum_of_squares, _ = packed_products(
+        ring, x, matrix, tile, None, COLUMNS, BITS, TOKENS, TILE, WARPS, 8, ROWS, True
+    )
+    result = tl.reshape(in_order(result, pairs, zero, NEIGHBOURS), [TOKENS, TILE])
+    result *= tl.rsqrt(mean_square(sum_of_squares, pairs, zero, result.shape, COLUMNS) + eps)
+    if bias is not None:
+        result += tl.load(bias + rows, mask=live, other=0.0)[None, :]
+    if q_norm is not None:
+        its_squares = sum_pairwise(result * result)
+        result = norm_heads(result, its_squares, q_norm, k_norm, rows, live, eps, HEADS, KV_HEADS, D)
+    targets = (q, keys, values, cache_scales)
+    its_token = (token, there, position, page)
+    turn_and_store(targets, result, its_token, rows, live, cosine, sine, HEADS, KV_HEADS, D, PAGE)
 
 
 def launch(q: Tensor, x: Packed, weights: Weights, layer: int, cache: PagedCache, rows: Rows) -> None:
@@ -105,9 +100,8 @@ def launch(q: Tensor, x: Packed, weights: Weights, layer: int, cache: PagedCache
     shape = weights.shape
     cut = choose_cut(weights.qkv, x.rows, shape.head_dim if weights.q_norm is not None else 16)
     sizes = {"HEADS": shape.heads, "KV_HEADS": shape.kv_heads, "D": shape.head_dim, "PAGE": PAGE}
-    tiles = triton.cdiv(shape.qkv_rows, cut.rows)
     with on_device(q):
-        _project[grid_of(x.rows, tiles, cut)](
+        _project[grid_of(x.rows, shape.qkv_rows, cut)](
             q,
             cache.keys[layer],
             cache.values[layer],
@@ -129,5 +123,5 @@ def launch(q: Tensor, x: Packed, weights: Weights, layer: int, cache: PagedCache
             0,
             **sizes,
             TILE=cut.rows,
-            **compiled_for(weights.qkv, tiles, cut, q.device),
+            **compiled_for(weights.qkv, cut, q.device),
         )

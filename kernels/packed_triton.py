@@ -34,6 +34,8 @@ ROWS_ALONE, NEIGHBOURS, PAIRS_OF_TILES = map(tl.constexpr, (0, 1, 2))
 
 INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
 _SCALE = tl.constexpr(SCALE)
+import os
+_XAHEAD = tl.constexpr(int(os.environ.get("XAHEAD", "2")))
 
 
 def _unpack_asm(bits: int) -> str:
@@ -302,15 +304,16 @@ def first_steps(  # type: ignore[no-untyped-def]
     APART: tl.constexpr,
     LIMIT: tl.constexpr,
 ):
-    """Ask for up to four steps of weights of ROWS rows: what `packed_products` begins with.
+    """Ask for the first steps of weights of ROWS rows: what `packed_products` begins with.
 
     `matrix` is (codes, pairs, zero): see `lanes_of`. With APART 8 the rows are neighbours; else half of them
     are, from tile * ROWS / 2 on, and each other one is APART behind one of these. LIMIT of them there are.
     """
     STEPS: tl.constexpr = (COLUMNS // 32 + 4 * WARPS - 1) // (4 * WARPS)
     warp = spread(tl.arange(0, WARPS), WARP, 4)
+    MOST: tl.constexpr = 4 if ROWS // 8 * (BITS + 1) <= 20 else 2  # what the registers hold
     ring = ()
-    for i in tl.static_range(min(STEPS, 4)):
+    for i in tl.static_range(min(STEPS, MOST)):
         ring += (_load_step(matrix, tile, warp + i * WARPS, COLUMNS, BITS, ROWS, APART, LIMIT),)
     return ring
 
@@ -333,12 +336,11 @@ def packed_products(  # type: ignore[no-untyped-def]
 ):
     """Packed rows times rows of a matrix, for `in_order`; with NORMED also squares, for `mean_square`.
 
-    `ring` are the tile's `first_steps`; it also gives those of the next, or, if that is None, nothing of use.
-    `x` is (words, squares or None, number of the first token, tokens in all, which rows they are or None: in
-    order). Zeros for what is not there.
+    `ring` are the tile's `first_steps`; it gives those of the next, or, if that is None, nothing of use. `x` is (words, squares or None, number of the first token, tokens in all,
+    which rows they are or None: in order). Zeros for what is not there.
     """
     STEPS: tl.constexpr = (COLUMNS // 32 + 4 * WARPS - 1) // (4 * WARPS)
-    RING: tl.constexpr = min(STEPS, 4)
+    RING: tl.constexpr = len(ring)
     words, squares, first_token, tokens, wanted = x
     zero = matrix[2]
     warp = spread(tl.arange(0, WARPS), WARP, 4)
@@ -351,16 +353,19 @@ def packed_products(  # type: ignore[no-untyped-def]
     all_rows = spread(tl.arange(0, ROWS // 16), ROW, 4) * 0
     sums = tl.expand_dims((none + all_rows).to(tl.float32), 4) + spread(tl.zeros([4], tl.float32), 4, 5)
     so_far = (sums, none.to(tl.float32))
-    if STEPS <= 4:
-        xs, later = (), ()
-        # All activations at once, if there are registers for them.
-        EARLY: tl.constexpr = RING * (TOKENS * 2 + ROWS // 8 * (BITS + 1)) <= 144
+    # Of one tile with few steps all activations are asked for at once; else those of one step ahead of another.
+    AHEAD: tl.constexpr = RING if next_tile is None and STEPS <= RING and TOKENS * RING <= 16 else _XAHEAD if TOKENS == 8 else 0
+    xs = ()
+    for i in tl.static_range(AHEAD):
+        xs += (_load_x(x, warp + i * WARPS, COLUMNS, NORMED),)
+    if STEPS <= RING:
+        later = ()
         for i in tl.static_range(RING):
-            if EARLY:
-                xs += (_load_x(x, warp + i * WARPS, COLUMNS, NORMED),)
-        for i in tl.static_range(RING):
-            its = xs[i] if EARLY else _load_x(x, warp + i * WARPS, COLUMNS, NORMED)
-            so_far = _multiply(so_far, ring[i], its, BITS, NORMED)
+            if AHEAD == 0:
+                xs = (_load_x(x, warp + i * WARPS, COLUMNS, NORMED),)
+            so_far = _multiply(so_far, ring[i], xs[i if AHEAD else 0], BITS, NORMED)
+            if AHEAD and i + AHEAD < RING:
+                xs += (_load_x(x, warp + (i + AHEAD) * WARPS, COLUMNS, NORMED),)
             if next_tile is not None:
                 span = warp + i * WARPS
                 later += (_load_step(matrix, next_tile, span, COLUMNS, BITS, ROWS, APART, LIMIT),)
@@ -368,16 +373,18 @@ def packed_products(  # type: ignore[no-untyped-def]
             ring = later
     else:
         # Each step is asked for again in the registers from which it has been multiplied.
-        for first in range(0, STEPS, 4):
-            last = first + 4 >= STEPS
-            from_tile = tile
+        for first in range(0, STEPS, RING):
+            from_tile, ahead = tile, first + RING
             if next_tile is not None:
-                from_tile = tl.where(last, next_tile, tile)
-            ahead = tl.where(last, 0, first + 4) if next_tile is not None else first + 4
+                from_tile = tl.where(ahead >= STEPS, next_tile, tile)
+                ahead = tl.where(ahead >= STEPS, 0, ahead)
             later = ()
-            for i in tl.static_range(4):
-                its = _load_x(x, warp + (first + i) * WARPS, COLUMNS, NORMED)
-                so_far = _multiply(so_far, ring[i], its, BITS, NORMED)
+            for i in tl.static_range(RING):
+                if AHEAD == 0:
+                    xs = (_load_x(x, warp + (first + i) * WARPS, COLUMNS, NORMED),)
+                so_far = _multiply(so_far, ring[i], xs[0], BITS, NORMED)
+                if AHEAD:
+                    xs = xs[1:] + (_load_x(x, warp + (first + i + AHEAD) * WARPS, COLUMNS, NORMED),)
                 span = warp + (ahead + i) * WARPS
                 later += (_load_step(matrix, from_tile, span, COLUMNS, BITS, ROWS, APART, LIMIT),)
             ring = later
@@ -394,7 +401,7 @@ def in_lanes(x, somewhere, zero):  # type: ignore[no-untyped-def]
     N: tl.constexpr = x.shape[0]
     C: tl.constexpr = x.shape[1]
     at = tl.arange(0, N)[:, None] * C + tl.arange(0, C)[None, :]
-    return x + tl.load(somewhere + at, mask=at < zero, other=0).to(tl.float32)
+    return tl.load(somewhere.to(tl.pointer_type(tl.float32)) + at, mask=at < zero, other=x)
 
 
 @triton.jit
