@@ -1,4 +1,4 @@
-"""The Triton kernel of `few_attention.py`: a program per head of keys, split of the keys and row.
+"""The Triton kernels of `few_attention.py`: a program per head of keys, split of the keys and row.
 
 The products are `mma` instructions written out, as in `packed_triton.py`, whose order of dimensions holds here
 too: 8 query heads, or as many as share the keys, times 8 keys, and their weights times 16 values. A thread
@@ -19,12 +19,11 @@ from torch import Tensor
 from kernels.llama_gpu import PAGE, PagedCache, Rows
 from kernels.packed import Packed
 from kernels.packed_triton import DESCENDING, INTERPRETED, in_lanes, over_warps, pack, pdl, spread, wait_for_last
-from kernels.paged_attention_triton import MOST_COMBINED, combine
 
-WARPS = 8
+WARPS = 4
 
-MOST_SHARED = 8
-"""Query heads of a head of keys."""
+FEWEST = 2
+"""Tiles of keys a split: to put two programs' results together takes longer than a second tile."""
 
 _WARP, _LANE = map(tl.constexpr, (0, 1) if DESCENDING else (1, 0))
 
@@ -355,6 +354,14 @@ def _of_queries(sums, somewhere, zero, D: tl.constexpr):  # type: ignore[no-unty
     return result
 
 
+@triton.jit
+def _active(position, KEYS: tl.constexpr, SPLITS: tl.constexpr, FEWEST: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Tiles of keys of a row, those of one split, and splits that have any."""
+    tiles = (position + KEYS) // KEYS  # none for padding, at -1
+    tiles_a_split = tl.maximum(tl.cdiv(tiles, SPLITS), FEWEST)
+    return tiles, tiles_a_split, tl.maximum(tl.cdiv(tiles, tiles_a_split), 1)
+
+
 @triton.jit(do_not_specialize=["table_width", "zero"])  # type: ignore[untyped-decorator]
 def _attend(  # type: ignore[no-untyped-def]
     out,
@@ -365,38 +372,32 @@ def _attend(  # type: ignore[no-untyped-def]
     table,
     slots,
     positions,
-    sums,
+    found,
     peaks,
     totals,
-    counters,
     table_width,
     log2_scale,
     zero,
     KV_HEADS: tl.constexpr,
     GROUP: tl.constexpr,
-    GROUP_PADDED: tl.constexpr,
     D: tl.constexpr,
     PAGE: tl.constexpr,
     STEPS: tl.constexpr,
     WARPS: tl.constexpr,
     SPLITS: tl.constexpr,
     FEWEST: tl.constexpr,
-    STEP: tl.constexpr,
     INT8: tl.constexpr,
     PDL: tl.constexpr,
 ):
     """Keys of split `program_id(1)` of a row, for the query heads that share them.
 
-    Its result, or that of all splits if it is the last to arrive, ends in `out`.
+    Of the only split, the result ends in `out`; of several, each one's in `found`, for `_combine`.
     """
     head, split, row = tl.program_id(0), tl.program_id(1), tl.program_id(2)
-    row_head = row * KV_HEADS + head
     position, slot = tl.load(positions + row), tl.load(slots + row)
     KEYS: tl.constexpr = STEPS * WARPS * 16
-    tiles = (position + KEYS) // KEYS  # none for padding, at -1
-    tiles_a_split = tl.maximum(tl.cdiv(tiles, SPLITS), FEWEST)
-    active = tl.cdiv(tiles, tiles_a_split)
-    if split >= tl.maximum(active, 1):
+    tiles, tiles_a_split, active = _active(position, KEYS, SPLITS, FEWEST)
+    if split >= active:
         return
 
     cache = (keys, values)
@@ -413,8 +414,9 @@ def _attend(  # type: ignore[no-untyped-def]
         scales += head * D
     wait_for_last(PDL)
     queries = ()
+    first_query = (row * KV_HEADS + head) * GROUP
     for part in tl.static_range(D // 32):
-        queries += (_query(q + row_head * GROUP * D, scales, zero, WARPS, GROUP, D, part),)
+        queries += (_query(q + first_query * D, scales, zero, WARPS, GROUP, D, part),)
     steps = ()
     for step in tl.static_range(STEPS):
         at = first + step * WARPS * 16
@@ -439,38 +441,56 @@ def _attend(  # type: ignore[no-untyped-def]
     top = tl.max(peak, _WARP, keep_dims=True)
     share = tl.exp2(peak - top)
     total = tl.sum(_across(total, False) * share, _WARP, keep_dims=True)
-    if active <= 1:
-        share /= tl.where(total == 0.0, 1.0, total)  # padding: 0
+    share /= tl.where(total == 0.0, 1.0, total)  # padding: 0
     shared = ()
     for i in tl.static_range(4 * ((D + 63) // 64)):
         shared += (result[i] * share[:, :, None],)
     attended = _of_queries(shared, table, zero, D)
-    DIMS: tl.constexpr = attended.shape[1]
-    member, dims = tl.arange(0, 8), tl.arange(0, DIMS)
+    member, dims = tl.arange(0, 8), tl.arange(0, attended.shape[1])
     inside = (member < GROUP)[:, None] & (dims < D)[None, :]
-    column = (head * GROUP + member)[:, None] * D + dims[None, :]
-    if active <= 1:
-        if scales is not None:
-            attended *= tl.load(scales + KV_HEADS * D + dims, mask=dims < D, other=0.0)[None, :]
+    if scales is not None:
+        attended *= tl.load(scales + KV_HEADS * D + dims, mask=dims < D, other=0.0)[None, :]
+    if SPLITS == 1:
+        column = (head * GROUP + member)[:, None] * D + dims[None, :]
         pack(out, row, column, attended, inside, KV_HEADS * GROUP * D)
     else:
-        place = (row_head * GROUP + member) * SPLITS + split
-        tl.store(sums + place[:, None] * D + dims[None, :], attended, mask=inside)
+        place = (first_query + member) * SPLITS + split
+        tl.store(found + place[:, None] * D + dims[None, :], attended, mask=inside)
         lane = spread(tl.arange(0, 32) ^ zero, _LANE, 2)
-        its_place = (row_head * GROUP + lane // 4) * SPLITS + split
+        its_place = (first_query + lane // 4) * SPLITS + split
         its_query = (lane % 4 == 0) & (lane // 4 < GROUP)
         tl.store(peaks + its_place, top, mask=its_query)
         tl.store(totals + its_place, total, mask=its_query)
-        tl.debug_barrier()  # the whole program has stored before one of its threads counts it
-        arrived = tl.atomic_add(counters + row_head, 1, sem="acq_rel", scope="gpu")
-        if arrived == active - 1:
-            tl.store(counters + row_head, 0)  # as the next launch wants it
-            all_splits = combine(sums, peaks, totals, row_head, active, GROUP, GROUP_PADDED, D, D, SPLITS, STEP)
-            members, channels = tl.arange(0, GROUP_PADDED), tl.arange(0, D)
-            if scales is not None:
-                all_splits *= tl.load(scales + KV_HEADS * D + channels)[None, :]
-            columns = (head * GROUP + members)[:, None] * D + channels[None, :]
-            pack(out, row, columns, all_splits, (members < GROUP)[:, None] & (channels >= 0)[None, :], KV_HEADS * GROUP * D)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _combine(  # type: ignore[no-untyped-def]
+    out,
+    found,
+    peaks,
+    totals,
+    positions,
+    HEADS: tl.constexpr,
+    D: tl.constexpr,
+    KEYS: tl.constexpr,
+    SPLITS: tl.constexpr,
+    SPLITS_PADDED: tl.constexpr,
+    FEWEST: tl.constexpr,
+    PDL: tl.constexpr,
+):
+    """What the splits of a row's query head have found, each with its share of the weights."""
+    head, row = tl.program_id(0), tl.program_id(1)
+    _, _, active = _active(tl.load(positions + row), KEYS, SPLITS, FEWEST)
+    split, dims = tl.arange(0, SPLITS_PADDED), tl.arange(0, D)
+    at, there = (row * HEADS + head) * SPLITS + split, split < active
+    wait_for_last(PDL)
+    x = tl.load(found + at[:, None] * D + dims[None, :], mask=there[:, None], other=0.0)
+    peak = tl.load(peaks + at, mask=there, other=-1e30)
+    weight = tl.load(totals + at, mask=there, other=0.0) * tl.exp2(peak - tl.max(peak, 0))
+    total = tl.sum(weight, 0)
+    share = weight / tl.where(total == 0.0, 1.0, total)
+    result = tl.sum(x * share[:, None], 0)
+    pack(out, row, head * D + dims, result, dims >= 0, HEADS * D)
 
 
 def launch(
@@ -481,23 +501,22 @@ def launch(
     rows: Rows,
     splits: int,
     keys: int,
-    scratch: tuple[Tensor, Tensor, Tensor, Tensor],
+    scratch: tuple[Tensor, Tensor, Tensor],
 ) -> None:
     """Write the attention of `q` into `out`; all are as `few_attention` has checked them.
 
-    `scratch` is sums, peaks, totals and counters; a program has `keys` keys at once.
+    `scratch` is sums, peaks and totals; a program has `keys` keys at once.
     """
     m, heads, d = q.shape
     kv_heads = cache.keys.shape[2]
-    group = heads // kv_heads
-    padded = triton.next_power_of_2(group)
-    eight = torch.int32 if cache.scales is None else torch.int64  # of a load: four words, or one
+    word = torch.int32 if cache.scales is None else torch.int64  # eight channels are four words, or one
+    cut = {"D": d, "SPLITS": splits, "FEWEST": FEWEST}
     with torch.cuda.device(q.device) if q.is_cuda else contextlib.nullcontext():
         _attend[kv_heads, splits, m](
             out.halves,
             q,
-            cache.keys[layer].view(eight),
-            cache.values[layer].view(eight),
+            cache.keys[layer].view(word),
+            cache.values[layer].view(word),
             None if cache.scales is None else cache.scales[layer],
             cache.table,
             rows.slots,
@@ -506,18 +525,25 @@ def launch(
             cache.table.shape[1],
             d**-0.5 * math.log2(math.e),
             0,
+            **cut,
             KV_HEADS=kv_heads,
-            GROUP=group,
-            GROUP_PADDED=padded,
-            D=d,
+            GROUP=heads // kv_heads,
             PAGE=PAGE,
             STEPS=keys // (16 * WARPS),
             WARPS=WARPS,
-            SPLITS=splits,
-            FEWEST=int(__import__('os').environ.get('FEWEST','1')),
-            STEP=min(triton.next_power_of_2(splits), max(1, MOST_COMBINED // (padded * d))),
             INT8=cache.scales is not None,
             num_warps=WARPS,
-            **({'maxnreg': int(__import__('os').environ['AREG'])} if 'AREG' in __import__('os').environ else {}),
             **pdl(q.device),
         )
+        if splits > 1:
+            _combine[heads, m](
+                out.halves,
+                *scratch,
+                rows.positions,
+                **cut,
+                HEADS=heads,
+                KEYS=keys,
+                SPLITS_PADDED=triton.next_power_of_2(splits),
+                num_warps=4,
+                **pdl(q.device),
+            )

@@ -16,10 +16,6 @@ from kernels.packed_triton import pdl
 from kernels.quantized import Quantized
 
 
-import os
-_PROGRAMS = int(os.environ.get("PROGRAMS", "0")) or None
-
-
 @dataclass(frozen=True)
 class Cut:
     """What a program computes, and with what; a row's result depends on the warps alone."""
@@ -27,7 +23,6 @@ class Cut:
     rows: int  # of the matrix, a multiple of 16
     tokens: int  # a multiple of 8; more programs read the same weights, from the L2 cache, if these are fewer
     warps: int  # they share the columns
-    programs: int | None = None  # of the same tokens, each with every so many tiles of rows; None: one each
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -37,7 +32,7 @@ def its_tokens(tokens, TOKENS: tl.constexpr):  # type: ignore[no-untyped-def]
     return token, token < tokens
 
 
-def choose_cut(w: Quantized, tokens: int, rows: int, *, several: bool = False) -> Cut:
+def choose_cut(w: Quantized, tokens: int, rows: int) -> Cut:
     """How programs of so many rows of a matrix cut its product with so many tokens.
 
     Warps must depend on the matrix alone, for a row to be the same beside any others.
@@ -45,13 +40,12 @@ def choose_cut(w: Quantized, tokens: int, rows: int, *, several: bool = False) -
     spans = -(-w.columns // SPAN)
     few = max(8, 1 << (tokens - 1).bit_length())
     warps = 4 if spans <= 4 else 8
-    tiles = triton.cdiv(w.rows, rows)
-    return Cut(rows, min(few, 16), warps, _PROGRAMS if several and tiles >= 384 else None)
+    return Cut(rows, min(few, 16), warps)
 
 
 def grid_of(tokens: int, rows: int, cut: Cut) -> tuple[int, int]:
     """Programs of the same rows run beside each other, for the L2 cache."""
-    return triton.cdiv(tokens, cut.tokens), min(triton.cdiv(rows, cut.rows), cut.programs or rows)
+    return triton.cdiv(tokens, cut.tokens), triton.cdiv(rows, cut.rows)
 
 
 def compiled_for(w: Quantized, cut: Cut, device: torch.device) -> dict[str, Any]:
@@ -60,7 +54,7 @@ def compiled_for(w: Quantized, cut: Cut, device: torch.device) -> dict[str, Any]
     Each operation is rounded by itself: which of two products a compiler joins with their sum is up to it,
     and it need not do the same for one token and for two.
     """
-    sizes = {"COLUMNS": w.columns, "BITS": w.bits, "TOKENS": cut.tokens, "WARPS": cut.warps, "ONE": cut.programs is None}
+    sizes = {"COLUMNS": w.columns, "BITS": w.bits, "TOKENS": cut.tokens, "WARPS": cut.warps}
     return sizes | {"num_warps": cut.warps, "enable_fp_fusion": False} | pdl(device)
 
 

@@ -61,7 +61,6 @@ def _project(  # type: ignore[no-untyped-def]
     TOKENS: tl.constexpr,
     TILE: tl.constexpr,
     WARPS: tl.constexpr,
-    ONE: tl.constexpr,
     PDL: tl.constexpr,
 ):
     """Tiles of TILE rows of q, k and v; with norms of heads TILE is D."""
@@ -70,7 +69,7 @@ def _project(  # type: ignore[no-untyped-def]
     x = (words, squares, tl.program_id(0) * TOKENS, tokens, None)
     matrix = (codes, pairs, zero)
     tile = tl.program_id(1)
-    ring = first_steps(matrix, tile, COLUMNS, BITS, TILE, WARPS, 8, ROWS)
+    begun = first_steps(matrix, tile, COLUMNS, BITS, TILE, WARPS, 8, ROWS)
     # Before the product, which hides how long these take.
     position = tl.load(positions + token, mask=there, other=-1)
     stored = there & (position >= 0)
@@ -80,8 +79,8 @@ def _project(  # type: ignore[no-untyped-def]
     live = rows < ROWS
     cosine, sine = turns(cos, sin, position, rows, HEADS + KV_HEADS, D)
     wait_for_last(PDL)
-    result, sum_of_squares, _ = packed_products(
-        ring, x, matrix, tile, None, COLUMNS, BITS, TOKENS, TILE, WARPS, 8, ROWS, True
+    result, sum_of_squares = packed_products(
+        begun, x, zero, COLUMNS, BITS, TOKENS, TILE, WARPS, 8, ROWS, True
     )
     result = tl.reshape(in_order(result, pairs, zero, NEIGHBOURS), [TOKENS, TILE])
     result *= tl.rsqrt(mean_square(sum_of_squares, pairs, zero, result.shape, COLUMNS) + eps)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from kernels.choose import Choice, check_choice
+from kernels.few_attention import HEADS, MOST_SHARED
 from kernels.head import keep_best
 from kernels.llama_gpu import PagedCache, Rows, Shape, Weights
 from kernels.packed import FEW, GROUP, Packed, check_packed
@@ -28,9 +29,10 @@ except ImportError:  # triton is optional: without it everything runs in torch
 
 def why_not(shape: Shape) -> str | None:
     """Why a model cannot run by these kernels; None if it can."""
-    d = shape.head_dim
-    if d % BLOCK or d & (d - 1):
-        return f"heads of {d}: must be a power of 2, and whole blocks of {BLOCK}"
+    if shape.head_dim not in HEADS:
+        return f"heads of {shape.head_dim}: must be of {', '.join(map(str, HEADS))}"
+    if shape.group > MOST_SHARED:
+        return f"{shape.group} query heads share a head of keys: must be {MOST_SHARED} or fewer"
     if shape.width % BLOCK or shape.hidden % BLOCK:
         return f"width {shape.width}, hidden {shape.hidden}: must be whole blocks of {BLOCK}"
     return None

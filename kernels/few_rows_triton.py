@@ -49,7 +49,6 @@ def _add(  # type: ignore[no-untyped-def]
     BITS: tl.constexpr,
     TOKENS: tl.constexpr,
     WARPS: tl.constexpr,
-    ONE: tl.constexpr,
     PDL: tl.constexpr,
 ):
     """Tiles of TILE channels of the stream: the product added, and packed with the next norm's weights."""
@@ -57,12 +56,12 @@ def _add(  # type: ignore[no-untyped-def]
     x = (words, None, tl.program_id(0) * TOKENS, tokens, None)
     matrix = (codes, pairs, zero)
     tile = tl.program_id(1)
-    ring = first_steps(matrix, tile, COLUMNS, BITS, TILE, WARPS, 8, ROWS)
+    begun = first_steps(matrix, tile, COLUMNS, BITS, TILE, WARPS, 8, ROWS)
     # Nothing just before this kernel writes the stream.
     before, norm = _stream_of(stream, next_norm, tile, token, there, ROWS, TILE)
     wait_for_last(PDL)
-    result, _, _ = packed_products(
-        ring, x, matrix, tile, None, COLUMNS, BITS, TOKENS, TILE, WARPS, 8, ROWS, False
+    result, _ = packed_products(
+        begun, x, zero, COLUMNS, BITS, TOKENS, TILE, WARPS, 8, ROWS, False
     )
     added = before + in_order(result, pairs, zero, ROWS_ALONE)
     _keep(stream, packed, packed_squares, added, norm, tile, token, there, tokens, ROWS, TILE)
@@ -120,52 +119,24 @@ def _gate_up(  # type: ignore[no-untyped-def]
     BITS: tl.constexpr,
     TOKENS: tl.constexpr,
     WARPS: tl.constexpr,
-    ONE: tl.constexpr,
     PDL: tl.constexpr,
 ):
-    """TILE / 2 hidden activations, from as many rows of gate and of up, or every so many of such tiles."""
+    """Tiles of TILE / 2 hidden activations, from as many rows of gate and of up."""
+    token, there = its_tokens(tokens, TOKENS)
     x = (words, squares, tl.program_id(0) * TOKENS, tokens, None)
     matrix = (codes, pairs, zero)
     tile = tl.program_id(1)
-    ring = first_steps(matrix, tile, COLUMNS, BITS, TILE, WARPS, HIDDEN, HIDDEN)
+    begun = first_steps(matrix, tile, COLUMNS, BITS, TILE, WARPS, HIDDEN, HIDDEN)
     wait_for_last(PDL)
-    if ONE:  # not a loop once: the compiler would take what waits for weights out of it, before the wait
-        _hidden(packed, ring, x, matrix, tile, None, eps, HIDDEN, TILE, COLUMNS, BITS, TOKENS, WARPS)
-    else:
-        for this in range(tile, HIDDEN // (TILE // 2), tl.num_programs(1)):
-            later = this + tl.num_programs(1)
-            ring = _hidden(packed, ring, x, matrix, this, later, eps, HIDDEN, TILE, COLUMNS, BITS, TOKENS, WARPS)
-
-
-@triton.jit
-def _hidden(  # type: ignore[no-untyped-def]
-    packed,
-    ring,
-    x,
-    matrix,
-    tile,
-    later,
-    eps,
-    HIDDEN: tl.constexpr,
-    TILE: tl.constexpr,
-    COLUMNS: tl.constexpr,
-    BITS: tl.constexpr,
-    TOKENS: tl.constexpr,
-    WARPS: tl.constexpr,
-):
-    """A tile; gives the first steps of the one `later`."""
-    result, squares, ring = packed_products(
-        ring, x, matrix, tile, later, COLUMNS, BITS, TOKENS, TILE, WARPS, HIDDEN, HIDDEN, True
+    result, sum_of_squares = packed_products(
+        begun, x, zero, COLUMNS, BITS, TOKENS, TILE, WARPS, HIDDEN, HIDDEN, True
     )
-    _, pairs, zero = matrix
     gate, up = tl.split(in_order(result, pairs, zero, PAIRS_OF_TILES))
-    factor = tl.rsqrt(mean_square(squares, pairs, zero, gate.shape, COLUMNS) + eps)
+    factor = tl.rsqrt(mean_square(sum_of_squares, pairs, zero, gate.shape, COLUMNS) + eps)
     gate, up = gate * factor, up * factor
-    token, there = its_tokens(x[3], TOKENS)
     column = tile * (TILE // 2) + tl.arange(0, TILE // 2)
     live = there[:, None] & (column < HIDDEN)[None, :]
     pack(packed, token[:, None], column[None, :], gate * tl.sigmoid(gate) * up, live, HIDDEN)
-    return ring
 
 
 @triton.jit(do_not_specialize=["tokens", "zero"])  # type: ignore[untyped-decorator]
@@ -190,51 +161,20 @@ def _head(  # type: ignore[no-untyped-def]
     TOKENS: tl.constexpr,
     TILE: tl.constexpr,
     WARPS: tl.constexpr,
-    ONE: tl.constexpr,
     PDL: tl.constexpr,
 ):
-    """Logits of a tile of the vocabulary, and the largest of them after the penalty; or of several tiles."""
+    """Logits of tiles of the vocabulary, and the largest of each after the penalty."""
+    token, there = its_tokens(tokens, TOKENS)
     x = (words, squares, tl.program_id(0) * TOKENS, tokens, wanted)
     matrix = (codes, pairs, zero)
     tile = tl.program_id(1)
-    ring = first_steps(matrix, tile, COLUMNS, BITS, TILE, WARPS, 8, ROWS)
+    begun = first_steps(matrix, tile, COLUMNS, BITS, TILE, WARPS, 8, ROWS)
     wait_for_last(PDL)
-    targets = (logits, best, best_tokens, penalties, slots, seen)
-    if ONE:
-        _logits(targets, ring, x, matrix, tile, None, eps, ROWS, COLUMNS, BITS, TOKENS, TILE, WARPS)
-    else:
-        for this in range(tile, (ROWS + TILE - 1) // TILE, tl.num_programs(1)):
-            later = this + tl.num_programs(1)
-            ring = _logits(
-                targets, ring, x, matrix, this, later, eps, ROWS, COLUMNS, BITS, TOKENS, TILE, WARPS
-            )
-
-
-@triton.jit
-def _logits(  # type: ignore[no-untyped-def]
-    targets,
-    ring,
-    x,
-    matrix,
-    tile,
-    later,
-    eps,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
-    BITS: tl.constexpr,
-    TOKENS: tl.constexpr,
-    TILE: tl.constexpr,
-    WARPS: tl.constexpr,
-):
-    """A tile; gives the first steps of the one `later`."""
-    result, squares, ring = packed_products(
-        ring, x, matrix, tile, later, COLUMNS, BITS, TOKENS, TILE, WARPS, 8, ROWS, True
+    result, sum_of_squares = packed_products(
+        begun, x, zero, COLUMNS, BITS, TOKENS, TILE, WARPS, 8, ROWS, True
     )
-    logits, best, best_tokens, penalties, slots, seen = targets
-    _, pairs, zero = matrix
     result = in_order(result, pairs, zero, ROWS_ALONE)
-    result *= tl.rsqrt(mean_square(squares, pairs, zero, result.shape, COLUMNS) + eps)
-    token, there = its_tokens(x[3], TOKENS)
+    result *= tl.rsqrt(mean_square(sum_of_squares, pairs, zero, result.shape, COLUMNS) + eps)
     rows = tile * TILE + tl.arange(0, TILE)
     live = rows < ROWS
     inside = there[:, None] & live[None, :]
@@ -246,10 +186,9 @@ def _logits(  # type: ignore[no-untyped-def]
         penalty = tl.load(penalties + token, mask=there, other=1.0)
         after = tl.where(live[None, :], penalized(result, marked, penalty[:, None]), float("-inf"))
         top, which = first_of_the_largest(after, rows[None, :])
-        at = token * ((ROWS + TILE - 1) // TILE) + tile
+        at = token * tl.num_programs(1) + tile
         tl.store(best + at, top, mask=there)
         tl.store(best_tokens + at, which, mask=there)
-    return ring
 
 
 def launch_add(stream: Tensor, packed: Packed, x: Packed, norm: Tensor, w: Quantized, layer: int) -> None:
@@ -273,7 +212,7 @@ def launch_add(stream: Tensor, packed: Packed, x: Packed, norm: Tensor, w: Quant
 
 def launch_gate_up(packed: Packed, x: Packed, w: Quantized, layer: int, eps: float) -> None:
     """Write the hidden activations; all are as `few_rows.gate_up` has checked them."""
-    cut = choose_cut(w, x.rows, 16, several=True)
+    cut = choose_cut(w, x.rows, 16)
     with on_device(x.halves):
         _gate_up[grid_of(x.rows, w.rows, cut)](
             packed.halves,
@@ -296,7 +235,7 @@ def launch_head(
     chosen: tuple[Tensor | None, ...] = (None,) * 5
     if choice is not None:
         chosen = (choice.penalties, choice.slots, choice.seen, choice.best, choice.best_tokens)
-    cut = choose_cut(w, len(out), TILE, several=True)
+    cut = choose_cut(w, len(out), TILE)
     with on_device(out):
         _head[grid_of(len(out), w.rows, cut)](
             out,

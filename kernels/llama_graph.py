@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kernels import few_attention
 from kernels.llama_gpu import PagedCache, Rows, Weights
 from kernels.llama_pass import Inputs, make_buffers, run_pass
 
@@ -35,6 +36,7 @@ class Form:
     wanted: int  # 0, or a power of 2
     prompt: bool = False
     every: bool = False  # wanted are all rows, in their order
+    near: bool = False  # of few rows: the keys of each are few too
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ class GraphRunner:
             raise ValueError(f"{len(tokens)} rows: must be 1 to {MAX_ROWS}")
         rows = _power_of_2(len(tokens))
         every = wanted.tolist() == list(range(len(tokens)))
-        form = Form(rows, rows if every else _power_of_2(len(wanted)), every=every)
+        near = max(positions.tolist()) < few_attention.near(self._weights.shape.head_dim)
+        form = Form(rows, rows if every else _power_of_2(len(wanted)), every=every, near=near)
         return self._run(form, Given(tokens, slots, positions, wanted))
 
     @torch.inference_mode()
@@ -113,7 +116,8 @@ class GraphRunner:
         """
         sizes = [1 << i for i in range(_power_of_2(rows).bit_length())]
         prompts = [size for size in (64, 128, 256, 512) if size <= prompt]
-        forms = [Form(size, size, every=True) for size in sizes] + [Form(m, 1, prompt=True) for m in prompts]
+        forms = [Form(size, size, every=True, near=near) for size in sizes for near in (True, False)]
+        forms += [Form(m, 1, prompt=True) for m in prompts]
         for form in forms if self._on_gpu else ():
             self._graph(form)
 
@@ -197,7 +201,8 @@ class GraphRunner:
     def _launch(self, form: Form) -> None:
         tokens, slots, positions, wanted, *prompt = (self._inputs[place] for place in _places(form))
         inputs = Inputs(Rows(tokens, slots, positions), wanted, tuple(prompt))
-        run_pass(self._weights, self._cache, inputs, self._buffers, prompt=form.prompt, every=form.every)
+        kind = {"prompt": form.prompt, "every": form.every, "near": form.near}
+        run_pass(self._weights, self._cache, inputs, self._buffers, **kind)
 
 
 @cache

@@ -78,15 +78,16 @@ def make_buffers(
 
 
 def run_pass(
-    weights: Weights, cache: PagedCache, inputs: Inputs, b: Buffers, *, prompt: bool, every: bool
+    weights: Weights, cache: PagedCache, inputs: Inputs, b: Buffers, *, prompt: bool, every: bool, near: bool = False
 ) -> None:
     """Read the rows into the cache, and leave the logits of the wanted ones in b.logits[:n].
 
-    A `prompt`'s rows are of one sequence and follow each other. With `every`, row i is wanted row i.
+    A `prompt`'s rows are of one sequence and follow each other. With `every`, row i is wanted row i; `near` says
+    that no row has more than `few_attention.near` keys.
     """
     rows, m, n = inputs.rows, len(inputs.rows.tokens), len(inputs.wanted)
     if b.packed is not None and m <= FEW and not prompt:
-        _run_few(weights, cache, inputs, b, b.packed, every=every)
+        _run_few(weights, cache, inputs, b, b.packed, every=every, near=near)
         return
     x, q, attended, hidden = b.x[:m], b.q[:m], b.attended[:m], b.hidden[:m]
     splits = split_count(m, weights.shape.kv_heads, b.context)
@@ -118,12 +119,13 @@ def _run_few(
     packed: tuple[Packed, Packed, Packed],
     *,
     every: bool,
+    near: bool,
 ) -> None:
     """The same for few rows, whose activations are packed by the kernel that makes them."""
     s, rows, m, n = weights.shape, inputs.rows, len(inputs.rows.tokens), len(inputs.wanted)
     stream, attended, hidden = (x.first(m) for x in packed)
     x, q = b.x[:m], b.q[:m]
-    splits = few_attention.split_count(s.head_dim, b.context)
+    splits = 1 if near else few_attention.split_count(s.head_dim, b.context)
     norms = [*weights.attn_norm.unbind(), weights.output_norm]
     embed(rows.tokens, weights.embedding, out=x, norm=norms[0], packed=stream)
     for layer in range(s.layers):

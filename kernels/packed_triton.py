@@ -34,8 +34,6 @@ ROWS_ALONE, NEIGHBOURS, PAIRS_OF_TILES = map(tl.constexpr, (0, 1, 2))
 
 INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
 _SCALE = tl.constexpr(SCALE)
-import os
-_XAHEAD = tl.constexpr(int(os.environ.get("XAHEAD", "2")))
 
 
 def _unpack_asm(bits: int) -> str:
@@ -134,59 +132,64 @@ def lanes_of(zero):  # type: ignore[no-untyped-def]
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _load_codes(matrix, rows, live, block, ROW_BLOCKS: tl.constexpr, BITS: tl.constexpr):  # type: ignore[no-untyped-def]
-    """A block of each lane's row: words of columns 0 to 15 and 16 to 31, scale and least weight."""
-    codes, pairs, _ = matrix
-    at = rows * ROW_BLOCKS + block
-    there = live & (block < ROW_BLOCKS)
-    words = codes + tl.expand_dims(at, 4) * BITS + spread(tl.arange(0, 4), 4, 5)
-    low = tl.load(words, mask=tl.expand_dims(there, 4), other=0)
-    pair = tl.load(pairs + at, mask=there, other=0)
+def _load_codes(words, pairs, blocks, there, BITS: tl.constexpr):  # type: ignore[no-untyped-def]
+    """So many blocks further on: words of columns 0 to 15 and 16 to 31, scale and least weight; `there` or all."""
+    words += blocks * BITS
+    if there is None:
+        low, pair = tl.load(words), tl.load(pairs + blocks)
+    else:
+        low = tl.load(words, mask=tl.expand_dims(there, 4), other=0)
+        pair = tl.load(pairs + blocks, mask=there, other=0)
     high = low
-    if BITS == 8:
+    if BITS == 8 and there is None:
+        high = tl.load(words + 4)
+    elif BITS == 8:
         high = tl.load(words + 4, mask=tl.expand_dims(there, 4), other=0)
     return low, high, pair
 
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _load_step(  # type: ignore[no-untyped-def]
-    matrix,
-    tile,
-    span,
+    weights,
+    step,
+    ALL: tl.constexpr,
     COLUMNS: tl.constexpr,
     BITS: tl.constexpr,
-    ROWS: tl.constexpr,
+    WARPS: tl.constexpr,
     APART: tl.constexpr,
     LIMIT: tl.constexpr,
 ):
-    """Of both rows of each lane, of ROWS rows of which this is the number `tile`."""
-    zero = matrix[2]
-    block = span * 4 + lanes_of(zero) % 4
-    in_turn: tl.constexpr = 16 if APART == 8 else 8
-    number = tile * (ROWS // 16 * in_turn) + spread(tl.arange(0, ROWS // 16), ROW, 4) * in_turn
-    row = number + lanes_of(zero) // 4
-    second_live = row + (8 if APART == 8 else 0) < LIMIT
+    """Of both rows of each lane; with ALL they are known to be there."""
+    words, pairs, row, block = weights
+    ROW_BLOCKS: tl.constexpr = COLUMNS // 32
+    blocks = step * (4 * WARPS)
+    first_there, second_there = None, None
+    if not ALL:
+        inside = block + blocks < ROW_BLOCKS
+        first_there, second_there = inside & (row < LIMIT), inside & (row + APART % LIMIT < LIMIT)
     return (
-        _load_codes(matrix, row, row < LIMIT, block, COLUMNS // 32, BITS),
-        _load_codes(matrix, row + APART, second_live, block, COLUMNS // 32, BITS),
+        _load_codes(words, pairs, blocks, first_there, BITS),
+        _load_codes(words, pairs, blocks + APART * ROW_BLOCKS, second_there, BITS),
     )
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _load_x(x, span, COLUMNS: tl.constexpr, NORMED: tl.constexpr):  # type: ignore[no-untyped-def]
+def _load_x(  # type: ignore[no-untyped-def]
+    x, step, COLUMNS: tl.constexpr, WARPS: tl.constexpr, NORMED: tl.constexpr
+):
     """A block of each lane's token: four times four words, and the squares of the stream."""
-    words, squares, token, there, zero = x
-    PADDED: tl.constexpr = (COLUMNS + 127) // 128 * 64  # words of a row
-    inside = there & (span * 64 < PADDED)
-    at = words + tl.expand_dims(token * PADDED + span * 64 + lanes_of(zero) % 4 * 4, 4)
-    at += spread(tl.arange(0, 4), 4, 5)
-    mask = tl.expand_dims(inside, 4)
+    words, squares, there = x
+    SPANS: tl.constexpr = (COLUMNS + 127) // 128
+    span = step * WARPS
+    if SPANS % WARPS:
+        there = there & (span + spread(tl.arange(0, WARPS), WARP, 4) < SPANS)
+    at, mask = words + span * 64, tl.expand_dims(there, 4)
     x0, x1 = tl.load(at, mask=mask, other=0), tl.load(at + 16, mask=mask, other=0)
     x2, x3 = tl.load(at + 32, mask=mask, other=0), tl.load(at + 48, mask=mask, other=0)
     square = 0.0
     if NORMED:
-        group = squares + token * (PADDED // 8) + span * 8 + lanes_of(zero) % 4 * 2
-        square = tl.load(group, mask=inside, other=0.0) + tl.load(group + 1, mask=inside, other=0.0)
+        group = squares + span * 8
+        square = tl.load(group, mask=there, other=0.0) + tl.load(group + 1, mask=there, other=0.0)
     return x0, x1, x2, x3, square
 
 
@@ -309,22 +312,29 @@ def first_steps(  # type: ignore[no-untyped-def]
     `matrix` is (codes, pairs, zero): see `lanes_of`. With APART 8 the rows are neighbours; else half of them
     are, from tile * ROWS / 2 on, and each other one is APART behind one of these. LIMIT of them there are.
     """
-    STEPS: tl.constexpr = (COLUMNS // 32 + 4 * WARPS - 1) // (4 * WARPS)
-    warp = spread(tl.arange(0, WARPS), WARP, 4)
+    ROW_BLOCKS: tl.constexpr = COLUMNS // 32
+    STEPS: tl.constexpr = (ROW_BLOCKS + 4 * WARPS - 1) // (4 * WARPS)
     MOST: tl.constexpr = 4 if ROWS // 8 * (BITS + 1) <= 20 else 2  # what the registers hold
+    IN_TURN: tl.constexpr = 16 if APART == 8 else 8
+    ALL: tl.constexpr = STEPS * 4 * WARPS == ROW_BLOCKS and LIMIT % (ROWS // 16 * IN_TURN) == 0
+    codes, pairs, zero = matrix
+    row = tile * (ROWS // 16 * IN_TURN) + spread(tl.arange(0, ROWS // 16), ROW, 4) * IN_TURN + lanes_of(zero) // 4
+    block = spread(tl.arange(0, WARPS), WARP, 4) * 4 + lanes_of(zero) % 4
+    # Pointers first: what comes to these by a number known here is part of an instruction.
+    at = row * ROW_BLOCKS + block
+    words = codes + tl.expand_dims(at, 4) * BITS + spread(tl.arange(0, 4), 4, 5)
+    weights = (words, pairs + at, row, block)
     ring = ()
     for i in tl.static_range(min(STEPS, MOST)):
-        ring += (_load_step(matrix, tile, warp + i * WARPS, COLUMNS, BITS, ROWS, APART, LIMIT),)
-    return ring
+        ring += (_load_step(weights, i, ALL, COLUMNS, BITS, WARPS, APART, LIMIT),)
+    return weights, ring
 
 
 @triton.jit  # type: ignore[untyped-decorator]
 def packed_products(  # type: ignore[no-untyped-def]
-    ring,
+    begun,
     x,
-    matrix,
-    tile,
-    next_tile,
+    zero,
     COLUMNS: tl.constexpr,
     BITS: tl.constexpr,
     TOKENS: tl.constexpr,
@@ -336,59 +346,52 @@ def packed_products(  # type: ignore[no-untyped-def]
 ):
     """Packed rows times rows of a matrix, for `in_order`; with NORMED also squares, for `mean_square`.
 
-    `ring` are the tile's `first_steps`; it gives those of the next, or, if that is None, nothing of use. `x` is (words, squares or None, number of the first token, tokens in all,
+    `begun` is what `first_steps` gives. `x` is (words, squares or None, number of the first token, tokens in all,
     which rows they are or None: in order). Zeros for what is not there.
     """
     STEPS: tl.constexpr = (COLUMNS // 32 + 4 * WARPS - 1) // (4 * WARPS)
+    weights, ring = begun
     RING: tl.constexpr = len(ring)
     words, squares, first_token, tokens, wanted = x
-    zero = matrix[2]
     warp = spread(tl.arange(0, WARPS), WARP, 4)
     token = first_token + spread(tl.arange(0, TOKENS // 8) * 8, TOKEN, 4) + lanes_of(zero) // 4
     there = token < tokens
     if wanted is not None:
         token = tl.load(wanted + token, mask=there, other=0)
-    x = (words, squares, token, there, zero)
+    PADDED: tl.constexpr = (COLUMNS + 127) // 128 * 64  # words of a row
+    at = token * PADDED + warp * 64 + lanes_of(zero) % 4 * 4
+    words += tl.expand_dims(at, 4) + spread(tl.arange(0, 4), 4, 5)
+    if NORMED:
+        squares += token * (PADDED // 8) + warp * 8 + lanes_of(zero) % 4 * 2
+    x = (words, squares, there | (warp < 0))
     none = token * 0 + warp * 0
     all_rows = spread(tl.arange(0, ROWS // 16), ROW, 4) * 0
     sums = tl.expand_dims((none + all_rows).to(tl.float32), 4) + spread(tl.zeros([4], tl.float32), 4, 5)
     so_far = (sums, none.to(tl.float32))
-    # Of one tile with few steps all activations are asked for at once; else those of one step ahead of another.
-    AHEAD: tl.constexpr = RING if next_tile is None and STEPS <= RING and TOKENS * RING <= 16 else _XAHEAD if TOKENS == 8 else 0
+    # All activations of few steps are asked for at once, of more two steps ahead, of many tokens when it is time.
+    AHEAD: tl.constexpr = RING if STEPS <= RING and TOKENS * RING <= 16 else 2 if TOKENS == 8 else 0
     xs = ()
     for i in tl.static_range(AHEAD):
-        xs += (_load_x(x, warp + i * WARPS, COLUMNS, NORMED),)
+        xs += (_load_x(x, i, COLUMNS, WARPS, NORMED),)
     if STEPS <= RING:
-        later = ()
         for i in tl.static_range(RING):
-            if AHEAD == 0:
-                xs = (_load_x(x, warp + i * WARPS, COLUMNS, NORMED),)
-            so_far = _multiply(so_far, ring[i], xs[i if AHEAD else 0], BITS, NORMED)
+            its = xs[i] if AHEAD else _load_x(x, i, COLUMNS, WARPS, NORMED)
+            so_far = _multiply(so_far, ring[i], its, BITS, NORMED)
             if AHEAD and i + AHEAD < RING:
-                xs += (_load_x(x, warp + (i + AHEAD) * WARPS, COLUMNS, NORMED),)
-            if next_tile is not None:
-                span = warp + i * WARPS
-                later += (_load_step(matrix, next_tile, span, COLUMNS, BITS, ROWS, APART, LIMIT),)
-        if next_tile is not None:
-            ring = later
+                xs += (_load_x(x, i + AHEAD, COLUMNS, WARPS, NORMED),)
     else:
         # Each step is asked for again in the registers from which it has been multiplied.
         for first in range(0, STEPS, RING):
-            from_tile, ahead = tile, first + RING
-            if next_tile is not None:
-                from_tile = tl.where(ahead >= STEPS, next_tile, tile)
-                ahead = tl.where(ahead >= STEPS, 0, ahead)
             later = ()
             for i in tl.static_range(RING):
-                if AHEAD == 0:
-                    xs = (_load_x(x, warp + (first + i) * WARPS, COLUMNS, NORMED),)
-                so_far = _multiply(so_far, ring[i], xs[0], BITS, NORMED)
+                its = xs[0] if AHEAD else _load_x(x, first + i, COLUMNS, WARPS, NORMED)
+                so_far = _multiply(so_far, ring[i], its, BITS, NORMED)
                 if AHEAD:
-                    xs = xs[1:] + (_load_x(x, warp + (first + i + AHEAD) * WARPS, COLUMNS, NORMED),)
-                span = warp + (ahead + i) * WARPS
-                later += (_load_step(matrix, from_tile, span, COLUMNS, BITS, ROWS, APART, LIMIT),)
+                    xs = xs[1:] + (_load_x(x, first + i + AHEAD, COLUMNS, WARPS, NORMED),)
+                ahead = first + i + RING
+                later += (_load_step(weights, ahead, False, COLUMNS, BITS, WARPS, APART, LIMIT),)
             ring = later
-    return so_far[0], so_far[1], ring
+    return so_far
 
 
 @triton.jit

@@ -32,7 +32,7 @@ class Scratch:
     sums: Tensor  # float32 [rows * heads * splits * head_dim], at least
     peaks: Tensor  # float32 [rows * heads * splits]
     totals: Tensor  # float32 [rows * heads * splits]
-    counters: Tensor  # int32 [rows * kv heads; of few rows, rows * heads]: zeros between launches
+    counters: Tensor  # int32 [rows * kv heads]: zeros between launches
 
 
 def bytes_moved(q: Tensor, cache: PagedCache, positions: Tensor) -> int:
@@ -77,7 +77,7 @@ def make_scratch(
     most = max(m * split_count(m, shape.kv_heads, context) for m in range(1, rows + 1))
     parts = max(most, few[0] * few[1]) * shape.heads
     sums, peaks, totals = (torch.empty(n, device=device) for n in (parts * shape.head_dim, parts, parts))
-    counters = torch.zeros(max(rows * shape.kv_heads, few[0] * shape.heads), dtype=torch.int32, device=device)
+    counters = torch.zeros(rows * shape.kv_heads, dtype=torch.int32, device=device)
     return Scratch(sums, peaks, totals, counters)
 
 
