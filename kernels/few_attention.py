@@ -1,8 +1,8 @@
 """Attention of few single tokens over the paged cache, packed for the output product: the checked launcher.
 
-What `paged_attention` means, for up to FEW rows: all keys that were stored before this pass are asked for while
-the kernel before still runs. Keys of rows that are NEAR are one split; those of others are shared out, and a
-second kernel puts together what was found.
+What `paged_attention` means, for up to FEW rows: all keys that were stored before this pass are asked for
+while the kernel before still runs. The keys of a row that has `near` ones only are one split; those of others
+are shared out, and a second kernel puts together what was found.
 """
 
 import torch
@@ -32,12 +32,17 @@ def split_count(d: int, context: int) -> int:
 
 def near(d: int) -> int:
     """Up to so many keys of a row are not split; it is the same to the bit in one split as in several."""
-    return 2 * keys_at_once(d)
+    return fewest_tiles(d) * keys_at_once(d)
 
 
 def keys_at_once(d: int) -> int:
-    """Of a program: as many as its registers hold."""
+    """Of a program, a tile: as many as its registers hold."""
     return 192 if d <= 64 else 128
+
+
+def fewest_tiles(d: int) -> int:
+    """Of a program, one after the other, if a row has so many."""
+    return 1 if d <= 64 else 2
 
 
 def few_attention(
@@ -64,5 +69,5 @@ def few_attention(
         attended = reference(q, cache, layer, rows).float()
         return out.fill(attended)
     buffers = (scratch.sums, scratch.peaks, scratch.totals)
-    few_attention_triton.launch(out, q, cache, layer, rows, splits, keys_at_once(d), buffers)
+    few_attention_triton.launch(out, q, cache, layer, rows, splits, keys_at_once(d), fewest_tiles(d), buffers)
     return out

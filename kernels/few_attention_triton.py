@@ -1,11 +1,12 @@
 """The Triton kernels of `few_attention.py`: a program per head of keys, split of the keys and row.
 
-The products are `mma` instructions written out, as in `packed_triton.py`, whose order of dimensions holds here
-too: 8 query heads, or as many as share the keys, times 8 keys, and their weights times 16 values. A thread
-makes its operands of what it has loaded, 16 bytes of keys and of values each; only the warps' results meet, in
-shared memory. A warp's step is 16 keys, which lie in one page.
+The products are `mma` instructions written out, as in `packed_triton.py`, whose order of dimensions holds
+here too: 8 query heads, or as many as share the keys, times 8 keys, and their weights times 16 values. A
+thread makes its operands of what it has loaded, 16 bytes of keys and of values each; only the warps' results
+meet, in shared memory. A warp's step is 16 keys, which lie in one page.
 """
 
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, assignment, misc"
 # ruff: noqa: ANN001, ANN202, N803, N806  (a kernel's arguments are Triton's, and its constants are capitals)
 
 import contextlib
@@ -18,12 +19,18 @@ from torch import Tensor
 
 from kernels.llama_gpu import PAGE, PagedCache, Rows
 from kernels.packed import Packed
-from kernels.packed_triton import DESCENDING, INTERPRETED, in_lanes, over_warps, pack, pdl, spread, wait_for_last
+from kernels.packed_triton import (
+    DESCENDING,
+    INTERPRETED,
+    in_lanes,
+    over_warps,
+    pack,
+    pdl,
+    spread,
+    wait_for_last,
+)
 
 WARPS = 4
-
-FEWEST = 2
-"""Tiles of keys a split: to put two programs' results together takes longer than a second tile."""
 
 _WARP, _LANE = map(tl.constexpr, (0, 1) if DESCENDING else (1, 0))
 
@@ -74,7 +81,9 @@ def _halves_asm() -> str:
 def _across_asm(operation: str) -> str:
     """PTX: over the four lanes that have a query."""
     one = "shfl.sync.bfly.b32 a, {}, {}, 0x1f, 0xffffffff; {} $0, a, {};"
-    return "{ .reg .f32 a; " + one.format("$1", 1, operation, "$1") + one.format("$0", 2, operation, "$0") + " }"
+    return (
+        "{ .reg .f32 a; " + one.format("$1", 1, operation, "$1") + one.format("$0", 2, operation, "$0") + " }"
+    )
 
 
 _SCORES, _VALUES, _HALVES = map(tl.constexpr, (_scores_asm(), _values_asm(), _halves_asm()))
@@ -86,18 +95,18 @@ _FOUR, _FOUR_WORDS = tl.constexpr((tl.float32,) * 4), tl.constexpr((tl.int32,) *
 
 
 @triton.jit
-def _canonical(x):  # type: ignore[no-untyped-def]
+def _canonical(x):
     """Between the order of dimensions here and (warps, lanes, words), either way."""
     return x if _WARP == 0 else tl.permute(x, (1, 0, 2))
 
 
 @triton.jit
-def _float(words, SHIFT: tl.constexpr):  # type: ignore[no-untyped-def]
+def _float(words, SHIFT: tl.constexpr):
     return ((words >> SHIFT) & 0xFFFF).to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32)
 
 
 @triton.jit
-def _scores(query, first, second, so_far):  # type: ignore[no-untyped-def]
+def _scores(query, first, second, so_far):
     """Add 32 channels to scores of a lane's query: keys 2 t and 2 t + 1 of each eight."""
     if INTERPRETED:
         W: tl.constexpr = query.shape[_WARP]
@@ -115,7 +124,7 @@ def _scores(query, first, second, so_far):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _channels(words):  # type: ignore[no-untyped-def]
+def _channels(words):
     """In the interpreter: [W, 8 lanes, 4 lanes, 8] channels of four words."""
     W: tl.constexpr = words.shape[_WARP]
     words = _canonical(words)
@@ -123,7 +132,7 @@ def _channels(words):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _some_of(sums, WORD: tl.constexpr):  # type: ignore[no-untyped-def]
+def _some_of(sums, WORD: tl.constexpr):
     """In the interpreter: of sums [W, queries, lanes, channels] two channels, as lanes have them."""
     W: tl.constexpr = sums.shape[0]
     word = tl.arange(0, 4)[None, None, None, :, None]
@@ -133,7 +142,7 @@ def _some_of(sums, WORD: tl.constexpr):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _values(v, weights, so_far):  # type: ignore[no-untyped-def]
+def _values(v, weights, so_far):
     """Add the values of 16 keys to a lane's sums."""
     if INTERPRETED:
         W: tl.constexpr = weights.shape[_WARP]
@@ -160,7 +169,7 @@ def _values(v, weights, so_far):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _across(x, LARGEST: tl.constexpr):  # type: ignore[no-untyped-def]
+def _across(x, LARGEST: tl.constexpr):
     """The largest, or the sum, of x [warps, lanes] over the four lanes of a query, in each of them."""
     if INTERPRETED:
         W: tl.constexpr = x.shape[_WARP]
@@ -176,7 +185,7 @@ def _across(x, LARGEST: tl.constexpr):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _pair(codes, WORD: tl.constexpr):  # type: ignore[no-untyped-def]
+def _pair(codes, WORD: tl.constexpr):
     """In the interpreter: two of eight int8 to a word of float16."""
     word = tl.zeros(codes.shape, tl.int32)
     for half in tl.static_range(2):
@@ -186,7 +195,7 @@ def _pair(codes, WORD: tl.constexpr):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _halves(codes):  # type: ignore[no-untyped-def]
+def _halves(codes):
     """Eight int8 in 64 bits to four words of float16."""
     if INTERPRETED:
         a, b, c, d = _pair(codes, 0), _pair(codes, 1), _pair(codes, 2), _pair(codes, 3)
@@ -199,8 +208,8 @@ def _halves(codes):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _load(cache, at, which, other, INT8: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Eight channels of a key or value, from channel `at`: four words, or int8 in 64 bits; `which`, or `other`."""
+def _load(cache, at, which, other, INT8: tl.constexpr):
+    """Eight channels of a key or value from `at` on: four words, or int8 in 64 bits; `which`, or `other`."""
     if INT8:
         found = tl.load(cache + at // 8, mask=which, other=other)
     else:
@@ -210,16 +219,16 @@ def _load(cache, at, which, other, INT8: tl.constexpr):  # type: ignore[no-untyp
     return found
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _start_of(pages, first, last, head, zero, KV_HEADS: tl.constexpr, PAGE: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def _start_of(pages, first, last, head, zero, KV_HEADS: tl.constexpr, PAGE: tl.constexpr):
     """Where key `first` [warps, 1] lies, counted in keys: [warps, lanes]."""
     lane = spread(tl.arange(0, 32) ^ zero, _LANE, 2)
     page = tl.load(pages + first // PAGE + lane * 0, mask=first <= last, other=0).to(tl.int64)
     return (page * KV_HEADS + head) * PAGE + first % PAGE
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _load_step(  # type: ignore[no-untyped-def]
+@triton.jit
+def _load_step(
     cache,
     there,
     start,
@@ -261,37 +270,59 @@ def _load_step(  # type: ignore[no-untyped-def]
     return found
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _query(  # type: ignore[no-untyped-def]
+@triton.jit
+def _words_of(zero, WARPS: tl.constexpr, PART: tl.constexpr):
+    """Lanes, in each warp, and the four words of 32 channels that a lane has of its query."""
+    lane = spread(tl.arange(0, 32) ^ zero, _LANE, 2) + spread(tl.zeros([WARPS], tl.int32), _WARP, 2)
+    return lane, PART * 16 + (lane % 4 * 4)[:, :, None] + tl.arange(0, 4)[None, None, :]
+
+
+@triton.jit
+def _key_scales(scales, zero, WARPS: tl.constexpr, PARTS: tl.constexpr):
+    """Of a lane's channels of each 32: those of the first and those of the second half of its words."""
+    found = ()
+    for part in tl.static_range(PARTS):
+        _, word = _words_of(zero, WARPS, part)
+        found += ((tl.load(scales + word * 2), tl.load(scales + word * 2 + 1)),)
+    return found
+
+
+@triton.jit
+def _query(
     q, key_scales, zero, WARPS: tl.constexpr, GROUP: tl.constexpr, D: tl.constexpr, PART: tl.constexpr
 ):
     """Eight channels of a lane's query, in each warp, times the scales of keys."""
-    lane = spread(tl.arange(0, 32) ^ zero, _LANE, 2) + spread(tl.zeros([WARPS], tl.int32), _WARP, 2)
-    word = tl.arange(0, 4)[None, None, :]
-    channel = PART * 32 + (lane % 4 * 8)[:, :, None] + word * 2
-    at = (lane // 4)[:, :, None] * D + channel
+    lane, word = _words_of(zero, WARPS, PART)
     there = (lane // 4 < GROUP)[:, :, None] & (word >= 0)
-    if key_scales is None:
-        words = tl.load(q.to(tl.pointer_type(tl.int32)) + at // 2, mask=there, other=0)
-    else:
-        words = tl.zeros(at.shape, tl.int32)
-        for half in tl.static_range(2):
-            x = tl.load(q + at + half, mask=there, other=0.0).to(tl.float32)
-            x = (x * tl.load(key_scales + channel + half)).to(tl.float16).to(tl.int16, bitcast=True)
-            words |= (x.to(tl.int32) & 0xFFFF) << (16 * half)
+    at = (lane // 4 * (D // 2))[:, :, None] + word
+    words = tl.load(q.to(tl.pointer_type(tl.int32)) + at, mask=there, other=0)
+    if key_scales is not None:
+        first, second = key_scales[PART]
+        first = (_float(words, 0) * first).to(tl.float16).to(tl.int16, bitcast=True).to(tl.int32)
+        second = (_float(words, 16) * second).to(tl.float16).to(tl.int16, bitcast=True).to(tl.int32)
+        words = (first & 0xFFFF) | (second << 16)
     return words
 
 
 @triton.jit
-def _four(x, FIRST: tl.constexpr):  # type: ignore[no-untyped-def]
+def _four(x, FIRST: tl.constexpr):
     return (x[FIRST], x[FIRST + 1], x[FIRST + 2], x[FIRST + 3])
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _see(  # type: ignore[no-untyped-def]
-    state, queries, steps, first, last, log2_scale, zero, STEPS: tl.constexpr, D: tl.constexpr, INT8: tl.constexpr
+@triton.jit
+def _see(
+    state,
+    queries,
+    steps,
+    first,
+    last,
+    log2_scale,
+    zero,
+    STEPS: tl.constexpr,
+    D: tl.constexpr,
+    INT8: tl.constexpr,
 ):
-    """Add steps to each warp's softmax: peaks and totals [warps, lanes], sums of values; the first are at `first`."""
+    """Add steps, from key `first` on, to a softmax of each warp: peaks, totals [warps, lanes], sums."""
     peak, total, sums = state
     W: tl.constexpr = peak.shape[_WARP]
     lane = spread(tl.arange(0, 32) ^ zero, _LANE, 2)
@@ -332,8 +363,8 @@ def _see(  # type: ignore[no-untyped-def]
     return new_peak, total, shrunk
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _of_queries(sums, somewhere, zero, D: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def _of_queries(sums, somewhere, zero, D: tl.constexpr):
     """Added up over warps, in order: [8, D], 64 channels or more."""
     W: tl.constexpr = sums[0].shape[_WARP]
     PARTS: tl.constexpr = (D + 63) // 64
@@ -355,15 +386,15 @@ def _of_queries(sums, somewhere, zero, D: tl.constexpr):  # type: ignore[no-unty
 
 
 @triton.jit
-def _active(position, KEYS: tl.constexpr, SPLITS: tl.constexpr, FEWEST: tl.constexpr):  # type: ignore[no-untyped-def]
+def _active(position, KEYS: tl.constexpr, SPLITS: tl.constexpr, FEWEST: tl.constexpr):
     """Tiles of keys of a row, those of one split, and splits that have any."""
     tiles = (position + KEYS) // KEYS  # none for padding, at -1
     tiles_a_split = tl.maximum(tl.cdiv(tiles, SPLITS), FEWEST)
     return tiles, tiles_a_split, tl.maximum(tl.cdiv(tiles, tiles_a_split), 1)
 
 
-@triton.jit(do_not_specialize=["table_width", "zero"])  # type: ignore[untyped-decorator]
-def _attend(  # type: ignore[no-untyped-def]
+@triton.jit(do_not_specialize=["table_width", "zero"])
+def _attend(
     out,
     q,
     keys,
@@ -410,13 +441,15 @@ def _attend(  # type: ignore[no-untyped-def]
         at = first + step * WARPS * 16
         starts += (_start_of(pages, at, position, head, zero, KV_HEADS, PAGE),)
         old += (_load_step(cache, None, starts[step], at, -1, newest - 15, zero, D, INT8),)
+    key_scales = None
     if scales is not None:
         scales += head * D
+        key_scales = _key_scales(scales, zero, WARPS, D // 32)
     wait_for_last(PDL)
     queries = ()
     first_query = (row * KV_HEADS + head) * GROUP
     for part in tl.static_range(D // 32):
-        queries += (_query(q + first_query * D, scales, zero, WARPS, GROUP, D, part),)
+        queries += (_query(q + first_query * D, key_scales, zero, WARPS, GROUP, D, part),)
     steps = ()
     for step in tl.static_range(STEPS):
         at = first + step * WARPS * 16
@@ -463,8 +496,8 @@ def _attend(  # type: ignore[no-untyped-def]
         tl.store(totals + its_place, total, mask=its_query)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _combine(  # type: ignore[no-untyped-def]
+@triton.jit
+def _combine(
     out,
     found,
     peaks,
@@ -501,16 +534,17 @@ def launch(
     rows: Rows,
     splits: int,
     keys: int,
+    fewest: int,
     scratch: tuple[Tensor, Tensor, Tensor],
 ) -> None:
     """Write the attention of `q` into `out`; all are as `few_attention` has checked them.
 
-    `scratch` is sums, peaks and totals; a program has `keys` keys at once.
+    `scratch` is sums, peaks and totals; a program has `keys` keys at once, and so many times, if it can.
     """
     m, heads, d = q.shape
     kv_heads = cache.keys.shape[2]
     word = torch.int32 if cache.scales is None else torch.int64  # eight channels are four words, or one
-    cut = {"D": d, "SPLITS": splits, "FEWEST": FEWEST}
+    cut = {"D": d, "SPLITS": splits, "FEWEST": fewest}
     with torch.cuda.device(q.device) if q.is_cuda else contextlib.nullcontext():
         _attend[kv_heads, splits, m](
             out.halves,

@@ -1,5 +1,6 @@
 """How programs share out a product of few rows, in Triton and where it is launched."""
 
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
 # ruff: noqa: ANN001, ANN201, N803  (a kernel's arguments are Triton's, and its constants are capitals)
 
 import contextlib
@@ -25,8 +26,8 @@ class Cut:
     warps: int  # they share the columns
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def its_tokens(tokens, TOKENS: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def its_tokens(tokens, TOKENS: tl.constexpr):
     """The tokens of a program, and which there are."""
     token = tl.program_id(0) * TOKENS + tl.arange(0, TOKENS)
     return token, token < tokens

@@ -1,6 +1,7 @@
 """The Triton kernel of `few_rows.qkv`: a program per some rows of q, k and v, and some tokens."""
 
-# ruff: noqa: ANN001, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+# ruff: noqa: ANN001, ANN202, N803, N806  (a kernel's arguments are Triton's, and its constants are capitals)
 
 import torch
 import triton
@@ -30,8 +31,8 @@ from kernels.packed_triton import (
 from kernels.qkv_triton import norm_heads, turn_and_store, turns
 
 
-@triton.jit(do_not_specialize=["tokens", "table_width", "zero"])  # type: ignore[untyped-decorator]
-def _project(  # type: ignore[no-untyped-def]
+@triton.jit(do_not_specialize=["tokens", "table_width", "zero"])
+def _project(
     q,
     keys,
     values,

@@ -9,17 +9,20 @@ weights at once. So weights, the table of pages, slots and positions must not be
 has written; nothing else is read before that has ended.
 """
 
+import functools
+
 import torch
 from torch import Tensor
 
+from kernels import few_attention
 from kernels.choose import Choice, check_choice
 from kernels.few_attention import HEADS, MOST_SHARED
 from kernels.head import keep_best
-from kernels.llama_gpu import PagedCache, Rows, Shape, Weights
-from kernels.packed import FEW, GROUP, Packed, check_packed
-from kernels.paged_attention import check_tensor
+from kernels.llama_gpu import PagedCache, Rows, Shape, Weights, empty_cache
+from kernels.packed import FEW, GROUP, Packed, check_packed, empty_packed
+from kernels.paged_attention import check_tensor, make_scratch, reference
 from kernels.qkv import check, finish
-from kernels.quantized import BLOCK, Quantized
+from kernels.quantized import BLOCK, Quantized, quantize
 
 try:
     from kernels import few_qkv_triton, few_rows_triton, local_attention_triton
@@ -27,15 +30,57 @@ except ImportError:  # triton is optional: without it everything runs in torch
     few_rows_triton = None  # type: ignore[assignment]
 
 
-def why_not(shape: Shape) -> str | None:
-    """Why a model cannot run by these kernels; None if it can."""
+_CLOSE = 2e-3
+"""Relative error of what is tried: float16 makes 4e-4 of it, a column in the wrong place 0.1 and more."""
+
+
+def why_not(shape: Shape, device: torch.device) -> str | None:
+    """Why a model cannot run by these kernels there; None if it can. On a GPU they are tried once."""
     if shape.head_dim not in HEADS:
         return f"heads of {shape.head_dim}: must be of {', '.join(map(str, HEADS))}"
     if shape.group > MOST_SHARED:
         return f"{shape.group} query heads share a head of keys: must be {MOST_SHARED} or fewer"
     if shape.width % BLOCK or shape.hidden % BLOCK:
         return f"width {shape.width}, hidden {shape.hidden}: must be whole blocks of {BLOCK}"
-    return None
+    return _wrong(device) if device.type == "cuda" and _runs(device) else None
+
+
+@functools.cache
+def _wrong(device: torch.device) -> str | None:
+    """What the kernels get wrong on a GPU, of a product and of attention; None if nothing.
+
+    Which thread has which part of a tile is up to Triton: see `packed_triton.py`. With another version the
+    kernels may be wrong, not just slow.
+    """
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*size: int) -> Tensor:
+        return torch.randn(size, generator=generator).to(device)
+
+    w, x, stream, norm = quantize(normal(1, 64, 160), 4), normal(9, 160), normal(9, 64), normal(64)
+    out = empty_packed(9, 64, device)
+    right = stream + x @ w.dequantize(0).T
+    given = empty_packed(9, 160, device).fill(x)
+    torch.cuda.synchronize(device)  # what a kernel reads before it waits must be there
+    add(given, w, 0, stream=stream, norm=norm, out=out)
+    off = [
+        (stream - right).norm() / right.norm(),
+        (out.unpack() - right * norm).norm() / (right * norm).norm(),
+    ]
+    shape = Shape(1, 64, 3, 1, 64, 64, 64)
+    cache = empty_cache(shape, slots=1, context=64, pages=2, device=device)
+    for part in (cache.keys, cache.values):
+        part.copy_(normal(*part.shape))
+    cache.table.copy_(torch.tensor([[1, 0]]))
+    slots, positions = (torch.tensor([n], dtype=torch.int32, device=device) for n in (0, 50))
+    rows, q, attended = Rows(slots, slots, positions), normal(1, 3, 64).half(), empty_packed(1, 192, device)
+    scratch = make_scratch(shape, 1, 64, device)
+    torch.cuda.synchronize(device)
+    few_attention.few_attention(q, cache, 0, rows, out=attended, splits=1, scratch=scratch)
+    expected = reference(q, cache, 0, rows).float()
+    off.append((attended.unpack() - expected).norm() / expected.norm())
+    worst = max(map(float, off))
+    return None if worst < _CLOSE else f"wrong with this version of Triton, by {worst:.2g}"
 
 
 def prepare(weights: Weights) -> None:

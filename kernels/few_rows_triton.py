@@ -1,5 +1,6 @@
 """The Triton kernels of `few_rows.py`: a program per some rows of a matrix and some tokens."""
 
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
 # ruff: noqa: ANN001, ANN202, N803, N806  (a kernel's arguments are Triton's, and its constants are capitals)
 
 import torch
@@ -32,8 +33,8 @@ from kernels.packed_triton import (
 from kernels.quantized import Quantized
 
 
-@triton.jit(do_not_specialize=["tokens", "zero"])  # type: ignore[untyped-decorator]
-def _add(  # type: ignore[no-untyped-def]
+@triton.jit(do_not_specialize=["tokens", "zero"])
+def _add(
     stream,
     packed,
     packed_squares,
@@ -60,15 +61,13 @@ def _add(  # type: ignore[no-untyped-def]
     # Nothing just before this kernel writes the stream.
     before, norm = _stream_of(stream, next_norm, tile, token, there, ROWS, TILE)
     wait_for_last(PDL)
-    result, _ = packed_products(
-        begun, x, zero, COLUMNS, BITS, TOKENS, TILE, WARPS, 8, ROWS, False
-    )
+    result, _ = packed_products(begun, x, zero, COLUMNS, BITS, TOKENS, TILE, WARPS, 8, ROWS, False)
     added = before + in_order(result, pairs, zero, ROWS_ALONE)
     _keep(stream, packed, packed_squares, added, norm, tile, token, there, tokens, ROWS, TILE)
 
 
 @triton.jit
-def _stream_of(stream, norm, tile, token, there, ROWS: tl.constexpr, TILE: tl.constexpr):  # type: ignore[no-untyped-def]
+def _stream_of(stream, norm, tile, token, there, ROWS: tl.constexpr, TILE: tl.constexpr):
     """A tile of the stream, and of the weights of a norm."""
     rows = tile * TILE + tl.arange(0, TILE)
     at = stream + token[:, None] * ROWS + rows[None, :]
@@ -77,7 +76,7 @@ def _stream_of(stream, norm, tile, token, there, ROWS: tl.constexpr, TILE: tl.co
 
 
 @triton.jit
-def _keep(  # type: ignore[no-untyped-def]
+def _keep(
     stream,
     packed,
     squares,
@@ -103,8 +102,8 @@ def _keep(  # type: ignore[no-untyped-def]
     pack_squares(squares, row, group, x, (row < tokens) & (group * 16 < ROWS), ROWS)
 
 
-@triton.jit(do_not_specialize=["tokens", "zero"])  # type: ignore[untyped-decorator]
-def _gate_up(  # type: ignore[no-untyped-def]
+@triton.jit(do_not_specialize=["tokens", "zero"])
+def _gate_up(
     packed,
     words,
     squares,
@@ -139,8 +138,8 @@ def _gate_up(  # type: ignore[no-untyped-def]
     pack(packed, token[:, None], column[None, :], gate * tl.sigmoid(gate) * up, live, HIDDEN)
 
 
-@triton.jit(do_not_specialize=["tokens", "zero"])  # type: ignore[untyped-decorator]
-def _head(  # type: ignore[no-untyped-def]
+@triton.jit(do_not_specialize=["tokens", "zero"])
+def _head(
     logits,
     words,
     squares,

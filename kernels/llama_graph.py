@@ -1,7 +1,8 @@
 """Passes of a model as CUDA graphs: one for each number of rows, rounded up, captured when first used."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -180,29 +181,44 @@ class GraphRunner:
         """The graph of a form; captured, if need be, after a pass of padding, which changes nothing."""
         if form not in self._graphs:
             with torch.cuda.device(self._device):
-                self._graphs[form] = self._capture(form)
+                self._graphs[form] = capture(
+                    partial(self._launch, form), self._device, before=partial(self._fill, form, _PADDING)
+                )
         return self._graphs[form]
-
-    def _capture(self, form: Form) -> torch.cuda.CUDAGraph:
-        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            self._fill(form, _PADDING)
-            self._launch(form)  # kernels are compiled and loaded, which a capture does not allow
-            # Other threads may go on using the GPU meanwhile.
-            graph.capture_begin(capture_error_mode="thread_local")
-            try:
-                self._launch(form)
-            finally:
-                graph.capture_end()
-        torch.cuda.current_stream().wait_stream(stream)
-        return graph
 
     def _launch(self, form: Form) -> None:
         tokens, slots, positions, wanted, *prompt = (self._inputs[place] for place in _places(form))
         inputs = Inputs(Rows(tokens, slots, positions), wanted, tuple(prompt))
-        kind = {"prompt": form.prompt, "every": form.every, "near": form.near}
-        run_pass(self._weights, self._cache, inputs, self._buffers, **kind)
+        run_pass(
+            self._weights,
+            self._cache,
+            inputs,
+            self._buffers,
+            prompt=form.prompt,
+            every=form.every,
+            near=form.near,
+        )
+
+
+def capture(
+    launch: Callable[[], object], device: torch.device, *, before: Callable[[], object]
+) -> torch.cuda.CUDAGraph:
+    """A graph of what `launch` launches, captured after it has run once, behind `before`.
+
+    So kernels are compiled and loaded, which a capture does not allow. Other threads may go on using the GPU.
+    """
+    graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(stream):
+        before()
+        launch()
+        graph.capture_begin(capture_error_mode="thread_local")
+        try:
+            launch()
+        finally:
+            graph.capture_end()
+    torch.cuda.current_stream(device).wait_stream(stream)
+    return graph
 
 
 @cache

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from kernels import few_attention, few_rows
+from kernels.choose import Choice
 from kernels.embed import embed
 from kernels.head import head
 from kernels.linear import HIDDEN_SCALE, linear, norm_gate_up
@@ -60,7 +61,8 @@ def make_buffers(
     stream, attended, hidden = (
         empty_packed(min(rows, FEW), n, device, squares=i == 0) for i, n in enumerate(columns)
     )
-    if not few_rows.why_not(s):
+    packs = few_rows.why_not(s, device) is None
+    if packs:
         few_rows.prepare(weights)
     return Buffers(
         x=floats(rows, s.width),
@@ -70,32 +72,45 @@ def make_buffers(
         hidden=halves(rows, s.hidden),
         logits=floats(wanted, s.vocabulary),
         scratch=make_scratch(
-            s, decoded, context, device, few=(FEW, few_attention.split_count(s.head_dim, context))
+            s,
+            decoded,
+            context,
+            device,
+            few=(min(decoded, FEW), few_attention.split_count(s.head_dim, context)),
         ),
         context=context,
-        packed=None if few_rows.why_not(s) else (stream, attended, hidden),
+        packed=(stream, attended, hidden) if packs else None,
     )
 
 
 def run_pass(
-    weights: Weights, cache: PagedCache, inputs: Inputs, b: Buffers, *, prompt: bool, every: bool, near: bool = False
+    weights: Weights,
+    cache: PagedCache,
+    inputs: Inputs,
+    b: Buffers,
+    *,
+    prompt: bool,
+    every: bool,
+    near: bool = False,
+    choice: Choice | None = None,
 ) -> None:
     """Read the rows into the cache, and leave the logits of the wanted ones in b.logits[:n].
 
-    A `prompt`'s rows are of one sequence and follow each other. With `every`, row i is wanted row i; `near` says
-    that no row has more than `few_attention.near` keys.
+    A `prompt`'s rows are of one sequence and follow each other. With `every`, row i is wanted row i; `near`
+    says that no row has more than `few_attention.near` keys. Of few rows, a `choice` gets the largest logits
+    of each tile.
     """
     rows, m, n = inputs.rows, len(inputs.rows.tokens), len(inputs.wanted)
     if b.packed is not None and m <= FEW and not prompt:
-        _run_few(weights, cache, inputs, b, b.packed, every=every, near=near)
+        _run_few(weights, cache, inputs, b, b.packed, choice, every=every, near=near)
         return
     x, q, attended, hidden = b.x[:m], b.q[:m], b.attended[:m], b.hidden[:m]
     splits = split_count(m, weights.shape.kv_heads, b.context)
-    slot, start, count = inputs.prompt
     embed(rows.tokens, weights.embedding, out=x)
     for layer in range(weights.shape.layers):
         qkv(x, weights, layer, cache, rows, q=q)
         if prompt:
+            slot, start, count = inputs.prompt
             prompt_attention(q, cache, layer, slot, start, out=attended, count=count)
         else:
             paged_attention(q, cache, layer, rows, out=attended, splits=splits, scratch=b.scratch)
@@ -117,6 +132,7 @@ def _run_few(
     inputs: Inputs,
     b: Buffers,
     packed: tuple[Packed, Packed, Packed],
+    choice: Choice | None,
     *,
     every: bool,
     near: bool,
@@ -136,4 +152,4 @@ def _run_few(
         few_rows.add(hidden, weights.down, layer, stream=x, norm=norms[layer + 1], out=stream)
     if n:
         wanted = None if every else inputs.wanted
-        few_rows.head(stream, weights.head, s.norm_eps, out=b.logits[:n], wanted=wanted)
+        few_rows.head(stream, weights.head, s.norm_eps, out=b.logits[:n], wanted=wanted, choice=choice)

@@ -62,7 +62,7 @@ class Packed:
         """Pack float32 [M, K], and the squares of `stream`, by default of x. Gives itself."""
         self.halves[:, places(self.columns).to(x.device)] = (x.float() * SCALE).half()
         if self.squares is not None:
-            squares = (x if stream is None else stream).float().square().unflatten(1, (-1, GROUP)).sum(2)
+            squares = (x if stream is None else stream).float().square().reshape(len(x), -1, GROUP).sum(2)
             self.squares[:, : squares.shape[1]] = squares
         return self
 
@@ -89,7 +89,7 @@ def empty_packed(rows: int, columns: int, device: torch.device, *, squares: bool
 def check_packed(
     name: str, x: Packed, rows: int, columns: int, device: torch.device, *, squares: bool = False
 ) -> None:
-    """Raise ValueError unless x is contiguous, of so many rows and columns, with squares if they are needed."""
+    """Raise ValueError unless x is contiguous, of so many rows and columns, with `squares` if it must."""
     shape = (rows, _padded(columns))
     wanted = [(x.halves, torch.float16, shape)]
     if squares and x.squares is None:

@@ -14,6 +14,7 @@ A kernel asks for weights before it waits for the kernel before it (programmatic
 kernel computes, the next ones' weights are on their way.
 """
 
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, assignment, misc"
 # ruff: noqa: ANN001, ANN201, ANN202, N803, N806  (a kernel's arguments are Triton's, and its constants are capitals)
 
 from typing import Any
@@ -99,8 +100,8 @@ _OPERANDS_MMA = tl.constexpr(_operands("&f", "r", "r", "r", "f"))
 _FOUR_WORDS = tl.constexpr((tl.int32,) * 4)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def wait_for_last(PDL: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def wait_for_last(PDL: tl.constexpr):
     """Wait until all that kernels before this one have written can be read, and written over.
 
     Only then may the next kernel begin, once all programs of this one are here: it loads while this one
@@ -112,8 +113,8 @@ def wait_for_last(PDL: tl.constexpr):  # type: ignore[no-untyped-def]
         cuda.gdc_launch_dependents()
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def spread(x, AXIS: tl.constexpr, RANK: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def spread(x, AXIS: tl.constexpr, RANK: tl.constexpr):
     """x [N] along one dimension of RANK."""
     for i in tl.static_range(RANK):
         if i != AXIS:
@@ -121,8 +122,8 @@ def spread(x, AXIS: tl.constexpr, RANK: tl.constexpr):  # type: ignore[no-untype
     return x
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def lanes_of(zero):  # type: ignore[no-untyped-def]
+@triton.jit
+def lanes_of(zero):
     """The number of each lane, along LANE of a tile without its words; `zero` is 0.
 
     The compiler must not know: it would load several scales a thread, and carry them through shared memory to
@@ -131,9 +132,9 @@ def lanes_of(zero):  # type: ignore[no-untyped-def]
     return spread(tl.arange(0, 32) ^ zero, LANE, 4)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _load_codes(words, pairs, blocks, there, BITS: tl.constexpr):  # type: ignore[no-untyped-def]
-    """So many blocks further on: words of columns 0 to 15 and 16 to 31, scale and least weight; `there` or all."""
+@triton.jit
+def _load_codes(words, pairs, blocks, there, BITS: tl.constexpr):
+    """Of `blocks` further on, where `there`: words of columns 0 to 15 and 16 to 31, scale, least weight."""
     words += blocks * BITS
     if there is None:
         low, pair = tl.load(words), tl.load(pairs + blocks)
@@ -148,8 +149,8 @@ def _load_codes(words, pairs, blocks, there, BITS: tl.constexpr):  # type: ignor
     return low, high, pair
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _load_step(  # type: ignore[no-untyped-def]
+@triton.jit
+def _load_step(
     weights,
     step,
     ALL: tl.constexpr,
@@ -173,15 +174,16 @@ def _load_step(  # type: ignore[no-untyped-def]
     )
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _load_x(  # type: ignore[no-untyped-def]
-    x, step, COLUMNS: tl.constexpr, WARPS: tl.constexpr, NORMED: tl.constexpr
-):
-    """A block of each lane's token: four times four words, and the squares of the stream."""
+@triton.jit
+def _load_x(x, step, ALL: tl.constexpr, COLUMNS: tl.constexpr, WARPS: tl.constexpr, NORMED: tl.constexpr):
+    """A block of each lane's token: four times four words, and the squares of the stream.
+
+    Zeros behind the last span; with ALL no warp is there.
+    """
     words, squares, there = x
     SPANS: tl.constexpr = (COLUMNS + 127) // 128
     span = step * WARPS
-    if SPANS % WARPS:
+    if not ALL:
         there = there & (span + spread(tl.arange(0, WARPS), WARP, 4) < SPANS)
     at, mask = words + span * 64, tl.expand_dims(there, 4)
     x0, x1 = tl.load(at, mask=mask, other=0), tl.load(at + 16, mask=mask, other=0)
@@ -194,14 +196,14 @@ def _load_x(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _pick(words, which: tl.constexpr):  # type: ignore[no-untyped-def]
+def _pick(words, which: tl.constexpr):
     """One of the four in the last dimension, which stays."""
     chosen = tl.where(spread(tl.arange(0, 4), 4, 5) == which, words, 0)
     return tl.sum(chosen, 4, keep_dims=True)
 
 
 @triton.jit
-def _word_of_weights(low, high, scale, least, which: tl.constexpr, BITS: tl.constexpr):  # type: ignore[no-untyped-def]
+def _word_of_weights(low, high, scale, least, which: tl.constexpr, BITS: tl.constexpr):
     """In the interpreter: four pairs of weights, as the assembly makes them."""
     part = spread(tl.arange(0, 4), 4, 5)
     words = tl.where(part % 2 == 0, _pick(low, which), _pick(high, which))
@@ -218,13 +220,13 @@ def _word_of_weights(low, high, scale, least, which: tl.constexpr, BITS: tl.cons
 
 
 @triton.jit
-def _half(pair, SHIFT: tl.constexpr):  # type: ignore[no-untyped-def]
+def _half(pair, SHIFT: tl.constexpr):
     """The float16 in the low half of a word, or, shifted by 16, in its high half, as float32."""
     return ((pair >> SHIFT) & 0xFFFF).to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32)
 
 
 @triton.jit
-def _unpack(weights, BITS: tl.constexpr):  # type: ignore[no-untyped-def]
+def _unpack(weights, BITS: tl.constexpr):
     """A block of weights in float16: four times four pairs."""
     low, high, pair = weights
     pair = tl.expand_dims(pair, 4)
@@ -248,13 +250,13 @@ def _unpack(weights, BITS: tl.constexpr):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _in_tile_order(x):  # type: ignore[no-untyped-def]
+def _in_tile_order(x):
     """Between a tile's dimensions here and (tokens, rows, warps, lanes, words), either way."""
     return x if TOKEN == 0 else tl.permute(x, (3, 2, 1, 0, 4))
 
 
 @triton.jit
-def _dot(weights, x):  # type: ignore[no-untyped-def]
+def _dot(weights, x):
     """In the interpreter: products of a lane's rows, [.., 8] along lanes' fours, with tokens [.., 8]."""
     a, b = _in_tile_order(weights), _in_tile_order(x)
     N: tl.constexpr = b.shape[0]
@@ -266,7 +268,7 @@ def _dot(weights, x):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _mma(first, second, x, sums):  # type: ignore[no-untyped-def]
+def _mma(first, second, x, sums):
     """Add products of 32 columns of four lanes each to sums."""
     if INTERPRETED:
         both = tl.join(_dot(first, x), _dot(second, x))
@@ -283,7 +285,7 @@ def _mma(first, second, x, sums):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _multiply(so_far, weights, x, BITS: tl.constexpr, NORMED: tl.constexpr):  # type: ignore[no-untyped-def]
+def _multiply(so_far, weights, x, BITS: tl.constexpr, NORMED: tl.constexpr):
     """Add a step to products, and squares of tokens."""
     sums, squares = so_far
     first, second = _unpack(weights[0], BITS), _unpack(weights[1], BITS)
@@ -296,8 +298,8 @@ def _multiply(so_far, weights, x, BITS: tl.constexpr, NORMED: tl.constexpr):  # 
     return sums, squares
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def first_steps(  # type: ignore[no-untyped-def]
+@triton.jit
+def first_steps(
     matrix,
     tile,
     COLUMNS: tl.constexpr,
@@ -318,7 +320,11 @@ def first_steps(  # type: ignore[no-untyped-def]
     IN_TURN: tl.constexpr = 16 if APART == 8 else 8
     ALL: tl.constexpr = STEPS * 4 * WARPS == ROW_BLOCKS and LIMIT % (ROWS // 16 * IN_TURN) == 0
     codes, pairs, zero = matrix
-    row = tile * (ROWS // 16 * IN_TURN) + spread(tl.arange(0, ROWS // 16), ROW, 4) * IN_TURN + lanes_of(zero) // 4
+    row = (
+        tile * (ROWS // 16 * IN_TURN)
+        + spread(tl.arange(0, ROWS // 16), ROW, 4) * IN_TURN
+        + lanes_of(zero) // 4
+    )
     block = spread(tl.arange(0, WARPS), WARP, 4) * 4 + lanes_of(zero) % 4
     # Pointers first: what comes to these by a number known here is part of an instruction.
     at = row * ROW_BLOCKS + block
@@ -330,8 +336,8 @@ def first_steps(  # type: ignore[no-untyped-def]
     return weights, ring
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def packed_products(  # type: ignore[no-untyped-def]
+@triton.jit
+def packed_products(
     begun,
     x,
     zero,
@@ -346,8 +352,8 @@ def packed_products(  # type: ignore[no-untyped-def]
 ):
     """Packed rows times rows of a matrix, for `in_order`; with NORMED also squares, for `mean_square`.
 
-    `begun` is what `first_steps` gives. `x` is (words, squares or None, number of the first token, tokens in all,
-    which rows they are or None: in order). Zeros for what is not there.
+    `begun` is what `first_steps` gives. `x` is (words, squares or None, number of the first token, tokens in
+    all, which rows they are or None: in order). Zeros for what is not there.
     """
     STEPS: tl.constexpr = (COLUMNS // 32 + 4 * WARPS - 1) // (4 * WARPS)
     weights, ring = begun
@@ -368,26 +374,28 @@ def packed_products(  # type: ignore[no-untyped-def]
     all_rows = spread(tl.arange(0, ROWS // 16), ROW, 4) * 0
     sums = tl.expand_dims((none + all_rows).to(tl.float32), 4) + spread(tl.zeros([4], tl.float32), 4, 5)
     so_far = (sums, none.to(tl.float32))
-    # All activations of few steps are asked for at once, of more two steps ahead, of many tokens when it is time.
+    # Activations of few steps are asked for at once, of more two steps ahead, of many tokens when needed.
     AHEAD: tl.constexpr = RING if STEPS <= RING and TOKENS * RING <= 16 else 2 if TOKENS == 8 else 0
+    ALL: tl.constexpr = STEPS <= RING and (COLUMNS + 127) // 128 == STEPS * WARPS
     xs = ()
     for i in tl.static_range(AHEAD):
-        xs += (_load_x(x, i, COLUMNS, WARPS, NORMED),)
+        xs += (_load_x(x, i, ALL, COLUMNS, WARPS, NORMED),)
     if STEPS <= RING:
         for i in tl.static_range(RING):
-            its = xs[i] if AHEAD else _load_x(x, i, COLUMNS, WARPS, NORMED)
+            its = xs[i] if AHEAD else _load_x(x, i, ALL, COLUMNS, WARPS, NORMED)
             so_far = _multiply(so_far, ring[i], its, BITS, NORMED)
             if AHEAD and i + AHEAD < RING:
-                xs += (_load_x(x, i + AHEAD, COLUMNS, WARPS, NORMED),)
+                xs += (_load_x(x, i + AHEAD, ALL, COLUMNS, WARPS, NORMED),)
     else:
         # Each step is asked for again in the registers from which it has been multiplied.
         for first in range(0, STEPS, RING):
             later = ()
             for i in tl.static_range(RING):
-                its = xs[0] if AHEAD else _load_x(x, first + i, COLUMNS, WARPS, NORMED)
+                its = xs[0] if AHEAD else _load_x(x, first + i, False, COLUMNS, WARPS, NORMED)
                 so_far = _multiply(so_far, ring[i], its, BITS, NORMED)
                 if AHEAD:
-                    xs = xs[1:] + (_load_x(x, first + i + AHEAD, COLUMNS, WARPS, NORMED),)
+                    its = (_load_x(x, first + i + AHEAD, False, COLUMNS, WARPS, NORMED),)
+                    xs = xs[1:] + its
                 ahead = first + i + RING
                 later += (_load_step(weights, ahead, False, COLUMNS, BITS, WARPS, APART, LIMIT),)
             ring = later
@@ -395,7 +403,7 @@ def packed_products(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def in_lanes(x, somewhere, zero):  # type: ignore[no-untyped-def]
+def in_lanes(x, somewhere, zero):
     """x [N, C], what neighbours in C have in a thread, or in neighbouring ones; carried there once.
 
     The load of nothing, from any pointer, makes the compiler choose that layout: `zero` is 0, which it must
@@ -408,7 +416,7 @@ def in_lanes(x, somewhere, zero):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def over_warps(x):  # type: ignore[no-untyped-def]
+def over_warps(x):
     """[N, W, P] to [N, P], neighbours first."""
     N: tl.constexpr = x.shape[0]
     half: tl.constexpr = x.shape[1] // 2
@@ -421,7 +429,7 @@ def over_warps(x):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def in_order(products, somewhere, zero, PAIRS: tl.constexpr):  # type: ignore[no-untyped-def]
+def in_order(products, somewhere, zero, PAIRS: tl.constexpr):
     """What `packed_products` gives, added up over warps: [tokens, ROWS].
 
     With PAIRS [tokens, ROWS / 2, 2], both of a pair in one thread: NEIGHBOURS in the order of the rows;
@@ -458,8 +466,8 @@ def in_order(products, somewhere, zero, PAIRS: tl.constexpr):  # type: ignore[no
 
 
 @triton.jit
-def mean_square(squares, somewhere, zero, LIKE: tl.constexpr, COLUMNS: tl.constexpr):  # type: ignore[no-untyped-def]
-    """What `packed_products` gives of squares, as a mean for each of LIKE [tokens, N], in the same threads."""
+def mean_square(squares, somewhere, zero, LIKE: tl.constexpr, COLUMNS: tl.constexpr):
+    """What `packed_products` gives of squares, as a mean: [tokens, N], in the threads of x, LIKE that."""
     N: tl.constexpr = squares.shape[TOKEN]
     W: tl.constexpr = squares.shape[WARP]
     if TOKEN == 0:
@@ -474,7 +482,7 @@ def mean_square(squares, somewhere, zero, LIKE: tl.constexpr, COLUMNS: tl.conste
 
 
 @triton.jit
-def sum_pairwise(x):  # type: ignore[no-untyped-def]
+def sum_pairwise(x):
     """[N, C] to [N], neighbours first: the order must not depend on how C lies in threads and lanes."""
     N: tl.constexpr = x.shape[0]
     half: tl.constexpr = x.shape[1] // 2
@@ -486,22 +494,22 @@ def sum_pairwise(x):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def place_of(column):  # type: ignore[no-untyped-def]
+def place_of(column):
     """Where in a packed row columns lie: `packed.places`."""
     inside = column % 32
     pair = inside % 2 * 2 + inside // 16
     return column // 128 * 128 + inside % 16 // 4 * 32 + column % 128 // 32 * 8 + pair * 2 + inside % 4 // 2
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def pack(halves, row, column, x, live, COLUMNS: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def pack(halves, row, column, x, live, COLUMNS: tl.constexpr):
     """Store x, float32, at columns of rows, where `live`; all of one shape or to be broadcast to it."""
     at = row * ((COLUMNS + 127) // 128 * 128) + place_of(column)
     tl.store(halves + at, (x * _SCALE).to(tl.float16), mask=live)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def pack_squares(squares, row, group, x, live, COLUMNS: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def pack_squares(squares, row, group, x, live, COLUMNS: tl.constexpr):
     """Store the sums of squares of x [N, 16] as groups `group` [N] of rows `row` [N], where `live` [N]."""
     tl.store(squares + row * ((COLUMNS + 127) // 128 * 8) + group, sum_pairwise(x * x), mask=live)
 

@@ -71,12 +71,15 @@ class Quantized:
         """Each block's scale, in the low half of a word, and least weight, in the high: int32 [L, N, K / 32].
 
         Made when first asked for, and kept: a product of few rows reads both in one load. The least weight
-        of 8 bits is not used, and 0.
+        of 8 bits is not used, and 0. Waits for the GPU: a kernel may read them before it waits for this.
         """
         least = self.minima
         if least is None:
             least = self.scales * (-8 if self.bits == 4 else 0)
-        return torch.stack([self.scales, least], 3).view(torch.int32)[..., 0]
+        pairs = torch.stack([self.scales, least], 3).view(torch.int32)[..., 0]
+        if pairs.is_cuda:
+            torch.cuda.synchronize(pairs.device)
+        return pairs
 
     def to(self, device: torch.device) -> "Quantized":
         """The same on another device."""

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kernels import llama_persistent
+from kernels import llama_ahead
 from kernels.llama_gpu import PAGE, PagedCache, Shape, Weights, empty_cache
 from kernels.llama_reference import ReferenceRunner
 from llm.batch import SHORT, Batcher, Logits, Part
@@ -145,10 +145,10 @@ class CudaModel:
 
     def _ahead(self, weights: Weights, cache: PagedCache) -> Ahead | None:
         """Whole greedy steps in one kernel, where it takes the model; its sessions have `greedy` then."""
-        if (reason := llama_persistent.why_not(weights, self._gpu.device)) is not None:
-            self.not_used = (NotUsed("persistent step", reason, of_gpu=True),)
+        if (reason := llama_ahead.why_not(weights, self._gpu.device)) is not None:
+            self.not_used = (NotUsed("decoding ahead", reason, of_gpu=True),)
             return None
-        decoder = self._gpu.run("the persistent step", partial(make_decoder, weights, cache))
+        decoder = self._gpu.run("the steps ahead", partial(make_decoder, weights, cache))
         return Ahead(self._gpu, decoder, self.store, self.model.vocabulary)
 
     def _run(self, parts: Sequence[Part]) -> list[Logits]:

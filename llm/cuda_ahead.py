@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kernels import llama_persistent
+from kernels import llama_ahead
 from kernels.llama_gpu import PagedCache, Weights
 from llm.cuda_cache import PagedStore
 from llm.cuda_errors import Gpu
@@ -22,14 +22,9 @@ from llm.engine import ContextFull, EngineOutOfMemory
 from llm.sample import BrokenLogits, Sampler, Sampling
 from llm.sessions import Sessions, SlotEngine
 
-PAYS_UP_TO = 1024
-"""Tokens of context. In the kernel every program reads all keys of its heads: a step of SmolLM2-135M takes
-0.34 ms at 128 tokens and 2.1 at 4096, and one in a graph 0.40 and 0.60, and 0.3 more on its way through the
-engine, which hands on logits (one H100)."""
-
 
 class Decoder(Protocol):
-    """What runs the steps; see `kernels.llama_persistent.PersistentDecoder`."""
+    """What runs the steps; see `kernels.llama_ahead.AheadDecoder`."""
 
     def begin(self, slot: int, token: int, position: int) -> None:
         """Set which token comes next, at which position of which sequence."""
@@ -44,7 +39,7 @@ class Decoder(Protocol):
 
 def make_decoder(weights: Weights, cache: PagedCache) -> Decoder:
     """Compiled, too, by a step whose key and value lie where nobody has written yet."""
-    decoder = llama_persistent.PersistentDecoder(weights, cache)
+    decoder = llama_ahead.AheadDecoder(weights, cache)
     device = cache.keys.device
     seen = torch.zeros(weights.shape.vocabulary, dtype=torch.int8, device=device)
     decoder.run(torch.empty(1, dtype=torch.int32, device=device), seen=seen)
@@ -128,7 +123,7 @@ class AheadEngine(SlotEngine):
             return super().extend(tokens, logits_for)
 
     def greedy(self, token: int, steps: int, *, seen: Sequence[int], penalty: float) -> list[int]:
-        """See GreedyAhead. While others read or decode, in steps that are theirs too; far on, one by one.
+        """See GreedyAhead. While others read or decode, in steps that are theirs too.
 
         Raises EngineOutOfMemory and CudaBroken.
         """
@@ -141,7 +136,7 @@ class AheadEngine(SlotEngine):
             )
         assert not self._closed, "a closed sequence"
         with self._ahead.calling() as alone:
-            if alone and held + steps <= PAYS_UP_TO and self._reserved(held, steps):
+            if alone and steps <= llama_ahead.MAX_STEPS and self._reserved(held, steps):
                 return self._alone(token, steps, seen, penalty)
             return self._beside_others(token, steps, seen, penalty)
 

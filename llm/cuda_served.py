@@ -15,7 +15,7 @@ from llm.served import Operation
 class Form(NamedTuple):
     """Of passes that have the same operations: rows at most, and whether they are of one prompt.
 
-    `ahead`: steps of the persistent kernel.
+    `ahead`: steps that follow each other on the device.
     """
 
     rows: int
@@ -61,15 +61,15 @@ def describe(
         "head": weights.head.bits,
     }
 
+    odd = why_not(weights.shape, weights.head.codes.device) is not None
+
     def few(form: Form) -> bool:
-        return form.rows <= FEW and not form.prompt and why_not(weights.shape) is None
+        return form.rows <= FEW and not form.prompt and not odd
 
     def kernel(name: Name, form: Form) -> str:
-        if form.ahead:
-            return "Triton, llama_persistent"
-        if not triton:
+        if not triton and not form.ahead:
             return "torch"
-        if few(form):
+        if form.ahead or few(form):
             return f"Triton, {_FEW[name]}"
         return f"Triton, {'prompt_attention' if name == 'attention' and form.prompt else _TRITON[name]}"
 
@@ -79,8 +79,7 @@ def describe(
             return f"{bits[name]} bits"
         if name == "attention":
             return f"{activations} x {'int8' if kv == 'int8' else 'float16'}"
-        in_16_bits = form.ahead or (triton and few(form))
-        return f"{'int16' if in_16_bits else activations} x {bits[name]} bits"
+        return f"{activations} x {bits[name]} bits"
 
     def operations(form: Form) -> Sequence[Operation]:
         return [

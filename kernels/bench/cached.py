@@ -93,7 +93,7 @@ def _ours(
 ) -> tuple[Callable[[int], object], Callable[[], Tensor]]:
     """What a pass of so many rows runs in a layer, and what it has left then."""
     m, cache, rows, device = len(q), there.cache, there.rows, q.device
-    if m <= FEW and few_rows.why_not(shape) is None:
+    if m <= FEW and few_rows.why_not(shape, device) is None:
         splits = few_attention.split_count(shape.head_dim, context)
         scratch = paged_attention.make_scratch(shape, m, context, device, few=(m, splits))
         packed = unwritten(m, shape.heads * shape.head_dim, device)

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kernels import llama_persistent
+from kernels import llama_ahead
 from kernels.bench.dense import Llama
 from kernels.bench.flex import block_mask
 from kernels.bench.hugging import transformers_step
@@ -17,12 +17,12 @@ from kernels.bench.results import regret, relative_error, worst
 from kernels.llama_gpu import Weights
 from kernels.llama_reference import ReferenceRunner
 
-GRAPH, PERSISTENT = "graph", "persistent"
+GRAPH, AHEAD = "graph", "graph, ahead"
 EAGER, COMPILED, FLEXIBLE = "torch", "torch compiled", "torch compiled, Flex"
 HF_EAGER, HF_COMPILED = "transformers", "transformers compiled"
 
-PERSISTENT_STEPS = 32
-"""Of one launch."""
+AHEAD_STEPS = 32
+"""Of one run."""
 
 ROOM = 64
 """Tokens behind the context that a contender may decode, one after the other, while it is timed."""
@@ -87,8 +87,8 @@ def contenders(given: Pass, rivals: list[str]) -> Iterator[tuple[str, Callable[[
     """Ours, and some of the rivals, by name; each is made when it is its turn."""
     yield GRAPH, lambda: _graph(given)
     alone = given.case.slots == given.case.new == 1
-    if alone and llama_persistent.why_not(given.weights, given.device) is None:
-        yield PERSISTENT, lambda: _persistent(given)
+    if alone and llama_ahead.why_not(given.weights, given.device) is None:
+        yield AHEAD, lambda: _ahead(given)
     for name in rivals:
         make = _transformers if name in (HF_EAGER, HF_COMPILED) else _torch
         yield name, lambda make=make, name=name: make(name, given)  # type: ignore[misc]
@@ -106,11 +106,11 @@ def _graph(given: Pass) -> Contender:
     return Contender(call, error=lambda logits: _followed(given, rows, wanted, logits))
 
 
-def _persistent(given: Pass) -> Contender:
-    """Many steps a launch, each of which reads the token that the last chose."""
-    decoder = llama_persistent.PersistentDecoder(given.weights, given.there.cache)
-    chosen = torch.empty(PERSISTENT_STEPS, dtype=torch.int32, device=given.device)
-    logits = torch.full((PERSISTENT_STEPS, given.weights.shape.vocabulary), torch.nan, device=given.device)
+def _ahead(given: Pass) -> Contender:
+    """Many steps, each of which reads the token that the last chose."""
+    decoder = llama_ahead.AheadDecoder(given.weights, given.there.cache)
+    chosen = torch.empty(AHEAD_STEPS, dtype=torch.int32, device=given.device)
+    logits = torch.full((AHEAD_STEPS, given.weights.shape.vocabulary), torch.nan, device=given.device)
     first, context = int(given.there.rows.tokens[0]), given.case.context
 
     def run() -> Tensor:
@@ -118,13 +118,11 @@ def _persistent(given: Pass) -> Contender:
         return logits
 
     def error(logits: Tensor) -> float:
-        tokens, steps = np.array([first, *chosen[:-1].tolist()]), np.arange(PERSISTENT_STEPS)
+        tokens, steps = np.array([first, *chosen[:-1].tolist()]), np.arange(AHEAD_STEPS)
         off = _followed(given, (tokens, np.zeros_like(tokens), context + steps), steps, logits)
         return worst(off, regret(chosen, logits))
 
-    return Contender(
-        run, lambda: decoder.begin(0, first, context), steps=PERSISTENT_STEPS, most=1, error=error
-    )
+    return Contender(run, lambda: decoder.begin(0, first, context), steps=AHEAD_STEPS, most=1, error=error)
 
 
 def _followed(given: Pass, rows: tuple[Ints, Ints, Ints], wanted: Ints, logits: Tensor) -> float:

@@ -43,7 +43,7 @@ class _Heads:
         self.x = torch.randn(m, shape.width, device=device)
         self.norm = 1 + 0.1 * torch.randn(shape.width, device=device)
         self.out = torch.full((m, shape.vocabulary), torch.nan, device=device)
-        few = m <= FEW and few_rows.why_not(shape) is None
+        few = m <= FEW and few_rows.why_not(shape, device) is None
         self.packed = empty_packed(m, shape.width, device).fill(self.x * self.norm, self.x) if few else None
         self.scratch = torch.empty(m, shape.width, dtype=torch.float16, device=device)
         self.choice = choose.greedy(m, torch.zeros(m, shape.vocabulary, dtype=torch.uint8, device=device))

@@ -187,7 +187,7 @@ def _gate_up(shape: Shape, m: int, device: torch.device) -> Product:
 
 def _packed(shape: Shape, x: Tensor, stream: Tensor) -> Packed | None:
     """Rows as few of them are given to a product; None where a pass does not pack them."""
-    if len(x) > FEW or few_rows.why_not(shape) is not None:
+    if len(x) > FEW or few_rows.why_not(shape, x.device) is not None:
         return None
     return unwritten(len(x), x.shape[1], x.device).fill(x, stream)
 

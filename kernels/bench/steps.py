@@ -7,13 +7,13 @@ from dataclasses import replace
 import torch
 
 from kernels.bench.contenders import (
+    AHEAD,
     COMPILED,
     EAGER,
     FLEXIBLE,
     GRAPH,
     HF_COMPILED,
     HF_EAGER,
-    PERSISTENT,
     ROOM,
     Case,
     Contender,
@@ -121,7 +121,7 @@ def _measure(
     row: dict[str, int | str] = {"model": case.model, "cache": case.cache, "M": case.slots}
     row |= {"T": case.new} if prompt else {"context": case.context, "new": case.new}
     limit = PROMPT_LIMIT if prompt else LIMIT
-    result = Result(row, limit, moved, ours=(GRAPH, PERSISTENT), rival_limit=RIVAL_LIMIT)
+    result = Result(row, limit, moved, ours=(GRAPH, AHEAD), rival_limit=RIVAL_LIMIT)
     result.tokens = case.new if prompt else case.slots
     if known is not None:
         result.take(known)

@@ -21,7 +21,7 @@ from llm.gguf import GgufError, GgufFile, open_gguf
 from llm.served import NotUsed, Operation, Served
 from llm.sessions import SlotEngine
 
-SLOW = NotUsed("persistent step", "the GPU has too few multiprocessors")
+SLOW = NotUsed("decoding ahead", "the GPU has too few multiprocessors")
 TAIL = "runs on the CPU, not on the GPU: "
 
 

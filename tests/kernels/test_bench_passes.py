@@ -11,7 +11,7 @@ from bench_cases import CPU, asked, made, one_thread, results
 from torch.nn import functional
 
 from kernels.bench import cached, contenders, hugging, local, steps
-from kernels.bench.contenders import EAGER, GRAPH, HF_EAGER, PERSISTENT, Case
+from kernels.bench.contenders import EAGER, GRAPH, HF_EAGER, AHEAD, Case
 from kernels.bench.dense import Llama
 from kernels.bench.flex import block_mask
 from kernels.bench.local import FLEX, Shape, measure
@@ -211,11 +211,11 @@ class Steps:
 def test_all_steps_of_a_launch_are_checked(
     kind: str, wrong: Callable[[torch.Tensor], object], red: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contenders.llama_persistent, "PersistentDecoder", Steps)
-    monkeypatch.setattr(contenders.llama_persistent, "why_not", lambda *_: None)
+    monkeypatch.setattr(contenders.llama_ahead, "AheadDecoder", Steps)
+    monkeypatch.setattr(contenders.llama_ahead, "why_not", lambda *_: None)
     monkeypatch.setattr(Steps, "wrong", wrong, raising=False)
     (one, *_) = results(steps.decode_section(asked(caches=(kind,), rows=(1,))))
-    assert one.errors[PERSISTENT] < 1e-3 or red
+    assert one.errors[AHEAD] < 1e-3 or red
     assert one.red == red
 
 

@@ -1,18 +1,22 @@
-"""The kernels for few rows compile for an H100 without one, and ask for weights before they wait."""
+"""The kernels for few rows compile for an H100 without one, and ask for weights before they wait.
+
+Triton chooses layouts by itself, in each version in another way, and a product is wrong if a thread does not
+have what it has loaded (see `packed_triton.py`): nothing it multiplies may go through shared memory.
+"""
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
 from typing import Any, Protocol
 
 import pytest
 import torch
 from torch import Tensor
 
-from kernels.bench.models import MODELS, sequences, unwritten, weights, with_layers
-from kernels.few_attention import keys_at_once
-from kernels.llama_gpu import Weights
+from kernels.bench.models import MODELS, matrices, sequences, unwritten, weights, with_layers
+from kernels.few_attention import fewest_tiles, keys_at_once
 from kernels.paged_attention import make_scratch
-from kernels.quantized import Quantized
 
 triton = pytest.importorskip("triton")
 TYPES = {
@@ -30,6 +34,7 @@ class Recorded:
 
     def __init__(self, kernel: Any, capability: int) -> None:  # noqa: ANN401
         self._kernel, self._capability, self.ptx = kernel, capability, ""
+        self.constants: dict[str, Any] = {}  # what it was compiled for, by name
 
     def __getitem__(self, grid: tuple[int, ...]) -> Callable[..., None]:
         def launch(*given: object, **options: object) -> None:
@@ -39,6 +44,7 @@ class Recorded:
             names = self._kernel.arg_names
             arguments = dict(zip(names, given, strict=False))
             arguments |= {name: x for name, x in options.items() if name in names}
+            self.constants = options
             types, constants, alike = {}, {}, {}
             for i, name in enumerate(names):
                 x = arguments[name]
@@ -77,29 +83,39 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     return stand_in
 
 
-def vector_loads(ptx: str) -> tuple[int, int]:
-    """Loads of 16 bytes before the wait for the kernel before, and behind it."""
+def loads(ptx: str, kind: str = r"v4\.b32") -> tuple[int, int]:
+    """Loads, by default of 16 bytes, before the wait for the kernel before, and behind it."""
     before, after = ptx.split("griddepcontrol.wait;")
     assert "griddepcontrol.launch_dependents" in after
-    count = [len(re.findall(r"ld\.global[^;]*\.v4\.b32", part)) for part in (before, after)]
+    count = [len(re.findall(rf"ld\.global\S*\.{kind}", part)) for part in (before, after)]
     return count[0], count[1]
 
 
-def matrix_of(name: str, w: Weights) -> Quantized:
-    """What a product multiplies with."""
-    return {"qkv": w.qkv, "out": w.out, "gate_up": w.gate_up, "down": w.down, "head": w.head}[name]
+def parts(ptx: str) -> tuple[list[str], str]:
+    """Lines that use shared memory up to the last product, or the end of its loop; and what is behind that."""
+    lines = ptx.split("{", 1)[1].splitlines()
+    end = max(i for i, line in enumerate(lines) if "mma.sync" in line)
+    labels = {line.split(":")[0] for line in lines[:end] if re.match(r"\$L__BB\w+:", line)}
+    for i, line in enumerate(lines[end:], end):
+        jump = re.search(r"\bbra(?:\.uni)?\s+(\$\w+);", line)
+        if jump and jump[1] in labels:
+            end = i
+    where, found = "", []
+    for line in lines[: end + 1]:
+        where = line if ".loc" in line else where  # which line of which file what follows is from
+        if re.search(r"\.shared|bar\.sync|matrix", line):
+            found.append(f"{line.strip()} {where.strip()}")
+    return found, "\n".join(lines[end + 1 :])
 
 
-def warps_of(ptx: str) -> int:
-    """Of a program."""
-    found = re.search(r"\.reqntid (\d+)", ptx)
-    assert found is not None
-    return int(found[1]) // 32
+# The last: 14 steps of columns, in a loop; 8 bits; and many rows a program.
+PRODUCTS = [
+    *product(("135m", "8b"), ("qkv", "out", "gate_up", "down", "head"), (1, 64)),
+    *product(("8b",), ("long", "8 bits", "norms of heads"), (1, 64)),
+]
 
 
-@pytest.mark.parametrize("tokens", [1, 64])
-@pytest.mark.parametrize("name", ["qkv", "out", "gate_up", "down", "head"])
-@pytest.mark.parametrize("model", ["135m", "8b"])
+@pytest.mark.parametrize(("model", "name", "tokens"), PRODUCTS)
 def test_products(model: str, name: str, tokens: int, recorded: StandIn) -> None:
     from kernels import few_qkv_triton  # noqa: PLC0415
     from kernels import few_rows_triton as kernels  # noqa: PLC0415
@@ -108,55 +124,87 @@ def test_products(model: str, name: str, tokens: int, recorded: StandIn) -> None
     shape = with_layers(MODELS[model], 1)
     # Only as many rows as there must be: a kernel does not look at how many there are.
     small = {"135m": shape, "8b": type(shape)(1, 4096, 2, 1, 128, 64, 64)}[model]
-    small = type(shape)(1, small.width, small.heads, small.kv_heads, small.head_dim, small.hidden, 64)
+    small = replace(small, vocabulary=64)
     w = weights(small, device, context=64)
-    x, out = unwritten(tokens, small.width, device), torch.zeros(tokens, small.width)
-    if name == "qkv":
-        kernel = recorded(few_qkv_triton, "_project")
-        there = sequences(
-            small, "int8" if tokens == 1 else "f16", slots=1, context=8, new=tokens, device=device, room=0
-        )
+    x = unwritten(tokens, small.width, device)
+    if name in ("qkv", "norms of heads"):
+        kernel, matrix = recorded(few_qkv_triton, "_project"), w.qkv
+        if name == "norms of heads":
+            w = replace(w, q_norm=torch.ones(1, small.head_dim), k_norm=torch.ones(1, small.head_dim))
+        kind = "int8" if tokens == 1 else "f16"
+        there = sequences(small, kind, slots=1, context=8, new=tokens, device=device, room=0)
         q = torch.zeros(tokens, small.heads, small.head_dim, dtype=torch.float16)
         few_qkv_triton.launch(q, x, w, 0, there.cache, there.rows)
-    elif name == "gate_up":
+    elif name in ("gate_up", "8 bits"):
         kernel = recorded(kernels, "_gate_up")
-        kernels.launch_gate_up(unwritten(tokens, small.hidden, device), x, w.gate_up, 0, 1e-5)
+        matrix = w.gate_up if name == "gate_up" else matrices(1, 2 * small.hidden, small.width, 8, device)
+        kernels.launch_gate_up(unwritten(tokens, small.hidden, device), x, matrix, 0, 1e-5)
     elif name == "head":
-        kernel = recorded(kernels, "_head")
-        kernels.launch_head(torch.zeros(tokens, small.vocabulary), x, w.head, 1e-5, None, None)
+        kernel, matrix = recorded(kernels, "_head"), w.head
+        kernels.launch_head(torch.zeros(tokens, small.vocabulary), x, matrix, 1e-5, None, None)
     else:
         kernel = recorded(kernels, "_add")
-        matrix = w.out if name == "out" else w.down
-        given = unwritten(tokens, matrix.columns, device)
-        kernels.launch_add(out, x, given, torch.ones(small.width), matrix, 0)
-    before, after = vector_loads(kernel.ptx)
-    # Before the wait, codes of the first steps, 16 bytes of two rows each; behind it, four times as many of a token.
-    steps = min(4, -(-(matrix_of(name, w).columns // 32) // (4 * warps_of(kernel.ptx))))
-    assert before >= 2 * steps
+        matrix = {"out": w.out, "down": w.down, "long": matrices(1, 64, 14336, 4, device)}[name]
+        given, out = (unwritten(tokens, n, device) for n in (matrix.columns, matrix.rows))
+        stream, norm = torch.zeros(tokens, matrix.rows), torch.ones(matrix.rows)
+        kernels.launch_add(stream, out, given, norm, matrix, 0)
+    before, after = loads(kernel.ptx)
+    # Before the wait the first steps' codes, 16 bytes of two rows of each 16, twice that of 8 bits; behind it,
+    # four times 16 bytes of each token.
+    tile, warps = kernel.constants["TILE"], kernel.constants["WARPS"]
+    steps = min(4 if tile // 8 * (matrix.bits + 1) <= 20 else 2, -(-(matrix.columns // 32) // (4 * warps)))
+    assert before >= 2 * steps * matrix.bits // 4 * tile // 16
     assert after >= 4 * steps
-    # Results meet in shared memory, and are stored: what is loaded and multiplied stays in its thread. Triton
-    # chooses layouts by itself, in each version in another way; see packed_triton.py.
-    products, end = kernel.ptx.split("mma.sync", 1)[0], kernel.ptx.rsplit("mma.sync", 1)[1]
-    assert "shared" not in products.split("{", 1)[1]
-    assert end.count("bar.sync") <= 8
+    assert "dp4a" not in kernel.ptx
+    # Only results meet in shared memory; and, before, what they are added to or turned by, of many in a thread.
+    shared, end = parts(kernel.ptx)
+    if name == "norms of heads" or (tokens > 1 and name in ("out", "down", "long")):
+        shared = [line for line in shared if "// packed_triton" in line]
+    assert shared == []
+    assert end.count("bar.sync") <= 10
 
 
-@pytest.mark.parametrize("kind", ["f16", "int8"])
-@pytest.mark.parametrize("model", ["135m", "8b"])
-def test_attention(model: str, kind: str, recorded: StandIn) -> None:
+@pytest.mark.parametrize(
+    ("model", "kind", "splits"),
+    [
+        ("tiny", "f16", 1),
+        ("tiny", "int8", 3),
+        ("135m", "f16", 1),
+        ("135m", "int8", 3),
+        ("8b", "f16", 3),
+        ("8b", "int8", 1),
+    ],
+)
+def test_attention(model: str, kind: str, splits: int, recorded: StandIn) -> None:
     from kernels import few_attention_triton as kernels  # noqa: PLC0415
 
     device = torch.device("cpu")
     shape = with_layers(MODELS[model], 1)
+    d = shape.head_dim
     there = sequences(shape, kind, slots=1, context=8, new=2, device=device, room=0)
-    q = torch.zeros(2, shape.heads, shape.head_dim, dtype=torch.float16)
-    scratch = make_scratch(shape, 2, 512, device, few=(2, 4))
-    buffers = (scratch.sums, scratch.peaks, scratch.totals, scratch.counters)
-    kernel = recorded(kernels, "_attend")
-    out = unwritten(2, shape.heads * shape.head_dim, device)
-    kernels.launch(out, q, there.cache, 0, there.rows, 4, keys_at_once(shape.head_dim), buffers)
-    before, _ = vector_loads(kernel.ptx)
-    assert before >= 8  # keys and values of two tiles, a part of them each thread
+    q = torch.zeros(2, shape.heads, d, dtype=torch.float16)
+    scratch = make_scratch(shape, 2, 512, device, few=(2, splits))
+    buffers = (scratch.sums, scratch.peaks, scratch.totals)
+    attend, combine = recorded(kernels, "_attend"), recorded(kernels, "_combine")
+    out = unwritten(2, shape.heads * d, device)
+    keys, fewest = keys_at_once(d), fewest_tiles(d)
+    kernels.launch(out, q, there.cache, 0, there.rows, splits, keys, fewest, buffers)
+    # A thread has eight channels of two keys, of each 32, and of four values, of each 64. It asks for what is
+    # old before the wait, and for what is new behind it, as for queries; then there is a loop over later tiles.
+    tile = keys // (16 * kernels.WARPS) * (2 * d // 32 + 4 * max(1, d // 64))
+    queries = d // 32
+    if kind == "f16":
+        assert loads(attend.ptx) == (tile, queries + 2 * tile)
+    else:
+        assert loads(attend.ptx) == (0, queries)
+        assert loads(attend.ptx, r"b64 ") == (tile, 2 * tile)
+    shared, end = parts(attend.ptx)
+    assert shared == []
+    assert end.count("bar.sync") <= 20
+    assert (combine.ptx != "") == (splits > 1)
+    if splits > 1:
+        assert loads(combine.ptx, "b32")[0] == 1  # of a position: all else is what the kernel before finds
+        assert combine.ptx.count("bar.sync") <= 6
 
 
 def test_before_hopper_nothing_starts_early(recorded: StandIn) -> None:

@@ -16,13 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_threads import DEADLOCK_S, start
 from llama_files import SMALL, one_thread
-from persistent_standin import Standin
+from ahead_standin import Standin
 from quantized_files import quantized_weights, write_quantized
 from torch import Tensor
 
-from kernels import llama_persistent
+from kernels import llama_ahead
 from kernels.llama_gpu import PAGE
-from llm import cuda_ahead
 from llm.cuda import CudaConfig, CudaModel
 from llm.cuda_ahead import AheadEngine
 from llm.engine import ContextFull, CudaBroken, EngineOutOfMemory, GreedyAhead, prefill, step
@@ -44,8 +43,8 @@ PENALTY = 1.1
 @pytest.fixture(autouse=True, scope="module")
 def quick() -> Iterator[None]:
     with one_thread(), pytest.MonkeyPatch.context() as patched:
-        patched.setattr(llama_persistent, "why_not", lambda *_: None)
-        patched.setattr(llama_persistent, "PersistentDecoder", Standin)
+        patched.setattr(llama_ahead, "why_not", lambda *_: None)
+        patched.setattr(llama_ahead, "AheadDecoder", Standin)
         yield
 
 
@@ -262,19 +261,6 @@ def test_beside_others_steps_share_their_passes(file: GgufFile) -> None:
     assert standin(engine).runs == [*before, 30]
 
 
-def test_far_on_steps_are_single_ones(file: GgufFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cuda_ahead, "PAYS_UP_TO", 50)
-    engine, plain = opened(load(file)), load(file).open()
-    for one in (engine, plain):
-        one.extend(text(40))
-    before = list(standin(engine).runs)
-    chosen = engine.greedy(1, 10, seen=[1], penalty=PENALTY)
-    assert standin(engine).runs == [*before, 10]
-    chosen += engine.greedy(chosen[-1], 4, seen=[1, *chosen], penalty=PENALTY)
-    assert standin(engine).runs == [*before, 10]
-    assert chosen == by_logits(plain, 1, 14, [1])
-
-
 def test_a_run_that_finds_no_memory_is_tried_again(file: GgufFile) -> None:
     engine, plain = opened(load(file)), load(file).open()
     for one in (engine, plain):
@@ -331,7 +317,7 @@ def test_a_reply_is_that_of_an_engine_of_logits(
 ) -> None:
     """Several, one after the other, with stops and to the end of the context."""
     ahead = opened(load(file))
-    monkeypatch.setattr(llama_persistent, "why_not", lambda *_: "not wanted")
+    monkeypatch.setattr(llama_ahead, "why_not", lambda *_: "not wanted")
     plain, tokenizer = load(file).open(), Tokenizer.from_gguf(file)
     for seed in range(4):
         for stop in ((), ("e",), ("a", "\n")):
@@ -354,13 +340,13 @@ def test_steps_ahead_are_told_under_their_kernel(file: GgufFile) -> None:
         s.operation.name: (s.operation.kernel, s.operation.dtype, s.passes) for s in engine.take_served()
     }
     assert len(served) == 7
-    assert {kernel for kernel, _, _ in served.values()} == {"Triton, llama_persistent"}
-    assert served["gate_up"][1:] == ("int16 x 4 bits", 5)
+    assert served["head"][0] == "Triton, few_rows.head"
+    assert served["gate_up"] == ("Triton, few_rows.gate_up", "float16 x 4 bits", 5)
     assert served["attention"][1:] == ("float16 x float16", 5)
 
 
 def test_a_model_that_the_kernel_does_not_take(file: GgufFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(llama_persistent, "why_not", lambda *_: "it is odd")
+    monkeypatch.setattr(llama_ahead, "why_not", lambda *_: "it is odd")
     model = load(file)
-    assert model.not_used == (NotUsed("persistent step", "it is odd", of_gpu=True),)
+    assert model.not_used == (NotUsed("decoding ahead", "it is odd", of_gpu=True),)
     assert not isinstance(model.open(), GreedyAhead)

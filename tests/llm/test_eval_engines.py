@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 from llama_files import SMALL, one_thread
-from persistent_standin import Standin
+from ahead_standin import Standin
 from quantized_files import quantized_weights, write_quantized
 
-from kernels import llama_persistent
+from kernels import llama_ahead
 from kernels.llama_graph import GraphRunner
 from kernels.llama_reference import ReferenceRunner
 from llm import cuda, eval_engines
@@ -41,8 +41,8 @@ def _one_thread() -> Iterator[None]:
 def in_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """The GPU's engine on the CPU, with a stand-in for the kernel that decodes ahead."""
     monkeypatch.setattr(eval_engines, "_GPU", "cpu")
-    monkeypatch.setattr(llama_persistent, "why_not", lambda *_: None)
-    monkeypatch.setattr(llama_persistent, "PersistentDecoder", Standin)
+    monkeypatch.setattr(llama_ahead, "why_not", lambda *_: None)
+    monkeypatch.setattr(llama_ahead, "AheadDecoder", Standin)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_a_kernel_ahead_that_is_wrong_is_reported(
         def begin(self, slot: int, token: int, position: int) -> None:
             super().begin(slot, token, position + 1)
 
-    monkeypatch.setattr(llama_persistent, "PersistentDecoder", Beside)
+    monkeypatch.setattr(llama_ahead, "AheadDecoder", Beside)
     found = quality(file, task, "cuda", kv)
     steps, ahead = found.greedy
     assert steps.beyond() <= 12
@@ -140,7 +140,7 @@ def test_the_kernels_that_served_are_told(file: GgufFile, task: Task) -> None:
     with reference(file, "cuda") as judge, subject(file, "cuda", "int8") as opened:
         measure(opened.engine, judge, task)
         served = opened.engine.take_served()
-    assert {one.operation.kernel for one in served} == {"torch", "Triton, llama_persistent"}
+    assert {one.operation.kernel for one in served} >= {"torch", "Triton, few_rows.head"}
     ahead = {one.passes for one in served if one.operation.kernel != "torch"}
     assert ahead == {3 * 127}  # the first of each reply is the prompt's
     assert opened.not_used == ()
@@ -149,9 +149,9 @@ def test_the_kernels_that_served_are_told(file: GgufFile, task: Task) -> None:
 def test_without_the_kernel_ahead_there_is_one_form(
     file: GgufFile, task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(llama_persistent, "why_not", lambda *_: "it is odd")
+    monkeypatch.setattr(llama_ahead, "why_not", lambda *_: "it is odd")
     with reference(file, "cuda") as judge, subject(file, "cuda", "f16") as opened:
-        assert opened.not_used == (NotUsed("persistent step", "it is odd", of_gpu=True),)
+        assert opened.not_used == (NotUsed("decoding ahead", "it is odd", of_gpu=True),)
         [judged] = measure(opened.engine, judge, task).greedy
     assert judged.form == "one by one"
 

@@ -2,6 +2,8 @@
 
 import os
 from dataclasses import replace
+from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -23,9 +25,15 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 FORMS = ["4", "4 centred", "8"]
 EPS = 1e-5
 
-# Activations and weights in float16 are 2.8e-4 of each off (the root of the mean square, of both), so a product
-# of normal ones with a row of norm 1 as much times up to 4 of thousands of them. A wrong column is 1 off.
+# Activations and weights in float16 are 2.8e-4 of each off (the root of the mean square, of both), so a
+# product of normal ones with a row of norm 1 as much times up to 4 of thousands of them. A wrong column is
+# 1 off.
 CLOSE = 1.5e-3
+
+
+def cases(everything: Any, interpreted: list[Any]) -> list[Any]:  # noqa: ANN401
+    """What a test is run with: in the interpreter, 0.3 s a program, each path through a kernel once."""
+    return interpreted if INTERPRETED else list(everything)
 
 
 def made(rows: int, columns: int, form: str, layers: int = 2) -> Quantized:
@@ -74,17 +82,43 @@ def test_packing_keeps_float16_and_its_sums_of_squares(columns: int) -> None:
 
 
 def test_a_word_of_codes_meets_its_activations() -> None:
-    """A thread's 16 bytes of a row are the columns whose codes are one word of 4 bits: low halves, then high."""
+    """A thread's 16 bytes of a row are columns whose codes are one word of 4 bits: low halves, then high."""
     columns = places(256).argsort()[32 + 8 : 32 + 16]  # the second word of the second block
     first = 32 + 4
-    assert columns.tolist() == [first, first + 2, first + 16, first + 18, first + 1, first + 3, first + 17, first + 19]
+    assert columns.tolist() == [
+        first,
+        first + 2,
+        first + 16,
+        first + 18,
+        first + 1,
+        first + 3,
+        first + 17,
+        first + 19,
+    ]
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize(("rows", "columns"), [(32, 96), (64, 576), (32, 1056), (32, 2144), (32, 4352)])
-def test_a_product_is_added_and_packed(device: torch.device, form: str, rows: int, columns: int) -> None:
-    w, x, before, norm = made(rows, columns, form), normal(3, columns), normal(3, rows, seed=2), normal(rows)
-    stream, out = before.clone().to(device), nothing(3, rows, device)
+# Columns are whole steps of 4 warps (512) or 8 (4096) or not. They are 1 to 4 steps, which are asked for at
+# once, or 5, which are not. Of more than 8 tokens each step is asked for when it is time.
+SIZES = [(32, 96), (32, 512), (64, 576), (32, 1056), (32, 2144), (32, 4096), (32, 4352)]
+PRODUCTS = cases(
+    ((form, rows, columns, tokens) for form, (rows, columns), tokens in product(FORMS, SIZES, (3, 9, 33))),
+    [
+        *((form, 32, columns, 3) for form in FORMS for columns in (96, 512)),
+        ("8", 32, 1056, 9),
+        ("4 centred", 32, 4096, 3),
+        ("4", 32, 4352, 3),
+        ("8", 32, 4352, 9),
+    ],
+)
+
+
+@pytest.mark.parametrize(("form", "rows", "columns", "tokens"), PRODUCTS)
+def test_a_product_is_added_and_packed(
+    device: torch.device, form: str, rows: int, columns: int, tokens: int
+) -> None:
+    w, x, norm = made(rows, columns, form), normal(tokens, columns), normal(rows)
+    before = normal(tokens, rows, seed=2)
+    stream, out = before.clone().to(device), nothing(tokens, rows, device)
     given = packed(x, device), w.to(device), norm.to(device)
     done(device)
     assert few_rows.add(given[0], given[1], 1, stream=stream, norm=given[2], out=out) is out
@@ -96,11 +130,14 @@ def test_a_product_is_added_and_packed(device: torch.device, form: str, rows: in
     torch.testing.assert_close(out.mean_square().cpu(), stream.cpu().square().mean(1))
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("tokens", [1, 2, 5, 9, 64])
+GATED = cases(product(FORMS, (1, 2, 5, 9, 64)), [("4", 1), ("4", 17), ("4 centred", 2), ("8", 5)])
+
+
+@pytest.mark.parametrize(("form", "tokens"), GATED)
 def test_gate_and_up(device: torch.device, form: str, tokens: int) -> None:
-    w, x, norm = made(128, 160, form), 3 * normal(tokens, 160), 1 + normal(160) / 3
-    out, given = nothing(tokens, 64, device), packed(x * norm, device, x)
+    hidden = 32 if INTERPRETED else 64
+    w, x, norm = made(2 * hidden, 160, form), 3 * normal(tokens, 160), 1 + normal(160) / 3
+    out, given = nothing(tokens, hidden, device), packed(x * norm, device, x)
     on_device = w.to(device)
     done(device)
     assert few_rows.gate_up(given, on_device, 1, EPS, out=out) is out
@@ -111,37 +148,42 @@ def test_gate_and_up(device: torch.device, form: str, tokens: int) -> None:
     torch.testing.assert_close(out.unpack().double().cpu(), meant, rtol=2e-3, atol=5e-3)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", cases(FORMS, ["4"]))
 def test_a_row_is_the_same_whatever_is_beside_it(device: torch.device, form: str) -> None:
-    add, gated = made(64, 1088, form).to(device), made(128, 1088, form).to(device)
-    x, before = normal(FEW, 1088).to(device), normal(FEW, 64, seed=2).to(device)
+    few, n = (17, 32) if INTERPRETED else (FEW, 64)
+    add, gated = made(n, 1088, form).to(device), made(2 * n, 1088, form).to(device)
+    x, before = normal(few, 1088).to(device), normal(few, n, seed=2).to(device)
     rows = packed(x, device)
-    norm = torch.ones(64, device=device)
+    norm = torch.ones(n, device=device)
 
     def run(which: slice) -> list[Tensor]:
         assert rows.squares is not None
         given = Packed(rows.halves[which].contiguous(), rows.squares[which].contiguous(), 1088)
         stream, out, hidden = (
             before[which].clone(),
-            nothing(given.rows, 64, device),
-            nothing(given.rows, 64, device),
+            nothing(given.rows, n, device),
+            nothing(given.rows, n, device),
         )
-        logits = torch.full((given.rows, 64), torch.nan, device=device)
+        logits = torch.full((given.rows, n), torch.nan, device=device)
         done(device)
         few_rows.add(given, add, 1, stream=stream, norm=norm, out=out)
         few_rows.gate_up(given, gated, 1, EPS, out=hidden)
         few_rows.head(given, add, EPS, out=logits)
         return [stream, out.halves, hidden.halves, logits]
 
-    everything = run(slice(0, FEW))
-    for which in (slice(3, 4), slice(7, 9), slice(2, 6), slice(1, 9), slice(4, 15), slice(30, 62)):
+    everything = run(slice(0, few))
+    some = [slice(3, 4), slice(2, 6), slice(1, 9), slice(7, 9), slice(4, 15), slice(30, 62)]
+    for which in cases(some, [slice(3, 4), slice(7, 16)]):
         for alone, together in zip(run(which), everything, strict=True):
             assert torch.equal(alone, together[which])
 
 
 SHAPES = {
-    "plain": Shape(2, 96, 6, 2, 32, 64, 64),
+    "plain": Shape(2, 96, *((2, 2) if INTERPRETED else (6, 2)), 32, 64, 64),
+    "bias": Shape(2, 96, *((2, 1) if INTERPRETED else (6, 2)), 32, 64, 64),
     "a group of 1, wide heads": Shape(2, 64, 2, 2, 128, 64, 64),
+    "norms of heads": Shape(2, 96, 4, 2, 32, 64, 64),
+    "norms of wide heads": Shape(2, 2144, 2, 1, 128, 64, 64),  # many rows a program, three steps of columns
 }
 
 
@@ -150,14 +192,19 @@ def rows_of(places: list[tuple[int, int]], device: torch.device) -> Rows:
     return Rows(torch.zeros_like(slots), slots, positions)
 
 
-@pytest.mark.parametrize("int8", [False, True])
-@pytest.mark.parametrize("kind", ["plain", "a group of 1, wide heads", "bias", "norms of heads"])
+PROJECTED = cases(
+    product(SHAPES, (False, True)),
+    [("plain", False), ("bias", True), ("norms of heads", False), ("norms of wide heads", True)],
+)
+
+
+@pytest.mark.parametrize(("kind", "int8"), PROJECTED)
 def test_queries_keys_and_values(device: torch.device, kind: str, int8: bool) -> None:
-    shape = SHAPES.get(kind, SHAPES["plain"])
+    shape = SHAPES[kind]
     w = model_weights(shape, device, context=100)
     if kind == "bias":
         w = replace(w, qkv_bias=normal(2, shape.qkv_rows).to(device))
-    elif kind == "norms of heads":
+    elif kind.startswith("norms"):
         q_norm, k_norm = (1 + normal(2, 2, shape.head_dim) / 3).to(device)
         w = replace(w, q_norm=q_norm, k_norm=k_norm)
     scales = torch.full((2, 2, shape.kv_heads, shape.head_dim), 0.02, device=device) if int8 else None
@@ -179,36 +226,43 @@ def test_queries_keys_and_values(device: torch.device, kind: str, int8: bool) ->
         assert (mine != right).float().mean() < 0.01
 
 
-@pytest.mark.parametrize(("heads", "kv_heads", "d"), [(6, 2, 32), (3, 1, 64), (2, 2, 128), (8, 1, 64)])
-@pytest.mark.parametrize("int8", [False, True])
+ATTENTION = cases(
+    ((*heads, int8) for heads in ((6, 2, 32), (3, 1, 64), (2, 2, 128), (8, 1, 64)) for int8 in (False, True)),
+    [(6, 2, 32, False), (8, 1, 64, True), (3, 1, 128, False)],
+)
+
+
+@pytest.mark.parametrize(("heads", "kv_heads", "d", "int8"), ATTENTION)
 def test_attention_is_packed(device: torch.device, heads: int, kv_heads: int, d: int, int8: bool) -> None:
+    context, pages = (400, 13) if INTERPRETED else (700, 22)
     shape = Shape(2, 96, heads, kv_heads, d, 64, 64)
     scales = (0.01 + torch.rand(2, 2, kv_heads, d) / 100).to(device) if int8 else None
-    cache = empty_cache(shape, slots=2, context=700, pages=44, device=device, scales=scales)
-    cache.table.copy_(torch.arange(44).view(2, 22))
+    cache = empty_cache(shape, slots=2, context=context, pages=2 * pages, device=device, scales=scales)
+    cache.table.copy_(torch.arange(2 * pages).view(2, pages))
     for part in (cache.keys, cache.values):
         part.copy_((normal(*part.shape) * (50 if int8 else 1)).to(part.dtype))
-    rows = rows_of([(0, 5), (0, -1), (1, 180), (1, 690)], device)
+    rows = rows_of([(0, 5), (0, -1), (1, 180), (1, context - 10)], device)
     if not int8:  # what lies behind the last key is not looked at: another sequence may have left anything
         cache.values[1, int(cache.table[0, 0]), :, 6:] = torch.nan
         cache.keys[1, int(cache.table[0, 0]), :, 6:] = torch.nan
     q = normal(4, heads, d).half().to(device)
-    splits = split_count(d, 700)
+    splits = split_count(d, context)
     assert splits > 1
-    scratch = make_scratch(shape, 4, 700, device, few=(4, splits))
-    out, alone = nothing(4, heads * d, device), nothing(3, heads * d, device)
+    near_ones = slice(2 if INTERPRETED else 0, 3)
+    scratch = make_scratch(shape, 4, context, device, few=(4, splits))
+    out, alone = nothing(4, heads * d, device), nothing(len(q[near_ones]), heads * d, device)
     done(device)
     assert few_attention(q, cache, 1, rows, out=out, splits=splits, scratch=scratch) is out
     right = attention_reference(q, cache, 1, rows)
     torch.testing.assert_close(out.unpack(), right.float(), rtol=2e-3, atol=1e-3)
     # Those that are near are the same in one split.
-    first = Rows(rows.tokens[:3], rows.slots[:3], rows.positions[:3])
-    few_attention(q[:3], cache, 1, first, out=alone, splits=1, scratch=scratch)
-    assert int(first.positions.max()) < near(d)
-    assert torch.equal(alone.halves, out.halves[:3])
+    rows = Rows(rows.tokens[near_ones], rows.slots[near_ones], rows.positions[near_ones])
+    few_attention(q[near_ones], cache, 1, rows, out=alone, splits=1, scratch=scratch)
+    assert int(rows.positions.max()) < near(d)
+    assert torch.equal(alone.halves, out.halves[near_ones])
 
 
-@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize("int8", cases((False, True), [True]))
 def test_far_keys_in_one_split(device: torch.device, int8: bool) -> None:
     """No pass asks for it, but it is right."""
     shape = Shape(1, 96, 3, 1, 64, 64, 64)
@@ -217,7 +271,7 @@ def test_far_keys_in_one_split(device: torch.device, int8: bool) -> None:
     cache.table.copy_(torch.arange(22).flip(0)[None])
     for part in (cache.keys, cache.values):
         part.copy_((normal(*part.shape) * (50 if int8 else 1)).to(part.dtype))
-    rows, q = rows_of([(0, 600)], device), normal(1, 3, 64).half().to(device)
+    rows, q = rows_of([(0, 400 if INTERPRETED else 600)], device), normal(1, 3, 64).half().to(device)
     out, scratch = nothing(1, 192, device), make_scratch(shape, 1, 700, device, few=(1, 1))
     done(device)
     few_attention(q, cache, 0, rows, out=out, splits=1, scratch=scratch)
@@ -234,10 +288,13 @@ def test_an_embedding_is_packed(device: torch.device) -> None:
     torch.testing.assert_close(out.mean_square(), x.square().mean(1))
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("some", [False, True])
-def test_logits_and_the_best_of_each_tile(device: torch.device, form: str, some: bool) -> None:
-    w, x = made(70, 576, form, layers=1), 3 * normal(4, 576)
+# Of 8 bits, two steps of columns are asked for at once.
+LOGITS = cases(product(FORMS, (576, 2144), (False, True)), [("4", 576, False), ("8", 2144, True)])
+
+
+@pytest.mark.parametrize(("form", "columns", "some"), LOGITS)
+def test_logits_and_the_best_of_each_tile(device: torch.device, form: str, columns: int, some: bool) -> None:
+    w, x = made(70, columns, form, layers=1), 3 * normal(4, columns)
     wanted = torch.tensor([2, 0], dtype=torch.int32, device=device) if some else None
     n = 2 if some else 4
     seen = torch.zeros(n, 70, dtype=torch.uint8, device=device)
@@ -264,12 +321,12 @@ def test_logits_and_the_best_of_each_tile(device: torch.device, form: str, some:
     assert torch.equal(choice.best_tokens.cpu().long(), tiles.argmax(2) + 32 * torch.arange(3))
 
 
-def test_what_cannot_be_packed() -> None:
-    assert few_rows.why_not(SHAPES["plain"]) is None
-    assert "heads of 80" in str(few_rows.why_not(replace(SHAPES["plain"], head_dim=80)))
-    assert "9 query heads share" in str(few_rows.why_not(replace(SHAPES["plain"], heads=18)))
-    assert "heads of 96" in str(few_rows.why_not(replace(SHAPES["plain"], head_dim=96)))
-    assert "width 80" in str(few_rows.why_not(replace(SHAPES["plain"], width=80)))
+def test_what_cannot_be_packed(device: torch.device) -> None:
+    assert few_rows.why_not(SHAPES["plain"], device) is None
+    assert "heads of 80" in str(few_rows.why_not(replace(SHAPES["plain"], head_dim=80), device))
+    assert "9 query heads share" in str(few_rows.why_not(replace(SHAPES["plain"], heads=18), device))
+    assert "heads of 96" in str(few_rows.why_not(replace(SHAPES["plain"], head_dim=96), device))
+    assert "width 80" in str(few_rows.why_not(replace(SHAPES["plain"], width=80), device))
 
 
 def test_wrong_arguments(device: torch.device) -> None:

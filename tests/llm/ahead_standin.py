@@ -1,4 +1,4 @@
-"""A stand-in in torch for the kernel that decodes ahead, which only a GPU runs."""
+"""A stand-in in torch for what decodes ahead, which only a GPU runs."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from llm.sample import penalize
 
 
 class Standin:
-    """`PersistentDecoder` as it is described, in torch; it raises what is in `fails`."""
+    """`AheadDecoder` as it is described, in torch; it raises what is in `fails`."""
 
     def __init__(self, weights: Weights, cache: PagedCache) -> None:
         self._runner = ReferenceRunner(weights, cache)
