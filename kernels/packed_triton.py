@@ -8,7 +8,8 @@ are float32. A row's sums do not depend on what is beside it.
 A tile has 8 tokens a step, 16 rows a step, warps, 32 lanes, and four words of each side by side in a thread.
 Each warp has columns of its own. Which dimensions lanes and warps get is not said to Triton, but follows from
 their order: the innermost first, and then, before Triton 3.7, from the first on, else from the last. So the
-order of a tile's dimensions, but the innermost, depends on the version; `few_rows.prepare` tries it out.
+order of a tile's dimensions, but the innermost, depends on the version. In another one than assumed the
+results are wrong: `few_rows.why_not` tries it out.
 
 A kernel asks for weights before it waits for the kernel before it (programmatic dependent launch): while one
 kernel computes, the next ones' weights are on their way.
