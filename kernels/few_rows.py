@@ -5,8 +5,8 @@ one to divide by the root mean square, as RMSNorm does: so no kernel but the fir
 multiplies. A row's result is the same to the bit whatever rows are beside it.
 
 On a GPU from compute capability 9 on, a kernel starts while the one before it still runs, and asks for its
-weights at once. So weights, the table of pages, slots and positions must not be what the kernel just before
-has written; nothing else is read before that has ended.
+weights at once. So weights, the table of pages, slots, positions and the stream that `add` adds to must not
+be what the kernel just before has written; nothing else is read before that has ended.
 """
 
 import functools

@@ -11,7 +11,7 @@ from bench_cases import CPU, asked, made, one_thread, results
 from torch.nn import functional
 
 from kernels.bench import cached, contenders, hugging, local, steps
-from kernels.bench.contenders import EAGER, GRAPH, HF_EAGER, AHEAD, Case
+from kernels.bench.contenders import AHEAD, EAGER, GRAPH, HF_EAGER, Case
 from kernels.bench.dense import Llama
 from kernels.bench.flex import block_mask
 from kernels.bench.local import FLEX, Shape, measure

@@ -162,7 +162,7 @@ def test_the_worst_and_a_choice_by_hand() -> None:
     assert regret(torch.tensor([1, -1]), logits) == regret(torch.tensor([1, 2]), logits) == 2.0
 
 
-@pytest.mark.parametrize("m", [2, 20])
+@pytest.mark.parametrize("m", [2, 65])
 def test_attention_that_forgets_a_key_is_red(m: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of few rows, which are packed, and of many."""
     (first, *_) = cached.decode_section(asked(rows=(m,)))
@@ -183,7 +183,7 @@ def test_attention_that_forgets_a_key_is_red(m: int, monkeypatch: pytest.MonkeyP
     assert wrong.right(cached.SDPA)
 
 
-@pytest.mark.parametrize("m", [3, 20])
+@pytest.mark.parametrize("m", [3, 65])
 def test_a_product_that_is_not_written_is_red(m: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of few rows, which are packed, and of many."""
     right = [one for one in products.section(asked(rows=(), prompts=(m,))) if one.case["M"] == m]

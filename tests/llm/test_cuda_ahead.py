@@ -12,11 +12,11 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
+from ahead_standin import Standin
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_threads import DEADLOCK_S, start
 from llama_files import SMALL, one_thread
-from ahead_standin import Standin
 from quantized_files import quantized_weights, write_quantized
 from torch import Tensor
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from llama_files import SMALL, one_thread
 from ahead_standin import Standin
+from llama_files import SMALL, one_thread
 from quantized_files import quantized_weights, write_quantized
 
 from kernels import llama_ahead

@@ -321,6 +321,19 @@ def test_logits_and_the_best_of_each_tile(device: torch.device, form: str, colum
     assert torch.equal(choice.best_tokens.cpu().long(), tiles.argmax(2) + 32 * torch.arange(3))
 
 
+def test_what_lies_behind_a_row_is_not_read(device: torch.device) -> None:
+    """Five steps of columns for each warp, in rings of four: three more are walked through."""
+    w, x = made(32, 5 * 8 * 128, "4", layers=1).to(device), normal(1, 5 * 8 * 128)
+    both = nothing(2, 5 * 8 * 128, device)  # the second stays what it is
+    given = both.first(1).fill(x.to(device))
+    stream, out = torch.zeros(1, 32, device=device), nothing(1, 32, device)
+    norm = torch.ones(32, device=device)
+    _ = w.pairs
+    done(device)
+    few_rows.add(given, w, 0, stream=stream, norm=norm, out=out)
+    torch.testing.assert_close(stream.double().cpu(), x.double() @ meaning(w, 0).T, rtol=0, atol=CLOSE)
+
+
 def test_what_cannot_be_packed(device: torch.device) -> None:
     assert few_rows.why_not(SHAPES["plain"], device) is None
     assert "heads of 80" in str(few_rows.why_not(replace(SHAPES["plain"], head_dim=80), device))

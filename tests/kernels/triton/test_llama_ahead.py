@@ -1,4 +1,4 @@
-"""Steps that follow each other on the device against the reference in torch, and against the same in a graph."""
+"""Steps that follow each other on the device against the reference, and against graphs of single steps."""
 
 import os
 from dataclasses import replace
