@@ -119,7 +119,7 @@ class AheadDecoder:
         run_pass(
             self._weights,
             self._cache,
-            Inputs(rows, self._step, ()),
+            Inputs(rows, self._next, ()),  # of wanted rows only the number counts: they are all
             self._buffers,
             prompt=False,
             every=True,

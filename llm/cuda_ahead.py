@@ -108,9 +108,8 @@ class Ahead:
 class AheadEngine(SlotEngine):
     """A sequence on the GPU that also decodes ahead; see `llm.engine.GreedyAhead`.
 
-    What is computed ahead differs in rounding from what `extend` gives, by which drafts are judged. So in one
-    reply there is either drafting or decoding ahead: with both, the drafts would decide which of two nearly
-    equal tokens it says. Beside other sessions it may fall to `extend`, as it may share a pass with them.
+    A step ahead is the same to the bit as `extend` by its token. In one reply there is either drafting or
+    decoding ahead. Beside other sessions it falls to `extend`, as it may share a pass with them.
     """
 
     def __init__(self, ahead: Ahead, sessions: Sessions[Any], slot: int) -> None:
