@@ -1,7 +1,7 @@
 """The kernels for few rows compile for an H100 without one, and ask for weights before they wait.
 
-Triton chooses layouts by itself, in each version in another way, and a product is wrong if a thread does not
-have what it has loaded (see `packed_triton.py`): nothing it multiplies may go through shared memory.
+Triton chooses layouts by itself, in each version in another way, and a product is wrong in any but one (see
+`packed_triton.py`): so that is looked at, and that nothing a thread multiplies goes through shared memory.
 """
 
 import re
@@ -33,7 +33,7 @@ class Recorded:
     """Stands for a kernel: what it is launched with is compiled."""
 
     def __init__(self, kernel: Any, capability: int) -> None:  # noqa: ANN401
-        self._kernel, self._capability, self.ptx = kernel, capability, ""
+        self._kernel, self._capability, self.ptx, self.ttgir = kernel, capability, "", ""
         self.constants: dict[str, Any] = {}  # what it was compiled for, by name
 
     def __getitem__(self, grid: tuple[int, ...]) -> Callable[..., None]:
@@ -56,9 +56,9 @@ class Recorded:
                     types[name] = "fp32" if isinstance(x, float) else "i32"
             source = ASTSource(self._kernel, signature=types, constexprs=constants, attrs=alike)
             wanted = {name: x for name, x in options.items() if name not in names and name != "launch_pdl"}
-            self.ptx = triton.compile(
-                source, target=GPUTarget("cuda", self._capability, 32), options=wanted
-            ).asm["ptx"]
+            target = GPUTarget("cuda", self._capability, 32)
+            made = triton.compile(source, target=target, options=wanted).asm
+            self.ptx, self.ttgir = made["ptx"], made["ttgir"]
 
         return launch
 
@@ -91,6 +91,34 @@ def loads(ptx: str, kind: str = r"v4\.b32") -> tuple[int, int]:
     return count[0], count[1]
 
 
+def misplaced(ttgir: str, warp: int) -> list[str]:
+    """Layouts of what is multiplied, or is the result, that are not as the kernels' assembly takes them.
+
+    Four words of each thread, the lanes along the dimension of 32, and the warps along dimension `warp`.
+    """
+    layouts = dict(re.findall(r"^(#\w+) = (.*)$", ttgir, re.MULTILINE))
+    used = {
+        one
+        for line in ttgir.splitlines()
+        if "elementwise_inline_asm" in line and "mma.sync" in line
+        for one in re.findall(r"tensor<([\dx]+)x[fi]32, (#\w+)>", line)
+    }
+    assert used
+    wrong = []
+    for size, name in used:
+        shape = [int(n) for n in size.split("x")]
+        last = len(shape) - 1
+        meant = {
+            "sizePerThread": [1] * last + [4],
+            "threadsPerWarp": [n if n == 32 else 1 for n in shape],
+            "warpsPerCTA": [n if i == warp else 1 for i, n in enumerate(shape)],
+        }
+        wanted = [f"{key} = {value}" for key, value in meant.items()]
+        if not all(part in layouts[name] for part in [*wanted, f"order = [{last}, "]):
+            wrong.append(f"{size}: {layouts[name]}")
+    return wrong
+
+
 def parts(ptx: str) -> tuple[list[str], str]:
     """Lines that use shared memory up to the last product, or the end of its loop, and what is behind."""
     lines = ptx.split("{", 1)[1].splitlines()
@@ -108,17 +136,18 @@ def parts(ptx: str) -> tuple[list[str], str]:
     return found, "\n".join(lines[end + 1 :])
 
 
-# One step of columns, or four. The last: 14 steps, in a loop; 8 bits; and many rows a program.
+# One step of columns, or four. The last: 14 steps, in a loop; many rows a program; and 8 bits.
 PRODUCTS = [
     *product(("135m",), ("qkv", "out", "gate_up", "down", "head"), (1,)),
-    *product(("8b",), ("qkv", "out", "gate_up", "down", "head"), (64,)),
-    *product(("8b",), ("long", "8 bits", "norms of heads"), (1, 64)),
+    *product(("8b",), ("qkv", "out", "gate_up", "head"), (64,)),
+    *product(("8b",), ("long", "norms of heads"), (1, 64)),
+    ("8b", "8 bits", 1),
 ]
 
 
 @pytest.mark.parametrize(("model", "name", "tokens"), PRODUCTS)
 def test_products(model: str, name: str, tokens: int, recorded: StandIn) -> None:
-    from kernels import few_qkv_triton  # noqa: PLC0415
+    from kernels import few_qkv_triton, packed_triton  # noqa: PLC0415
     from kernels import few_rows_triton as kernels  # noqa: PLC0415
 
     device = torch.device("cpu")
@@ -157,6 +186,7 @@ def test_products(model: str, name: str, tokens: int, recorded: StandIn) -> None
     assert before >= 2 * steps * matrix.bits // 4 * tile // 16
     assert after >= 4 * steps
     assert "dp4a" not in kernel.ptx
+    assert misplaced(kernel.ttgir, packed_triton.WARP.value) == []
     # Only results meet in shared memory, and what they are added to or turned by, of many a thread.
     shared, end = parts(kernel.ptx)
     if name == "norms of heads" or (tokens > 1 and name in ("out", "down", "long")):
@@ -179,6 +209,7 @@ ATTENTION = [
 @pytest.mark.parametrize(("model", "kind", "splits", "keys"), ATTENTION)
 def test_attention(model: str, kind: str, splits: int, keys: int, recorded: StandIn) -> None:
     from kernels import few_attention_triton as kernels  # noqa: PLC0415
+    from kernels import packed_triton  # noqa: PLC0415
 
     device = torch.device("cpu")
     shape = with_layers(MODELS[model], 1)
@@ -199,6 +230,7 @@ def test_attention(model: str, kind: str, splits: int, keys: int, recorded: Stan
     else:
         assert loads(attend.ptx) == (0, queries)
         assert loads(attend.ptx, r"b64 ") == (tile, 2 * tile)
+    assert misplaced(attend.ttgir, 0 if packed_triton.DESCENDING else 1) == []
     shared, end = parts(attend.ptx)
     assert shared == []
     assert end.count("bar.sync") <= 20
