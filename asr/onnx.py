@@ -72,7 +72,7 @@ def _options(threads: int, spin: bool) -> ort.SessionOptions:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False  # it keeps a plan for every length of audio that ever came in
-    # On a processor without VNNI sums of 8-bit products would saturate at 16 bits; on others this does nothing.
+    # Without VNNI, sums of 8-bit products would saturate at 16 bits; on other processors this does nothing.
     options.add_session_config_entry("session.x64quantprecision", "1")
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
     return options
