@@ -92,12 +92,12 @@ def check_onnxruntime() -> Check:
     return Check(name, "ok", found)
 
 
-def check_cpu_kernel(*, compiled: bool, supported: bool) -> Check:
-    """What the language model's passes run on."""
-    if supported:
-        return Check("CPU kernel", "ok", "compiled, AVX512-VNNI")
+def check_cpu_kernel(*, compiled: bool, instructions: str | None) -> Check:
+    """What the language model's passes run on: the compiled kernel, if there is one for `instructions`."""
+    if instructions is not None:
+        return Check("CPU kernel", "ok", f"compiled, {instructions}")
     if compiled:
-        return Check("CPU kernel", "ok", "ONNX Runtime: the compiled one needs AVX512-VNNI")
+        return Check("CPU kernel", "ok", "ONNX Runtime: the compiled one needs AVX2")
     remedy = "install a C compiler, then install the assistant anew: replies come about twice as fast then"
     return Check("CPU kernel", "warn", "ONNX Runtime: the compiled one is not there", remedy)
 

@@ -26,7 +26,7 @@ from assistant.checks import (
 )
 from assistant.machine import cpu_features, cpu_model, usable_threads
 from assistant.models import ModelState, ModelStore
-from kernels.llama_cpu import compiled, supported
+from kernels.llama_cpu import compiled, instructions
 from llm.device import has_driver
 
 
@@ -51,7 +51,7 @@ def check(store: ModelStore) -> list[Check]:
         check_threads(usable_threads()),
         check_memory(memory.total, memory.available),
         onnxruntime,
-        check_cpu_kernel(compiled=compiled(), supported=supported()),
+        check_cpu_kernel(compiled=compiled(), instructions=instructions()),
         *check_torch(),
         *(_check_llm(models) if onnxruntime.state == "ok" else []),
         check_audio(),

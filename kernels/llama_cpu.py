@@ -1,28 +1,37 @@
-"""The checked launcher of `llama_cpu.c`: a whole pass of a llama-like model on an x86 CPU with AVX512-VNNI.
+"""The checked launcher of `llama_cpu.h`: a whole pass of a llama-like model on an x86 CPU.
 
-The extension is compiled when the package is installed, if there is a C compiler; `supported()` says whether
-it is there and this processor can run it.
+Its extensions, one for processors with AVX512-VNNI and one for those with AVX2, are compiled when the package
+is installed, if there is a C compiler; `supported()` says whether this processor can run one of them.
 """
 
 import ctypes
 import importlib.util
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-
-def _find() -> ctypes.CDLL | None:
-    found = importlib.util.find_spec("kernels._llama_cpu")
-    if found is None or found.origin is None:  # no compiler when the package was installed
-        return None
-    return ctypes.CDLL(found.origin)
+# The fastest first.
+_EXTENSIONS = (("AVX512-VNNI", "kernels._llama_avx512"), ("AVX2", "kernels._llama_avx2"))
 
 
-_library = _find()
+def _find() -> Mapping[str, ctypes.CDLL]:
+    found = ((name, importlib.util.find_spec(extension)) for name, extension in _EXTENSIONS)
+    compiled = {name: spec.origin for name, spec in found if spec is not None}
+    return MappingProxyType({name: ctypes.CDLL(path) for name, path in compiled.items() if path is not None})
+
+
+_compiled = _find()  # empty without a C compiler when the package was installed
+AVAILABLE: Mapping[str, ctypes.CDLL] = MappingProxyType(
+    {name: library for name, library in _compiled.items() if library.llama_supported()}
+)
+"""What this processor can run, by the instructions that it takes; the fastest first."""
+
+_library = next(iter(AVAILABLE.values()), None)
 
 LANES = 16
 """Rows of a matrix that lie together; the head size and the width are multiples of it."""
@@ -137,13 +146,18 @@ class _Model(ctypes.Structure):
 
 
 def compiled() -> bool:
-    """Whether the extension is there."""
-    return _library is not None
+    """Whether there are extensions."""
+    return bool(_compiled)
+
+
+def instructions() -> str | None:
+    """Those that passes run on, `AVX512-VNNI` or `AVX2`; None if there is no extension for this processor."""
+    return next((name for name, library in AVAILABLE.items() if library is _library), None)
 
 
 def supported() -> bool:
-    """Whether the extension was compiled and this processor has what it needs."""
-    return _library is not None and bool(_library.llama_supported())
+    """Whether there is an extension that this processor can run."""
+    return _library is not None
 
 
 class LlamaPass:
@@ -152,6 +166,7 @@ class LlamaPass:
     def __init__(self, model: Model, cache: Cache, *, threads: int, max_rows: int) -> None:
         """Raises ValueError for arrays that do not fit together, and MemoryError."""
         assert _library is not None, "supported() was not asked"
+        self._library = _library
         _check(model, cache)
         self._arrays = model, cache  # the kernel has only their addresses
         self._max_rows = max_rows
@@ -179,11 +194,11 @@ class LlamaPass:
             cos=model.cos.ctypes.data,
             sin=model.sin.ctypes.data,
         )
-        _library.llama_open.restype = ctypes.c_void_p
-        self._state = ctypes.c_void_p(_library.llama_open(ctypes.byref(self._struct), threads))
+        self._library.llama_open.restype = ctypes.c_void_p
+        self._state = ctypes.c_void_p(self._library.llama_open(ctypes.byref(self._struct), threads))
         if not self._state:
             raise MemoryError(f"a pass of {max_rows} rows on {threads} threads cannot be set up")
-        self.close = weakref.finalize(self, _library.llama_close, self._state)
+        self.close = weakref.finalize(self, self._library.llama_close, self._state)
 
     def run(
         self,
@@ -197,7 +212,7 @@ class LlamaPass:
         A row attends to all positions of its slot up to its own, so that of several rows of a slot the
         earlier ones must be there already or come in the same pass. Raises ValueError.
         """
-        assert _library is not None and self.close.alive
+        assert self.close.alive
         rows = len(tokens)
         if not 1 <= rows <= self._max_rows or not rows == len(slots) == len(positions):
             raise ValueError(f"1 to {self._max_rows} rows can be read, not {rows}")
@@ -214,7 +229,7 @@ class LlamaPass:
             np.ascontiguousarray(positions, np.int32),
         )
         which = np.ascontiguousarray(wanted, np.int32)
-        _library.llama_pass(
+        self._library.llama_pass(
             self._state,
             rows,
             *(ctypes.c_void_p(array.ctypes.data) for array in arrays),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+from kernels.llama_cpu import instructions
 from llm.blocks import bits_of
 from llm.config import LlamaConfig
 from llm.cpu_weights import packing_of
@@ -11,7 +12,6 @@ from llm.kv_type import Kernel, KvType
 from llm.operations import Name, shapes
 from llm.served import Operation
 
-_COMPILED = "compiled, AVX512-VNNI"
 _NODES: Mapping[Name, tuple[str, str]] = MappingProxyType(  # with quantized weights, and with float32 ones
     {
         "embedding": ("GatherBlockQuantized", "Gather"),
@@ -44,7 +44,7 @@ def describe(
 
 def _kernel(name: Name, kernel: Kernel, *, dense: bool) -> str:
     if kernel == "compiled":
-        return _COMPILED
+        return f"compiled, {instructions()}"
     return f"ONNX Runtime, {_NODES.get(name, ('MatMulNBits', 'MatMul'))[dense]}"
 
 

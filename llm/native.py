@@ -1,4 +1,4 @@
-"""A model on the compiled CPU kernel (`kernels/llama_cpu.c`), with weights in the bits of their file."""
+"""A model on the compiled CPU kernel (`kernels/llama_cpu.h`), with weights in the bits of their file."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +28,7 @@ def why_not(config: LlamaConfig) -> str | None:
     if not compiled():
         return "it was not compiled: install a C compiler, then the assistant anew"
     if not supported():
-        return "the processor has no AVX512-VNNI"
+        return "the processor has no AVX2"
     sizes = (config.width, config.hidden, config.heads * config.head_dim)
     if config.head_dim % LANES or any(size % BLOCK for size in sizes):
         return f"heads must be multiples of {LANES} channels, and width and hidden of {BLOCK}"

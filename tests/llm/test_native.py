@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from kernels import llama_cpu
-from kernels.llama_cpu import Cache, LlamaPass
+from kernels.llama_cpu import BLOCK, LANES, Cache, LlamaPass, Matrix
 from llm import native
 from llm.batch import Part
 from llm.cache import KvLayout, KvSlots
@@ -50,9 +50,11 @@ IDS = np.random.default_rng(0).integers(0, SMALL.vocabulary, 100).tolist()
 TYPES = {"ffn": GgmlType.Q4_1, "attn": GgmlType.Q4_0, "embd": GgmlType.Q8_0}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def quick() -> Iterator[None]:
-    with one_thread():
+@pytest.fixture(autouse=True, scope="module", params=list(llama_cpu.AVAILABLE))
+def quick(request: pytest.FixtureRequest) -> Iterator[None]:
+    """On each extension that this processor can run."""
+    with one_thread(), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(llama_cpu, "_library", llama_cpu.AVAILABLE[request.param])
         yield
 
 
@@ -165,6 +167,46 @@ def test_a_prompt_longer_than_a_pass_is_read_in_pieces(
     np.testing.assert_array_equal(small([Part(0, 0, IDS, 100)])[0], whole)
     np.testing.assert_array_equal(small([Part(0, 0, IDS, 17)])[0], whole[-17:])
     assert small([Part(0, 0, IDS, 0)])[0].shape == (0, LLAMA.vocabulary)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4, 9])
+@pytest.mark.parametrize("bits", [4, 8])
+def test_sums_of_the_largest_products_fit(llama: GgufFile, bits: int, rows: int) -> None:
+    """Activations of one size, all of a sign, by weights with the least and the greatest codes there are."""
+    config, codes = read_config(llama), [0, 15] if bits == 4 else [0, 1, 128, 255]
+    model = read_model(llama, config, CONTEXT)
+    silent = replace(
+        model.layers[0], **{name: _nothing(getattr(model.layers[0], name)) for name in ("out", "down")}
+    )
+    constant = np.where(np.arange(config.vocabulary) % 2 == 0, 255, 1)  # 127 and -127 of embeddings in 8 bits
+    model = replace(
+        model,
+        layers=[silent],
+        embedding=_rows_of(constant, config.width, 8),
+        head=_rows_of(np.resize(codes, config.vocabulary), config.width, bits),
+        output_norm=np.ones(config.width, np.float32),
+    )
+    slab = KvSlots(KvLayout(replace(config, layers=1), None), 1, CONTEXT)
+    run = LlamaPass(model, Cache(slab.layers), threads=1, max_rows=16).run
+    at = np.arange(rows)
+    got = run(at, np.zeros(rows, np.int32), at.astype(np.int32), at.astype(np.int32))
+    weights = np.resize(codes, config.vocabulary) - (128 if bits == 8 else 7.5)
+    signs = np.where(at % 2 == 0, 1, -1)
+    np.testing.assert_allclose(got, signs[:, None] * weights * config.width, rtol=1e-4, atol=1e-2)
+
+
+def _rows_of(codes: NDArray[np.int64], k: int, bits: int) -> Matrix:
+    """A code for each row; weights are code - 7.5 in 4 bits and code - 128 in 8."""
+    groups, blocks = -(-len(codes) // LANES), k // BLOCK
+    lanes = np.pad(codes, (0, groups * LANES - len(codes))).reshape(groups, 1, 1, LANES, 1).astype(np.uint8)
+    whole = np.broadcast_to(lanes | lanes << 4 if bits == 4 else lanes, (groups, blocks, bits, LANES, 4))
+    ones = np.ones((groups, blocks, LANES), np.float16)
+    scales = np.stack([ones, np.float16(-7.5) * ones], axis=2) if bits == 4 else ones
+    return Matrix(len(codes), k, bits, whole.reshape(groups, blocks, -1).copy(), scales.copy())
+
+
+def _nothing(matrix: Matrix) -> Matrix:
+    return replace(matrix, scales=np.zeros_like(matrix.scales))
 
 
 def test_indices_that_are_not_there_are_refused(llama: GgufFile) -> None:

@@ -1,15 +1,18 @@
-/* One pass of a llama-like model over a few rows or a long prompt, for x86 processors with AVX512-VNNI.
+/* One pass of a llama-like model over a few rows or a long prompt, for x86 processors.
 
    Bytes moved: every weight once a pass, in the bits of its file (Q4_1: 5, Q8_0: 8.5 a weight), and the keys and
    values of the tokens attended to. That, at the memory's speed, is what a token takes; everything else hides behind it.
 
-   Weights lie in groups of 16 rows by 32 columns. A 512-bit register holds 4 columns of 16 rows, so that one
-   instruction (vpdpbusd) multiplies them with 4 activations, broadcast, and adds up in one lane a row: no sum across
-   lanes, and the float scales of a block are applied to 16 rows at once. Activations are int8 in blocks of 32.
+   Weights lie in groups of 16 rows by 32 columns, 4 columns of the 16 rows side by side: a vector of them is multiplied by 4
+   activations, broadcast, and added up in one lane a row. So there is no sum across lanes, and the float scales of a block
+   are applied to 16 rows at once. Activations are int8 in blocks of 32.
 
    A row's result does not depend on the rows beside it, to the bit: drafts can be verified in one pass.
 
-   Threads share the work by taking tickets, so that a core that another program holds delays a pass by little. */
+   Threads share the work by taking tickets, so that a core that another program holds delays a pass by little.
+
+   The file that includes this one names its MODULE, and in LANES_H the file that says what 16 lanes are on its processors: the
+   type Floats, what is done with it here, `dot`, TILE, HOT for functions and whether the processor `runs_here`. */
 
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
@@ -26,11 +29,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HOT __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,fma,f16c"), optimize("O3")))
 #define INLINE static inline __attribute__((always_inline))
 #define LANES 16
 #define BLOCK 32
-#define TILE 8 /* rows that share an unpacked weight */
 #define MAX_THREADS 16
 
 /* ---- the interface, mirrored in llama_cpu.py ---- */
@@ -139,21 +140,6 @@ static void parallel(Pool *p, Work work, void *context, int items) {
 
 /* ---- arithmetic ---- */
 
-INLINE HOT __m512 exp_(__m512 x) { /* relative error below 2e-7; Cephes' polynomial */
-    x = _mm512_max_ps(_mm512_min_ps(x, _mm512_set1_ps(88.0f)), _mm512_set1_ps(-104.0f));
-    __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), 0);
-    __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), x);
-    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4f), r);
-    __m512 y = _mm512_set1_ps(1.9875691500e-4f);
-    y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(1.3981999507e-3f));
-    y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(8.3334519073e-3f));
-    y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(4.1665795894e-2f));
-    y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(1.6666665459e-1f));
-    y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(5.0000001201e-1f));
-    y = _mm512_add_ps(_mm512_fmadd_ps(y, _mm512_mul_ps(r, r), r), _mm512_set1_ps(1.0f));
-    return _mm512_scalef_ps(y, n);
-}
-
 /* int8 activations of `rows`: codes [k], then for each block its scale and its scaled sum. */
 typedef struct {
     int8_t *codes;
@@ -161,78 +147,43 @@ typedef struct {
     int k;
 } Quantized;
 
+#include LANES_H
+
+INLINE HOT Floats exponential(Floats x) { /* relative error below 2e-7 from -87 to 88; Cephes' polynomial */
+    x = larger(smaller(x, all(88.0f)), all(-87.0f));
+    Floats n = nearest(multiply(x, all(1.44269504f)));
+    Floats r = multiply_add(n, all(-0.693359375f), x);
+    r = multiply_add(n, all(2.12194440e-4f), r);
+    Floats y = all(1.9875691500e-4f);
+    y = multiply_add(y, r, all(1.3981999507e-3f));
+    y = multiply_add(y, r, all(8.3334519073e-3f));
+    y = multiply_add(y, r, all(4.1665795894e-2f));
+    y = multiply_add(y, r, all(1.6666665459e-1f));
+    y = multiply_add(y, r, all(5.0000001201e-1f));
+    y = add(multiply_add(y, multiply(r, r), r), all(1.0f));
+    return times_power_of_2(y, n);
+}
+
 HOT static void quantize(const float *x, Quantized q, int row) {
     int blocks = q.k / BLOCK;
     for (int b = 0; b < blocks; b++) {
-        __m512 lo = _mm512_loadu_ps(x + b * BLOCK), hi = _mm512_loadu_ps(x + b * BLOCK + LANES);
-        float largest = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(lo), _mm512_abs_ps(hi)));
-        float scale = largest / 127.0f;
-        __m512 inverse = _mm512_set1_ps(largest > 0 ? 127.0f / largest : 0.0f);
-        __m512i a = _mm512_cvtps_epi32(_mm512_mul_ps(lo, inverse)), c = _mm512_cvtps_epi32(_mm512_mul_ps(hi, inverse));
+        Floats lo = load(x + b * BLOCK), hi = load(x + b * BLOCK + LANES);
+        float most = largest(larger(magnitude(lo), magnitude(hi)));
+        float scale = most / 127.0f;
+        Floats inverse = all(most > 0 ? 127.0f / most : 0.0f);
+        lo = nearest(multiply(lo, inverse)), hi = nearest(multiply(hi, inverse));
         int8_t *to = q.codes + (size_t)row * q.k + b * BLOCK;
-        _mm_storeu_si128((__m128i *)to, _mm512_cvtsepi32_epi8(a));
-        _mm_storeu_si128((__m128i *)(to + LANES), _mm512_cvtsepi32_epi8(c));
+        store_int8(to, lo), store_int8(to + LANES, hi);
         q.scales[row * blocks + b] = scale;
-        q.sums[row * blocks + b] = scale * (float)_mm512_reduce_add_epi32(_mm512_add_epi32(a, c));
+        q.sums[row * blocks + b] = scale * sum(add(lo, hi));
     }
 }
 
 HOT static void rms_norm(const float *x, const float *weight, float eps, int n, float *out) {
-    __m512 sum = _mm512_setzero_ps();
-    for (int i = 0; i < n; i += LANES) {
-        __m512 v = _mm512_loadu_ps(x + i);
-        sum = _mm512_fmadd_ps(v, v, sum);
-    }
-    __m512 factor = _mm512_set1_ps(1.0f / sqrtf(_mm512_reduce_add_ps(sum) / (float)n + eps));
-    for (int i = 0; i < n; i += LANES)
-        _mm512_storeu_ps(out + i, _mm512_mul_ps(_mm512_mul_ps(_mm512_loadu_ps(x + i), factor), _mm512_loadu_ps(weight + i)));
-}
-
-INLINE HOT __m512i broadcast4(const int8_t *x) {
-    int32_t four;
-    memcpy(&four, x, 4);
-    return _mm512_set1_epi32(four);
-}
-
-/* 16 outputs, the rows of `group`, for `tile` rows of activations from `row` on. */
-INLINE HOT void dot(const Matrix *w, int group, const Quantized *x, int row, const int tile, __m512 *acc) {
-    const int blocks = w->k / BLOCK, four = w->bits == 4;
-    const uint8_t *codes = w->codes + (size_t)group * blocks * (four ? 256 : 512);
-    const uint16_t *scales = w->scales + (size_t)group * blocks * (four ? 2 * LANES : LANES);
-    const int8_t *a = x->codes + (size_t)row * x->k;
-    const float *as = x->scales + (size_t)row * blocks, *sums = x->sums + (size_t)row * blocks;
-    const __m512i nibble = _mm512_set1_epi8(15);
-    _Pragma("GCC unroll 8") for (int t = 0; t < tile; t++) acc[t] = _mm512_setzero_ps();
-    for (int b = 0; b < blocks; b++) {
-        __m512i q[8];
-        __m512 d, m;
-        if (four) {
-            _Pragma("GCC unroll 8") for (int j = 0; j < 4; j++) {
-                __m512i both = _mm512_loadu_si512(codes + j * 64);
-                q[j] = _mm512_and_si512(both, nibble);
-                q[j + 4] = _mm512_and_si512(_mm512_srli_epi16(both, 4), nibble);
-            }
-            d = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)scales));
-            m = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(scales + LANES)));
-            codes += 256, scales += 2 * LANES;
-        } else { /* codes are 128 too high */
-            _Pragma("GCC unroll 8") for (int j = 0; j < 8; j++) q[j] = _mm512_loadu_si512(codes + j * 64);
-            d = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)scales));
-            m = _mm512_mul_ps(d, _mm512_set1_ps(-128.0f));
-            codes += 512, scales += LANES;
-        }
-        _Pragma("GCC unroll 8") for (int t = 0; t < tile; t++) {
-            const int8_t *at = a + (size_t)t * x->k + b * BLOCK;
-            __m512i s = _mm512_setzero_si512(), u = _mm512_setzero_si512();
-            _Pragma("GCC unroll 8") for (int j = 0; j < 8; j += 2) {
-                s = _mm512_dpbusd_epi32(s, q[j], broadcast4(at + 4 * j));
-                u = _mm512_dpbusd_epi32(u, q[j + 1], broadcast4(at + 4 * j + 4));
-            }
-            __m512 product = _mm512_cvtepi32_ps(_mm512_add_epi32(s, u));
-            acc[t] = _mm512_fmadd_ps(product, _mm512_mul_ps(d, _mm512_set1_ps(as[t * blocks + b])), acc[t]);
-            acc[t] = _mm512_fmadd_ps(m, _mm512_set1_ps(sums[t * blocks + b]), acc[t]);
-        }
-    }
+    Floats squares = all(0.0f);
+    for (int i = 0; i < n; i += LANES) squares = multiply_add(load(x + i), load(x + i), squares);
+    Floats factor = all(1.0f / sqrtf(sum(squares) / (float)n + eps));
+    for (int i = 0; i < n; i += LANES) store(out + i, multiply(multiply(load(x + i), factor), load(weight + i)));
 }
 
 /* ---- matrix products, in parallel over groups of rows ---- */
@@ -248,25 +199,24 @@ typedef struct {
     Quantized x;
 } Product;
 
-INLINE HOT void finish(const Product *p, int i, int group, int row, const int tile, const __m512 *acc, const __m512 *up) {
-    int first = group * LANES, left = p->matrix[i]->n - first;
-    __mmask16 mask = left >= LANES ? 0xffff : (__mmask16)((1u << left) - 1);
+INLINE HOT void finish(const Product *p, int i, int group, int row, const int tile, const Floats *acc, const Floats *up) {
+    int from = group * LANES, left = p->matrix[i]->n - from, n = left < LANES ? left : LANES;
     for (int t = 0; t < tile; t++) {
-        float *to = p->out[i] + (size_t)(row + t) * p->stride[i] + first;
-        __m512 y = acc[t];
-        if (p->bias[i]) y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(mask, p->bias[i] + first));
-        if (p->mode == ADD) y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(mask, to));
+        float *to = p->out[i] + (size_t)(row + t) * p->stride[i] + from;
+        Floats y = acc[t];
+        if (p->bias[i]) y = add(y, load_first(p->bias[i] + from, n));
+        if (p->mode == ADD) y = add(y, load_first(to, n));
         if (p->mode == GATE) { /* silu(gate) * up */
-            __m512 e = exp_(_mm512_sub_ps(_mm512_setzero_ps(), y));
-            y = _mm512_mul_ps(_mm512_div_ps(y, _mm512_add_ps(e, _mm512_set1_ps(1.0f))), up[t]);
+            Floats e = exponential(subtract(all(0.0f), y));
+            y = multiply(divide(y, add(e, all(1.0f))), up[t]);
         }
-        _mm512_mask_storeu_ps(to, mask, y);
+        store_first(to, y, n);
     }
 }
 
 #define WITH_TILE(T)                                                          \
     {                                                                         \
-        __m512 acc[T], up[T];                                                 \
+        Floats acc[T], up[T];                                                 \
         dot(p->matrix[i], group, &p->x, row, T, acc);                         \
         if (p->mode == GATE)                                                  \
             dot(p->matrix[1], group, &p->x, row, T, up);                      \
@@ -291,7 +241,9 @@ HOT static void product_item(void *context, int item, int thread) {
         int row = 0, global = group;
         group = at;
         while (p->rows - row >= TILE) WITH_TILE(TILE)
+#if TILE > 4
         while (p->rows - row >= 4) WITH_TILE(4)
+#endif
         while (p->rows - row >= 2) WITH_TILE(2)
         while (row < p->rows) WITH_TILE(1)
         group = global;
@@ -377,10 +329,7 @@ HOT static void keep(const float *from, void *to, const float *scales, int n) { 
         memcpy(to, from, (size_t)n * sizeof(float));
         return;
     }
-    for (int i = 0; i < n; i += LANES) {
-        __m512 v = _mm512_div_ps(_mm512_loadu_ps(from + i), _mm512_loadu_ps(scales + i));
-        _mm_storeu_si128((__m128i *)((int8_t *)to + i), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v)));
-    }
+    for (int i = 0; i < n; i += LANES) store_int8((int8_t *)to + i, divide(load(from + i), load(scales + i)));
 }
 
 /* Rotate q and k of one row, and put k and v where they belong. */
@@ -407,77 +356,67 @@ static void write_item(void *context, int row, int thread) {
     }
 }
 
-INLINE HOT __m512 load(const void *base, size_t i, const int int8) {
-    if (int8) return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)((const int8_t *)base + i))));
-    return _mm512_loadu_ps((const float *)base + i);
+INLINE HOT Floats load_kv(const void *base, size_t i, const int int8) {
+    return int8 ? load_int8((const int8_t *)base + i) : load((const float *)base + i);
 }
 
 /* scores[t] = q . keys[t], four tokens at a time */
 INLINE HOT void score(const float *q, const void *keys, int tokens, int d, float *scores, const int int8) {
     int t = 0;
     for (; t + 4 <= tokens; t += 4) {
-        __m512 a = _mm512_setzero_ps(), b = a, c = a, e = a;
+        Floats a = all(0.0f), b = a, c = a, e = a;
         for (int i = 0; i < d; i += LANES) {
-            __m512 x = _mm512_loadu_ps(q + i);
-            a = _mm512_fmadd_ps(x, load(keys, (size_t)t * d + i, int8), a);
-            b = _mm512_fmadd_ps(x, load(keys, (size_t)(t + 1) * d + i, int8), b);
-            c = _mm512_fmadd_ps(x, load(keys, (size_t)(t + 2) * d + i, int8), c);
-            e = _mm512_fmadd_ps(x, load(keys, (size_t)(t + 3) * d + i, int8), e);
+            Floats x = load(q + i);
+            a = multiply_add(x, load_kv(keys, (size_t)t * d + i, int8), a);
+            b = multiply_add(x, load_kv(keys, (size_t)(t + 1) * d + i, int8), b);
+            c = multiply_add(x, load_kv(keys, (size_t)(t + 2) * d + i, int8), c);
+            e = multiply_add(x, load_kv(keys, (size_t)(t + 3) * d + i, int8), e);
         }
-        __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
-        __m512 ce = _mm512_add_ps(_mm512_unpacklo_ps(c, e), _mm512_unpackhi_ps(c, e));
-        __m512 all = _mm512_add_ps(_mm512_shuffle_ps(ab, ce, 0x44), _mm512_shuffle_ps(ab, ce, 0xee));
-        __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
-        _mm_storeu_ps(scores + t, _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1)));
+        four_sums(a, b, c, e, scores + t);
     }
     for (; t < tokens; t++) {
-        __m512 a = _mm512_setzero_ps();
-        for (int i = 0; i < d; i += LANES)
-            a = _mm512_fmadd_ps(_mm512_loadu_ps(q + i), load(keys, (size_t)t * d + i, int8), a);
-        __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
-        __m128 s = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-        float f[4];
-        _mm_storeu_ps(f, s);
-        scores[t] = (f[0] + f[2]) + (f[1] + f[3]);
+        Floats a = all(0.0f);
+        for (int i = 0; i < d; i += LANES) a = multiply_add(load(q + i), load_kv(keys, (size_t)t * d + i, int8), a);
+        scores[t] = sum(a);
     }
 }
 
-HOT static float softmax(float *scores, int tokens) { /* exponentials in place; returns their sum */
-    __m512 high = _mm512_set1_ps(-INFINITY), sum = _mm512_setzero_ps();
+/* Exponentials in place; returns their sum. Scores behind the last, up to whole vectors, are written over. */
+HOT static float softmax(float *scores, int tokens) {
+    Floats high = all(-INFINITY), total = all(0.0f);
+    for (int t = tokens; t % LANES; t++) scores[t] = -INFINITY;
+    for (int t = 0; t < tokens; t += LANES) high = larger(high, load(scores + t));
+    high = all(largest(high));
     for (int t = 0; t < tokens; t += LANES) {
-        __mmask16 mask = tokens - t >= LANES ? 0xffff : (__mmask16)((1u << (tokens - t)) - 1);
-        high = _mm512_mask_max_ps(high, mask, high, _mm512_maskz_loadu_ps(mask, scores + t));
+        Floats e = exponential(subtract(load(scores + t), high));
+        total = add(total, e);
+        store(scores + t, e);
     }
-    high = _mm512_set1_ps(_mm512_reduce_max_ps(high));
-    for (int t = 0; t < tokens; t += LANES) {
-        __mmask16 mask = tokens - t >= LANES ? 0xffff : (__mmask16)((1u << (tokens - t)) - 1);
-        __m512 e = exp_(_mm512_sub_ps(_mm512_maskz_loadu_ps(mask, scores + t), high));
-        sum = _mm512_mask_add_ps(sum, mask, sum, e);
-        _mm512_mask_storeu_ps(scores + t, mask, e);
-    }
-    return _mm512_reduce_add_ps(sum);
+    return sum(total);
 }
 
 /* out[d] = sum over tokens of p[t] * values[t], 64 channels at a time */
 INLINE HOT void mix(const float *p, const void *values, int tokens, int d, float factor, const float *scales, float *out, const int int8) {
     for (int i = 0; i < d; i += 4 * LANES) {
         int wide = (d - i) / LANES < 4 ? (d - i) / LANES : 4;
-        __m512 acc[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+        Floats acc[4] = {all(0.0f), all(0.0f), all(0.0f), all(0.0f)};
         if (wide == 4)
             for (int t = 0; t < tokens; t++)
                 _Pragma("GCC unroll 4") for (int j = 0; j < 4; j++)
-                    acc[j] = _mm512_fmadd_ps(_mm512_set1_ps(p[t]), load(values, (size_t)t * d + i + j * LANES, int8), acc[j]);
+                    acc[j] = multiply_add(all(p[t]), load_kv(values, (size_t)t * d + i + j * LANES, int8), acc[j]);
         else
             for (int t = 0; t < tokens; t++)
                 for (int j = 0; j < wide; j++)
-                    acc[j] = _mm512_fmadd_ps(_mm512_set1_ps(p[t]), load(values, (size_t)t * d + i + j * LANES, int8), acc[j]);
+                    acc[j] = multiply_add(all(p[t]), load_kv(values, (size_t)t * d + i + j * LANES, int8), acc[j]);
         for (int j = 0; j < wide; j++) {
-            __m512 y = _mm512_mul_ps(acc[j], _mm512_set1_ps(factor));
-            if (int8) y = _mm512_mul_ps(y, _mm512_loadu_ps(scales + i + j * LANES));
-            _mm512_storeu_ps(out + i + j * LANES, y);
+            Floats y = multiply(acc[j], all(factor));
+            if (int8) y = multiply(y, load(scales + i + j * LANES));
+            store(out + i + j * LANES, y);
         }
     }
 }
+
+static size_t whole_lanes(int n) { return ((size_t)n + LANES - 1) / LANES * LANES; }
 
 HOT static void attend_item(void *context, int item, int thread) { /* one query head of one row */
     Rows *r = context;
@@ -487,13 +426,13 @@ HOT static void attend_item(void *context, int item, int thread) { /* one query 
     int tokens = r->positions[row] + 1;
     size_t at = ((size_t)r->slots[row] * m->kv_heads + kv) * m->context * d * (m->int8_kv ? 1 : sizeof(float));
     const char *keys = (const char *)l->keys + at, *values = (const char *)l->values + at;
-    float *scores = r->s->scores + (size_t)thread * m->context;
+    float *scores = r->s->scores + (size_t)thread * whole_lanes(m->context);
     float *q = r->s->q + ((size_t)row * m->heads + h) * d, *out = r->s->attention + ((size_t)row * m->heads + h) * d;
-    __m512 scale = _mm512_set1_ps(1.0f / sqrtf((float)d));
+    Floats scale = all(1.0f / sqrtf((float)d));
     for (int i = 0; i < d; i += LANES) { /* the scales of int8 keys go into the query */
-        __m512 x = _mm512_mul_ps(_mm512_loadu_ps(q + i), scale);
-        if (m->int8_kv) x = _mm512_mul_ps(x, _mm512_loadu_ps(l->key_scales + kv * d + i));
-        _mm512_storeu_ps(q + i, x);
+        Floats x = multiply(load(q + i), scale);
+        if (m->int8_kv) x = multiply(x, load(l->key_scales + kv * d + i));
+        store(q + i, x);
     }
     if (m->int8_kv) {
         score(q, keys, tokens, d, scores, 1);
@@ -539,10 +478,7 @@ static void block(State *s, const Layer *l, Rows *r, int rows) {
 
 /* ---- exported ---- */
 
-int llama_supported(void) {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
-}
+int llama_supported(void) { return runs_here(); }
 
 static void *floats(size_t n) { return aligned_alloc(64, (n * sizeof(float) + 63) / 64 * 64); }
 
@@ -569,7 +505,7 @@ State *llama_open(const Model *m, int threads) { /* NULL: no memory, or too many
     s->m = m;
     s->x = floats(rows * m->width), s->normed = floats(rows * m->width);
     s->q = floats(rows * qd), s->k = floats(rows * kd), s->v = floats(rows * kd), s->attention = floats(rows * qd);
-    s->gated = floats(rows * m->hidden), s->scores = floats((size_t)threads * m->context);
+    s->gated = floats(rows * m->hidden), s->scores = floats((size_t)threads * whole_lanes(m->context));
     int widths[] = {m->width, (int)qd, m->hidden}, ok = s->x && s->normed && s->q && s->k && s->v && s->attention && s->gated && s->scores;
     for (int i = 0; i < 3; i++) {
         size_t n = rows * widths[i];
@@ -608,6 +544,11 @@ int llama_supported(void) { return 0; }
 
 #endif
 
-static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_llama_cpu", NULL, -1, NULL, NULL, NULL, NULL, NULL};
+#define INITIALIZER_(name) PyInit_##name
+#define INITIALIZER(name) INITIALIZER_(name)
+#define NAME_(name) #name
+#define NAME(name) NAME_(name)
 
-PyMODINIT_FUNC PyInit__llama_cpu(void) { return PyModule_Create(&module); }
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, NAME(MODULE), NULL, -1, NULL, NULL, NULL, NULL, NULL};
+
+PyMODINIT_FUNC INITIALIZER(MODULE)(void) { return PyModule_Create(&module); }
