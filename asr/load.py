@@ -6,6 +6,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from asr.moonshine.config import Windows, parse_windows
+from asr.moonshine.graph_ops import WeightType
 from asr.moonshine.ort_weights import StateDict
 from asr.moonshine.prepared import GraphStore
 from asr.moonshine.runtime import load_decoder, load_full_encoder, load_streaming_encoder
@@ -23,18 +24,19 @@ def open_recognizer(
     streaming: Path = STREAMING_ENCODER,
     *,
     cache: Path | None,
+    encoder_weights: WeightType = "int8",
     threads: int = 1,
 ) -> Recognizer:
     """The models in Moonshine's `.ort` files and `streaming`; their graphs are kept in the folder `cache`.
 
-    Raises ModelFileError.
+    `encoder_weights` are those of the encoder with full attention. Raises ModelFileError.
     """
     store = GraphStore(cache)
     return Recognizer(
         load_streaming_encoder(
             streaming, lambda: read_streaming(streaming), read_windows(streaming), store, threads=threads
         ),
-        load_full_encoder(encoder, store, threads=threads),
+        load_full_encoder(encoder, store, weights=encoder_weights, threads=threads),
         load_decoder(decoder, store, threads=threads),
         read_vocabulary(vocabulary),
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from asr.load import open_recognizer
 from asr.recognizer import Recognizer
 from asr.stream import StreamConfig, Transcriber
+from assistant.machine import has_slow_int8
 from assistant.models import ModelStore, cache_dir
 from assistant.models_cli import fetch_with_bar
 from tts.stream import Speaker, SpeakerConfig
@@ -62,7 +63,13 @@ def load_recognizer(paths: AsrPaths, checkpoint: str | None = None) -> Recognize
         from asr.load_checkpoint import open_checkpoint  # noqa: PLC0415  # the hub's library takes 0.2 s
 
         return open_checkpoint(checkpoint)
-    return open_recognizer(paths.encoder, paths.decoder, paths.vocabulary, cache=cache_dir() / "asr-graphs")
+    return open_recognizer(
+        paths.encoder,
+        paths.decoder,
+        paths.vocabulary,
+        cache=cache_dir() / "asr-graphs",
+        encoder_weights="float32" if has_slow_int8() else "int8",
+    )
 
 
 def load_reader(paths: AsrPaths, config: StreamConfig) -> Transcriber:

@@ -79,10 +79,7 @@ def words(written: str) -> str:
 def test_transcripts_equal_those_of_moonshines_own_library(
     model: Recognizer, independent: Transcriber
 ) -> None:
-    """Word for word, but for one near tie, "a timer for": both round to 8 bits, each in its way.
-
-    Three of 83 words differ with AVX2, at most two with AVX512-VNNI.
-    """
+    """Word for word, but for one near tie where both round to 8 bits, each in its way."""
     theirs, ours = [], []
     for recording in recordings().values():
         (line,) = independent.transcribe_without_streaming(recording.audio.tolist()).lines
@@ -92,7 +89,7 @@ def test_transcripts_equal_those_of_moonshines_own_library(
         ours.append(words(model.transcribe(recording.audio[:heard]).text))
     different = [pair for pair in zip(theirs, ours, strict=True) if pair[0] != pair[1]]
     assert len(different) <= 1, different
-    assert jiwer.wer(theirs, ours) <= 0.04
+    assert jiwer.wer(theirs, ours) <= 0.03
 
 
 @pytest.fixture(scope="module")

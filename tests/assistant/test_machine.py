@@ -45,6 +45,17 @@ def test_the_processor_is_read_from_cpuinfo(cpuinfo: Path) -> None:
     assert module.cpu_features() == ["fma", "avx2", "avx512_vnni"]
 
 
+@pytest.mark.parametrize(
+    ("flags", "slow"),
+    [("sse2 avx2", True), ("avx2 avx512_vnni", False), ("avx2 avx_vnni", False), ("sse2", False)],
+)
+def test_int8_is_slow_where_it_takes_several_instructions(cpuinfo: Path, flags: str, slow: bool) -> None:
+    cpuinfo.write_text(f"processor\t: 0\nflags\t: {flags}\n\n")
+    assert module.has_slow_int8() == slow
+    cpuinfo.unlink()
+    assert not module.has_slow_int8()  # not known
+
+
 def test_only_cores_that_this_process_may_use_count(cpuinfo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (module.usable_threads(), module.physical_cores()) == (3, 2)
     monkeypatch.setattr("assistant.machine.os.sched_getaffinity", lambda _: {0, 1})

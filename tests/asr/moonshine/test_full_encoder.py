@@ -47,5 +47,8 @@ def test_the_shipped_weights_are_nearer_to_float32_than_the_shipped_graph(
     load(model, read_encoder(path))
     audio = recordings()["000"].audio[:48_000]
     expected = model(torch.from_numpy(audio)[None])[0].numpy()
-    found = load_full_encoder(path, GraphStore(None)).encode(audio)
+    store = GraphStore(None)
+    found = load_full_encoder(path, store).encode(audio)
     assert np.linalg.norm(found - expected) <= 0.035 * np.linalg.norm(expected)
+    exact = load_full_encoder(path, store, weights="float32").encode(audio)
+    assert np.linalg.norm(exact - expected) <= 1e-4 * np.linalg.norm(expected)
