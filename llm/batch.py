@@ -9,7 +9,7 @@ session's next token by one chunk at most.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from threading import Condition
+from threading import Condition, Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,12 @@ Run = Callable[[Sequence[Part]], list[Logits]]
 """Reads parts, of equal length or of any, in one pass; the logits of each, [logits_for, vocabulary]."""
 
 
+def _taken() -> Lock:
+    lock = Lock()
+    lock.acquire()
+    return lock
+
+
 @dataclass(eq=False)
 class _Request:
     part: Part
@@ -41,6 +47,8 @@ class _Request:
     delayed: bool = False  # by a prompt's chunk, and not to be by another
     logits: list[Logits] = field(default_factory=list)
     error: Exception | None = None
+    leads: bool = False
+    wake: Lock = field(default_factory=_taken)  # given back once, when it is done or leads
 
     @property
     def left(self) -> int:
@@ -74,11 +82,12 @@ class Batcher:
     ) -> None:
         self._ragged = ragged
         self._run, self._alone, self._chunk, self._linger_s = run, alone, chunk, linger_s
-        self._changed = Condition()
+        self._changed = Condition()  # what is below; only a leader that lingers waits for it
         self._waiting: list[_Request] = []
         self._leading = False
         self._prompt_was_last = False
         self._expected: set[int] = set()  # slots of the last short pass, about to ask again
+        self._missing: set[int] = set()  # those of them that a lingering leader waits for
         self._decoding: set[int] = set()  # slots of all short passes since the last chunk of a prompt
 
     def read(self, part: Part) -> Logits:
@@ -88,32 +97,39 @@ class Batcher:
         try:
             with self._changed:
                 self._waiting.append(request)
-                self._changed.notify_all()  # a leader may linger for it
-                self._changed.wait_for(lambda: request.done or not self._leading)
-                if lead := not request.done:
-                    self._leading = True
-            if lead:
-                self._lead(request)
+                request.leads, self._leading = not self._leading, True
+                if part.slot in self._missing:
+                    self._missing.remove(part.slot)
+                    if not self._missing:
+                        self._changed.notify()
+            # Each is woken by itself: were all told of every change, 64 would take the lock 64 times a pass.
+            if not request.leads:
+                request.wake.acquire()
+            while request.leads and not request.done:
+                self._pass(*self._choose())
         finally:
-            self._forget(request)  # KeyboardInterrupt: nobody is there to take what another would read
+            self._leave(request)
         if request.error is not None:
             raise request.error
         return request.logits[0] if len(request.logits) == 1 else np.concatenate(request.logits)
 
-    def _lead(self, own: _Request) -> None:
-        try:
-            while not own.done:
-                chosen, limit = self._choose()
-                self._pass(chosen, limit)
-        finally:
-            with self._changed:
-                self._leading = False
-                self._changed.notify_all()
+    def _leave(self, request: _Request) -> None:
+        """Hand over the lead; after KeyboardInterrupt nobody is there to take what another would read."""
+        with self._changed:
+            if request in self._waiting:
+                self._waiting.remove(request)
+            if request.leads:
+                self._leading = bool(self._waiting)
+                for successor in self._waiting[:1]:
+                    successor.leads = True
+                    successor.wake.release()
 
     def _choose(self) -> tuple[list[_Request], int]:
         with self._changed:
-            self._changed.wait_for(self._all_here, timeout=self._linger_s)
-            self._expected &= {r.part.slot for r in self._waiting}  # who has not come may have finished
+            self._missing = self._expected - {r.part.slot for r in self._waiting}
+            self._changed.wait_for(lambda: not self._missing, timeout=self._linger_s)
+            self._expected -= self._missing  # who has not come may have finished
+            self._missing = set()
             short = [r for r in self._waiting if r.left <= SHORT]
             prompts = [r for r in self._waiting if r.left > SHORT]
             if self._prompt_was_last:
@@ -129,9 +145,6 @@ class Batcher:
             self._decoding |= self._expected
             together = short if self._ragged else [r for r in short if r.left == short[0].left]
             return together, SHORT
-
-    def _all_here(self) -> bool:
-        return self._expected <= {r.part.slot for r in self._waiting}
 
     def _pass(self, chosen: list[_Request], limit: int) -> None:
         parts = [request.next_part(limit) for request in chosen]
@@ -152,9 +165,5 @@ class Batcher:
                     self._waiting.remove(request)
                     if not request.done:
                         self._waiting.append(request)  # behind the others: prompts take turns
-            self._changed.notify_all()
-
-    def _forget(self, request: _Request) -> None:
-        with self._changed:
-            if request in self._waiting:
-                self._waiting.remove(request)
+                    elif not request.leads:
+                        request.wake.release()
