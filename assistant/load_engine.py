@@ -12,8 +12,9 @@ from assistant.config import LlmConfig
 from assistant.models import cache_dir
 from llm.cpu import CpuConfig, CpuModel
 from llm.device import obstacle
-from llm.engine import Engine, GreedyAhead
+from llm.engine import ChoosesAhead, Engine
 from llm.gguf import GgufError, GgufFile
+from llm.sample import Sampling
 from llm.served import NotUsed, Served
 
 _GPU = "GPU kernels"
@@ -66,8 +67,8 @@ def trial(engine: Engine) -> None:
         tokens = [0] * min(rows, engine.context)
         engine.extend(tokens, len(tokens) if rows in _DRAFTED else 0)
         engine.truncate(0)
-    if isinstance(engine, GreedyAhead):
-        engine.greedy(0, 1, seen=[], penalty=1.0)
+    if isinstance(engine, ChoosesAhead):
+        engine.choose(0, 1, seen=[0], sampling=Sampling())
         engine.truncate(0)
 
 

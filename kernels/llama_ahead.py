@@ -1,14 +1,18 @@
-"""Decoding steps of one sequence, each of which reads the token that the last chose, without asking the host.
+"""Decoding steps of some sequences: each reads the tokens that the last chose, without asking the host.
 
-A step is the graph of `llama_graph.py` for one row, with the choice of a token and the counting up of the
-position behind it: what is computed is the same to the bit. Steps follow each other on the device; the host
+A step is the graph of `llama_graph.py` for as many rows, with the choice of tokens and the counting up of
+positions behind it: what is computed is the same to the bit. Steps follow each other on the device; the host
 only says how many.
 """
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from kernels import few_attention, few_rows
@@ -16,6 +20,7 @@ from kernels.choose import choose, greedy
 from kernels.llama_gpu import PagedCache, Rows, Weights
 from kernels.llama_graph import capture
 from kernels.llama_pass import Inputs, make_buffers, run_pass
+from kernels.packed import FEW
 
 try:
     from kernels import llama_ahead_triton
@@ -24,6 +29,8 @@ except ImportError:  # triton is optional: without it no sequence decodes ahead
 
 MAX_STEPS = 1024
 """Of a run."""
+
+_ALIGNED = 4  # words, 16 bytes: Triton compiles a kernel again for pointers that are less aligned
 
 
 def why_not(weights: Weights, device: torch.device) -> str | None:
@@ -35,99 +42,142 @@ def why_not(weights: Weights, device: torch.device) -> str | None:
     return few_rows.why_not(weights.shape, device)
 
 
-class AheadDecoder:
-    """Runs steps of one sequence at a time, over a cache whose table and pages the caller keeps."""
+@dataclass(frozen=True)
+class Start:
+    """Where a sequence goes on, and how its tokens are chosen; see `kernels.choose.Choice`."""
 
-    def __init__(self, weights: Weights, cache: PagedCache) -> None:
-        """Raises ValueError for a model or device for which `why_not` has a reason."""
+    slot: int
+    token: int
+    position: int
+    penalty: float = 1.0
+    temperature: float = 0.0
+    min_p: float = 0.0
+    seed: int = 0
+    step: int = 0
+
+
+class AheadDecoder:
+    """Runs steps of sequences of different slots, over a cache whose table and pages the caller keeps."""
+
+    seen: Tensor
+    """uint8 [slots + 1, vocabulary]: 1 for a token that is penalised in that slot; the last is padding's.
+    The caller writes it, and tokens that are chosen are marked."""
+
+    def __init__(self, weights: Weights, cache: PagedCache, *, rows: int = 1) -> None:
+        """For up to `rows` sequences at a time, a power of 2.
+
+        Raises ValueError for a model or device for which `why_not` has a reason.
+        """
         device = cache.keys.device
         if reason := why_not(weights, device):
             raise ValueError(f"nothing decodes ahead: {reason}")
-        self._weights, self._cache, self._device = weights, cache, device
-        self._buffers = make_buffers(weights, cache, rows=1, decoded=1, wanted=1, device=device)
-        self._token, self._slot, self._position, self._next, self._step = (
-            torch.zeros(1, dtype=torch.int32, device=device) for _ in range(5)
+        if rows & (rows - 1) or not 1 <= rows <= FEW:
+            raise ValueError(f"{rows} rows: must be a power of 2 up to {FEW}")
+        self._weights, self._cache, self._device, self._rows = weights, cache, device, rows
+        self._buffers = make_buffers(weights, cache, rows=rows, decoded=rows, wanted=rows, device=device)
+        self._padding = len(cache.table)  # among `seen`
+        self.seen = torch.zeros(self._padding + 1, weights.shape.vocabulary, dtype=torch.uint8, device=device)
+        self._next, self._step = (torch.zeros(n, dtype=torch.int32, device=device) for n in (rows, 1))
+        self._chosen = torch.zeros(MAX_STEPS, rows, dtype=torch.int32, device=device)
+        self._places = _Places(rows)
+        self._inputs = torch.zeros(self._places.size, dtype=torch.int32, device=device)
+        at = self._places.of(self._inputs)
+        self._at = Rows(at["token"], at["slot"], at["position"])
+        self._choice = replace(
+            greedy(rows, self.seen),
+            slots=at["seen"],
+            steps=at["step"],
+            penalties=at["penalty"].view(torch.float32),
+            temperatures=at["temperature"].view(torch.float32),
+            min_ps=at["min_p"].view(torch.float32),
+            seeds=at["seed"].view(torch.int64),
         )
-        self._chosen = torch.zeros(MAX_STEPS, dtype=torch.int32, device=device)
-        seen = torch.zeros(1, weights.shape.vocabulary, dtype=torch.uint8, device=device)
-        self._choice = greedy(1, seen)
-        self._host_position = 0
-        on_gpu = device.type == "cuda"
-        self._graphs = {near: self._captured(near) for near in (True, False)} if on_gpu else {}
+        self._begun, self._furthest = 0, 0
+        self._graphs: dict[tuple[int, bool], torch.cuda.CUDAGraph] = {}
+        for size in (1 << i for i in range(rows.bit_length())) if device.type == "cuda" else ():
+            for near in (True, False):
+                launch = partial(self._launch, size, near)
+                self._graphs[size, near] = capture(launch, device, before=partial(self._fill, ()))
 
-    def begin(self, slot: int, token: int, position: int) -> None:
-        """Set which token comes next, at which position of which sequence."""
-        for to, number in ((self._token, token), (self._slot, slot), (self._position, position)):
-            to.fill_(number)
-        self._host_position = position
+    def begin(self, starts: Sequence[Start]) -> None:
+        """Set where up to `rows` sequences go on, of a slot each. Raises ValueError for what does not fit."""
+        if not 1 <= len(starts) <= self._rows or len({start.slot for start in starts}) < len(starts):
+            raise ValueError(f"{len(starts)} sequences: must be 1 to {self._rows}, of a slot each")
+        self._fill(starts)
+        self._begun, self._furthest = len(starts), max(start.position for start in starts)
 
     @torch.inference_mode()
-    def run(
-        self,
-        tokens: Tensor,
-        *,
-        logits: Tensor | None = None,
-        seen: Tensor | None = None,
-        penalty: float = 1.0,
-    ) -> None:
-        """Decode len(tokens) steps from where `begin` or the last run left off, greedily.
+    def run(self, tokens: Tensor, *, logits: Tensor | None = None) -> None:
+        """Decode steps of all sequences from where `begin` or the last run left off.
 
-        Writes each step's choice into `tokens`, int32 [steps], and all logits into `logits`, float32 [steps,
-        vocabulary]. Tokens marked in `seen`, int8 [vocabulary], are penalized as `llm.sample` does, and those
-        chosen are marked. A choice is -1 from the first step whose largest logit is not finite. Raises
-        ValueError for what does not fit, and more than MAX_STEPS.
+        Writes each step's choices into `tokens`, int32 [sequences, steps], and all logits into `logits`,
+        float32 [sequences, steps, vocabulary]. A choice is -1 from the first step whose largest logit is not
+        finite. Raises ValueError for what does not fit, and more than MAX_STEPS.
         """
-        _check(tokens, logits, seen, self._weights.shape.vocabulary, self._device)
-        self._choice.seen.zero_()
-        if seen is not None:
-            self._choice.seen[0].copy_(seen)
-        self._choice.penalties.fill_(penalty if seen is not None else 1.0)
+        n, steps = _check(tokens, logits, self._begun, self._weights.shape.vocabulary, self._device)
         self._step.zero_()
-        for i in range(len(tokens)):
-            near = self._host_position < few_attention.near(self._weights.shape.head_dim)
-            self._one(near)
-            self._host_position += 1
+        size, limit = 1 << (n - 1).bit_length(), few_attention.near(self._weights.shape.head_dim)
+        for i in range(steps):
+            self._one(size, self._furthest < limit)
+            self._furthest += 1
             if logits is not None:
-                logits[i].copy_(self._buffers.logits[0])
-        tokens.copy_(self._chosen[: len(tokens)])
-        if seen is not None:
-            seen.copy_(self._choice.seen[0])
+                logits[:, i].copy_(self._buffers.logits[:n])
+        tokens.copy_(self._chosen[:steps, :n].T)
 
-    def _one(self, near: bool) -> None:
-        if near in self._graphs:
-            self._graphs[near].replay()
+    def _one(self, size: int, near: bool) -> None:
+        if (size, near) in self._graphs:
+            self._graphs[size, near].replay()
         else:
-            self._launch(near)
+            self._launch(size, near)
 
-    @torch.inference_mode()
-    def _captured(self, near: bool) -> torch.cuda.CUDAGraph:
-        """The graph of a step. What the launch before it writes is put back: it decodes padding."""
-        state = (self._token, self._position, self._step, self._choice.seen, self._choice.steps)
-        kept = [x.clone() for x in state]
+    def _fill(self, starts: Sequence[Start]) -> None:
+        """Bring what steps read to the device, in one copy; what is not given is padding."""
+        padding = [(-1, 0, -1, self._padding, 0, 1.0, 0.0, 0.0, 0)] * (self._rows - len(starts))
+        given = [
+            (x.token, x.slot, x.position, x.slot, x.step, x.penalty, x.temperature, x.min_p, x.seed)
+            for x in starts
+        ]
+        self._inputs.copy_(torch.from_numpy(self._places.filled(given + padding)))
 
-        def pad() -> None:
-            self._token.fill_(-1)
-            self._position.fill_(-1)
-
-        graph = capture(partial(self._launch, near), self._device, before=pad)
-        for x, value in zip(state, kept, strict=True):
-            x.copy_(value)
-        return graph
-
-    def _launch(self, near: bool) -> None:
-        rows = Rows(self._token, self._slot, self._position)
+    def _launch(self, size: int, near: bool) -> None:
+        at = Rows(self._at.tokens[:size], self._at.slots[:size], self._at.positions[:size])
         run_pass(
             self._weights,
             self._cache,
-            Inputs(rows, self._next, ()),  # of wanted rows only the number counts: they are all
+            Inputs(at, self._next[:size], ()),  # of wanted rows only the number counts: they are all
             self._buffers,
             prompt=False,
             every=True,
             near=near,
             choice=self._choice,
         )
-        choose(self._buffers.logits[:1], self._choice, out=self._next, advance=True)
-        llama_ahead_triton.advance(self._next, self._token, self._position, self._chosen, self._step)
+        choose(self._buffers.logits[:size], self._choice, out=self._next[:size], advance=True)
+        llama_ahead_triton.advance(self._next[:size], at.tokens, at.positions, self._chosen, self._step)
+
+
+class _Places:
+    """Where each thing that steps read of every row lies in one buffer of 32-bit words."""
+
+    _FLOATS = ("penalty", "temperature", "min_p")
+    _NAMES = ("token", "slot", "position", "seen", "step", *_FLOATS, "seed")
+
+    def __init__(self, rows: int) -> None:
+        self._rows, self._stride = rows, max(rows, _ALIGNED)
+        self.size = (len(self._NAMES) + 1) * self._stride  # a seed takes two words
+
+    def of(self, buffer: Tensor) -> dict[str, Tensor]:
+        """Each thing's words: int32 [rows], of seeds twice as many."""
+        found = {name: buffer[i * self._stride :][: self._rows] for i, name in enumerate(self._NAMES)}
+        return found | {"seed": buffer[-2 * self._stride :][: 2 * self._rows]}
+
+    def filled(self, rows: Sequence[tuple[float, ...]]) -> NDArray[np.int32]:
+        """The buffer's words: of each row the token, the slot and so on."""
+        words = np.zeros((len(self._NAMES) + 1, self._stride), np.int32)
+        *columns, seeds = zip(*rows, strict=True)
+        for name, to, values in zip(self._NAMES, words, columns, strict=False):
+            to.view(np.float32 if name in self._FLOATS else np.int32)[: self._rows] = values
+        words[-2:].reshape(-1).view(np.int64)[: self._rows] = seeds
+        return words.reshape(-1)
 
 
 def _interpreted() -> bool:
@@ -135,14 +185,15 @@ def _interpreted() -> bool:
 
 
 def _check(
-    tokens: Tensor, logits: Tensor | None, seen: Tensor | None, vocabulary: int, device: torch.device
-) -> None:
-    if not 1 <= len(tokens) <= MAX_STEPS:
-        raise ValueError(f"{len(tokens)} steps: must be 1 to {MAX_STEPS}")
+    tokens: Tensor, logits: Tensor | None, sequences: int, vocabulary: int, device: torch.device
+) -> tuple[int, int]:
+    """The sequences and the steps."""
+    steps = tokens.shape[-1]
+    if not 1 <= steps <= MAX_STEPS:
+        raise ValueError(f"{steps} steps: must be 1 to {MAX_STEPS}")
     wanted = {
-        "tokens": (tokens, torch.int32, (len(tokens),)),
-        "logits": (logits, torch.float32, (len(tokens), vocabulary)),
-        "seen": (seen, torch.int8, (vocabulary,)),
+        "tokens": (tokens, torch.int32, (sequences, steps)),
+        "logits": (logits, torch.float32, (sequences, steps, vocabulary)),
     }
     for name, (x, dtype, shape) in wanted.items():
         if x is None:
@@ -150,3 +201,4 @@ def _check(
         if x.dtype != dtype or x.shape != shape or not x.is_contiguous() or x.device != device:
             found = f"{x.dtype} {tuple(x.shape)} on {x.device}"
             raise ValueError(f"{name} is {found}: must be {dtype} {shape}, contiguous, on {device}")
+    return sequences, steps

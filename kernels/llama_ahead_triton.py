@@ -1,6 +1,6 @@
 """The Triton kernel of `llama_ahead.py`: what one step hands to the next."""
 
-# ruff: noqa: ANN001, ANN202  (a kernel's arguments are Triton's)
+# ruff: noqa: ANN001, ANN202, N803  (a kernel's arguments are Triton's)
 
 import contextlib
 
@@ -10,18 +10,23 @@ import triton.language as tl
 from torch import Tensor
 
 
-@triton.jit
-def _advance(choice, token, position, chosen, step):  # type: ignore[no-untyped-def]
-    """After a broken step all are."""
-    following = tl.where(tl.load(token) < 0, -1, tl.load(choice))
-    number = tl.load(step)
-    tl.store(chosen + number, following)
-    tl.store(token, following)
-    tl.store(position, tl.load(position) + 1)
+@triton.jit  # type: ignore[untyped-decorator]
+def _advance(choice, token, position, chosen, step, stride, ROWS: tl.constexpr):  # type: ignore[no-untyped-def]
+    """After a broken step all are; padding stays where it is."""
+    row = tl.arange(0, ROWS)
+    following = tl.where(tl.load(token + row) < 0, -1, tl.load(choice + row))
+    at, number = tl.load(position + row), tl.load(step)
+    tl.store(chosen + number * stride + row, following)
+    tl.store(token + row, following)
+    tl.store(position + row, tl.where(at < 0, at, at + 1))
     tl.store(step, number + 1)
 
 
 def advance(choice: Tensor, token: Tensor, position: Tensor, chosen: Tensor, step: Tensor) -> None:
-    """Keep a choice as number `step` of those `chosen`, and as the token of the next position; int32 [1]."""
+    """Keep the choices as row `step` of those `chosen`, and as the tokens of the next positions.
+
+    All are int32: [rows], a power of 2, but `chosen` [steps, rows or more] and `step` [1].
+    """
     with torch.cuda.device(token.device) if token.is_cuda else contextlib.nullcontext():
-        _advance[(1,)](choice, token, position, chosen, step, num_warps=1)
+        rows = len(token)
+        _advance[(1,)](choice, token, position, chosen, step, chosen.stride(0), ROWS=rows, num_warps=1)

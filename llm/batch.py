@@ -8,8 +8,9 @@ session's next token by one chunk at most.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Condition, Lock
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,9 @@ class Part:
     logits_for: int
 
 
-Run = Callable[[Sequence[Part]], list[Logits]]
+PartT = TypeVar("PartT", bound=Part)
+
+Run = Callable[[Sequence[PartT]], list[NDArray[Any]]]
 """Reads parts, of equal length or of any, in one pass; the logits of each, [logits_for, vocabulary]."""
 
 
@@ -41,11 +44,11 @@ def _taken() -> Lock:
 
 
 @dataclass(eq=False)
-class _Request:
-    part: Part
+class _Request(Generic[PartT]):
+    part: PartT
     read: int = 0  # tokens
     delayed: bool = False  # by a prompt's chunk, and not to be by another
-    logits: list[Logits] = field(default_factory=list)
+    logits: list[NDArray[Any]] = field(default_factory=list)
     error: Exception | None = None
     leads: bool = False
     wake: Lock = field(default_factory=_taken)  # given back once, when it is done or leads
@@ -58,14 +61,16 @@ class _Request:
     def done(self) -> bool:
         return self.left == 0 or self.error is not None
 
-    def next_part(self, limit: int) -> Part:
+    def next_part(self, limit: int) -> PartT:
+        if not self.read and len(self.part.tokens) <= limit:
+            return self.part
         tokens = self.part.tokens[self.read : self.read + limit]
         wanted_from = len(self.part.tokens) - self.part.logits_for
         logits_for = max(0, self.read + len(tokens) - max(wanted_from, self.read))
-        return Part(self.part.slot, self.part.start + self.read, tokens, logits_for)
+        return replace(self.part, start=self.part.start + self.read, tokens=tokens, logits_for=logits_for)
 
 
-class Batcher:
+class Batcher(Generic[PartT]):
     """`alone` and `chunk` are the longest pieces of a prompt when nobody else, or somebody, is decoding.
 
     `ragged` says that `run` takes parts of different lengths.
@@ -73,7 +78,7 @@ class Batcher:
 
     def __init__(
         self,
-        run: Run,
+        run: Run[PartT],
         *,
         ragged: bool = False,
         alone: int = 512,
@@ -83,14 +88,14 @@ class Batcher:
         self._ragged = ragged
         self._run, self._alone, self._chunk, self._linger_s = run, alone, chunk, linger_s
         self._changed = Condition()  # what is below; only a leader that lingers waits for it
-        self._waiting: list[_Request] = []
+        self._waiting: list[_Request[PartT]] = []
         self._leading = False
         self._prompt_was_last = False
         self._expected: set[int] = set()  # slots of the last short pass, about to ask again
         self._missing: set[int] = set()  # those of them that a lingering leader waits for
         self._decoding: set[int] = set()  # slots of all short passes since the last chunk of a prompt
 
-    def read(self, part: Part) -> Logits:
+    def read(self, part: PartT) -> NDArray[Any]:
         """Read `part`, with what others want read at the same time; raises what the pass raised."""
         assert len(part.tokens), "tokens to read"
         request = _Request(part)
@@ -113,7 +118,7 @@ class Batcher:
             raise request.error
         return request.logits[0] if len(request.logits) == 1 else np.concatenate(request.logits)
 
-    def _leave(self, request: _Request) -> None:
+    def _leave(self, request: _Request[PartT]) -> None:
         """Hand over the lead; after KeyboardInterrupt nobody is there to take what another would read."""
         with self._changed:
             if request in self._waiting:
@@ -124,7 +129,7 @@ class Batcher:
                     successor.leads = True
                     successor.wake.release()
 
-    def _choose(self) -> tuple[list[_Request], int]:
+    def _choose(self) -> tuple[list[_Request[PartT]], int]:
         with self._changed:
             self._missing = self._expected - {r.part.slot for r in self._waiting}
             self._changed.wait_for(lambda: not self._missing, timeout=self._linger_s)
@@ -146,10 +151,10 @@ class Batcher:
             together = short if self._ragged else [r for r in short if r.left == short[0].left]
             return together, SHORT
 
-    def _pass(self, chosen: list[_Request], limit: int) -> None:
+    def _pass(self, chosen: list[_Request[PartT]], limit: int) -> None:
         parts = [request.next_part(limit) for request in chosen]
         error: Exception | None = None
-        results: list[Logits] = []
+        results: list[NDArray[Any]] = []
         try:
             results = self._run(parts)
         except Exception as caught:  # noqa: BLE001  # whatever it is, each of those who wait for it gets it

@@ -152,7 +152,7 @@ def _compiled(
     model: LlamaConfig,
     config: CpuConfig,
     cache: Path | None,  # noqa: ARG001  # nothing to keep
-) -> tuple[KvSlots, Run]:
+) -> tuple[KvSlots, Run[Part]]:
     context = min(config.context, model.context)
     threads = config.threads or default_threads()
     calibration = calibration_tokens(gguf)[: model.context] if config.kv == "int8" else []
@@ -169,7 +169,7 @@ def _compiled(
 
 def _on_onnxruntime(
     gguf: GgufFile, model: LlamaConfig, config: CpuConfig, cache: Path | None
-) -> tuple[KvSlots, Run]:
+) -> tuple[KvSlots, Run[Part]]:
     context = min(config.context, model.context)
     variant = f"context={context} kv={config.kv} weights={config.weights}"
 

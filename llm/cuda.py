@@ -144,12 +144,18 @@ class CudaModel:
         return self.sessions.open(wait_s)
 
     def _ahead(self, weights: Weights, cache: PagedCache) -> Ahead | None:
-        """Whole greedy steps in one kernel, where it takes the model; its sessions have `greedy` then."""
+        """Steps that choose on the device, where the kernels take the model; its sequences `choose` then."""
         if (reason := llama_ahead.why_not(weights, self._gpu.device)) is not None:
             self.not_used = (NotUsed("decoding ahead", reason, of_gpu=True),)
             return None
-        decoder = self._gpu.run("the steps ahead", partial(make_decoder, weights, cache))
-        return Ahead(self._gpu, decoder, self.store, self.model.vocabulary)
+        sessions = self.config.sessions
+        decoder = self._gpu.run("the steps ahead", partial(make_decoder, weights, cache, sessions))
+        return Ahead(
+            self._gpu,
+            decoder,
+            self.store,
+            lambda slot, form, steps: self.sessions.tallies[slot].add(form, steps),
+        )
 
     def _run(self, parts: Sequence[Part]) -> list[Logits]:
         """See `llm.batch.Run`."""

@@ -6,6 +6,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from llm.sample import Sampling
+
 
 class ContextFull(ValueError):  # noqa: N818  # a condition with a name of its own
     """More tokens than the engine's context holds."""
@@ -68,18 +70,24 @@ class Engine(Protocol):
 
 
 @runtime_checkable
-class GreedyAhead(Engine, Protocol):
+class ChoosesAhead(Engine, Protocol):
     """An engine that also chooses tokens itself, several in one call.
 
     What it computes then may differ in rounding from what `extend` gives: a reply should not mix the two.
     """
 
-    def greedy(self, token: int, steps: int, *, seen: Sequence[int], penalty: float) -> list[int]:
-        """Append `token`, and then each greedy choice but the last; returns the `steps` choices.
+    def chooses_as(self, sampling: Sampling) -> bool:
+        """Whether it can choose in that way."""
+        ...
 
-        Penalized as by `llm.sample.penalize` are the tokens `seen`, which are to have `token` if it is of the
-        reply, and those chosen. There are fewer choices where a later step fails: the call that goes on from
-        there raises. Raises BrokenLogits, ContextFull and what `extend` does, having changed nothing.
+    def choose(self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling) -> list[int]:
+        """Append `token`, and then each choice but the last; returns the choices, `steps` at most.
+
+        `seen` are the tokens of the reply so far, with `token`: those penalized, as by `llm.sample.penalize`,
+        with those chosen. What is drawn depends on the seed, on how many they are, and on the logits. There
+        are fewer choices where others in the same pass want fewer, or where a later step fails: the call that
+        goes on from there raises. Raises BrokenLogits, ContextFull and what `extend` does, having changed
+        nothing.
         """
         ...
 

@@ -13,9 +13,10 @@ from typing import Any, Literal
 import numpy as np
 
 from llm.ahead import Runs
-from llm.engine import Engine, GreedyAhead, prefill
+from llm.engine import ChoosesAhead, Engine, prefill
 from llm.eval import EvalError
 from llm.eval_replies import TIE, check_room, greedy
+from llm.sample import Sampling
 
 TOKENS = 128
 """Of a reply that is judged; it does not end before."""
@@ -83,7 +84,7 @@ def judge(
     forms: dict[Form, Callable[[Sequence[int]], list[int]]] = {
         "one by one": lambda prompt: greedy(engine, prompt, tokens)
     }
-    if isinstance(engine, GreedyAhead):
+    if isinstance(engine, ChoosesAhead):
         forms["ahead"] = partial(_ahead, engine, tokens)
     return tuple(
         Judged(form, tuple(_gaps(engine, reference, prompt, write) for prompt in prompts))
@@ -91,10 +92,10 @@ def judge(
     )
 
 
-def _ahead(engine: GreedyAhead, tokens: int, prompt: Sequence[int]) -> list[int]:
+def _ahead(engine: ChoosesAhead, tokens: int, prompt: Sequence[int]) -> list[int]:
     """As the assistant has its greedy replies written, but with no penalty."""
     ids = [int(prefill(engine, prompt)[-1].argmax())]
-    runs = Runs(engine, max_tokens=tokens, penalty=1.0)
+    runs = Runs(engine, max_tokens=tokens, sampling=Sampling())
     while len(ids) < tokens:
         ids.append(runs.follow(ids))
     return ids

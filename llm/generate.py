@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm.ahead import Runs
-from llm.engine import Engine, GreedyAhead, prefill, step
+from llm.engine import ChoosesAhead, Engine, prefill, step
 from llm.sample import Sampler, Sampling
 from llm.served import Kernels
 from llm.speculate import Lookahead, Speculated, Speculator
@@ -75,8 +75,9 @@ def generate(
     """Yield Started, Prefilled, Tokens and Finished; ends early, without Finished, once `stopped()`.
 
     The texts of the tokens and of Finished, joined, are the reply. A speculator changes nothing in it, but
-    reports by Speculated before Finished. An engine that decodes ahead does so in a greedy reply: nothing is
-    drafted then, or reported. Raises ContextFull when the prompt alone does not fit, and BrokenLogits.
+    reports by Speculated before Finished. An engine that decodes ahead does so where it can choose as wanted:
+    nothing is drafted then, or reported. Raises ContextFull when the prompt alone does not fit, and
+    BrokenLogits.
     """
     yield Started()
     if stopped():
@@ -87,9 +88,8 @@ def generate(
     config = replace(config, max_tokens=min(config.max_tokens, room))
     sampler = Sampler(config.sampling)
     decode = partial(_decode, tokenizer, sampler.choose(logits[-1], []), config, stopped)
-    if isinstance(engine, GreedyAhead) and config.sampling.temperature == 0:
-        penalty = config.sampling.repetition_penalty
-        with closing(Runs(engine, max_tokens=config.max_tokens, penalty=penalty)) as runs:
+    if isinstance(engine, ChoosesAhead) and engine.chooses_as(config.sampling):
+        with closing(Runs(engine, max_tokens=config.max_tokens, sampling=config.sampling)) as runs:
             for event in decode(runs.follow):
                 if isinstance(event, Finished):
                     runs.close()

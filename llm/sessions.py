@@ -68,7 +68,7 @@ class Sessions(Generic[FormT]):
         context: int,
         vocabulary: int,
         store: Store,
-        batcher: Batcher,
+        batcher: Batcher[Part],
         describe: Callable[[FormT], Iterable[Operation]],
         engine: "Callable[[Sessions[FormT], int], SlotEngine] | None" = None,
     ) -> None:

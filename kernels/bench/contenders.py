@@ -109,20 +109,21 @@ def _graph(given: Pass) -> Contender:
 def _ahead(given: Pass) -> Contender:
     """Many steps, each of which reads the token that the last chose."""
     decoder = llama_ahead.AheadDecoder(given.weights, given.there.cache)
-    chosen = torch.empty(AHEAD_STEPS, dtype=torch.int32, device=given.device)
-    logits = torch.full((AHEAD_STEPS, given.weights.shape.vocabulary), torch.nan, device=given.device)
+    chosen = torch.empty(1, AHEAD_STEPS, dtype=torch.int32, device=given.device)
+    logits = torch.full((1, AHEAD_STEPS, given.weights.shape.vocabulary), torch.nan, device=given.device)
     first, context = int(given.there.rows.tokens[0]), given.case.context
 
     def run() -> Tensor:
         decoder.run(chosen, logits=logits)
-        return logits
+        return logits[0]
 
     def error(logits: Tensor) -> float:
-        tokens, steps = np.array([first, *chosen[:-1].tolist()]), np.arange(AHEAD_STEPS)
+        tokens, steps = np.array([first, *chosen[0, :-1].tolist()]), np.arange(AHEAD_STEPS)
         off = _followed(given, (tokens, np.zeros_like(tokens), context + steps), steps, logits)
-        return worst(off, regret(chosen, logits))
+        return worst(off, regret(chosen[0], logits))
 
-    return Contender(run, lambda: decoder.begin(0, first, context), steps=AHEAD_STEPS, most=1, error=error)
+    start = llama_ahead.Start(0, first, context)
+    return Contender(run, lambda: decoder.begin([start]), steps=AHEAD_STEPS, most=1, error=error)
 
 
 def _followed(given: Pass, rows: tuple[Ints, Ints, Ints], wanted: Ints, logits: Tensor) -> float:

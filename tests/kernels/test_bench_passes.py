@@ -1,7 +1,7 @@
 """Whole passes in the kernels' bench, and the rivals of attention: what is right, and what is red."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from kernels.bench.flex import block_mask
 from kernels.bench.local import FLEX, Shape, measure
 from kernels.bench.models import MODELS, Sequences, sequences, weights
 from kernels.bench.results import Figure, Result, relative_error
+from kernels.llama_ahead import Start
 from kernels.llama_gpu import PagedCache
 from kernels.llama_gpu import Shape as Model
 from kernels.llama_reference import ReferenceRunner
@@ -193,17 +194,18 @@ class Steps:
     def __init__(self, w: object, cache: PagedCache) -> None:
         self.runner = ReferenceRunner(w, cache)  # type: ignore[arg-type]
 
-    def begin(self, slot: int, token: int, position: int) -> None:
-        self.token, self.at = token, (slot, position)
+    def begin(self, starts: Sequence[Start]) -> None:
+        (start,) = starts
+        self.token, self.at = start.token, (start.slot, start.position)
 
     def run(self, chosen: torch.Tensor, *, logits: torch.Tensor) -> None:
         slot, position = self.at
-        for i in range(len(chosen)):
+        for i in range(chosen.shape[1]):
             row = np.array([self.token]), np.array([slot]), np.array([position + i])
-            logits[i] = self.runner.decode(*row, np.array([0]))[0]
-            chosen[i] = logits[i].argmax()
-            self.token = int(chosen[i])
-        Steps.wrong(logits)
+            logits[0, i] = self.runner.decode(*row, np.array([0]))[0]
+            chosen[0, i] = logits[0, i].argmax()
+            self.token = int(chosen[0, i])
+        Steps.wrong(logits[0])
 
 
 @pytest.mark.parametrize(("wrong", "red"), [(lambda _: None, False), (lambda x: x[31].mul_(1.5), True)])

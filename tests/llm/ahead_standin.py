@@ -1,44 +1,63 @@
 """A stand-in in torch for what decodes ahead, which only a GPU runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from kernels import choose
+from kernels.llama_ahead import Start
 from kernels.llama_gpu import PagedCache, Weights
 from kernels.llama_reference import ReferenceRunner
-from llm.sample import penalize
 
 
 class Standin:
     """`AheadDecoder` as it is described, in torch; it raises what is in `fails`."""
 
-    def __init__(self, weights: Weights, cache: PagedCache) -> None:
-        self._runner = ReferenceRunner(weights, cache)
-        self._slot = self._token = self._position = 0
-        self.begun, self.runs = 0, list[int]()
+    def __init__(self, weights: Weights, cache: PagedCache, *, rows: int = 1) -> None:
+        self._runner, self._rows = ReferenceRunner(weights, cache), rows
+        self.seen = torch.zeros(len(cache.table) + 1, weights.shape.vocabulary, dtype=torch.uint8)
+        self._at: list[tuple[Start, int]] = []  # and how many steps ago
+        self._tokens: list[int] = []
+        self.begun, self.runs = 0, list[tuple[int, int]]()  # sequences and steps
         self.fails: list[Exception] = []
         self.breaks: Callable[[int], bool] = lambda _: False
 
-    def begin(self, slot: int, token: int, position: int) -> None:
-        self._slot, self._token, self._position = slot, token, position
+    def begin(self, starts: Sequence[Start]) -> None:
+        assert 1 <= len(starts) <= self._rows
+        assert len({start.slot for start in starts}) == len(starts)
+        self._at, self._tokens = [(start, 0) for start in starts], [start.token for start in starts]
         self.begun += 1
 
-    def run(
-        self, tokens: Tensor, *, logits: Tensor | None = None, seen: Tensor | None = None, penalty: float = 1
-    ) -> None:
-        assert seen is not None
-        self.runs.append(len(tokens))
-        for i in range(len(tokens)):
+    def run(self, tokens: Tensor, *, logits: Tensor | None = None) -> None:
+        assert len(tokens) == len(self._at)
+        self.runs.append((len(tokens), tokens.shape[1]))
+        for i in range(tokens.shape[1]):
             if i and self.fails:
                 raise self.fails.pop(0)  # midway
-            where = (np.array([x]) for x in (self._token, self._slot, self._position))
-            row = self._runner.decode(*where, np.array([0]))[0].numpy()
-            if self.breaks(self._position):
-                tokens[i:] = -1
-                return
-            ids = seen.nonzero()[:, 0].tolist()
-            self._token = int(penalize(row, ids, penalty).argmax())
-            self._position += 1
-            tokens[i] = self._token
-            seen[self._token] = 1
+            for row in range(len(tokens)):
+                tokens[row, i] = self._step(row)
+
+    def _step(self, row: int) -> int:
+        start, ago = self._at[row]
+        self._at[row] = start, ago + 1
+        if self._tokens[row] < 0:
+            return -1
+        where = (np.array([x]) for x in (self._tokens[row], start.slot, start.position + ago))
+        logits = self._runner.decode(*where, np.array([0]))
+        how = choose.greedy(1, self.seen)
+        for name, value in (
+            ("penalties", start.penalty),
+            ("temperatures", start.temperature),
+            ("min_ps", start.min_p),
+            ("seeds", start.seed),
+            ("steps", start.step + ago),
+            ("slots", start.slot),
+        ):
+            getattr(how, name).fill_(value)
+        token = -1 if self.breaks(start.position + ago) else int(choose.reference(logits, how))
+        self._tokens[row] = token
+        if token >= 0:
+            self.seen[start.slot, token] = 1
+        return token

@@ -67,9 +67,12 @@ class Ahead(Plain):
         super().__init__(context, broken)
         self.runs: list[int] = []
 
-    def greedy(self, token: int, steps: int, *, seen: Sequence[int], penalty: float) -> list[int]:
+    def chooses_as(self, sampling: Sampling) -> bool:
+        return sampling.temperature == 0
+
+    def choose(self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling) -> list[int]:
         self.runs.append(steps)
-        sampler, seen = Sampler(Sampling(repetition_penalty=penalty)), list(seen)
+        sampler, seen = Sampler(sampling), list(seen)
         chosen: list[int] = []
         for _ in range(steps):
             logits = self.extend([chosen[-1] if chosen else token])[0]

@@ -1,10 +1,8 @@
 """Decoding ahead on the GPU engine, with a stand-in for the kernel in torch: what is around it."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from math import inf, nan
 from pathlib import Path
 from threading import Barrier
 from typing import cast
@@ -18,13 +16,12 @@ from hypothesis import strategies as st
 from in_threads import DEADLOCK_S, start
 from llama_files import SMALL, one_thread
 from quantized_files import quantized_weights, write_quantized
-from torch import Tensor
 
 from kernels import llama_ahead
 from kernels.llama_gpu import PAGE
 from llm.cuda import CudaConfig, CudaModel
 from llm.cuda_ahead import AheadEngine
-from llm.engine import ContextFull, CudaBroken, EngineOutOfMemory, GreedyAhead, prefill, step
+from llm.engine import ChoosesAhead, ContextFull, CudaBroken, EngineOutOfMemory, prefill, step
 from llm.generate import GenerateConfig, Prefilled, generate
 from llm.gguf import GgufFile, open_gguf
 from llm.quants import GgmlType
@@ -37,7 +34,8 @@ CONFIG = replace(SMALL, head_dim=16, width=64, hidden=64)
 TYPES = {"ffn": GgmlType.Q4_1, "attn_output": GgmlType.Q4_0, "": GgmlType.Q8_0}
 CONTEXT = 96
 PAGE_BYTES = 2 * 2 * 2 * 16 * 2 * PAGE
-PENALTY = 1.1
+PENALTY = Sampling(repetition_penalty=1.1)
+PLAIN = Sampling()
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -61,7 +59,7 @@ def load(file: GgufFile, **config: int) -> CudaModel:
 
 def opened(model: CudaModel) -> AheadEngine:
     engine = model.open()
-    assert isinstance(engine, GreedyAhead) and isinstance(engine, AheadEngine)
+    assert isinstance(engine, ChoosesAhead) and isinstance(engine, AheadEngine)
     return engine
 
 
@@ -75,10 +73,10 @@ def text(length: int, seed: int = 0) -> list[int]:
 
 
 def by_logits(
-    engine: SlotEngine, token: int, steps: int, seen: Sequence[int], penalty: float = PENALTY
+    engine: SlotEngine, token: int, steps: int, seen: Sequence[int], sampling: Sampling = PENALTY
 ) -> list[int]:
     """The same choices, one pass each."""
-    sampler, seen, chosen = Sampler(Sampling(repetition_penalty=penalty)), list(seen), [token]
+    sampler, seen, chosen = Sampler(sampling), list(seen), [token]
     for _ in range(steps):
         chosen.append(sampler.choose(step(engine, chosen[-1]), seen))
         seen.append(chosen[-1])
@@ -114,9 +112,9 @@ class Pair:
         token, steps, seen = what
         if len(self.ahead.tokens) + steps > CONTEXT:
             with pytest.raises(ContextFull):
-                self.ahead.greedy(token, steps, seen=seen, penalty=PENALTY)
+                self.ahead.choose(token, steps, seen=seen, sampling=PENALTY)
             return
-        chosen = self.ahead.greedy(token, steps, seen=seen, penalty=PENALTY)
+        chosen = self.ahead.choose(token, steps, seen=seen, sampling=PENALTY)
         assert chosen == by_logits(self.plain, token, steps, seen)
         self.last = chosen[-1], [*seen, *chosen]
 
@@ -170,13 +168,13 @@ def test_a_run_goes_on_where_the_last_left_off(file: GgufFile) -> None:
         one.extend(text(30))
     decoder, chosen = standin(engine), [7]
     for steps in (1, 2, 4):
-        chosen += engine.greedy(chosen[-1], steps, seen=chosen, penalty=PENALTY)
+        chosen += engine.choose(chosen[-1], steps, seen=chosen, sampling=PENALTY)
     assert chosen[1:] == by_logits(plain, 7, 7, [7])
     assert decoder.begun == 1
     engine.truncate(33)  # the same tokens: what is held is not what was
-    assert engine.greedy(chosen[3], 4, seen=chosen[:4], penalty=PENALTY) == chosen[4:]
+    assert engine.choose(chosen[3], 4, seen=chosen[:4], sampling=PENALTY) == chosen[4:]
     assert decoder.begun == 2
-    assert engine.greedy(chosen[-1], 1, seen=[], penalty=PENALTY) == by_logits(plain, chosen[-1], 1, [])
+    assert engine.choose(chosen[-1], 1, seen=[], sampling=PENALTY) == by_logits(plain, chosen[-1], 1, [])
     assert decoder.begun == 3
 
 
@@ -185,7 +183,7 @@ def test_pages_that_others_hold_are_not_written(file: GgufFile) -> None:
     first, fresh = opened(model), load(file).open()
     first.extend(text(40))
     second = first.fork()
-    first.greedy(3, 12, seen=[], penalty=1.0)
+    first.choose(3, 12, seen=[], sampling=PLAIN)
     np.testing.assert_allclose(second.extend([5]), fresh.extend([*text(40), 5]), atol=0.03)
 
 
@@ -193,81 +191,93 @@ def test_the_context_holds_exactly_what_it_says(file: GgufFile) -> None:
     engine = opened(load(file))
     engine.extend(text(CONTEXT - 3))
     with pytest.raises(ContextFull, match="97 tokens do not fit a context of 96"):
-        engine.greedy(1, 4, seen=[], penalty=1.0)
+        engine.choose(1, 4, seen=[], sampling=PLAIN)
     assert list(engine.tokens) == text(CONTEXT - 3)
-    assert len(engine.greedy(1, 3, seen=[], penalty=1.0)) == 3
+    assert len(engine.choose(1, 3, seen=[], sampling=PLAIN)) == 3
     assert len(engine.tokens) == CONTEXT
     for token, steps in ((-1, 1), (CONFIG.vocabulary, 1), (0, 0)):
         engine.truncate(4)
         with pytest.raises(ValueError, match="of a vocabulary of"):
-            engine.greedy(token, steps, seen=[], penalty=1.0)
+            engine.choose(token, steps, seen=[], sampling=PLAIN)
 
 
-@pytest.mark.parametrize("alone", [True, False])
-@pytest.mark.parametrize("value", [nan, inf])
-def test_broken_logits_are_told_when_no_choice_is_left(file: GgufFile, alone: bool, value: float) -> None:
+def test_broken_logits_are_told_when_no_choice_is_left(file: GgufFile) -> None:
     model = load(file)
-    engine, runner = opened(model), model._runner
+    engine = opened(model)
     engine.extend(text(30))
     free = model.store.pages.free
     standin(engine).breaks = lambda position: position >= 33
-
-    def decode(*args: np.ndarray) -> Tensor:
-        logits = runner.decode(*args)
-        return torch.full_like(logits, value) if args[2][0] >= 33 else logits
-
-    model._runner = type("Broken", (), {"decode": staticmethod(decode)})()
-    with nullcontext() if alone else engine._ahead.calling():
-        chosen = engine.greedy(1, 40, seen=[], penalty=1.0)
-        assert model.store.pages.free == free - 1  # what 40 steps were to have was given back
-        assert list(engine.tokens) == [*text(30), 1, *chosen[:2]]
-        assert len(chosen) == 3
-        held = list(engine.tokens)
-        with pytest.raises(BrokenLogits, match="the model or its file is broken"):
-            engine.greedy(chosen[-1], 4, seen=chosen, penalty=1.0)
+    chosen = engine.choose(1, 40, seen=[], sampling=PLAIN)
+    assert model.store.pages.free == free - 1  # what 40 steps were to have was given back
+    assert list(engine.tokens) == [*text(30), 1, *chosen[:2]]
+    assert len(chosen) == 3
+    held = list(engine.tokens)
+    with pytest.raises(BrokenLogits, match="the model or its file is broken"):
+        engine.choose(chosen[-1], 4, seen=chosen, sampling=PLAIN)
     assert list(engine.tokens) == held
     engine.truncate(30)
     assert model.store.pages.free == free
-    standin(engine).breaks, model._runner = (lambda _: False), runner
-    assert engine.greedy(1, 8, seen=[], penalty=1.0)[:3] == chosen  # of which nothing is left over
+    standin(engine).breaks = lambda _: False
+    assert engine.choose(1, 8, seen=[], sampling=PLAIN)[:3] == chosen  # of which nothing is left over
 
 
-def test_beside_others_steps_share_their_passes(file: GgufFile) -> None:
+DRAWN = Sampling(repetition_penalty=1.2, temperature=0.8, min_p=0.02, seed=2**70 + 5)
+
+
+def reply(engine: AheadEngine, seed: int, wanted: int, sampling: Sampling) -> list[int]:
+    """30 tokens, in runs of `wanted` or what others leave of them."""
+    engine.extend(text(20, seed))
+    chosen = [1]
+    while len(chosen) <= 30:
+        steps = min(wanted, 31 - len(chosen))
+        found = engine.choose(chosen[-1], steps, seen=chosen, sampling=sampling)
+        assert 1 <= len(found) <= steps
+        chosen += found
+    return chosen[1:]
+
+
+def test_sessions_that_choose_at_the_same_time_share_their_steps(file: GgufFile) -> None:
+    """Each gets what it gets alone, though runs are as long as the most modest wants."""
     model, alone = load(file, sessions=4), load(file)
-    barrier = Barrier(4)
-
-    def reply(engine: AheadEngine, seed: int) -> list[int]:
-        engine.extend(text(20, seed))
-        return engine.greedy(1, 30, seen=[1], penalty=PENALTY)
+    barrier, how = Barrier(4), (PENALTY, DRAWN, PLAIN, PENALTY)
 
     def together(seed: int) -> list[int]:
-        engine = opened(model)
-        with engine:
+        with opened(model) as engine:
             barrier.wait(DEADLOCK_S)
-            return reply(engine, seed)
+            return reply(engine, seed, (8, 3, 5, 8)[seed], how[seed])
 
     futures = [start(partial(together, seed)) for seed in range(4)]
     for seed, future in enumerate(futures):
+        with opened(alone) as engine:
+            assert future.result(DEADLOCK_S) == reply(engine, seed, 30, how[seed])
         with alone.open() as engine:
             engine.extend(text(20, seed))
-            assert future.result(DEADLOCK_S) == by_logits(engine, 1, 30, [1])
-    engine = opened(model)
-    before = list(standin(engine).runs)
-    with engine._ahead.calling():
-        reply(engine, 0)
-    assert standin(engine).runs == before
-    engine.truncate(0)
-    reply(engine, 0)
-    assert standin(engine).runs == [*before, 30]
+            if how[seed].temperature == 0:
+                assert future.result(DEADLOCK_S) == by_logits(engine, 1, 30, [1], how[seed])
+    assert max(standin(opened(model)).runs)[0] > 1
+
+
+def test_what_is_drawn_depends_on_the_seed_and_on_how_many_came_before(file: GgufFile) -> None:
+    engine = opened(load(file))
+    first = reply(engine, 0, 30, DRAWN)
+    replies = []
+    for sampling in (DRAWN, replace(DRAWN, seed=6), replace(DRAWN, temperature=0)):
+        engine.truncate(0)
+        replies.append(reply(engine, 0, 7, sampling))
+    assert replies[0] == first
+    assert len({tuple(one) for one in replies}) == 3
+    assert engine.chooses_as(DRAWN)
+    assert not engine.chooses_as(replace(DRAWN, top_p=0.9))
+    assert engine.chooses_as(replace(PLAIN, top_p=0.9))
 
 
 def test_a_run_that_finds_no_memory_is_tried_again(file: GgufFile) -> None:
     engine, plain = opened(load(file)), load(file).open()
     for one in (engine, plain):
         one.extend(text(20))
-    first = engine.greedy(3, 2, seen=[3], penalty=PENALTY)
+    first = engine.choose(3, 2, seen=[3], sampling=PENALTY)
     standin(engine).fails = [torch.OutOfMemoryError("CUDA out of memory")]
-    chosen = first + engine.greedy(first[-1], 6, seen=[3, *first], penalty=PENALTY)
+    chosen = first + engine.choose(first[-1], 6, seen=[3, *first], sampling=PENALTY)
     assert chosen == by_logits(plain, 3, 8, [3])
 
 
@@ -288,13 +298,13 @@ def test_a_run_that_fails_changes_nothing(file: GgufFile, error: Exception, rais
     free = model.store.pages.free
     standin(engine).fails = [error, error]
     with pytest.raises(raised):
-        engine.greedy(3, 30, seen=[3], penalty=PENALTY)
+        engine.choose(3, 30, seen=[3], sampling=PENALTY)
     assert list(engine.tokens) == text(20)
     assert model.store.pages.free == free
     assert model.ready == (raised is not CudaBroken)
     if model.ready:
         standin(engine).fails = []
-        assert engine.greedy(3, 8, seen=[3], penalty=PENALTY) == by_logits(plain, 3, 8, [3])
+        assert engine.choose(3, 8, seen=[3], sampling=PENALTY) == by_logits(plain, 3, 8, [3])
 
 
 def test_pages_that_only_a_longer_reply_needs_are_not_missed(file: GgufFile) -> None:
@@ -302,13 +312,15 @@ def test_pages_that_only_a_longer_reply_needs_are_not_missed(file: GgufFile) -> 
     engine, other = opened(model), opened(model)
     other.extend(text(64, 1))
     engine.extend(text(28))
-    chosen = engine.greedy(3, 8, seen=[3], penalty=PENALTY)
-    assert len(chosen) == 4 and len(engine.tokens) == 32  # one page
+    chosen = [3]
+    while len(engine.tokens) < 32:  # one page
+        chosen += engine.choose(chosen[-1], 8, seen=chosen, sampling=PENALTY)
+    assert len(chosen) == 5
     with pytest.raises(EngineOutOfMemory):
-        engine.greedy(chosen[-1], 8, seen=[3, *chosen], penalty=PENALTY)
+        engine.choose(chosen[-1], 8, seen=chosen, sampling=PENALTY)
     assert len(engine.tokens) == 32
     other.close()
-    assert len(engine.greedy(chosen[-1], 8, seen=[3, *chosen], penalty=PENALTY)) == 8
+    assert len(engine.choose(chosen[-1], 8, seen=chosen, sampling=PENALTY)) == 8
 
 
 @pytest.mark.parametrize("max_tokens", [1, 7, 30, 70])
@@ -328,14 +340,14 @@ def test_a_reply_is_that_of_an_engine_of_logits(
             ]
             assert replies[0] == replies[1]
             assert list(ahead.tokens) == list(plain.tokens)
-    assert standin(ahead).runs.count(8) > 1 or max_tokens < 30
+    assert standin(ahead).runs.count((1, 8)) > 1 or max_tokens < 30
 
 
 def test_steps_ahead_are_told_under_their_kernel(file: GgufFile) -> None:
     engine = opened(load(file))
     prefill(engine, text(40))
     engine.take_served()
-    engine.greedy(1, 5, seen=[], penalty=1.0)
+    engine.choose(1, 5, seen=[], sampling=PLAIN)
     served = {
         s.operation.name: (s.operation.kernel, s.operation.dtype, s.passes) for s in engine.take_served()
     }
@@ -349,4 +361,4 @@ def test_a_model_that_the_kernel_does_not_take(file: GgufFile, monkeypatch: pyte
     monkeypatch.setattr(llama_ahead, "why_not", lambda *_: "it is odd")
     model = load(file)
     assert model.not_used == (NotUsed("decoding ahead", "it is odd", of_gpu=True),)
-    assert not isinstance(model.open(), GreedyAhead)
+    assert not isinstance(model.open(), ChoosesAhead)

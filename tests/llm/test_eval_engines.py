@@ -1,6 +1,6 @@
 """Engines as they are measured: the CPU's, the GPU's with its passes in torch, and wrong ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from llama_files import SMALL, one_thread
 from quantized_files import quantized_weights, write_quantized
 
 from kernels import llama_ahead
+from kernels.llama_ahead import Start
 from kernels.llama_graph import GraphRunner
 from kernels.llama_reference import ReferenceRunner
 from llm import cuda, eval_engines
@@ -125,8 +126,8 @@ def test_a_kernel_ahead_that_is_wrong_is_reported(
     """Each token is read one place too far on: keys are turned too much, and one before it is not there."""
 
     class Beside(Standin):
-        def begin(self, slot: int, token: int, position: int) -> None:
-            super().begin(slot, token, position + 1)
+        def begin(self, starts: Sequence[Start]) -> None:
+            super().begin([replace(start, position=start.position + 1) for start in starts])
 
     monkeypatch.setattr(llama_ahead, "AheadDecoder", Beside)
     found = quality(file, task, "cuda", kv)

@@ -11,11 +11,12 @@ from llama_files import SMALL, one_thread, random_weights, write_llama
 from numpy.typing import NDArray
 from table_engine import VOCABULARY, Table, TableEngine, constant_table, random_table
 
-from llm.engine import ContextFull, GreedyAhead
+from llm.engine import ChoosesAhead, ContextFull
 from llm.eval import EvalError
 from llm.eval_greedy import Judged, judge
 from llm.gguf import open_gguf
 from llm.model import Llama
+from llm.sample import Sampling
 from llm.torch_engine import TorchEngine
 
 PROMPTS = [list(text) for text in (b"Who are you?", b"Hello.", b"And now?")]
@@ -31,8 +32,11 @@ class AheadEngine(TableEngine):
     def cut(self, start: int, stop: int) -> None:
         raise AssertionError("not asked for")
 
-    def greedy(self, token: int, steps: int, *, seen: Sequence[int], penalty: float) -> list[int]:
-        assert penalty == 1
+    def chooses_as(self, sampling: Sampling) -> bool:
+        return True
+
+    def choose(self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling) -> list[int]:
+        assert sampling == Sampling()
         assert seen[-1] == token
         self.asked.append(steps)
         chosen = [token]
@@ -151,7 +155,7 @@ def test_steps_ahead_are_judged_apart() -> None:
     wrong = theirs.copy()
     wrong[20:] = random_table(4, 44)
     engine = AheadEngine(theirs, wrong)
-    assert isinstance(engine, GreedyAhead)
+    assert isinstance(engine, ChoosesAhead)
     steps, ahead = judge(engine, TableEngine(theirs), [[1, 2], [3]], 40)
     assert (steps.form, steps.equal) == ("one by one", 80)
     assert ahead.form == "ahead"
