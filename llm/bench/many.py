@@ -1,0 +1,124 @@
+"""`python -m llm.bench.many [MODEL]`: what sessions write together, through the engine, on a CPU or a GPU.
+
+Each session is a thread that takes its tokens as the assistant does, so that what the host does for a token,
+and how sessions wait for each other, is in the figures.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+from threading import Barrier, BrokenBarrierError
+from time import perf_counter
+from typing import Annotated, cast
+
+import typer
+
+from llm.ahead import Runs
+from llm.bench.__main__ import EXPECTED, default_model
+from llm.device import Device
+from llm.engine import ChoosesAhead, CudaBroken, Engine, EngineOutOfMemory, prefill, step
+from llm.eval_data import text
+from llm.eval_engines import Place, place_of
+from llm.gguf import GgufFile, open_gguf
+from llm.sample import Sampler, Sampling
+from llm.sessions import SlotEngine
+from llm.tokenizer import Tokenizer
+
+CONTEXT = 128
+"""Tokens that each session has read."""
+
+_EXPECTED: tuple[type[Exception], ...] = (*EXPECTED, CudaBroken, EngineOutOfMemory)
+
+
+def follow(engine: Engine, prompt: Sequence[int], tokens: int, sampling: Sampling) -> Iterator[int]:
+    """A reply of so many tokens, whatever they are."""
+    sampler = Sampler(sampling)
+    chosen = [sampler.choose(prefill(engine, prompt)[-1], [])]
+    yield chosen[0]
+    ahead = isinstance(engine, ChoosesAhead) and engine.chooses_as(sampling)
+    runs = Runs(engine, max_tokens=tokens, sampling=sampling) if ahead else None  # type: ignore[arg-type]
+    while len(chosen) < tokens:
+        chosen.append(runs.follow(chosen) if runs else sampler.choose(step(engine, chosen[-1]), chosen))
+        yield chosen[-1]
+
+
+def rate(
+    open_session: Callable[[], SlotEngine],
+    prompts: Sequence[Sequence[int]],
+    tokens: int,
+    sampling: Sampling,
+    now_s: Callable[[], float] = perf_counter,
+) -> float:
+    """Tokens a second of a session for each prompt, from when all have read theirs."""
+    begun: list[float] = []
+    barrier = Barrier(len(prompts), action=lambda: begun.append(now_s()))
+
+    def write(engine: SlotEngine, prompt: Sequence[int]) -> None:
+        reply = follow(engine, prompt, tokens + 1, sampling)
+        try:
+            next(reply)
+            barrier.wait()
+            assert sum(1 for _ in reply) == tokens
+        except BaseException:
+            barrier.abort()  # or the others would wait for this one
+            raise
+
+    with ExitStack() as stack:
+        engines = [stack.enter_context(open_session()) for _ in prompts]
+        pool = stack.enter_context(ThreadPoolExecutor(len(engines)))
+        writing = [pool.submit(write, *pair) for pair in zip(engines, prompts, strict=True)]
+        failed = [error for one in writing if (error := one.exception()) is not None]
+        for error in sorted(failed, key=lambda error: isinstance(error, BrokenBarrierError)):
+            raise error  # the one that the others failed for
+        return tokens * len(prompts) / (now_s() - begun[0])
+
+
+def open_model(gguf: GgufFile, place: Place, sessions: int) -> Callable[[], SlotEngine]:
+    """What opens a session of a model there; prompts are read, not remembered."""
+    if place == "cpu":
+        from llm.cpu import CpuConfig, CpuModel  # noqa: PLC0415  # as in eval_engines: neither needs the other's
+
+        return CpuModel(gguf, CpuConfig(sessions=sessions, kv="int8", prefix_bytes=0)).open
+    from llm.cuda import CudaConfig, CudaModel  # noqa: PLC0415
+
+    return CudaModel(gguf, CudaConfig(sessions=sessions, prefix_bytes=0)).open
+
+
+def bench(
+    model: Annotated[Path | None, typer.Argument(help="A GGUF file; by default the assistant's.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    sessions: Annotated[list[int] | None, typer.Option(min=1, help="How many at once; repeat it.")] = None,
+    tokens: Annotated[int, typer.Option(min=1, max=1024, help="Of each session's reply.")] = 256,
+    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.0,
+    rounds: Annotated[int, typer.Option(min=1, help="By turns; the median counts.")] = 3,
+) -> None:
+    """Measure tokens a second of all sessions together, and how many times one session's that is."""
+    counts = sorted({1, *(sessions or (8, 64))})
+    place = place_of(cast(Device, device))
+    gguf = open_gguf(model or default_model())
+    ids = Tokenizer.from_gguf(gguf).encode(text())
+    prompts = [ids[i : i + CONTEXT] for i in range(counts[-1])]
+    sampling = Sampling(repetition_penalty=1.1, temperature=temperature)
+    open_session = open_model(gguf, place, counts[-1])
+    found: dict[int, list[float]] = {count: [] for count in counts}
+    for _ in range(rounds + 1):
+        for count in counts:
+            found[count].append(rate(open_session, prompts[:count], tokens, sampling))
+    for count, rates in found.items():
+        here, one = median(rates[1:]), median(found[1][1:])  # the first is to warm up
+        typer.echo(f"{place}, {count} sessions: {here:.0f} tok/s, {here / one:.2f} times one")
+
+
+def main() -> None:
+    """Run the command line; an error of the user's making is one line and exit code 1."""
+    try:
+        typer.run(bench)
+    except _EXPECTED as error:
+        typer.echo(f"llm.bench.many: {error}", err=True)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()
