@@ -21,7 +21,6 @@ from kernels.llama_gpu import PAGE, PagedCache, Rows
 from kernels.packed import Packed
 from kernels.packed_triton import (
     DESCENDING,
-    INTERPRETED,
     in_lanes,
     over_warps,
     pack,
@@ -95,12 +94,6 @@ _FOUR, _FOUR_WORDS = tl.constexpr((tl.float32,) * 4), tl.constexpr((tl.int32,) *
 
 
 @triton.jit
-def _canonical(x):
-    """Between the order of dimensions here and (warps, lanes, words), either way."""
-    return x if _WARP == 0 else tl.permute(x, (1, 0, 2))
-
-
-@triton.jit
 def _float(words, SHIFT: tl.constexpr):
     return ((words >> SHIFT) & 0xFFFF).to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32)
 
@@ -108,101 +101,38 @@ def _float(words, SHIFT: tl.constexpr):
 @triton.jit
 def _scores(query, first, second, so_far):
     """Add 32 channels to scores of a lane's query: keys 2 t and 2 t + 1 of each eight."""
-    if INTERPRETED:
-        W: tl.constexpr = query.shape[_WARP]
-        q = tl.reshape(_canonical(query), [W, 8, 1, 16])
-        a, b = tl.reshape(_canonical(first), [W, 1, 8, 16]), tl.reshape(_canonical(second), [W, 1, 8, 16])
-        a = tl.sum(_float(q, 0) * _float(a, 0) + _float(q, 16) * _float(a, 16), 3)
-        b = tl.sum(_float(q, 0) * _float(b, 0) + _float(q, 16) * _float(b, 16), 3)
-        both = tl.reshape(tl.join(a, b), [W, 8, 4, 2, 2])
-        result = so_far + _canonical(tl.reshape(tl.permute(both, (0, 1, 2, 4, 3)), [W, 32, 4]))
-    else:
-        result = tl.inline_asm_elementwise(
-            _SCORES, _SCORES_OPERANDS, [query, first, second, so_far], dtype=tl.float32, is_pure=True, pack=4
-        )
-    return result
-
-
-@triton.jit
-def _channels(words):
-    """In the interpreter: [W, 8 lanes, 4 lanes, 8] channels of four words."""
-    W: tl.constexpr = words.shape[_WARP]
-    words = _canonical(words)
-    return tl.reshape(tl.join(_float(words, 0), _float(words, 16)), [W, 8, 4, 8])
-
-
-@triton.jit
-def _some_of(sums, WORD: tl.constexpr):
-    """In the interpreter: of sums [W, queries, lanes, channels] two channels, as lanes have them."""
-    W: tl.constexpr = sums.shape[0]
-    word = tl.arange(0, 4)[None, None, None, :, None]
-    two = tl.sum(tl.where(word == WORD, tl.reshape(sums, [W, 8, 8, 4, 2]), 0.0), 3)
-    two = tl.permute(tl.reshape(two, [W, 8, 4, 2, 2]), (0, 1, 2, 4, 3))
-    return _canonical(tl.reshape(two, [W, 32, 4]))
+    return tl.inline_asm_elementwise(
+        _SCORES, _SCORES_OPERANDS, [query, first, second, so_far], dtype=tl.float32, is_pure=True, pack=4
+    )
 
 
 @triton.jit
 def _values(v, weights, so_far):
     """Add the values of 16 keys to a lane's sums."""
-    if INTERPRETED:
-        W: tl.constexpr = weights.shape[_WARP]
-        p = tl.reshape(_canonical(weights).to(tl.float16).to(tl.float32), [W, 8, 4, 2, 2])
-        j0, j1 = tl.split(p)
-        p0, p2 = tl.split(j0)
-        p1, p3 = tl.split(j1)
-        more = tl.sum(p0[:, :, None, :, None] * _channels(v[0])[:, None], 3)
-        more += tl.sum(p1[:, :, None, :, None] * _channels(v[1])[:, None], 3)
-        more += tl.sum(p2[:, :, None, :, None] * _channels(v[2])[:, None], 3)
-        more += tl.sum(p3[:, :, None, :, None] * _channels(v[3])[:, None], 3)
-        a, b = so_far[0] + _some_of(more, 0), so_far[1] + _some_of(more, 1)
-        c, d = so_far[2] + _some_of(more, 2), so_far[3] + _some_of(more, 3)
-    else:
-        a, b, c, d = tl.inline_asm_elementwise(
-            _VALUES,
-            _VALUES_OPERANDS,
-            [v[0], v[1], v[2], v[3], weights, so_far[0], so_far[1], so_far[2], so_far[3]],
-            dtype=_FOUR,
-            is_pure=True,
-            pack=4,
-        )
-    return a, b, c, d
+    return tl.inline_asm_elementwise(
+        _VALUES,
+        _VALUES_OPERANDS,
+        [v[0], v[1], v[2], v[3], weights, so_far[0], so_far[1], so_far[2], so_far[3]],
+        dtype=_FOUR,
+        is_pure=True,
+        pack=4,
+    )
 
 
 @triton.jit
 def _across(x, LARGEST: tl.constexpr):
     """The largest, or the sum, of x [warps, lanes] over the four lanes of a query, in each of them."""
-    if INTERPRETED:
-        W: tl.constexpr = x.shape[_WARP]
-        fours = tl.reshape(x if _WARP == 0 else tl.permute(x, (1, 0)), [W, 8, 4])
-        one = tl.max(fours, 2, keep_dims=True) if LARGEST else tl.sum(fours, 2, keep_dims=True)
-        result = tl.reshape(tl.broadcast_to(one, [W, 8, 4]), [W, 32])
-        result = result if _WARP == 0 else tl.permute(result, (1, 0))
-    else:
-        result = tl.inline_asm_elementwise(
-            _LARGEST if LARGEST else _TOTAL, "=&f,f", [x], dtype=tl.float32, is_pure=True, pack=1
-        )
-    return result
-
-
-@triton.jit
-def _pair(codes, WORD: tl.constexpr):
-    """In the interpreter: two of eight int8 to a word of float16."""
-    word = tl.zeros(codes.shape, tl.int32)
-    for half in tl.static_range(2):
-        code = ((codes >> (16 * WORD + 8 * half)).to(tl.int32) & 255 ^ 128) - 128
-        word |= (code.to(tl.float16).to(tl.int16, bitcast=True).to(tl.int32) & 0xFFFF) << (16 * half)
-    return word
+    return tl.inline_asm_elementwise(
+        _LARGEST if LARGEST else _TOTAL, "=&f,f", [x], dtype=tl.float32, is_pure=True, pack=1
+    )
 
 
 @triton.jit
 def _halves(codes):
     """Eight int8 in 64 bits to four words of float16."""
-    if INTERPRETED:
-        a, b, c, d = _pair(codes, 0), _pair(codes, 1), _pair(codes, 2), _pair(codes, 3)
-    else:
-        a, b, c, d = tl.inline_asm_elementwise(
-            _HALVES, "=&r,=&r,=&r,=&r,l", [codes], dtype=_FOUR_WORDS, is_pure=True, pack=1
-        )
+    a, b, c, d = tl.inline_asm_elementwise(
+        _HALVES, "=&r,=&r,=&r,=&r,l", [codes], dtype=_FOUR_WORDS, is_pure=True, pack=1
+    )
     words = tl.join(tl.join(a, c), tl.join(b, d))  # the last dimension is of b and d, not of a and c
     return tl.reshape(words, [codes.shape[0], codes.shape[1], 4])
 

@@ -9,7 +9,8 @@ A tile has 8 tokens a step, 16 rows a step, warps, 32 lanes, and four words of e
 Each warp has columns of its own. Which dimensions lanes and warps get is not said to Triton, but follows from
 their order: the innermost first, and then, before Triton 3.7, from the first on, else from the last. So the
 order of a tile's dimensions, but the innermost, depends on the version. In another one than assumed the
-results are wrong: `few_rows.why_not` tries it out.
+results are wrong: `few_rows.why_not` tries it out. Where there is no GPU, tests carry the instructions out in
+numpy: `tests/kernels/triton/ptx_in_numpy.py`.
 
 A kernel asks for weights before it waits for the kernel before it (programmatic dependent launch): while one
 kernel computes, the next ones' weights are on their way.
@@ -34,7 +35,6 @@ TOKEN, ROW, WARP, LANE = map(tl.constexpr, (0, 1, 2, 3) if DESCENDING else (3, 2
 ROWS_ALONE, NEIGHBOURS, PAIRS_OF_TILES = map(tl.constexpr, (0, 1, 2))
 """Which rows `in_order` puts side by side."""
 
-INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
 _SCALE = tl.constexpr(SCALE)
 
 
@@ -197,49 +197,11 @@ def _load_x(x, step, ALL: tl.constexpr, COLUMNS: tl.constexpr, WARPS: tl.constex
 
 
 @triton.jit
-def _pick(words, which: tl.constexpr):
-    """One of the four in the last dimension, which stays."""
-    chosen = tl.where(spread(tl.arange(0, 4), 4, 5) == which, words, 0)
-    return tl.sum(chosen, 4, keep_dims=True)
-
-
-@triton.jit
-def _word_of_weights(low, high, scale, least, which: tl.constexpr, BITS: tl.constexpr):
-    """In the interpreter: four pairs of weights, as the assembly makes them."""
-    part = spread(tl.arange(0, 4), 4, 5)
-    words = tl.where(part % 2 == 0, _pick(low, which), _pick(high, which))
-    shift = part // 2 * 8 if BITS == 8 else part // 2 * 8 + part % 2 * 4
-    pair = words * 0
-    for half in tl.static_range(2):
-        if BITS == 8:
-            code = (((words >> (shift + 16 * half)) & 255) ^ 128) - 128
-        else:
-            code = (words >> (shift + 16 * half)) & 15
-        weight = (code.to(tl.float32) * scale + least).to(tl.float16).to(tl.int16, bitcast=True)
-        pair |= (weight.to(tl.int32) & 0xFFFF) << (16 * half)
-    return pair
-
-
-@triton.jit
-def _half(pair, SHIFT: tl.constexpr):
-    """The float16 in the low half of a word, or, shifted by 16, in its high half, as float32."""
-    return ((pair >> SHIFT) & 0xFFFF).to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32)
-
-
-@triton.jit
 def _unpack(weights, BITS: tl.constexpr):
     """A block of weights in float16: four times four pairs."""
     low, high, pair = weights
     pair = tl.expand_dims(pair, 4)
-    if INTERPRETED:
-        scale, least = _half(pair, 0), _half(pair, 16)
-        if BITS == 4:
-            high = low
-        a = _word_of_weights(low, high, scale, least, 0, BITS)
-        b = _word_of_weights(low, high, scale, least, 1, BITS)
-        c = _word_of_weights(low, high, scale, least, 2, BITS)
-        d = _word_of_weights(low, high, scale, least, 3, BITS)
-    elif BITS == 4:
+    if BITS == 4:
         a, b, c, d = tl.inline_asm_elementwise(
             _UNPACK_4, _OPERANDS_4, [low, pair], dtype=_FOUR_WORDS, is_pure=True, pack=4
         )
@@ -251,38 +213,11 @@ def _unpack(weights, BITS: tl.constexpr):
 
 
 @triton.jit
-def _in_tile_order(x):
-    """Between a tile's dimensions here and (tokens, rows, warps, lanes, words), either way."""
-    return x if TOKEN == 0 else tl.permute(x, (3, 2, 1, 0, 4))
-
-
-@triton.jit
-def _dot(weights, x):
-    """In the interpreter: products of a lane's rows, [.., 8] along lanes' fours, with tokens [.., 8]."""
-    a, b = _in_tile_order(weights), _in_tile_order(x)
-    N: tl.constexpr = b.shape[0]
-    R: tl.constexpr = a.shape[1]
-    W: tl.constexpr = a.shape[2]
-    a = tl.reshape(a, [1, R, W, 8, 1, 16])
-    b = tl.reshape(b, [N, 1, W, 1, 8, 16])
-    return tl.sum(_half(a, 0) * _half(b, 0) + _half(a, 16) * _half(b, 16), 5)  # [N, R, W, rows, tokens]
-
-
-@triton.jit
 def _mma(first, second, x, sums):
     """Add products of 32 columns of four lanes each to sums."""
-    if INTERPRETED:
-        both = tl.join(_dot(first, x), _dot(second, x))
-        N: tl.constexpr = both.shape[0]
-        R: tl.constexpr = both.shape[1]
-        W: tl.constexpr = both.shape[2]
-        both = tl.permute(tl.reshape(both, [N, R, W, 8, 4, 2, 2]), (0, 1, 2, 3, 4, 6, 5))
-        result = sums + _in_tile_order(tl.reshape(both, [N, R, W, 32, 4]))
-    else:
-        result = tl.inline_asm_elementwise(
-            _MMA, _OPERANDS_MMA, [first, second, x, sums], dtype=tl.float32, is_pure=True, pack=4
-        )
-    return result
+    return tl.inline_asm_elementwise(
+        _MMA, _OPERANDS_MMA, [first, second, x, sums], dtype=tl.float32, is_pure=True, pack=4
+    )
 
 
 @triton.jit

@@ -4,11 +4,13 @@ Triton chooses layouts by itself, in each version in another way, and a product 
 `packed_triton.py`): so that is looked at, and that nothing a thread multiplies goes through shared memory.
 """
 
+import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import product
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ from torch import Tensor
 from kernels.bench.models import MODELS, matrices, sequences, unwritten, weights, with_layers
 from kernels.few_attention import fewest_tiles, keys_at_once
 from kernels.paged_attention import make_scratch
+from kernels.quantized import Quantized
 
 triton = pytest.importorskip("triton")
 TYPES = {
@@ -30,10 +33,11 @@ TYPES = {
 
 
 class Recorded:
-    """Stands for a kernel: what it is launched with is compiled."""
+    """Stands for a kernel: what it is launched with is compiled, in another thread."""
 
-    def __init__(self, kernel: Any, capability: int) -> None:  # noqa: ANN401
-        self._kernel, self._capability, self.ptx, self.ttgir = kernel, capability, "", ""
+    def __init__(self, kernel: Any, capability: int, compilers: ThreadPoolExecutor) -> None:  # noqa: ANN401
+        self._kernel, self._capability, self._compilers = kernel, capability, compilers
+        self._made: Future[Any] | None = None
         self.constants: dict[str, Any] = {}  # what it was compiled for, by name
 
     def __getitem__(self, grid: tuple[int, ...]) -> Callable[..., None]:
@@ -57,30 +61,60 @@ class Recorded:
             source = ASTSource(self._kernel, signature=types, constexprs=constants, attrs=alike)
             wanted = {name: x for name, x in options.items() if name not in names and name != "launch_pdl"}
             target = GPUTarget("cuda", self._capability, 32)
-            made = triton.compile(source, target=target, options=wanted).asm
-            self.ptx, self.ttgir = made["ptx"], made["ttgir"]
+            self._made = self._compilers.submit(triton.compile, source, target=target, options=wanted)
 
         return launch
 
+    @property
+    def launched(self) -> bool:
+        return self._made is not None
 
-class StandIn(Protocol):
-    """Puts a `Recorded` in a kernel's place, for compute capability 9.0 or an earlier one."""
+    @property
+    def ptx(self) -> str:
+        return self._code("ptx")
 
-    def __call__(self, module: Any, name: str, capability: int = 90) -> Recorded: ...  # noqa: ANN401
+    @property
+    def ttgir(self) -> str:
+        return self._code("ttgir")
+
+    def _code(self, kind: str) -> str:
+        assert self._made is not None
+        code = self._made.result().asm[kind]
+        assert isinstance(code, str)
+        return code
 
 
-@pytest.fixture
-def recorded(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+@pytest.fixture(scope="module")
+def compilers() -> Iterator[ThreadPoolExecutor]:
+    """Two at a time: Triton lets go of Python's lock for three quarters of the time that it compiles."""
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+@contextlib.contextmanager
+def recorded(
+    compilers: ThreadPoolExecutor,
+    module: Any,  # noqa: ANN401
+    *names: str,
+    capability: int = 90,
+) -> Iterator[list[Recorded]]:
+    """In the kernels' places, for compute capability 9.0 or an earlier one."""
     from kernels import few_attention_triton, few_cut_triton  # noqa: PLC0415
 
-    def stand_in(module: Any, name: str, capability: int = 90) -> Recorded:  # noqa: ANN401
-        made, there = Recorded(getattr(module, name), capability), capability >= 90
-        monkeypatch.setattr(module, name, made)
+    there = capability >= 90
+    with pytest.MonkeyPatch.context() as patch:
         for launcher in (few_cut_triton, few_attention_triton):
-            monkeypatch.setattr(launcher, "pdl", lambda _: {"PDL": there, "launch_pdl": there})
-        return made
+            patch.setattr(launcher, "pdl", lambda _: {"PDL": there, "launch_pdl": there})
+        made = [Recorded(getattr(module, name), capability, compilers) for name in names]
+        for name, kernel in zip(names, made, strict=True):
+            patch.setattr(module, name, kernel)
+        yield made
 
-    return stand_in
+
+def chosen(request: pytest.FixtureRequest, test: str) -> list[tuple[Any, ...]]:
+    """The cases that a test of this file is to run with: all are compiled before it looks at the first."""
+    items = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    return [tuple(x.callspec.params.values()) for x in items if x.originalname == test]
 
 
 def loads(ptx: str, kind: str = r"v4\.b32") -> tuple[int, int]:
@@ -145,9 +179,17 @@ PRODUCTS = [
 ]
 
 
-@pytest.mark.parametrize(("model", "name", "tokens"), PRODUCTS)
-def test_products(model: str, name: str, tokens: int, recorded: StandIn) -> None:
-    from kernels import few_qkv_triton, packed_triton  # noqa: PLC0415
+@pytest.fixture(scope="module")
+def products(
+    request: pytest.FixtureRequest, compilers: ThreadPoolExecutor
+) -> dict[tuple[str, str, int], tuple[Recorded, Quantized]]:
+    return {case: launch_product(compilers, *case) for case in chosen(request, "test_products")}
+
+
+def launch_product(
+    compilers: ThreadPoolExecutor, model: str, name: str, tokens: int
+) -> tuple[Recorded, Quantized]:
+    from kernels import few_qkv_triton  # noqa: PLC0415
     from kernels import few_rows_triton as kernels  # noqa: PLC0415
 
     device = torch.device("cpu")
@@ -158,26 +200,41 @@ def test_products(model: str, name: str, tokens: int, recorded: StandIn) -> None
     w = weights(small, device, context=64)
     x = unwritten(tokens, small.width, device)
     if name in ("qkv", "norms of heads"):
-        kernel, matrix = recorded(few_qkv_triton, "_project"), w.qkv
         if name == "norms of heads":
             w = replace(w, q_norm=torch.ones(1, small.head_dim), k_norm=torch.ones(1, small.head_dim))
         kind = "int8" if tokens == 1 else "f16"
         there = sequences(small, kind, slots=1, context=8, new=tokens, device=device, room=0)
         q = torch.zeros(tokens, small.heads, small.head_dim, dtype=torch.float16)
-        few_qkv_triton.launch(q, x, w, 0, there.cache, there.rows)
-    elif name in ("gate_up", "8 bits"):
-        kernel = recorded(kernels, "_gate_up")
+        with recorded(compilers, few_qkv_triton, "_project") as (kernel,):
+            few_qkv_triton.launch(q, x, w, 0, there.cache, there.rows)
+        return kernel, w.qkv
+    if name in ("gate_up", "8 bits"):
         matrix = w.gate_up if name == "gate_up" else matrices(1, 2 * small.hidden, small.width, 8, device)
-        kernels.launch_gate_up(unwritten(tokens, small.hidden, device), x, matrix, 0, 1e-5)
-    elif name == "head":
-        kernel, matrix = recorded(kernels, "_head"), w.head
-        kernels.launch_head(torch.zeros(tokens, small.vocabulary), x, matrix, 1e-5, None, None)
-    else:
-        kernel = recorded(kernels, "_add")
-        matrix = {"out": w.out, "down": w.down, "long": matrices(1, 64, 14336, 4, device)}[name]
-        given, out = (unwritten(tokens, n, device) for n in (matrix.columns, matrix.rows))
-        stream, norm = torch.zeros(tokens, matrix.rows), torch.ones(matrix.rows)
+        with recorded(compilers, kernels, "_gate_up") as (kernel,):
+            kernels.launch_gate_up(unwritten(tokens, small.hidden, device), x, matrix, 0, 1e-5)
+        return kernel, matrix
+    if name == "head":
+        with recorded(compilers, kernels, "_head") as (kernel,):
+            kernels.launch_head(torch.zeros(tokens, small.vocabulary), x, w.head, 1e-5, None, None)
+        return kernel, w.head
+    matrix = {"out": w.out, "down": w.down, "long": matrices(1, 64, 14336, 4, device)}[name]
+    given, out = (unwritten(tokens, n, device) for n in (matrix.columns, matrix.rows))
+    stream, norm = torch.zeros(tokens, matrix.rows), torch.ones(matrix.rows)
+    with recorded(compilers, kernels, "_add") as (kernel,):
         kernels.launch_add(stream, out, given, norm, matrix, 0)
+    return kernel, matrix
+
+
+@pytest.mark.parametrize(("model", "name", "tokens"), PRODUCTS)
+def test_products(
+    model: str,
+    name: str,
+    tokens: int,
+    products: dict[tuple[str, str, int], tuple[Recorded, Quantized]],
+) -> None:
+    from kernels import packed_triton  # noqa: PLC0415
+
+    kernel, matrix = products[model, name, tokens]
     before, after = loads(kernel.ptx)
     # Before the wait the first steps' codes, 16 bytes of two rows of each 16, of 8 bits twice as many; behind
     # it, four times 16 bytes of each token.
@@ -206,10 +263,17 @@ ATTENTION = [
 ]
 
 
-@pytest.mark.parametrize(("model", "kind", "splits", "keys"), ATTENTION)
-def test_attention(model: str, kind: str, splits: int, keys: int, recorded: StandIn) -> None:
+@pytest.fixture(scope="module")
+def attention(
+    request: pytest.FixtureRequest, compilers: ThreadPoolExecutor
+) -> dict[tuple[str, str, int, int], list[Recorded]]:
+    return {case: launch_attention(compilers, *case) for case in chosen(request, "test_attention")}
+
+
+def launch_attention(
+    compilers: ThreadPoolExecutor, model: str, kind: str, splits: int, keys: int
+) -> list[Recorded]:
     from kernels import few_attention_triton as kernels  # noqa: PLC0415
-    from kernels import packed_triton  # noqa: PLC0415
 
     device = torch.device("cpu")
     shape = with_layers(MODELS[model], 1)
@@ -218,9 +282,25 @@ def test_attention(model: str, kind: str, splits: int, keys: int, recorded: Stan
     q = torch.zeros(2, shape.heads, d, dtype=torch.float16)
     scratch = make_scratch(shape, 2, 512, device, few=(2, splits))
     buffers = (scratch.sums, scratch.peaks, scratch.totals)
-    attend, combine = recorded(kernels, "_attend"), recorded(kernels, "_combine")
     out = unwritten(2, shape.heads * d, device)
-    kernels.launch(out, q, there.cache, 0, there.rows, splits, keys, fewest_tiles(d), buffers)
+    with recorded(compilers, kernels, "_attend", "_combine") as made:
+        kernels.launch(out, q, there.cache, 0, there.rows, splits, keys, fewest_tiles(d), buffers)
+    return made
+
+
+@pytest.mark.parametrize(("model", "kind", "splits", "keys"), ATTENTION)
+def test_attention(
+    model: str,
+    kind: str,
+    splits: int,
+    keys: int,
+    attention: dict[tuple[str, str, int, int], list[Recorded]],
+) -> None:
+    from kernels import few_attention_triton as kernels  # noqa: PLC0415
+    from kernels import packed_triton  # noqa: PLC0415
+
+    attend, combine = attention[model, kind, splits, keys]
+    d = MODELS[model].head_dim
     # A thread has eight channels of two keys, of each 32, and of four values, of each 64. It asks for what
     # is old before the wait, and behind it for what is new, and queries; then in a loop for later tiles.
     tile = keys // (16 * kernels.WARPS) * (2 * d // 32 + 4 * max(1, d // 64))
@@ -234,26 +314,26 @@ def test_attention(model: str, kind: str, splits: int, keys: int, recorded: Stan
     shared, end = parts(attend.ptx)
     assert shared == []
     assert end.count("bar.sync") <= 20
-    assert (combine.ptx != "") == (splits > 1)
+    assert combine.launched == (splits > 1)
     if splits > 1:
         assert loads(combine.ptx, "b32")[0] == 1  # of a position: all else is what the kernel before finds
         assert combine.ptx.count("bar.sync") <= 6
 
 
-def test_before_hopper_nothing_starts_early(recorded: StandIn) -> None:
+def test_before_hopper_nothing_starts_early(compilers: ThreadPoolExecutor) -> None:
     from kernels import few_rows_triton as kernels  # noqa: PLC0415
 
     device = torch.device("cpu")
     w = weights(with_layers(MODELS["135m"], 1), device, context=64)
-    kernel = recorded(kernels, "_add", 80)
     x, out = unwritten(1, w.out.columns, device), unwritten(1, w.shape.width, device)
-    kernels.launch_add(torch.zeros(1, w.shape.width), out, x, torch.ones(w.shape.width), w.out, 0)
+    with recorded(compilers, kernels, "_add", capability=80) as (kernel,):
+        kernels.launch_add(torch.zeros(1, w.shape.width), out, x, torch.ones(w.shape.width), w.out, 0)
     assert "mma.sync" in kernel.ptx
     assert "griddepcontrol" not in kernel.ptx
 
 
 @pytest.mark.parametrize("kind", ["f16", "int8"])
-def test_queries_keys_and_values_of_a_prompt(kind: str, recorded: StandIn) -> None:
+def test_queries_keys_and_values_of_a_prompt(kind: str, compilers: ThreadPoolExecutor) -> None:
     """They end in the code that those of few rows end in."""
     from kernels import qkv_triton as kernels  # noqa: PLC0415
 
@@ -261,8 +341,8 @@ def test_queries_keys_and_values_of_a_prompt(kind: str, recorded: StandIn) -> No
     shape = with_layers(MODELS["135m"], 1)
     w = weights(shape, device, context=64)
     there = sequences(shape, kind, slots=1, context=0, new=64, device=device, room=0)
-    kernel = recorded(kernels, "_project")
     q = torch.zeros(64, shape.heads, shape.head_dim, dtype=torch.float16)
-    kernels.launch(q, torch.zeros(64, shape.width), w, 0, there.cache, there.rows)
+    with recorded(compilers, kernels, "_project") as (kernel,):
+        kernels.launch(q, torch.zeros(64, shape.width), w, 0, there.cache, there.rows)
     assert "mma.sync" in kernel.ptx or "wgmma" in kernel.ptx
     assert ("st.global.b8" in kernel.ptx or ".s8" in kernel.ptx) == (kind == "int8")
