@@ -18,6 +18,7 @@ from assistant.load_engine import open_engine, trial
 from llm.cpu import CpuConfig, CpuModel
 from llm.engine import CudaBroken, EngineOutOfMemory
 from llm.gguf import GgufError, GgufFile, open_gguf
+from llm.sample import Sampling
 from llm.served import NotUsed, Operation, Served
 from llm.sessions import SlotEngine
 
@@ -224,7 +225,10 @@ def test_decoding_ahead_is_tried_too() -> None:
     class Ahead(CudaEngine):
         steps = 0
 
-        def greedy(self, token: int, steps: int, *, seen: Sequence[int], penalty: float) -> list[int]:
+        def chooses_as(self, sampling: Sampling) -> bool:
+            return True
+
+        def choose(self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling) -> list[int]:
             self.tokens.append(token)
             self.steps += steps
             return [0] * steps
