@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import product
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -86,8 +87,20 @@ class Recorded:
 
 @pytest.fixture(scope="module")
 def compilers() -> Iterator[ThreadPoolExecutor]:
-    """Two at a time: Triton lets go of Python's lock for three quarters of the time that it compiles."""
-    with ThreadPoolExecutor(2) as pool:
+    """Two at a time: Triton lets go of Python's lock for three quarters of the time that it compiles.
+
+    But one at a time is parsed: Python 3.11 counts how deep a tree is for all threads together.
+    """
+    from triton.runtime.jit import JITFunction  # noqa: PLC0415
+
+    parse, parsing = JITFunction.parse, Lock()
+
+    def alone(kernel: Any) -> Any:  # noqa: ANN401
+        with parsing:
+            return parse(kernel)
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as pool:
+        patch.setattr(JITFunction, "parse", alone)
         yield pool
 
 
