@@ -24,20 +24,21 @@ def open_recognizer(
     streaming: Path = STREAMING_ENCODER,
     *,
     cache: Path | None,
-    encoder_weights: WeightType = "int8",
+    audio_weights: WeightType = "int8",
     threads: int = 1,
 ) -> Recognizer:
     """The models in Moonshine's `.ort` files and `streaming`; their graphs are kept in the folder `cache`.
 
-    `encoder_weights` are those of the encoder with full attention. Raises ModelFileError.
+    `audio_weights` are those that many frames go through at a time: of the encoder with full attention, and
+    of the decoder's keys and values. Raises ModelFileError.
     """
     store = GraphStore(cache)
     return Recognizer(
         load_streaming_encoder(
             streaming, lambda: read_streaming(streaming), read_windows(streaming), store, threads=threads
         ),
-        load_full_encoder(encoder, store, weights=encoder_weights, threads=threads),
-        load_decoder(decoder, store, threads=threads),
+        load_full_encoder(encoder, store, weights=audio_weights, threads=threads),
+        load_decoder(decoder, store, audio_weights=audio_weights, threads=threads),
         read_vocabulary(vocabulary),
     )
 

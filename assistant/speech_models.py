@@ -68,7 +68,7 @@ def load_recognizer(paths: AsrPaths, checkpoint: str | None = None) -> Recognize
         paths.decoder,
         paths.vocabulary,
         cache=cache_dir() / "asr-graphs",
-        encoder_weights="float32" if has_slow_int8() else "int8",
+        audio_weights="float32" if has_slow_int8() else "int8",
     )
 
 

@@ -179,11 +179,14 @@ class AheadEngine(SlotEngine):
         return chosen
 
     def _reserve(self, held: int, steps: int) -> int:
-        """The steps that there are pages for: all, or one, as the reply may end before it needs the rest."""
-        try:
-            self._store.reserve(self._slot, held, held + steps)
-        except EngineOutOfMemory:
-            self.truncate(held)
-            self._store.reserve(self._slot, held, held + 1)
-            return 1
-        return steps
+        """The steps that there are pages for: all, or half of them and so on, as the reply may end before."""
+        while True:
+            try:
+                self._store.reserve(self._slot, held, held + steps)
+            except EngineOutOfMemory:
+                self.truncate(held)
+                if steps == 1:
+                    raise
+                steps //= 2
+            else:
+                return steps

@@ -50,9 +50,15 @@ def decoder_graphs(
     *,
     alignment: Heads = ALIGNMENT_HEADS,
     weights: WeightType = "int8",
+    audio_weights: WeightType | None = None,
 ) -> DecoderGraphs:
-    """The graphs of a decoder's weights, named as in the hub's checkpoints."""
-    return DecoderGraphs(listen_graph(state, config, weights), read_graph(state, config, alignment, weights))
+    """The graphs of a decoder's weights, named as in the hub's checkpoints.
+
+    `audio_weights` are those that make keys and values of the audio, by default as the others are.
+    """
+    return DecoderGraphs(
+        listen_graph(state, config, audio_weights or weights), read_graph(state, config, alignment, weights)
+    )
 
 
 class TextDecoder:

@@ -1,15 +1,26 @@
 """A stand-in in torch for what decodes ahead, which only a GPU runs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
-from kernels import choose
+from kernels import choose, llama_ahead
 from kernels.llama_ahead import Start
 from kernels.llama_gpu import PagedCache, Weights
 from kernels.llama_reference import ReferenceRunner
+
+
+@contextmanager
+def standing_in() -> Iterator[None]:
+    """Models that are loaded meanwhile decode ahead, without a GPU."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(llama_ahead, "why_not", lambda *_: None)
+        patched.setattr(llama_ahead, "AheadDecoder", Standin)
+        yield
 
 
 class Standin:

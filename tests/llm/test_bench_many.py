@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from ahead_standin import Standin
+from ahead_standin import standing_in
 from llama_files import SMALL, one_thread
 from quantized_files import quantized_weights, write_quantized
 from typer.testing import CliRunner
 
-from kernels import llama_ahead
 from llm.bench.many import bench, follow, rate
 from llm.cpu import CpuConfig, CpuModel
 from llm.cuda import CudaConfig, CudaModel
@@ -29,9 +28,7 @@ PENALTY = Sampling(repetition_penalty=1.1)
 
 @pytest.fixture(autouse=True, scope="module")
 def quick() -> Iterator[None]:
-    with one_thread(), pytest.MonkeyPatch.context() as patched:
-        patched.setattr(llama_ahead, "why_not", lambda *_: None)
-        patched.setattr(llama_ahead, "AheadDecoder", Standin)
+    with one_thread(), standing_in():
         yield
 
 

@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
-from ahead_standin import Standin
+from ahead_standin import Standin, standing_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_threads import DEADLOCK_S, start
@@ -40,9 +40,7 @@ PLAIN = Sampling()
 
 @pytest.fixture(autouse=True, scope="module")
 def quick() -> Iterator[None]:
-    with one_thread(), pytest.MonkeyPatch.context() as patched:
-        patched.setattr(llama_ahead, "why_not", lambda *_: None)
-        patched.setattr(llama_ahead, "AheadDecoder", Standin)
+    with one_thread(), standing_in():
         yield
 
 
@@ -312,15 +310,13 @@ def test_pages_that_only_a_longer_reply_needs_are_not_missed(file: GgufFile) -> 
     engine, other = opened(model), opened(model)
     other.extend(text(64, 1))
     engine.extend(text(28))
-    chosen = [3]
-    while len(engine.tokens) < 32:  # one page
-        chosen += engine.choose(chosen[-1], 8, seen=chosen, sampling=PENALTY)
-    assert len(chosen) == 5
+    chosen = engine.choose(3, 8, seen=[3], sampling=PENALTY)
+    assert len(chosen) == 4 and len(engine.tokens) == 32  # one page
     with pytest.raises(EngineOutOfMemory):
-        engine.choose(chosen[-1], 8, seen=chosen, sampling=PENALTY)
+        engine.choose(chosen[-1], 8, seen=[3, *chosen], sampling=PENALTY)
     assert len(engine.tokens) == 32
     other.close()
-    assert len(engine.choose(chosen[-1], 8, seen=chosen, sampling=PENALTY)) == 8
+    assert len(engine.choose(chosen[-1], 8, seen=[3, *chosen], sampling=PENALTY)) == 8
 
 
 @pytest.mark.parametrize("max_tokens", [1, 7, 30, 70])
