@@ -100,7 +100,10 @@ class AheadDecoder:
                 self._graphs[size, near] = capture(launch, device, before=partial(self._fill, ()))
 
     def begin(self, starts: Sequence[Start]) -> None:
-        """Set where up to `rows` sequences go on, of a slot each. Raises ValueError for what does not fit."""
+        """Set where up to `rows` sequences go on, of a slot each. Raises ValueError for what does not fit.
+
+        Like a run it is only launched here: it waits for nothing.
+        """
         if not 1 <= len(starts) <= self._rows or len({start.slot for start in starts}) < len(starts):
             raise ValueError(f"{len(starts)} sequences: must be 1 to {self._rows}, of a slot each")
         self._fill(starts)
@@ -137,7 +140,9 @@ class AheadDecoder:
             (x.token, x.slot, x.position, x.slot, x.step, x.penalty, x.temperature, x.min_p, x.seed)
             for x in starts
         ]
-        self._inputs.copy_(torch.from_numpy(self._places.filled(given + padding)))
+        words = torch.from_numpy(self._places.filled(given + padding))
+        words = words.pin_memory() if self._device.type == "cuda" else words  # so that nothing waits
+        self._inputs.copy_(words, non_blocking=True)
 
     def _launch(self, size: int, near: bool) -> None:
         at = Rows(self._at.tokens[:size], self._at.slots[:size], self._at.positions[:size])

@@ -88,7 +88,7 @@ class Batcher(Generic[PartT]):
         self._ragged = ragged
         self._run, self._alone, self._chunk, self._linger_s = run, alone, chunk, linger_s
         self._changed = Condition()  # what is below; only a leader that lingers waits for it
-        self._waiting: list[_Request[PartT]] = []
+        self._waiting: dict[_Request[PartT], None] = {}  # in the order in which they have their turn
         self._leading = False
         self._prompt_was_last = False
         self._expected: set[int] = set()  # slots of the last short pass, about to ask again
@@ -101,12 +101,9 @@ class Batcher(Generic[PartT]):
         request = _Request(part)
         try:
             with self._changed:
-                self._waiting.append(request)
+                self._waiting[request] = None
                 request.leads, self._leading = not self._leading, True
-                if part.slot in self._missing:
-                    self._missing.remove(part.slot)
-                    if not self._missing:
-                        self._changed.notify()
+                self._came(part.slot)
             # Each is woken by itself: were all told of every change, 64 would take the lock 64 times a pass.
             if not request.leads:
                 request.wake.acquire()
@@ -121,18 +118,33 @@ class Batcher(Generic[PartT]):
     def _leave(self, request: _Request[PartT]) -> None:
         """Hand over the lead; after KeyboardInterrupt nobody is there to take what another would read."""
         with self._changed:
-            if request in self._waiting:
-                self._waiting.remove(request)
+            self._waiting.pop(request, None)
             if request.leads:
-                self._leading = bool(self._waiting)
-                for successor in self._waiting[:1]:
+                successor = next(iter(self._waiting), None)
+                self._leading = successor is not None
+                if successor is not None:
                     successor.leads = True
                     successor.wake.release()
+
+    def leave(self, slot: int) -> None:
+        """It is not about to ask again: nobody needs to wait for it."""
+        with self._changed:
+            self._expected.discard(slot)
+            self._came(slot)
+
+    def _came(self, slot: int) -> None:
+        if slot in self._missing:
+            self._missing.remove(slot)
+            if not self._missing:
+                self._changed.notify()
 
     def _choose(self) -> tuple[list[_Request[PartT]], int]:
         with self._changed:
             self._missing = self._expected - {r.part.slot for r in self._waiting}
-            self._changed.wait_for(lambda: not self._missing, timeout=self._linger_s)
+            before = None
+            while self._missing and len(self._missing) != before:  # as long as one after the other comes
+                before = len(self._missing)
+                self._changed.wait(self._linger_s)
             self._expected -= self._missing  # who has not come may have finished
             self._missing = set()
             short = [r for r in self._waiting if r.left <= SHORT]
@@ -167,8 +179,8 @@ class Batcher(Generic[PartT]):
                     request.read += len(parts[i].tokens)
                     request.logits.append(results[i])
                 if request in self._waiting:
-                    self._waiting.remove(request)
+                    del self._waiting[request]
                     if not request.done:
-                        self._waiting.append(request)  # behind the others: prompts take turns
+                        self._waiting[request] = None  # behind the others: prompts take turns
                     elif not request.leads:
                         request.wake.release()

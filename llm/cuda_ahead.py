@@ -1,7 +1,7 @@
 """Decoding ahead: several steps of some sequences on the GPU, of which only the tokens come back."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from math import nan
 from typing import Any, Protocol
@@ -25,7 +25,7 @@ from llm.served import rows_of
 from llm.sessions import Sessions, SlotEngine
 
 _LINGER_S = 0.004
-"""For those of the last run who are on their way: about as long as a run takes."""
+"""For those of the last run who are on their way: while they come, and as long as a run may be under way."""
 
 
 class Decoder(Protocol):
@@ -50,46 +50,76 @@ def make_decoder(weights: Weights, cache: PagedCache, sessions: int) -> Decoder:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a sequence goes on; a run that leaves off there leaves the device ready for the next."""
+    """Where a sequence goes on, and how: what the device must hold for it."""
 
-    start: Start
-    seen: frozenset[int]
+    slot: int
+    token: int
+    position: int
+    reply: Sequence[int]
+    sampling: Sampling
+
+    @property
+    def start(self) -> Start:
+        """For the decoder."""
+        how = self.sampling
+        return Start(
+            self.slot,
+            self.token,
+            self.position,
+            penalty=how.repetition_penalty,
+            temperature=how.temperature,
+            min_p=how.min_p,
+            seed=how.seed % 2**63,
+            step=len(self.reply),
+        )
 
     def after(self, chosen: Sequence[int]) -> "_Place":
-        position, step = self.start.position + len(chosen), self.start.step + len(chosen)
-        start = replace(self.start, token=chosen[-1], position=position, step=step)
-        return _Place(start, self.seen.union(chosen))
+        reply = [*self.reply, *chosen]
+        return _Place(self.slot, chosen[-1], self.position + len(chosen), reply, self.sampling)
 
 
 @dataclass(frozen=True)
 class Steps(Part):
-    """A run that one sequence asks for: `tokens` is its last one, and `seen` are the reply's so far."""
+    """A run that one sequence asks for: `tokens` is its last one, and `seen` are the reply's so far.
+
+    `then` are the steps that it is likely to ask for next.
+    """
 
     steps: int
+    then: int
     seen: Sequence[int]
     sampling: Sampling
 
     @property
     def place(self) -> _Place:
         """On the device."""
-        (token,), how = self.tokens, self.sampling
-        start = Start(
-            self.slot,
-            token,
-            self.start,
-            penalty=how.repetition_penalty,
-            temperature=how.temperature,
-            min_p=how.min_p,
-            seed=how.seed % 2**63,
-            step=len(self.seen),
-        )
-        return _Place(start, frozenset(self.seen))
+        return _Place(self.slot, self.tokens[0], self.start, list(self.seen), self.sampling)
+
+
+@dataclass(frozen=True, eq=False)
+class _Flight:
+    """A run that has been launched."""
+
+    slots: Sequence[int]
+    steps: int
+    tokens: Tensor  # int32 [slots, steps], in the processor's memory when it has landed
+    landed: torch.cuda.Event | None
+
+    def rows(self) -> list[list[int]]:
+        """The choices of each slot, when they are there; -1 from a broken one on."""
+        if self.landed is not None:
+            self.landed.synchronize()
+        rows: list[list[int]] = self.tokens.tolist()
+        return rows
 
 
 class Ahead:
     """A model's decoder, which runs as many steps for all who ask at a time as the most modest wants.
 
-    May be used from several threads.
+    While they are told the choices of one run, the next is under way for those who are likely to want it: the
+    device need not wait for the host. Whoever goes on from somewhere else, or says by `forget` that its
+    sequence was changed, gets a new run, and what is under way for it is in vain. What that writes is in
+    nobody's way: all that the device does is done in order. May be used from several threads.
     """
 
     def __init__(
@@ -97,47 +127,129 @@ class Ahead:
     ) -> None:
         """`served` is told of every slot the form of its steps, and how many there were."""
         self._gpu, self._decoder, self._store, self._served = gpu, decoder, store, served
-        self._places: dict[int, _Place] = {}  # where slots have left off
-        self._begun: tuple[int, ...] = ()  # the slots of the last run
+        self._places: dict[int, _Place] = {}  # where slots have left off, with what they have seen marked
+        self._flights: dict[int, tuple[_Flight, int]] = {}  # that set out from there, and which row
+        self._last: _Flight | None = None  # from whose end the device can go on
         self.batcher: Batcher[Steps] = Batcher(self._run, ragged=True, linger_s=_LINGER_S)
+
+    def forget(self, slot: int) -> None:
+        """Its sequence is not what it was, or its pages are not, and it does not ask again at once."""
+        self._places.pop(slot, None)
+        self._flights.pop(slot, None)
+        self.batcher.leave(slot)
+
+    def begun(self, slot: int) -> bool:
+        """Whether a run is under way, or has come, that it has not been told of."""
+        return slot in self._flights
 
     def _run(self, parts: Sequence[Steps]) -> list[NDArray[np.int32]]:
         """See `llm.batch.Run`: of each part the choices; fewer, or none, from broken logits on."""
-        steps, chosen = min(part.steps for part in parts), dict[int, list[int]]()
+        chosen = dict[int, list[int]]()
         ordered = sorted(parts, key=lambda part: part.slot)  # so that the same come in the same order again
         for some in (ordered[i : i + FEW] for i in range(0, len(ordered), FEW)):
-            what = f"{steps} steps ahead of {len(some)} sequences"
-            rows = self._gpu.run(what, partial(self._decode, some, steps))
-            for part, row in zip(some, rows, strict=True):
+            what = f"up to {max(part.steps for part in some)} steps ahead of {len(some)} sequences"
+            found = self._gpu.run(what, partial(self._decode, some))
+            for part, (flight, row) in zip(some, found, strict=True):
                 chosen[part.slot] = row
-                self._served(part.slot, Form(rows_of(len(some)), prompt=False, ahead=True), steps)
+                form = Form(rows_of(len(flight.slots)), prompt=False, ahead=True)
+                self._served(part.slot, form, flight.steps)
         return [np.array(chosen[part.slot], np.int32) for part in parts]
 
-    def _decode(self, parts: Sequence[Steps], steps: int) -> list[list[int]]:
-        self._store.upload()
-        places, begun = self._places, self._begun
-        self._places, self._begun = {}, ()  # this may fail midway
-        here = {part.slot: part.place for part in parts}
-        moved = [slot for slot, place in here.items() if places.get(slot) != place]
-        for slot in moved:
-            self._mark(slot, here[slot].seen)
-        if moved or begun != tuple(here):
-            self._decoder.begin([place.start for place in here.values()])
-        tokens = torch.empty(len(here), steps, dtype=torch.int32, device=self._gpu.device)
-        self._decoder.run(tokens)
-        chosen = [row[: row.index(-1)] if -1 in row else row for row in tokens.tolist()]
-        for (slot, place), row in zip(here.items(), chosen, strict=True):
-            places.pop(slot, None)
-            if len(row) == steps:
-                places[slot] = place.after(row)
-        self._places, self._begun = places, tuple(here)
-        return chosen
+    def _decode(self, parts: Sequence[Steps]) -> list[tuple[_Flight, list[int]]]:
+        """Of each part the run that it is told of, and its choices."""
+        places = [part.place for part in parts]
+        flights = self._launched(parts, places)
+        onward = None
+        if together := self._goes_on(parts, flights):
+            ends = [part.start + flights[0][0].steps for part in parts]
+            onward = self._set_out(parts, ends)
+        rows = {flight: flight.rows() for flight, _ in flights}
+        found = []
+        for part, place, (flight, row) in zip(parts, places, flights, strict=True):
+            chosen = rows[flight][row][: part.steps]
+            chosen = chosen[: chosen.index(-1)] if -1 in chosen else chosen
+            found.append((flight, chosen))
+            if len(chosen) == flight.steps:
+                self._places[part.slot] = place.after(chosen)
+        if not together:
+            left = [part for part in parts if part.then and part.slot in self._places]
+            at = [self._places[part.slot] for part in left]
+            onward = self._set_out(left, [place.position for place in at], at)
+        if onward is not None:
+            there = {slot: (onward, row) for row, slot in enumerate(onward.slots) if slot in self._places}
+            self._flights |= there
+        return found
 
-    def _mark(self, slot: int, tokens: frozenset[int]) -> None:
+    def _launched(self, parts: Sequence[Steps], places: Sequence[_Place]) -> list[tuple[_Flight, int]]:
+        """The run of each part, and which row: what is under way for it, or else a new one."""
+        flights, new = dict[int, tuple[_Flight, int]](), []
+        for part, place in zip(parts, places, strict=True):
+            # Taken out, as this may fail midway.
+            known, flight = self._places.pop(part.slot, None) == place, self._flights.pop(part.slot, None)
+            if known and flight is not None:
+                flights[part.slot] = flight
+            else:
+                new.append((part, place, known))
+        if new:
+            slots, last = [part.slot for part, *_ in new], self._last
+            goes_on = last is not None and last.slots == slots and all(known for *_, known in new)
+            for part, place, known in new:
+                if not known:
+                    self._mark(part.slot, place.reply)
+            starts = None if goes_on else [place.start for _, place, _ in new]
+            run = self._launch(slots, min(part.steps for part, *_ in new), starts)
+            flights |= {slot: (run, row) for row, slot in enumerate(slots)}
+        return [flights[part.slot] for part in parts]
+
+    def _goes_on(self, parts: Sequence[Steps], flights: Sequence[tuple[_Flight, int]]) -> bool:
+        """Whether the device has gone as far as these parts will have, and no others, who all go on."""
+        last = self._last
+        return (
+            last is not None
+            and last.slots == [part.slot for part in parts]
+            and all(flight is last for flight, _ in flights)
+            and all(part.then and part.steps >= last.steps for part in parts)
+        )
+
+    def _set_out(
+        self, parts: Sequence[Steps], ends: Sequence[int], places: Sequence[_Place] | None = None
+    ) -> _Flight | None:
+        """A run from where parts end, or None: nothing is begun where pages are few."""
+        if not parts:
+            return None
+        steps = min(part.then for part in parts)
+        try:
+            for part, end in zip(parts, ends, strict=True):
+                self._store.reserve(part.slot, end, end + steps)
+        except EngineOutOfMemory:
+            return None
+        if self._store.pages.free < self._store.slots:
+            return None
+        starts = None if places is None else [place.start for place in places]
+        return self._launch([part.slot for part in parts], steps, starts)
+
+    def _launch(self, slots: Sequence[int], steps: int, starts: Sequence[Start] | None) -> _Flight:
+        """With `starts`, from there; else from where the last run ends, which was of the same slots."""
+        self._last = None
+        self._store.upload()
+        if starts is not None:
+            self._decoder.begin(starts)
+        tokens = torch.empty(len(slots), steps, dtype=torch.int32, device=self._gpu.device)
+        self._decoder.run(tokens)
+        landed = None
+        if tokens.is_cuda:
+            there = torch.empty(tokens.shape, dtype=tokens.dtype, pin_memory=True)
+            there.copy_(tokens, non_blocking=True)
+            tokens, landed = there, torch.cuda.Event()  # type: ignore[no-untyped-call]
+            landed.record()
+        self._last = _Flight(slots, steps, tokens, landed)
+        return self._last
+
+    def _mark(self, slot: int, tokens: Sequence[int]) -> None:
         seen = self._decoder.seen[slot]
         seen.zero_()
         if tokens:
-            seen[torch.tensor(sorted(tokens)).to(self._gpu.device)] = 1
+            seen[torch.tensor(sorted(set(tokens))).to(self._gpu.device)] = 1
 
 
 class AheadEngine(SlotEngine):
@@ -154,7 +266,9 @@ class AheadEngine(SlotEngine):
         """See ChoosesAhead. Nucleus sampling wants all probabilities in order, which the device has not."""
         return sampling.temperature == 0 or sampling.top_p == 1
 
-    def choose(self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling) -> list[int]:
+    def choose(
+        self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling, then: int = 0
+    ) -> list[int]:
         """See ChoosesAhead. Raises EngineOutOfMemory and CudaBroken."""
         held = len(self._tokens)
         if held + steps > self.context:
@@ -164,9 +278,10 @@ class AheadEngine(SlotEngine):
                 f"{steps} steps from token {token}, of a vocabulary of {self._sessions.vocabulary}"
             )
         assert not self._closed, "a closed sequence"
+        then = min(then, self.context - held - steps, llama_ahead.MAX_STEPS)
         try:
             steps = self._reserve(held, min(steps, llama_ahead.MAX_STEPS))
-            run = Steps(self._slot, held, [token], 1, steps, seen, sampling)
+            run = Steps(self._slot, held, [token], 1, steps, then, seen, sampling)
             chosen: list[int] = self._ahead.batcher.read(run).tolist()
         except BaseException:
             self.truncate(held)
@@ -175,8 +290,19 @@ class AheadEngine(SlotEngine):
             self.truncate(held)
             raise BrokenLogits(nan, self._sessions.vocabulary)
         self._tokens += [token, *chosen[:-1]]
-        self.truncate(len(self._tokens))  # the pages of steps that were not run, or behind a broken one
+        if not self._ahead.begun(self._slot):  # the pages of steps that were not run, or behind a broken one
+            self._store.truncate(self._slot, len(self._tokens))
         return chosen
+
+    def extend(self, tokens: Sequence[int], logits_for: int = 1) -> NDArray[np.float32]:
+        """See Engine."""
+        self._ahead.forget(self._slot)
+        return super().extend(tokens, logits_for)
+
+    def truncate(self, length: int) -> None:
+        """See Engine."""
+        self._ahead.forget(self._slot)
+        super().truncate(length)
 
     def _reserve(self, held: int, steps: int) -> int:
         """The steps that there are pages for: all, or half of them and so on, as the reply may end before."""

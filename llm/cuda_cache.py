@@ -37,6 +37,11 @@ class PagedStore:
         self._stale = False
 
     @property
+    def slots(self) -> int:
+        """Sequences that there may be."""
+        return len(self._held)
+
+    @property
     def token_bytes(self) -> int:
         """See Store."""
         layers, _, heads, _, head_dim = self.cache.keys.shape
@@ -46,7 +51,10 @@ class PagedStore:
         """Bring the device's table up to date. On the device, before a pass."""
         if self._stale:
             self._stale = False  # first: whoever changes the table now sets it again
-            self.cache.table.copy_(torch.from_numpy(self._table))
+            table = torch.from_numpy(self._table)
+            if self.cache.table.is_cuda:  # pinned, so that nothing waits for what the device is at
+                table = table.pin_memory()
+            self.cache.table.copy_(table, non_blocking=True)
 
     def recall(self, slot: int, held: Sequence[int], tokens: Sequence[int]) -> int:
         """See Store. Pages are held together with those who have them, not copied."""
@@ -66,7 +74,7 @@ class PagedStore:
         pages = self._held[slot]
         if held % PAGE:
             self._own(slot, held // PAGE)
-        if missing := -(-total // PAGE) - len(pages):
+        if (missing := -(-total // PAGE) - len(pages)) > 0:
             self._set(slot, len(pages), self.pages.take(missing))
 
     def truncate(self, slot: int, length: int) -> None:

@@ -80,14 +80,17 @@ class ChoosesAhead(Engine, Protocol):
         """Whether it can choose in that way."""
         ...
 
-    def choose(self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling) -> list[int]:
+    def choose(
+        self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling, then: int = 0
+    ) -> list[int]:
         """Append `token`, and then each choice but the last; returns the choices, `steps` at most.
 
         `seen` are the tokens of the reply so far, with `token`: those penalized, as by `llm.sample.penalize`,
         with those chosen. What is drawn depends on the seed, on how many they are, and on the logits. There
         are fewer choices where others in the same pass want fewer, where there is no memory for all, or where
-        a later step fails: the call that goes on from there raises. Raises BrokenLogits, ContextFull and what
-        `extend` does, having changed nothing.
+        a later step fails: the call that goes on from there raises. `then` says how many more are likely to
+        be asked for next: they may be begun already. Raises BrokenLogits, ContextFull and what `extend` does,
+        having changed nothing.
         """
         ...
 

@@ -228,7 +228,9 @@ def test_decoding_ahead_is_tried_too() -> None:
         def chooses_as(self, sampling: Sampling) -> bool:
             return True
 
-        def choose(self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling) -> list[int]:
+        def choose(
+            self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling, then: int = 0
+        ) -> list[int]:
             self.tokens.append(token)
             self.steps += steps
             return [0] * steps

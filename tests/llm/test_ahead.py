@@ -65,13 +65,21 @@ class Ahead(Plain):
 
     def __init__(self, context: int = 1000, broken: int | None = None) -> None:
         super().__init__(context, broken)
-        self.runs: list[int] = []
+        self.runs, self.then = list[int](), list[int]()
+
+    def truncate(self, length: int) -> None:
+        super().truncate(length)
+        self.then.clear()
 
     def chooses_as(self, sampling: Sampling) -> bool:
         return sampling.temperature == 0
 
-    def choose(self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling) -> list[int]:
+    def choose(
+        self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling, then: int = 0
+    ) -> list[int]:
+        assert not any(self.then[-1:]) or steps == self.then[-1], "what was said to come next"
         self.runs.append(steps)
+        self.then.append(then)
         sampler, seen = Sampler(sampling), list(seen)
         chosen: list[int] = []
         for _ in range(steps):
@@ -82,6 +90,7 @@ class Ahead(Plain):
                 self.held.pop()
                 if not chosen:
                     raise
+                self.then[-1] = 0  # there is no next
                 break
             seen.append(chosen[-1])
         return chosen
@@ -162,8 +171,8 @@ def test_a_reply_is_the_one_that_comes_token_by_token(
         (1, []),
         (2, [1]),
         (3, [1, 1]),
-        (9, [1, 2, 4, 1]),
-        (40, [1, 2, 4, 8, 8, 8, 8]),
+        (9, [1, 7]),
+        (40, [1, 8, 16, 14]),
     ],
 )
 def test_runs_grow_up_to_what_the_reply_may_have(
@@ -172,6 +181,7 @@ def test_runs_grow_up_to_what_the_reply_may_have(
     engine = endless()
     list(generate(engine, tokenizer, [A], GenerateConfig(max_tokens, stop=())))
     assert engine.runs == runs
+    assert not engine.then, "nothing is left under way"
 
 
 def test_a_reader_who_leaves_leaves_what_was_chosen(tokenizer: Tokenizer) -> None:
@@ -194,11 +204,11 @@ def test_the_end_is_told_with_nothing_held_behind_it(tokenizer: Tokenizer) -> No
         e.text for e in generate(engine, tokenizer, [A], GenerateConfig(stop=())) if isinstance(e, Token)
     )
     engine.truncate(0)
-    stop = said[4:12]  # ends within the fourth run
+    stop = said[8:16]  # ends within the third run
     for event in generate(engine, tokenizer, [A], GenerateConfig(stop=(stop,))):
         if isinstance(event, Finished):
             assert event.reason == "stop"
-            assert engine.runs[-1] == 8
+            assert engine.runs[-3:] == [1, 8, 16]
             assert len(engine.held) == said.index(stop) + len(stop)
 
 

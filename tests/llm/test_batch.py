@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from threading import Barrier, Lock, Semaphore
 from typing import Any
 
@@ -134,6 +135,36 @@ def test_short_requests_of_equal_length_share_a_pass() -> None:
     rest = [bench.ask(slot, n) for slot, n in ((1, 1), (2, 4), (3, 1), (4, 4), (5, SHORT), (6, 2))]
     assert bench.let(5) == [("0", 1), ("13", 1), ("24", 4), ("5", 16), ("6", 2)]
     finished([first, *rest])
+
+
+def test_others_are_waited_for_while_one_after_the_other_comes() -> None:
+    """Each within the time, though all of them together take longer."""
+    bench = Bench(linger_s=60.0)
+    bench.batcher._expected = set(range(4))
+    comes, futures = iter((1, 2)), []
+
+    def wait(timeout: float | None = None) -> bool:
+        assert timeout == 60.0
+        bench.batcher._changed.release()
+        futures.extend(bench.ask(slot, 1) for slot in islice(comes, 1))
+        bench.batcher._changed.acquire()
+        return False  # the time is over
+
+    bench.batcher._changed.wait = wait  # type: ignore[method-assign]
+    futures.append(bench.ask(0, 1))
+    assert bench.let() == [("012", 1)]  # 3 did not come in the time after 2
+    finished(futures)
+
+
+def test_nobody_waits_for_one_who_has_left() -> None:
+    bench = Bench(linger_s=10 * DEADLOCK_S)
+    bench.batcher._expected = set(range(3))
+    bench.batcher.leave(1)
+    first = bench.ask(0, 1)
+    until(lambda: bench.batcher._missing == {2})
+    bench.batcher.leave(2)
+    assert bench.let() == [("0", 1)]
+    finished([first])
 
 
 def test_short_requests_of_any_length_share_a_pass_where_the_engine_can() -> None:
@@ -389,7 +420,7 @@ def test_any_arrivals_are_read_fairly_and_fail_alone(
     futures = [start(partial(converse, slot)) for slot in range(len(sessions))]
     failures = [future.result(DEADLOCK_S) for future in futures]
     assert failures == [model.failed[slot] for slot in range(len(sessions))]
-    assert batcher._waiting == []
+    assert not batcher._waiting
     others = len(sessions) - 1
     assert model.worst["chunk"] <= 1
     assert model.worst["step"] <= others

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Barrier
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from quantized_files import quantized_weights, write_quantized
 from kernels import llama_ahead
 from kernels.llama_gpu import PAGE
 from llm.cuda import CudaConfig, CudaModel
-from llm.cuda_ahead import AheadEngine
+from llm.cuda_ahead import AheadEngine, Steps
 from llm.engine import ChoosesAhead, ContextFull, CudaBroken, EngineOutOfMemory, prefill, step
 from llm.generate import GenerateConfig, Prefilled, generate
 from llm.gguf import GgufFile, open_gguf
@@ -83,8 +83,12 @@ def by_logits(
 
 ids = st.integers(0, CONFIG.vocabulary - 1)
 CALLS = st.one_of(
-    st.tuples(st.just("greedy"), st.tuples(ids, st.integers(1, 12), st.lists(ids, max_size=4))),
-    st.tuples(st.just("go on"), st.integers(1, 12)),
+    st.tuples(
+        st.just("greedy"),
+        st.tuples(ids, st.integers(1, 12), st.lists(ids, max_size=4), st.integers(0, 12)),
+    ),
+    st.tuples(st.just("go on"), st.tuples(st.integers(1, 12), st.integers(0, 12))),
+    st.tuples(st.just("as said"), st.integers(0, 12)),
     st.tuples(st.just("extend"), st.lists(ids, min_size=1, max_size=40)),
     st.tuples(st.just("truncate"), st.integers(0, CONTEXT)),
     st.tuples(st.just("cut"), st.tuples(st.integers(0, CONTEXT), st.integers(0, CONTEXT))),
@@ -99,22 +103,27 @@ class Pair:
     def __init__(self, ahead: AheadEngine, plain: SlotEngine) -> None:
         self.ahead, self.plain = ahead, plain
         self.last: tuple[int, list[int]] = (0, [])  # chosen, and not held; seen
+        self.then = 1  # steps that were said to come next
 
-    def do(self, name: str, what: object) -> None:
+    def do(self, name: str, what: Any) -> None:  # noqa: ANN401
+        if name == "as said":
+            name, what = "go on", (self.then, what)
         if name == "go on":
-            name, what = "greedy", (self.last[0], what, self.last[1])
+            steps, then = what
+            name, what = "greedy", (self.last[0], steps, self.last[1], then)
         getattr(self, name)(what)
         assert list(self.ahead.tokens) == list(self.plain.tokens)
 
-    def greedy(self, what: tuple[int, int, list[int]]) -> None:
-        token, steps, seen = what
+    def greedy(self, what: tuple[int, int, list[int], int]) -> None:
+        token, steps, seen, then = what
         if len(self.ahead.tokens) + steps > CONTEXT:
             with pytest.raises(ContextFull):
                 self.ahead.choose(token, steps, seen=seen, sampling=PENALTY)
             return
-        chosen = self.ahead.choose(token, steps, seen=seen, sampling=PENALTY)
-        assert chosen == by_logits(self.plain, token, steps, seen)
-        self.last = chosen[-1], [*seen, *chosen]
+        chosen = self.ahead.choose(token, steps, seen=seen, sampling=PENALTY, then=then)
+        assert 1 <= len(chosen) <= steps  # what was under way may have been less
+        assert chosen == by_logits(self.plain, token, len(chosen), seen)
+        self.last, self.then = (chosen[-1], [*seen, *chosen]), then or 1
 
     def extend(self, tokens: list[int]) -> None:
         room = CONTEXT - len(self.plain.tokens)
@@ -137,7 +146,7 @@ class Pair:
 
 
 @given(calls=st.lists(st.tuples(st.integers(0, 1), CALLS), max_size=14))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_any_calls_choose_what_the_logits_do(
     file: GgufFile, calls: list[tuple[int, tuple[str, object]]]
 ) -> None:
@@ -146,12 +155,13 @@ def test_any_calls_choose_what_the_logits_do(
     pairs = [Pair(opened(model), other.open()) for _ in range(2)]
     for which, (name, what) in calls:
         if name == "fork":
+            then = pairs[which].then
             pairs[1 - which].ahead.close()
             pairs[1 - which].plain.close()
             forks = (pairs[which].ahead.fork(), pairs[which].plain.fork())
             assert isinstance(forks[0], AheadEngine)
             pairs[1 - which] = Pair(forks[0], forks[1])
-            pairs[1 - which].last = pairs[which].last
+            pairs[1 - which].last, pairs[1 - which].then = pairs[which].last, then
         else:
             pairs[which].do(name, what)
     for pair in pairs:
@@ -174,6 +184,107 @@ def test_a_run_goes_on_where_the_last_left_off(file: GgufFile) -> None:
     assert decoder.begun == 2
     assert engine.choose(chosen[-1], 1, seen=[], sampling=PENALTY) == by_logits(plain, chosen[-1], 1, [])
     assert decoder.begun == 3
+
+
+def test_the_next_run_is_under_way_before_it_is_asked_for(file: GgufFile) -> None:
+    engine, plain = opened(load(file)), load(file).open()
+    for one in (engine, plain):
+        one.extend(text(30))
+    decoder, chosen = standin(engine), [7]
+    for steps, then in ((1, 8), (8, 4), (4, 16), (3, 5), (5, 0), (2, 2)):
+        chosen += engine.choose(chosen[-1], steps, seen=chosen, sampling=PENALTY, then=then)
+    assert chosen[1:] == by_logits(plain, 7, 23, [7])
+    # Of 16 only 3 were wanted, so that the device was too far to go on.
+    assert decoder.runs == [(1, 1), (1, 8), (1, 4), (1, 16), (1, 5), (1, 2), (1, 2)]
+    assert decoder.begun == 2
+
+
+@pytest.mark.parametrize("change", ["truncate", "cut", "close"])
+def test_what_is_under_way_is_in_vain_when_the_sequence_changes(file: GgufFile, change: str) -> None:
+    """Although it goes on at the same place, with the same reply."""
+    model, plain = load(file), load(file).open()
+    engine = opened(model)
+    engine.extend(text(30))
+    chosen = engine.choose(7, 4, seen=[7], sampling=PENALTY, then=4)
+    if change == "truncate":
+        engine.truncate(20)
+    elif change == "cut":
+        engine.cut(0, 8)
+    else:
+        engine.close()
+        engine = opened(model)
+    engine.extend(text(34 - len(engine.tokens), 1))
+    plain.extend(engine.tokens)
+    if change != "cut":  # else what is left has seen what was cut
+        seen = [7, *chosen]
+        expected = by_logits(plain, chosen[-1], 4, seen)
+        assert engine.choose(chosen[-1], 4, seen=seen, sampling=PENALTY) == expected
+        return
+    runs = len(standin(engine).runs)
+    engine.choose(chosen[-1], 4, seen=[7, *chosen], sampling=PENALTY)
+    assert len(standin(engine).runs) == runs + 1
+
+
+@pytest.mark.parametrize("given_back", [False, True])
+def test_pages_under_a_run_that_is_under_way_are_nobody_elses(file: GgufFile, given_back: bool) -> None:
+    model, plain = load(file, sessions=2), load(file).open()
+    engine, other = opened(model), opened(model)
+    for one in (engine, plain):
+        one.extend(text(28))
+    chosen = [7, *engine.choose(7, 4, seen=[7], sampling=PENALTY, then=8)]
+    if given_back:
+        engine.truncate(32)  # all tokens stay
+    other.extend(text(80, 1))  # as many pages as it can get
+    for steps in (8, 8):
+        chosen += engine.choose(chosen[-1], steps, seen=chosen, sampling=PENALTY, then=8)
+    assert chosen[1:] == by_logits(plain, 7, 20, [7])
+    engine.truncate(48)
+    other.close()
+    engine.close()
+    assert model.store.pages.free == model.store.pages.total
+
+
+def test_nothing_is_begun_where_pages_are_few(file: GgufFile) -> None:
+    model = load(file, sessions=2, kv_bytes=3 * PAGE_BYTES)
+    engine, other = opened(model), opened(model)
+    engine.extend(text(28))
+    other.extend(text(30, 1))
+    chosen = engine.choose(3, 4, seen=[3], sampling=PENALTY, then=8)
+    assert standin(engine).runs == [(1, 4)]
+    assert model.store.pages.free == 1  # and not the one that the next run would need
+    other.extend(text(5, 2))  # which is there for who needs it now
+    assert chosen
+
+
+def test_who_comes_and_goes_leaves_the_others_what_is_under_way(file: GgufFile) -> None:
+    """By turns of one thread: two go on, a third comes, and the first leaves."""
+    model, alone = load(file, sessions=3), load(file)
+    ahead, engines = opened(model)._ahead, [opened(model) for _ in range(2)]
+    replies, expected = [[1], [1]], []
+    for seed, engine in enumerate(engines):
+        engine.extend(text(20, seed))
+        with alone.open() as plain:
+            plain.extend(text(20, seed))
+            expected.append(by_logits(plain, 1, 30, [1]))
+
+    def run(which: Sequence[int], steps: int, then: int) -> None:
+        asked = []
+        for i in which:
+            held = len(engines[i].tokens)
+            model.store.reserve(engines[i]._slot, held, held + steps)
+            last = [replies[i][-1]]
+            asked.append(Steps(engines[i]._slot, held, last, 1, steps, then, replies[i], PENALTY))
+        for i, part, found in zip(which, asked, ahead._run(asked), strict=True):
+            engines[i]._tokens += [part.tokens[0], *found[:-1].tolist()]
+            replies[i] += found.tolist()
+
+    for which, steps, then in (([0], 1, 4), ([0, 1], 4, 4), ([0, 1], 4, 8), ([1], 8, 8), ([0, 1], 8, 0)):
+        run(which, steps, then)
+    assert [reply[1:] for reply in replies] == [
+        e[: len(r) - 1] for e, r in zip(expected, replies, strict=True)
+    ]
+    # 0: 1, 4 under way; 1 comes with 4; both 4 under way, and 8; 1 takes its 8 of those, 0 later.
+    assert standin(engines[0]).runs == [(1, 1), (1, 4), (1, 4), (2, 4), (2, 8), (1, 8)]
 
 
 def test_pages_that_others_hold_are_not_written(file: GgufFile) -> None:
