@@ -21,6 +21,7 @@ from kernels.llama_gpu import PagedCache, Rows, Weights
 from kernels.llama_graph import capture
 from kernels.llama_pass import Inputs, make_buffers, run_pass
 from kernels.packed import FEW
+from kernels.staging import Upload
 
 try:
     from kernels import llama_ahead_triton
@@ -81,7 +82,7 @@ class AheadDecoder:
         self._chosen = torch.zeros(MAX_STEPS, rows, dtype=torch.int32, device=device)
         self._places = _Places(rows)
         self._inputs = torch.zeros(self._places.size, dtype=torch.int32, device=device)
-        at = self._places.of(self._inputs)
+        self._upload, at = Upload(self._inputs), self._places.of(self._inputs)
         self._at = Rows(at["token"], at["slot"], at["position"])
         self._choice = replace(
             greedy(rows, self.seen),
@@ -140,9 +141,8 @@ class AheadDecoder:
             (x.token, x.slot, x.position, x.slot, x.step, x.penalty, x.temperature, x.min_p, x.seed)
             for x in starts
         ]
-        words = torch.from_numpy(self._places.filled(given + padding))
-        words = words.pin_memory() if self._device.type == "cuda" else words  # so that nothing waits
-        self._inputs.copy_(words, non_blocking=True)
+        self._upload.staged()[:] = self._places.filled(given + padding)
+        self._upload.send()
 
     def _launch(self, size: int, near: bool) -> None:
         at = Rows(self._at.tokens[:size], self._at.slots[:size], self._at.positions[:size])

@@ -12,6 +12,7 @@ from torch import Tensor
 from kernels import few_attention
 from kernels.llama_gpu import PagedCache, Rows, Weights
 from kernels.llama_pass import Inputs, make_buffers, run_pass
+from kernels.staging import Upload
 
 Ints = NDArray[np.integer]
 
@@ -71,8 +72,7 @@ class GraphRunner:
         )
         size = 3 * MAX_PROMPT + MAX_WANTED + 3 * _ALIGNED
         self._inputs = torch.empty(size, dtype=torch.int32, device=device)
-        self._staged = torch.empty(size, dtype=torch.int32, pin_memory=self._on_gpu)
-        self._copied = torch.cuda.Event() if self._on_gpu else None  # type: ignore[no-untyped-call]
+        self._upload = Upload(self._inputs)
         self._graphs: dict[Form, torch.cuda.CUDAGraph] = {}
 
     @torch.inference_mode()
@@ -164,18 +164,13 @@ class GraphRunner:
 
     def _fill(self, form: Form, given: Given) -> None:
         """Bring all that the pass reads to the device, in one copy; what is not given is padding."""
-        if self._copied is not None:
-            self._copied.synchronize()  # the last copy has left the memory that is written now
-        staged, places = self._staged.numpy(), _places(form)
+        staged, places = self._upload.staged(), _places(form)
         prompt = np.array(given.prompt)[:, None]
         values = given.tokens, given.slots, given.positions, given.wanted, *prompt
         for part, place, padding in zip(values, places, (-1, 0, -1, 0, 0, 0, 0), strict=True):
             staged[place] = padding
             staged[place.start : place.start + len(part)] = part
-        used = slice(places[-1].stop)
-        self._inputs[used].copy_(self._staged[used], non_blocking=True)
-        if self._copied is not None:
-            self._copied.record()
+        self._upload.send(places[-1].stop)
 
     def _graph(self, form: Form) -> torch.cuda.CUDAGraph:
         """The graph of a form; captured, if need be, after a pass of padding, which changes nothing."""

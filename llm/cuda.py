@@ -13,6 +13,7 @@ from torch import Tensor
 from kernels import llama_ahead
 from kernels.llama_gpu import PAGE, PagedCache, Shape, Weights, empty_cache
 from kernels.llama_reference import ReferenceRunner
+from kernels.staging import Download
 from llm.batch import SHORT, Batcher, Logits, Part
 from llm.cache import BudgetTooSmall
 from llm.calibrate import calibration_tokens, scales_of
@@ -116,7 +117,9 @@ class CudaModel:
         self._runner = self._gpu.run(
             "the passes' buffers", partial(_make_runner, weights, cache, config.sessions)
         )
+        self._download = Download()
         ahead = self._ahead(weights, cache)
+        self._gpu.hold(self.store, self._runner, self._download, ahead)
         self.sessions = Sessions(
             config.sessions,
             waiting=config.waiting,
@@ -173,7 +176,7 @@ class CudaModel:
         self.store.upload()
         (part,) = parts
         tokens = np.asarray(part.tokens, np.int32)
-        return [_on_host(self._runner.prefill(part.slot, part.start, tokens, part.logits_for))]
+        return [self._download.fetch(self._runner.prefill(part.slot, part.start, tokens, part.logits_for))]
 
     def _rows(self, parts: Sequence[Part]) -> list[Logits]:
         """Parts of any lengths, in as few passes as they take."""
@@ -184,7 +187,7 @@ class CudaModel:
             positions = np.arange(part.start, part.start + count, dtype=np.int32)
             wanted = np.arange(count - part.logits_for, count, dtype=np.int32)
             tokens, slots = np.array(part.tokens, np.int32), np.full(count, part.slot, np.int32)
-            return [_on_host(self._runner.decode(tokens, slots, positions, wanted))]
+            return [self._download.fetch(self._runner.decode(tokens, slots, positions, wanted))]
         lengths = [len(part.tokens) for part in parts]
         tokens = np.concatenate([np.asarray(part.tokens, np.int32) for part in parts])
         slots = np.repeat(np.array([part.slot for part in parts], np.int32), lengths)
@@ -198,7 +201,7 @@ class CudaModel:
             here = slice(start, start + MAX_ROWS)
             inside = wanted[(wanted >= start) & (wanted < start + MAX_ROWS)] - start
             found = self._runner.decode(tokens[here], slots[here], positions[here], inside.astype(np.int32))
-            pieces.append(_on_host(found))
+            pieces.append(self._download.fetch(found))
         logits = np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
         return np.split(logits, np.cumsum([part.logits_for for part in parts])[:-1])
 
@@ -242,14 +245,3 @@ def _scales(weights: Weights, tokens: Sequence[int], device: torch.device) -> Te
     layers = [cache.gather(layer, 0, len(tokens)) for layer in range(weights.shape.layers)]
     found = scales_of([(keys.cpu().numpy(), values.cpu().numpy()) for keys, values in layers], "interleaved")
     return torch.from_numpy(found[:, :, :, 0]).to(device).contiguous()
-
-
-def _on_host(logits: Tensor) -> Logits:
-    """A copy in the processor's memory, when the pass is done: the runner may use its own again."""
-    if logits.device.type != "cuda":
-        return logits.clone().numpy()
-    # Pinned, or a step of 64 sessions would copy its 12 MB at a fifth of the speed; torch keeps it for later.
-    host = torch.empty(logits.shape, dtype=logits.dtype, pin_memory=True)
-    host.copy_(logits, non_blocking=True)
-    torch.cuda.current_stream(logits.device).synchronize()
-    return host.numpy()

@@ -102,14 +102,21 @@ class _Flight:
 
     slots: Sequence[int]
     steps: int
-    tokens: Tensor  # int32 [slots, steps], in the processor's memory when it has landed
+    tokens: Tensor  # int32 [slots, steps]
     landed: torch.cuda.Event | None
 
-    def rows(self) -> list[list[int]]:
-        """The choices of each slot, when they are there; -1 from a broken one on."""
-        if self.landed is not None:
-            self.landed.synchronize()
-        rows: list[list[int]] = self.tokens.tolist()
+    def rows(self, beside: torch.cuda.Stream | None) -> list[list[int]]:
+        """The choices of each slot, when they are there; -1 from a broken one on.
+
+        They are fetched `beside` what has been launched since.
+        """
+        rows: list[list[int]]
+        if beside is None or self.landed is None:
+            rows = self.tokens.tolist()
+        else:
+            beside.wait_event(self.landed)
+            with torch.cuda.stream(beside):
+                rows = self.tokens.tolist()
         return rows
 
 
@@ -130,6 +137,9 @@ class Ahead:
         self._places: dict[int, _Place] = {}  # where slots have left off, with what they have seen marked
         self._flights: dict[int, tuple[_Flight, int]] = {}  # that set out from there, and which row
         self._last: _Flight | None = None  # from whose end the device can go on
+        self._beside = None
+        if gpu.device.type == "cuda":
+            self._beside = torch.cuda.Stream(gpu.device)  # type: ignore[no-untyped-call]
         self.batcher: Batcher[Steps] = Batcher(self._run, ragged=True, linger_s=_LINGER_S)
 
     def forget(self, slot: int) -> None:
@@ -163,7 +173,7 @@ class Ahead:
         if together := self._goes_on(parts, flights):
             ends = [part.start + flights[0][0].steps for part in parts]
             onward = self._set_out(parts, ends)
-        rows = {flight: flight.rows() for flight, _ in flights}
+        rows = {flight: flight.rows(self._beside) for flight, _ in flights}
         found = []
         for part, place, (flight, row) in zip(parts, places, flights, strict=True):
             chosen = rows[flight][row][: part.steps]
@@ -238,9 +248,7 @@ class Ahead:
         self._decoder.run(tokens)
         landed = None
         if tokens.is_cuda:
-            there = torch.empty(tokens.shape, dtype=tokens.dtype, pin_memory=True)
-            there.copy_(tokens, non_blocking=True)
-            tokens, landed = there, torch.cuda.Event()  # type: ignore[no-untyped-call]
+            landed = torch.cuda.Event()  # type: ignore[no-untyped-call]
             landed.record()
         self._last = _Flight(slots, steps, tokens, landed)
         return self._last

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from kernels.llama_gpu import PAGE, PagedCache
 from kernels.llama_reference import rotate
+from kernels.staging import Upload
 from llm.cache import BLOCK, block_names
 from llm.cuda_errors import Gpu
 from llm.pages import Pages
@@ -33,7 +34,7 @@ class PagedStore:
         self.cache, self.pages = cache, Pages(cache.keys.shape[1], most_stored)
         self._gpu, self._frequencies = gpu, frequencies
         self._held: list[list[int]] = [[] for _ in range(len(cache.table))]
-        self._table = np.zeros(cache.table.shape, np.int32)
+        self._table, self._upload = np.zeros(cache.table.shape, np.int32), Upload(cache.table)
         self._stale = False
 
     @property
@@ -51,10 +52,8 @@ class PagedStore:
         """Bring the device's table up to date. On the device, before a pass."""
         if self._stale:
             self._stale = False  # first: whoever changes the table now sets it again
-            table = torch.from_numpy(self._table)
-            if self.cache.table.is_cuda:  # pinned, so that nothing waits for what the device is at
-                table = table.pin_memory()
-            self.cache.table.copy_(table, non_blocking=True)
+            self._upload.staged()[:] = self._table
+            self._upload.send()
 
     def recall(self, slot: int, held: Sequence[int], tokens: Sequence[int]) -> int:
         """See Store. Pages are held together with those who have them, not copied."""
@@ -141,11 +140,14 @@ class PagedStore:
     def _move(self, source: Sequence[int], target: Sequence[int], span: tuple[int, int, int]) -> None:
         """Put tokens from stop on, of `length` in pages `source`, behind `start` in pages `target`."""
         start, stop, length = span
-        angles = (start - stop) * self._frequencies
-        device = self.cache.keys.device
-        cos, sin = (torch.from_numpy(f(angles).astype(np.float32)).to(device) for f in (np.cos, np.sin))
-        old = _places(source, stop, length, device)
-        new = _places(target, start, start + length - stop, device)
+        angles, device = (start - stop) * self._frequencies, self.cache.keys.device
+
+        def prepare() -> tuple[Tensor, Tensor, tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+            cos, sin = (torch.from_numpy(f(angles).astype(np.float32)).to(device) for f in (np.cos, np.sin))
+            old = _places(source, stop, length, device)
+            return cos, sin, old, _places(target, start, start + length - stop, device)
+
+        cos, sin, old, new = self._gpu.run("a cut", prepare)
         # Where a page is both, a layer is read before it is written; no call undoes itself when repeated.
         for layer in range(len(self.cache.keys)):
             parts = self._gpu.run("a cut", partial(self._turned, layer, old, cos, sin))

@@ -1,5 +1,12 @@
-"""A GPU that may run out of memory, which is forgiven, or break, which is not."""
+"""A GPU that may run out of memory, which is forgiven, or break, which is not.
 
+Once its context is lost, torch ends the process, by an abort, when page-locked memory is given back. So what
+holds any is kept from then on, and the process is left without taking it down.
+"""
+
+import atexit
+import os
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from threading import RLock
@@ -26,6 +33,11 @@ class Gpu:
         self.device = device
         self._lock = RLock()
         self._broken: str | None = None
+        self._held: list[object] = []
+
+    def hold(self, *things: object) -> None:
+        """Keep these, which have page-locked memory, to the end if the device fails."""
+        self._held += things
 
     @property
     def ready(self) -> bool:
@@ -65,8 +77,32 @@ class Gpu:
             return
         if _of_device(error):
             self._broken = _one_line(error)
+            self._held.append(error)  # with what the call that failed had in its hands
+            _FAILED.append(self)
+            if self._lost():
+                atexit.register(_leave)
             raise CudaBroken(self._broken) from error
         raise error
+
+    def _lost(self) -> bool:
+        """Whether no call to the device will succeed."""
+        if self.device.type != "cuda":
+            return False
+        try:
+            torch.cuda.synchronize(self.device)
+        except RuntimeError:
+            return True
+        return False
+
+
+_FAILED: list[Gpu] = []
+
+
+def _leave() -> None:
+    """The process can do nothing more, and has not done what it was to do."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(1)
 
 
 def _of_device(error: RuntimeError) -> bool:
