@@ -1,7 +1,5 @@
 """`python -m llm.bench [MODEL]`: this engine beside llama.cpp, in one run on the same cores, by turns."""
 
-import shutil
-import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,31 +8,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from llm.bench.llama import LlamaCppError
+from llm.bench.command import EXPECTED, default_model
 from llm.bench.plan import FULL, QUICK
 from llm.bench.report import report, table, write_json
 from llm.bench.rounds import Timing
 from llm.bench.run import BenchError, run
-from llm.chat import ChatTemplateError
-from llm.engine import ContextFull
-from llm.eval import EvalError
-from llm.gguf import GgufError
-from llm.sample import BrokenLogits
-from llm.tokenizer import TokenizerError
-
-DEFAULT_MODEL = "smollm2-135m-instruct-q4_1"
-
-EXPECTED: tuple[type[Exception], ...] = (
-    BenchError,
-    BrokenLogits,
-    ChatTemplateError,
-    ContextFull,
-    EvalError,
-    GgufError,
-    LlamaCppError,
-    OSError,  # only the file of results: what else is read raises an error of its own
-    TokenizerError,
-)
 
 
 def bench(
@@ -58,20 +36,6 @@ def bench(
         console.print(f"Ours only: {results.without}", markup=False)
     if json:
         write_json(json, report(results, path, threads, datetime.now(UTC), quick=quick))
-
-
-def default_model() -> Path:
-    """Where the assistant keeps its model, by its own command, since this package does not know it."""
-    folders = f"{Path(sys.executable).parent}"
-    command = shutil.which("assistant", path=folders) or shutil.which("assistant")
-    if command is None:
-        raise BenchError("no `assistant` command to ask for the default model: name a GGUF file")
-    done = subprocess.run(
-        [command, "models", "path", DEFAULT_MODEL], stdout=subprocess.PIPE, text=True, check=False
-    )
-    if done.returncode:
-        raise BenchError(f"`assistant models path {DEFAULT_MODEL}` failed: name a GGUF file")
-    return Path(done.stdout.strip())
 
 
 def main() -> None:

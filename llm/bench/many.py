@@ -16,7 +16,7 @@ from typing import Annotated, cast
 import typer
 
 from llm.ahead import Runs
-from llm.bench.__main__ import EXPECTED, default_model
+from llm.bench.command import EXPECTED, default_model
 from llm.device import Device
 from llm.engine import ChoosesAhead, CudaBroken, Engine, EngineOutOfMemory, prefill, step
 from llm.eval_data import text
