@@ -304,13 +304,22 @@ class AheadEngine(SlotEngine):
 
     def extend(self, tokens: Sequence[int], logits_for: int = 1) -> NDArray[np.float32]:
         """See Engine."""
-        self._ahead.forget(self._slot)
+        self._forget()
         return super().extend(tokens, logits_for)
 
     def truncate(self, length: int) -> None:
         """See Engine."""
-        self._ahead.forget(self._slot)
+        self._forget()
         super().truncate(length)
+
+    def close(self) -> None:
+        """See SlotEngine."""
+        self._forget()
+        super().close()
+
+    def _forget(self) -> None:
+        if not self._closed:  # else the place is another's
+            self._ahead.forget(self._slot)
 
     def _reserve(self, held: int, steps: int) -> int:
         """The steps that there are pages for: all, or half of them and so on, as the reply may end before."""

@@ -113,13 +113,13 @@ class PagedStore:
         self.pages.name(names, self._held[slot][: len(names)])
 
     def _set(self, slot: int, index: int, pages: Sequence[int]) -> None:
-        """Let the slot's pages from `index` on be these, which are held for it."""
+        """Let the slot's pages from `index` on be these and no others; they are held for it."""
         self._held[slot][index:] = pages
         self._table[slot, index : index + len(pages)] = pages
         self._stale = True  # last: see upload
 
     def _own(self, slot: int, index: int) -> None:
-        """Let the slot's last page, at `index`, be nobody else's."""
+        """Let the slot's page at `index` be nobody else's."""
         page = self._held[slot][index]
         if (own := self.pages.to_write(page)) != page:
             try:
@@ -127,7 +127,7 @@ class PagedStore:
             except BaseException:
                 self.pages.drop([own])
                 raise
-            self._set(slot, index, [own])
+            self._set(slot, index, [own, *self._held[slot][index + 1 :]])
             self.pages.drop([page])
 
     def _copy_page(self, source: int, target: int) -> None:

@@ -244,6 +244,44 @@ def test_pages_under_a_run_that_is_under_way_are_nobody_elses(file: GgufFile, gi
     assert model.store.pages.free == model.store.pages.total
 
 
+def test_a_fork_while_a_run_is_under_way_leaves_both_their_pages(file: GgufFile) -> None:
+    model, plain = load(file, sessions=2), load(file).open()
+    engine = opened(model)
+    for one in (engine, plain):
+        one.extend(text(20))
+    chosen = [7, *engine.choose(7, 4, seen=[7], sampling=PENALTY, then=12)]  # into a second page
+    fork = engine.fork()
+    for steps in (12, 8):  # the first page is both's, and now copied
+        chosen += engine.choose(chosen[-1], steps, seen=chosen, sampling=PENALTY, then=8)
+    assert chosen[1:] == by_logits(plain, 7, 24, [7])
+    assert isinstance(fork, AheadEngine)
+    assert fork.choose(chosen[4], 8, seen=chosen[:5], sampling=PENALTY) == chosen[5:13]
+    engine.close()
+    fork.close()
+    assert model.store.pages.free == model.store.pages.total
+
+
+def test_a_place_that_is_anothers_has_nothing_under_way_from_before(file: GgufFile) -> None:
+    model, plain = load(file, sessions=2), load(file).open()
+    engine, other = opened(model), opened(model)
+    engine.extend(text(30))
+    other.extend(text(34, 1))
+    plain.extend(text(34, 1))
+    chosen = [7, *engine.choose(7, 4, seen=[7], sampling=PENALTY, then=4)]
+    engine.close()
+    fork = other.fork()  # the same place, and as long
+    assert isinstance(fork, AheadEngine)
+    found = fork.choose(chosen[-1], 4, seen=chosen, sampling=PENALTY, then=4)
+    assert found == by_logits(plain, chosen[-1], 4, chosen)
+    engine.truncate(0)  # it is closed: what the other has under way is not its own
+    runs = len(standin(fork).runs)
+    chosen += found
+    assert fork.choose(chosen[-1], 4, seen=chosen, sampling=PENALTY) == by_logits(
+        plain, chosen[-1], 4, chosen
+    )
+    assert len(standin(fork).runs) == runs
+
+
 def test_nothing_is_begun_where_pages_are_few(file: GgufFile) -> None:
     model = load(file, sessions=2, kv_bytes=3 * PAGE_BYTES)
     engine, other = opened(model), opened(model)

@@ -35,7 +35,9 @@ class AheadEngine(TableEngine):
     def chooses_as(self, sampling: Sampling) -> bool:
         return True
 
-    def choose(self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling) -> list[int]:
+    def choose(
+        self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling, then: int = 0
+    ) -> list[int]:
         assert sampling == Sampling()
         assert seen[-1] == token
         self.asked.append(steps)
@@ -164,7 +166,7 @@ def test_steps_ahead_are_judged_apart() -> None:
         assert set(row[:right]) == {0.0}
         assert sum(gap > 0.1 for gap in row[right:]) > 5
     # The first is chosen by the prompt's logits, the other 39 as the assistant has them chosen.
-    assert engine.asked == 2 * [1, 2, 4, 8, 8, 8, 8]
+    assert engine.asked == 2 * [1, 8, 16, 14]
     right_ahead = judge(AheadEngine(theirs, theirs), TableEngine(theirs), [[1, 2], [3]], 40)
     assert [judged.equal for judged in right_ahead] == [80, 80]
 
