@@ -198,6 +198,15 @@ def test_a_reader_who_leaves_leaves_what_was_chosen(tokenizer: Tokenizer) -> Non
         assert engine.held == [A, *ids[:-1]]
 
 
+def test_what_follows_a_reply_is_not_taken_back_when_its_events_are_over(tokenizer: Tokenizer) -> None:
+    engine = endless()
+    for event in generate(engine, tokenizer, [A], GenerateConfig(12, stop=())):
+        if isinstance(event, Finished):
+            held = [*engine.held, A, A]
+            engine.extend([A, A])
+    assert engine.held == held
+
+
 def test_the_end_is_told_with_nothing_held_behind_it(tokenizer: Tokenizer) -> None:
     engine = endless()
     said = "".join(

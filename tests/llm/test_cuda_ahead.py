@@ -19,6 +19,8 @@ from quantized_files import quantized_weights, write_quantized
 
 from kernels import llama_ahead
 from kernels.llama_gpu import PAGE
+from kernels.packed import FEW
+from llm import cuda_ahead
 from llm.cuda import CudaConfig, CudaModel
 from llm.cuda_ahead import AheadEngine, Steps
 from llm.engine import ChoosesAhead, ContextFull, CudaBroken, EngineOutOfMemory, prefill, step
@@ -294,6 +296,32 @@ def test_nothing_is_begun_where_pages_are_few(file: GgufFile) -> None:
     assert chosen
 
 
+def test_nothing_is_begun_behind_the_context_or_without_pages(file: GgufFile) -> None:
+    engine, plain = opened(load(file)), load(file).open()
+    for one in (engine, plain):
+        one.extend(text(CONTEXT - 12))
+    chosen = [7, *engine.choose(7, 4, seen=[7], sampling=PENALTY, then=16)]
+    chosen += engine.choose(chosen[-1], 8, seen=chosen, sampling=PENALTY, then=16)
+    assert standin(engine).runs == [(1, 4), (1, 8)]
+    assert chosen[1:] == by_logits(plain, 7, 12, [7])
+
+    model = load(file, sessions=2, kv_bytes=3 * PAGE_BYTES)
+    engine, other = opened(model), opened(model)
+    engine.extend(text(28))
+    other.extend(text(64, 1))
+    assert len(engine.choose(3, 4, seen=[3], sampling=PENALTY, then=8)) == 4
+    assert standin(engine).runs == [(1, 4)]
+
+
+def test_nobody_waits_for_a_session_whose_reply_is_over(file: GgufFile) -> None:
+    engine = opened(load(file))
+    engine.extend(text(30))
+    engine.choose(7, 4, seen=[7], sampling=PENALTY)
+    assert engine._ahead.batcher._expected == {engine._slot}
+    engine.truncate(34)
+    assert not engine._ahead.batcher._expected
+
+
 def test_who_comes_and_goes_leaves_the_others_what_is_under_way(file: GgufFile) -> None:
     """By turns of one thread: two go on, a third comes, and the first leaves."""
     model, alone = load(file, sessions=3), load(file)
@@ -377,14 +405,19 @@ def reply(engine: AheadEngine, seed: int, wanted: int, sampling: Sampling) -> li
     chosen = [1]
     while len(chosen) <= 30:
         steps = min(wanted, 31 - len(chosen))
-        found = engine.choose(chosen[-1], steps, seen=chosen, sampling=sampling)
+        then = min(wanted, 31 - len(chosen) - steps)
+        found = engine.choose(chosen[-1], steps, seen=chosen, sampling=sampling, then=then)
         assert 1 <= len(found) <= steps
         chosen += found
     return chosen[1:]
 
 
-def test_sessions_that_choose_at_the_same_time_share_their_steps(file: GgufFile) -> None:
-    """Each gets what it gets alone, though runs are as long as the most modest wants."""
+@pytest.mark.parametrize("few", [FEW, 3])
+def test_sessions_that_choose_at_the_same_time_share_their_steps(
+    file: GgufFile, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each gets what it gets alone, though runs are as long as the most modest wants, and of so many."""
+    monkeypatch.setattr(cuda_ahead, "FEW", few)
     model, alone = load(file, sessions=4), load(file)
     barrier, how = Barrier(4), (PENALTY, DRAWN, PLAIN, PENALTY)
 
@@ -401,7 +434,7 @@ def test_sessions_that_choose_at_the_same_time_share_their_steps(file: GgufFile)
             engine.extend(text(20, seed))
             if how[seed].temperature == 0:
                 assert future.result(DEADLOCK_S) == by_logits(engine, 1, 30, [1], how[seed])
-    assert max(standin(opened(model)).runs)[0] > 1
+    assert 1 < max(standin(opened(model)).runs)[0] <= few
 
 
 def test_what_is_drawn_depends_on_the_seed_and_on_how_many_came_before(file: GgufFile) -> None:
