@@ -103,7 +103,7 @@ class AheadDecoder:
     def begin(self, starts: Sequence[Start]) -> None:
         """Set where up to `rows` sequences go on, of a slot each. Raises ValueError for what does not fit.
 
-        Like a run it is only launched here: it waits for nothing.
+        Like a run it is only launched here: it waits for nothing that was launched since it was called last.
         """
         if not 1 <= len(starts) <= self._rows or len({start.slot for start in starts}) < len(starts):
             raise ValueError(f"{len(starts)} sequences: must be 1 to {self._rows}, of a slot each")

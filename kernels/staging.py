@@ -1,7 +1,8 @@
 """Numbers on their way to a GPU and back, through memory that is page-locked once and kept.
 
 A copy from it waits for nothing that the GPU is at. And after a fault of the GPU torch ends the process as
-soon as page-locked memory is given back, before anybody can say what happened: so none is, in between.
+soon as page-locked memory is given back, before anybody can say what happened: so none is, unless all that
+was launched has ended well.
 """
 
 from typing import Any
@@ -21,7 +22,7 @@ class Upload:
         self._left = torch.cuda.Event() if target.is_cuda else None  # type: ignore[no-untyped-call]
 
     def staged(self) -> NDArray[Any]:
-        """Where to write them, of the tensor's shape; what was there last time has left."""
+        """Where to write them, of the tensor's shape. Waits until what was there last time has left."""
         if self._left is not None:
             self._left.synchronize()
         return self._staged.numpy()
@@ -44,6 +45,7 @@ class Download:
         if not x.is_cuda:
             return x.clone().numpy()
         if self._locked is None or self._locked.numel() < x.numel():
+            torch.cuda.synchronize(x.device)  # or it raises here, before any is given back
             self._locked = torch.empty(x.numel(), pin_memory=True)
         host = self._locked[: x.numel()].view(x.shape)
         host.copy_(x, non_blocking=True)

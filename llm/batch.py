@@ -20,6 +20,8 @@ SHORT = 16
 
 Logits = NDArray[np.float32]
 
+_LINGERS = 4
+
 
 @dataclass(frozen=True)
 class Part:
@@ -51,6 +53,7 @@ class _Request(Generic[PartT]):
     logits: list[NDArray[Any]] = field(default_factory=list)
     error: Exception | None = None
     leads: bool = False
+    gone: bool = False  # who asked is not there any more, and waits only for the pass to let go of its slot
     wake: Lock = field(default_factory=_taken)  # given back once, when it is done or leads
 
     @property
@@ -73,7 +76,8 @@ class _Request(Generic[PartT]):
 class Batcher(Generic[PartT]):
     """`alone` and `chunk` are the longest pieces of a prompt when nobody else, or somebody, is decoding.
 
-    `ragged` says that `run` takes parts of different lengths.
+    `ragged` says that `run` takes parts of different lengths. Those who took part in the last pass are
+    waited for, `linger_s` at a time as long as one after the other comes, four times that in all.
     """
 
     def __init__(
@@ -89,6 +93,7 @@ class Batcher(Generic[PartT]):
         self._run, self._alone, self._chunk, self._linger_s = run, alone, chunk, linger_s
         self._changed = Condition()  # what is below; only a leader that lingers waits for it
         self._waiting: dict[_Request[PartT], None] = {}  # in the order in which they have their turn
+        self._running: list[_Request[PartT]] = []
         self._leading = False
         self._prompt_was_last = False
         self._expected: set[int] = set()  # slots of the last short pass, about to ask again
@@ -118,6 +123,10 @@ class Batcher(Generic[PartT]):
     def _leave(self, request: _Request[PartT]) -> None:
         """Hand over the lead; after KeyboardInterrupt nobody is there to take what another would read."""
         with self._changed:
+            request.gone = request in self._running and not request.leads
+        if request.gone:
+            request.wake.acquire()
+        with self._changed:
             self._waiting.pop(request, None)
             if request.leads:
                 successor = next(iter(self._waiting), None)
@@ -141,8 +150,10 @@ class Batcher(Generic[PartT]):
     def _choose(self) -> tuple[list[_Request[PartT]], int]:
         with self._changed:
             self._missing = self._expected - {r.part.slot for r in self._waiting}
-            before = None
-            while self._missing and len(self._missing) != before:  # as long as one after the other comes
+            before = len(self._missing) + 1
+            for _ in range(_LINGERS):
+                if not self._missing or len(self._missing) == before:
+                    break
                 before = len(self._missing)
                 self._changed.wait(self._linger_s)
             self._expected -= self._missing  # who has not come may have finished
@@ -167,10 +178,19 @@ class Batcher(Generic[PartT]):
         parts = [request.next_part(limit) for request in chosen]
         error: Exception | None = None
         results: list[NDArray[Any]] = []
+        with self._changed:
+            self._running = chosen
         try:
             results = self._run(parts)
         except Exception as caught:  # noqa: BLE001  # whatever it is, each of those who wait for it gets it
             error = caught
+        finally:
+            with self._changed:
+                self._running = []
+                for request in chosen:
+                    if request.gone:
+                        self._waiting.pop(request, None)
+                        request.wake.release()
         with self._changed:
             for i, request in enumerate(chosen):
                 if error is not None:

@@ -18,7 +18,8 @@ from llm.batch import SHORT, Batcher, Logits, Part
 from llm.cache import BudgetTooSmall
 from llm.calibrate import calibration_tokens, scales_of
 from llm.config import read_config
-from llm.cuda_ahead import Ahead, AheadEngine, make_decoder
+from llm.cuda_ahead import Ahead, make_decoder
+from llm.cuda_ahead_engine import AheadEngine
 from llm.cuda_cache import PagedStore
 from llm.cuda_errors import Gpu
 from llm.cuda_served import Form, describe
@@ -111,8 +112,10 @@ class CudaModel:
                 scales=scales,
             ),
         )
-        self.store = PagedStore(
-            self._gpu, cache, most_stored=stored, frequencies=rope_frequencies(gguf, self.model)
+        frequencies = rope_frequencies(gguf, self.model)
+        self.store = self._gpu.run(
+            "the table of pages",
+            lambda: PagedStore(self._gpu, cache, most_stored=stored, frequencies=frequencies),
         )
         self._runner = self._gpu.run(
             "the passes' buffers", partial(_make_runner, weights, cache, config.sessions)
@@ -153,11 +156,14 @@ class CudaModel:
             return None
         sessions = self.config.sessions
         decoder = self._gpu.run("the steps ahead", partial(make_decoder, weights, cache, sessions))
-        return Ahead(
-            self._gpu,
-            decoder,
-            self.store,
-            lambda slot, form, steps: self.sessions.tallies[slot].add(form, steps),
+        return self._gpu.run(
+            "the steps ahead",
+            lambda: Ahead(
+                self._gpu,
+                decoder,
+                self.store,
+                lambda slot, form, steps: self.sessions.tallies[slot].add(form, steps),
+            ),
         )
 
     def _run(self, parts: Sequence[Part]) -> list[Logits]:

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import nan
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,13 +18,11 @@ from llm.batch import Batcher, Part
 from llm.cuda_cache import PagedStore
 from llm.cuda_errors import Gpu
 from llm.cuda_served import Form
-from llm.engine import ContextFull, EngineOutOfMemory
-from llm.sample import BrokenLogits, Sampling
+from llm.sample import Sampling
 from llm.served import rows_of
-from llm.sessions import Sessions, SlotEngine
 
 _LINGER_S = 0.004
-"""For those of the last run who are on their way: while they come, and as long as a run may be under way."""
+"""See `Batcher`: four of them are about as long as a run of many sequences, which is under way meanwhile."""
 
 
 class Decoder(Protocol):
@@ -100,7 +97,7 @@ class Steps(Part):
 class _Flight:
     """A run that has been launched."""
 
-    slots: Sequence[int]
+    slots: list[int]
     steps: int
     tokens: Tensor  # int32 [slots, steps]
     landed: torch.cuda.Event | None
@@ -143,9 +140,9 @@ class Ahead:
         self.batcher: Batcher[Steps] = Batcher(self._run, ragged=True, linger_s=_LINGER_S)
 
     def forget(self, slot: int) -> None:
-        """Its sequence is not what it was, or its pages are not, and it does not ask again at once."""
+        """Its sequence is not what it was, or its pages are not, and nobody needs to wait for it."""
+        self._flights.pop(slot, None)  # first: a place without it would be taken for the end of a run
         self._places.pop(slot, None)
-        self._flights.pop(slot, None)
         self.batcher.leave(slot)
 
     def begun(self, slot: int) -> bool:
@@ -170,7 +167,7 @@ class Ahead:
         places = [part.place for part in parts]
         flights = self._launched(parts, places)
         onward = None
-        if together := self._goes_on(parts, flights):
+        if together := self._all_go_on(parts):
             ends = [part.start + flights[0][0].steps for part in parts]
             onward = self._set_out(parts, ends)
         rows = {flight: flight.rows(self._beside) for flight, _ in flights}
@@ -211,13 +208,12 @@ class Ahead:
             flights |= {slot: (run, row) for row, slot in enumerate(slots)}
         return [flights[part.slot] for part in parts]
 
-    def _goes_on(self, parts: Sequence[Steps], flights: Sequence[tuple[_Flight, int]]) -> bool:
-        """Whether the device has gone as far as these parts will have, and no others, who all go on."""
+    def _all_go_on(self, parts: Sequence[Steps]) -> bool:
+        """Whether the last run is that of these parts, and of no others, who all go on from its end."""
         last = self._last
         return (
             last is not None
             and last.slots == [part.slot for part in parts]
-            and all(flight is last for flight, _ in flights)
             and all(part.then and part.steps >= last.steps for part in parts)
         )
 
@@ -228,17 +224,13 @@ class Ahead:
         if not parts:
             return None
         steps = min(part.then for part in parts)
-        try:
-            for part, end in zip(parts, ends, strict=True):
-                self._store.reserve(part.slot, end, end + steps)
-        except EngineOutOfMemory:
-            return None
-        if self._store.pages.free < self._store.slots:
+        totals = {part.slot: end + steps for part, end in zip(parts, ends, strict=True)}
+        if not self._store.reserve_ahead(totals):
             return None
         starts = None if places is None else [place.start for place in places]
         return self._launch([part.slot for part in parts], steps, starts)
 
-    def _launch(self, slots: Sequence[int], steps: int, starts: Sequence[Start] | None) -> _Flight:
+    def _launch(self, slots: list[int], steps: int, starts: Sequence[Start] | None) -> _Flight:
         """With `starts`, from there; else from where the last run ends, which was of the same slots."""
         self._last = None
         self._store.upload()
@@ -258,78 +250,3 @@ class Ahead:
         seen.zero_()
         if tokens:
             seen[torch.tensor(sorted(set(tokens))).to(self._gpu.device)] = 1
-
-
-class AheadEngine(SlotEngine):
-    """A sequence on the GPU that also decodes ahead; see `llm.engine.ChoosesAhead`.
-
-    A step ahead is the same to the bit as `extend` by its token, whoever shares it.
-    """
-
-    def __init__(self, ahead: Ahead, sessions: Sessions[Any], slot: int) -> None:
-        super().__init__(sessions, slot)
-        self._ahead = ahead
-
-    def chooses_as(self, sampling: Sampling) -> bool:
-        """See ChoosesAhead. Nucleus sampling wants all probabilities in order, which the device has not."""
-        return sampling.temperature == 0 or sampling.top_p == 1
-
-    def choose(
-        self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling, then: int = 0
-    ) -> list[int]:
-        """See ChoosesAhead. Raises EngineOutOfMemory and CudaBroken."""
-        held = len(self._tokens)
-        if held + steps > self.context:
-            raise ContextFull(held + steps, self.context)
-        if steps < 1 or not 0 <= token < self._sessions.vocabulary:
-            raise ValueError(
-                f"{steps} steps from token {token}, of a vocabulary of {self._sessions.vocabulary}"
-            )
-        assert not self._closed, "a closed sequence"
-        then = min(then, self.context - held - steps, llama_ahead.MAX_STEPS)
-        try:
-            steps = self._reserve(held, min(steps, llama_ahead.MAX_STEPS))
-            run = Steps(self._slot, held, [token], 1, steps, then, seen, sampling)
-            chosen: list[int] = self._ahead.batcher.read(run).tolist()
-        except BaseException:
-            self.truncate(held)
-            raise
-        if not chosen:
-            self.truncate(held)
-            raise BrokenLogits(nan, self._sessions.vocabulary)
-        self._tokens += [token, *chosen[:-1]]
-        if not self._ahead.begun(self._slot):  # the pages of steps that were not run, or behind a broken one
-            self._store.truncate(self._slot, len(self._tokens))
-        return chosen
-
-    def extend(self, tokens: Sequence[int], logits_for: int = 1) -> NDArray[np.float32]:
-        """See Engine."""
-        self._forget()
-        return super().extend(tokens, logits_for)
-
-    def truncate(self, length: int) -> None:
-        """See Engine."""
-        self._forget()
-        super().truncate(length)
-
-    def close(self) -> None:
-        """See SlotEngine."""
-        self._forget()
-        super().close()
-
-    def _forget(self) -> None:
-        if not self._closed:  # else the place is another's
-            self._ahead.forget(self._slot)
-
-    def _reserve(self, held: int, steps: int) -> int:
-        """The steps that there are pages for: all, or half of them and so on, as the reply may end before."""
-        while True:
-            try:
-                self._store.reserve(self._slot, held, held + steps)
-            except EngineOutOfMemory:
-                self.truncate(held)
-                if steps == 1:
-                    raise
-                steps //= 2
-            else:
-                return steps

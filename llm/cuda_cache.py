@@ -1,6 +1,6 @@
 """Keys and values in pages on a GPU: `llm.sessions.Store` over `kernels.llama_gpu.PagedCache`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -13,6 +13,7 @@ from kernels.llama_reference import rotate
 from kernels.staging import Upload
 from llm.cache import BLOCK, block_names
 from llm.cuda_errors import Gpu
+from llm.engine import EngineOutOfMemory
 from llm.pages import Pages
 
 assert PAGE == BLOCK, "pages are named as blocks are"
@@ -38,11 +39,6 @@ class PagedStore:
         self._stale = False
 
     @property
-    def slots(self) -> int:
-        """Sequences that there may be."""
-        return len(self._held)
-
-    @property
     def token_bytes(self) -> int:
         """See Store."""
         layers, _, heads, _, head_dim = self.cache.keys.shape
@@ -52,8 +48,12 @@ class PagedStore:
         """Bring the device's table up to date. On the device, before a pass."""
         if self._stale:
             self._stale = False  # first: whoever changes the table now sets it again
-            self._upload.staged()[:] = self._table
-            self._upload.send()
+            try:
+                self._upload.staged()[:] = self._table
+                self._upload.send()
+            except BaseException:
+                self._stale = True
+                raise
 
     def recall(self, slot: int, held: Sequence[int], tokens: Sequence[int]) -> int:
         """See Store. Pages are held together with those who have them, not copied."""
@@ -75,6 +75,26 @@ class PagedStore:
             self._own(slot, held // PAGE)
         if (missing := -(-total // PAGE) - len(pages)) > 0:
             self._set(slot, len(pages), self.pages.take(missing))
+
+    def reserve_ahead(self, totals: Mapping[int, int]) -> bool:
+        """Make room for so many tokens of each slot, of which it has the last one's page, if there is any.
+
+        Or do nothing, and say so: where it would take the pages that every other sequence may need next.
+        """
+        missing = {slot: max(0, -(-total // PAGE) - len(self._held[slot])) for slot, total in totals.items()}
+        count = sum(missing.values())
+        if not count:
+            return True
+        if self.pages.free - count < len(self._held):
+            return False
+        try:
+            pages = self.pages.take(count)
+        except EngineOutOfMemory:  # somebody was faster
+            return False
+        for slot, more in missing.items():
+            self._set(slot, len(self._held[slot]), pages[:more])
+            del pages[:more]
+        return True
 
     def truncate(self, slot: int, length: int) -> None:
         """See Store."""

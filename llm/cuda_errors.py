@@ -8,7 +8,7 @@ import atexit
 import os
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from threading import RLock
 from typing import TypeVar
 
@@ -60,6 +60,8 @@ class Gpu:
             self.check()
             try:
                 return call()
+            except (CudaBroken, EngineOutOfMemory):
+                raise  # judged in a call within this one
             except RuntimeError as error:
                 self._judge(error)
             # Out here nothing refers to the tensors of the call that failed.
@@ -67,6 +69,8 @@ class Gpu:
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
                 return call()
+            except (CudaBroken, EngineOutOfMemory):
+                raise
             except RuntimeError as error:
                 self._judge(error)
                 raise EngineOutOfMemory(f"{what}: {_one_line(error)}") from error
@@ -99,10 +103,13 @@ _FAILED: list[Gpu] = []
 
 
 def _leave() -> None:
-    """The process can do nothing more, and has not done what it was to do."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    os._exit(1)
+    """End the process here, with exit code 1: it has not done what it was to do, and cannot be taken down."""
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):
+                stream.flush()
+    finally:
+        os._exit(1)
 
 
 def _of_device(error: RuntimeError) -> bool:

@@ -87,10 +87,10 @@ class ChoosesAhead(Engine, Protocol):
 
         `seen` are the tokens of the reply so far, with `token`: those penalized, as by `llm.sample.penalize`,
         with those chosen. What is drawn depends on the seed, on how many they are, and on the logits. There
-        are fewer choices where others in the same pass want fewer, where there is no memory for all, or where
-        a later step fails: the call that goes on from there raises. `then` says how many more are likely to
-        be asked for next: they may be begun already. Raises BrokenLogits, ContextFull and what `extend` does,
-        having changed nothing.
+        are fewer choices where others in the same pass want fewer, where fewer had been begun, where there is
+        no memory for all, or where a later step fails: the call that goes on from there raises. `then` says
+        how many more are likely to be asked for next: they may be begun at once. Raises BrokenLogits,
+        ContextFull and what `extend` does, having changed nothing.
         """
         ...
 

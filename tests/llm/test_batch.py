@@ -5,7 +5,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from threading import Barrier, Lock, Semaphore
+from signal import SIGINT, pthread_kill
+from threading import Barrier, Lock, Semaphore, main_thread
 from typing import Any
 
 import numpy as np
@@ -154,6 +155,35 @@ def test_others_are_waited_for_while_one_after_the_other_comes() -> None:
     futures.append(bench.ask(0, 1))
     assert bench.let() == [("012", 1)]  # 3 did not come in the time after 2
     finished(futures)
+
+
+def test_who_is_interrupted_in_a_pass_leaves_when_it_is_over() -> None:
+    """As whoever runs it has the slot in its hands."""
+    bench = Bench()
+    first = bench.ask(0, 1)
+    bench.running()
+    second = bench.ask(1, 1)
+    ended: list[bool] = []
+
+    def interrupt() -> None:
+        until(lambda: len(bench.batcher._waiting) == 3)  # with this one
+        bench.let()
+        bench.running()  # of slots 1 and 2
+        pthread_kill(main_thread().ident or 0, SIGINT)
+        until(lambda: any(request.gone for request in list(bench.batcher._waiting)))
+        ended.append(False)
+        bench.let()
+
+    interrupting = start(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        bench.batcher.read(Part(2, 0, [0], 1))
+    assert ended == [False]
+    assert len(bench.model.passes) == 2 and not bench.batcher._running
+    finished([first, second])
+    interrupting.result(DEADLOCK_S)
+    third = bench.ask(0, 1)
+    assert bench.let() == [("0", 1)]
+    finished([third])
 
 
 def test_nobody_waits_for_one_who_has_left() -> None:

@@ -22,7 +22,8 @@ from kernels.llama_gpu import PAGE
 from kernels.packed import FEW
 from llm import cuda_ahead
 from llm.cuda import CudaConfig, CudaModel
-from llm.cuda_ahead import AheadEngine, Steps
+from llm.cuda_ahead import Steps
+from llm.cuda_ahead_engine import AheadEngine
 from llm.engine import ChoosesAhead, ContextFull, CudaBroken, EngineOutOfMemory, prefill, step
 from llm.generate import GenerateConfig, Prefilled, generate
 from llm.gguf import GgufFile, open_gguf
@@ -201,20 +202,17 @@ def test_the_next_run_is_under_way_before_it_is_asked_for(file: GgufFile) -> Non
     assert decoder.begun == 2
 
 
-@pytest.mark.parametrize("change", ["truncate", "cut", "close"])
+@pytest.mark.parametrize("change", ["truncate", "cut"])
 def test_what_is_under_way_is_in_vain_when_the_sequence_changes(file: GgufFile, change: str) -> None:
-    """Although it goes on at the same place, with the same reply."""
+    """Although it goes on at the same place, with the same reply, once something else has been read."""
     model, plain = load(file), load(file).open()
     engine = opened(model)
     engine.extend(text(30))
     chosen = engine.choose(7, 4, seen=[7], sampling=PENALTY, then=4)
     if change == "truncate":
         engine.truncate(20)
-    elif change == "cut":
-        engine.cut(0, 8)
     else:
-        engine.close()
-        engine = opened(model)
+        engine.cut(0, 8)
     engine.extend(text(34 - len(engine.tokens), 1))
     plain.extend(engine.tokens)
     if change != "cut":  # else what is left has seen what was cut
@@ -294,6 +292,38 @@ def test_nothing_is_begun_where_pages_are_few(file: GgufFile) -> None:
     assert model.store.pages.free == 1  # and not the one that the next run would need
     other.extend(text(5, 2))  # which is there for who needs it now
     assert chosen
+
+
+def test_who_goes_on_does_so_from_its_own_end_though_anothers_run_failed(file: GgufFile) -> None:
+    model, plain = load(file, sessions=2), load(file).open()
+    engine, other = opened(model), opened(model)
+    for one in (engine, plain):
+        one.extend(text(20))
+    other.extend(text(20, 1))
+    chosen = [7, *engine.choose(7, 4, seen=[7], sampling=PENALTY)]
+    standin(engine).fails = [ValueError("a mistake")]
+    with pytest.raises(ValueError, match="a mistake"):
+        other.choose(9, 4, seen=[9], sampling=PENALTY)
+    chosen += engine.choose(chosen[-1], 4, seen=chosen, sampling=PENALTY)
+    assert chosen[1:] == by_logits(plain, 7, 8, [7])
+
+
+def test_one_with_broken_logits_leaves_the_others_what_is_under_way(file: GgufFile) -> None:
+    model, plain = load(file, sessions=2), load(file).open()
+    engines = [opened(model) for _ in range(2)]
+    engines[0].extend(text(20))
+    engines[1].extend(text(40, 1))
+    plain.extend(text(20))
+    standin(engines[0]).breaks = lambda position: position >= 42
+    parts = [Steps(engine._slot, len(engine.tokens), [7], 1, 4, 4, [7], PENALTY) for engine in engines]
+    for part in parts:
+        model.store.reserve(part.slot, part.start, part.start + 4)
+    ahead = engines[0]._ahead
+    found = [one.tolist() for one in ahead._run(parts)]
+    assert [len(one) for one in found] == [4, 2]
+    assert ahead.begun(engines[0]._slot)
+    assert not ahead.begun(engines[1]._slot)
+    assert found[0] == by_logits(plain, 7, 4, [7])
 
 
 def test_nothing_is_begun_behind_the_context_or_without_pages(file: GgufFile) -> None:
