@@ -120,8 +120,8 @@ class _Flight:
 class Ahead:
     """A model's decoder, which runs as many steps for all who ask at a time as the most modest wants.
 
-    While they are told the choices of one run, the next is under way for those who are likely to want it: the
-    device need not wait for the host. Whoever goes on from somewhere else, or says by `forget` that its
+    While sessions are told the choices of one run, the next is under way for those who are likely to want it:
+    the device need not wait for the host. Whoever goes on from somewhere else, or says by `forget` that its
     sequence was changed, gets a new run, and what is under way for it is in vain. What that writes is in
     nobody's way: all that the device does is done in order. May be used from several threads.
     """
@@ -220,7 +220,10 @@ class Ahead:
     def _set_out(
         self, parts: Sequence[Steps], ends: Sequence[int], places: Sequence[_Place] | None = None
     ) -> _Flight | None:
-        """A run from where parts end, or None: nothing is begun where pages are few."""
+        """A run from where parts end, or None: nothing is begun where pages are few.
+
+        `places` are those ends where they are known; else the device goes on from the end of its last run.
+        """
         if not parts:
             return None
         steps = min(part.then for part in parts)

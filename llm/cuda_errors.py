@@ -100,6 +100,7 @@ class Gpu:
 
 
 _FAILED: list[Gpu] = []
+"""Kept, with all that they hold, until the process ends."""
 
 
 def _leave() -> None:

@@ -138,11 +138,12 @@ def test_short_requests_of_equal_length_share_a_pass() -> None:
     finished([first, *rest])
 
 
-def test_others_are_waited_for_while_one_after_the_other_comes() -> None:
-    """Each within the time, though all of them together take longer."""
+@pytest.mark.parametrize(("come", "read"), [(2, "012"), (8, "01234")])
+def test_others_are_waited_for_while_one_after_the_other_comes(come: int, read: str) -> None:
+    """Each within the time, though all of them together take longer; but four times that at the most."""
     bench = Bench(linger_s=60.0)
-    bench.batcher._expected = set(range(4))
-    comes, futures = iter((1, 2)), []
+    bench.batcher._expected = set(range(10))
+    comes, futures = iter(range(1, come + 1)), []
 
     def wait(timeout: float | None = None) -> bool:
         assert timeout == 60.0
@@ -153,7 +154,7 @@ def test_others_are_waited_for_while_one_after_the_other_comes() -> None:
 
     bench.batcher._changed.wait = wait  # type: ignore[method-assign]
     futures.append(bench.ask(0, 1))
-    assert bench.let() == [("012", 1)]  # 3 did not come in the time after 2
+    assert bench.let() == [(read, 1)]
     finished(futures)
 
 

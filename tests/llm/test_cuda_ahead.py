@@ -326,6 +326,37 @@ def test_one_with_broken_logits_leaves_the_others_what_is_under_way(file: GgufFi
     assert found[0] == by_logits(plain, 7, 4, [7])
 
 
+def test_pages_are_taken_ahead_only_where_enough_are_left(file: GgufFile) -> None:
+    store = load(file, sessions=2, kv_bytes=6 * PAGE_BYTES).store
+    store.reserve(0, 0, 20)
+    assert store.reserve_ahead({0: 40, 1: 10})  # one each
+    assert store.pages.free == 3
+    assert not store.reserve_ahead({0: 80, 1: 40})  # which would leave one for two sequences
+    assert store.pages.free == 3
+    store.reserve(0, 40, 96)
+    store.reserve(1, 10, 64)
+    assert store.pages.free == 1
+    assert store.reserve_ahead({0: 96, 1: 64}), "there is nothing to take"
+    assert not store.reserve_ahead({1: 65})
+    assert store.pages.free == 1
+
+
+def test_a_table_that_could_not_be_sent_is_sent_again(
+    file: GgufFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = load(file).store
+    store.reserve(0, 0, 40)
+
+    def fail() -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patched, pytest.raises(torch.OutOfMemoryError):
+        patched.setattr(store._upload, "send", fail)
+        store.upload()
+    store.upload()
+    assert store.cache.table[0, :2].tolist() == store._held[0]
+
+
 def test_nothing_is_begun_behind_the_context_or_without_pages(file: GgufFile) -> None:
     engine, plain = opened(load(file)), load(file).open()
     for one in (engine, plain):
