@@ -21,6 +21,7 @@ SHORT = 16
 Logits = NDArray[np.float32]
 
 _LINGERS = 4
+"""Times `linger_s`, at the most: those who have come wait, too."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class Batcher(Generic[PartT]):
                     successor.leads = True
                     successor.wake.release()
 
-    def leave(self, slot: int) -> None:
+    def not_coming(self, slot: int) -> None:
         """It is not about to ask again: nobody needs to wait for it."""
         with self._changed:
             self._expected.discard(slot)

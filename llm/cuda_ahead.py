@@ -143,7 +143,7 @@ class Ahead:
         """Its sequence is not what it was, or its pages are not, and nobody needs to wait for it."""
         self._flights.pop(slot, None)  # first: a place without it would be taken for the end of a run
         self._places.pop(slot, None)
-        self.batcher.leave(slot)
+        self.batcher.not_coming(slot)
 
     def begun(self, slot: int) -> bool:
         """Whether a run is under way, or has come, that it has not been told of."""

@@ -190,10 +190,10 @@ def test_who_is_interrupted_in_a_pass_leaves_when_it_is_over() -> None:
 def test_nobody_waits_for_one_who_has_left() -> None:
     bench = Bench(linger_s=10 * DEADLOCK_S)
     bench.batcher._expected = set(range(3))
-    bench.batcher.leave(1)
+    bench.batcher.not_coming(1)
     first = bench.ask(0, 1)
     until(lambda: bench.batcher._missing == {2})
-    bench.batcher.leave(2)
+    bench.batcher.not_coming(2)
     assert bench.let() == [("0", 1)]
     finished([first])
 
