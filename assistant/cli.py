@@ -7,7 +7,7 @@ from typing import Annotated, Literal, NoReturn, Optional
 
 import typer
 
-from assistant.models_cli import app as models
+from assistant.commands.models import app as models
 
 app = typer.Typer(
     name="assistant",
@@ -96,8 +96,8 @@ def transcribe(
 @app.command()
 def graph() -> None:
     """Print the stages a turn goes through and the channels between them."""
-    from assistant.graph import render
-    from assistant.pipeline import GRAPH
+    from assistant.runtime.graph import render
+    from assistant.session.pipeline import GRAPH
 
     typer.echo(render(GRAPH))
 
@@ -105,7 +105,7 @@ def graph() -> None:
 @app.command()
 def doctor() -> None:
     """Check this machine, and say how to mend what is amiss."""
-    from assistant.doctor import doctor as run_doctor
+    from assistant.doctor.doctor import doctor as run_doctor
 
     run_doctor()
 

@@ -9,13 +9,13 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from asr.stream import StreamConfig
-from assistant.model_catalog import nearest
-from assistant.turn import TurnConfig
-from llm.conversation import SYSTEM_PROMPT
-from llm.device import Device
-from llm.generate import GenerateConfig
-from llm.kv_type import KvType
-from llm.remote import RemoteConfig
+from assistant.session.turn import TurnConfig
+from assistant.spelling import nearest
+from llm.cuda.device import Device
+from llm.decode.generate import GenerateConfig
+from llm.remote.client import RemoteConfig
+from llm.serve.kv_type import KvType
+from llm.text.conversation import SYSTEM_PROMPT
 from tts.stream import SpeakerConfig
 
 

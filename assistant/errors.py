@@ -1,21 +1,21 @@
 """Everything that a user can cause, or a machine: the command line prints these as one line."""
 
 from asr.onnx import ModelFileError
-from assistant.audio import AudioError
-from assistant.clips import ClipError
+from assistant.audio.clips import ClipError
+from assistant.audio.files import AudioError
 from assistant.config import ConfigError
-from assistant.model_catalog import ModelStoreError
-from assistant.otel import OtelError
-from assistant.perfetto import PerfettoError
-from assistant.report import ReportError
-from llm.chat import ChatTemplateError
-from llm.drafts import VocabularyMismatch
-from llm.engine import ContextFull, CudaBroken, EngineOutOfMemory
-from llm.eval import EvalError
-from llm.gguf import GgufError
-from llm.patience import RemoteError
-from llm.sample import BrokenLogits
-from llm.tokenizer import TokenizerError
+from assistant.models.catalog import ModelStoreError
+from assistant.trace.otel import OtelError
+from assistant.trace.perfetto import PerfettoError
+from assistant.trace.summary import ReportError
+from llm.decode.drafts import VocabularyMismatch
+from llm.decode.engine import ContextFull, CudaBroken, EngineOutOfMemory
+from llm.decode.sample import BrokenLogits
+from llm.eval.predict import EvalError
+from llm.gguf.file import GgufError
+from llm.remote.patience import RemoteError
+from llm.text.chat import ChatTemplateError
+from llm.text.tokenizer import TokenizerError
 from tts.errors import TtsError
 
 EXPECTED: tuple[type[Exception], ...] = (

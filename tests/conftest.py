@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from assistant.models import ModelStore
+from assistant.models.store import ModelStore
 
 
 @pytest.fixture(scope="session")

@@ -14,13 +14,13 @@ from virtual import VirtualLoop
 
 from asr.stabilize import Partial
 from asr.words import Hypothesis, Stretch
-from assistant.reply import FALLBACK
-from assistant.stages import Audio
-from llm.chat import Message
-from llm.generate import Finished, Generated, Prefilled, Started, Token
-from llm.responder import Prompt
-from llm.served import Kernels, Operation, Served
-from llm.speculate import Speculated
+from assistant.session.reply import FALLBACK
+from assistant.session.stages import Audio
+from llm.decode.generate import Finished, Generated, Prefilled, Started, Token
+from llm.decode.responder import Prompt
+from llm.decode.served import Kernels, Operation, Served
+from llm.decode.speculate import Speculated
+from llm.text.chat import Message
 from tts.stream import SpeechChunk
 
 SERVED = (

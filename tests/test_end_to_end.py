@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 from recordings import TRACES
 
 from asr.words import Stretch
-from assistant.clips import find_clips
-from assistant.clock import Clock
+from assistant.audio.clips import find_clips
 from assistant.config import Config
-from assistant.ear import Frame
-from assistant.load import load_stages, locate
-from assistant.models import ModelStore
-from assistant.parts import PARTS
-from assistant.playback import PacedSink, Sink
-from assistant.replay import ReplayedTurn, replay
-from assistant.session import Session
-from assistant.spans import Recorder
-from assistant.speech_models import asr_paths, load_reader
-from llm.chat import Message
+from assistant.models.load import load_stages, locate
+from assistant.models.speech import asr_paths, load_reader
+from assistant.models.store import ModelStore
+from assistant.runtime.clock import Clock
+from assistant.runtime.spans import Recorder
+from assistant.session.parts import PARTS
+from assistant.session.playback import PacedSink, Sink
+from assistant.session.ring import Frame
+from assistant.session.session import Session
+from assistant.trace.replay import ReplayedTurn, replay
+from llm.text.chat import Message
 
 pytestmark = pytest.mark.models
 
@@ -76,7 +76,7 @@ def conversation(model_path: Callable[[str], Path]) -> Conversation:
     clips = [clip for clip in find_clips(TRACES) if clip.reference == QUESTION]
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("assistant.replay.Session", WatchedSession)
+            patch.setattr("assistant.trace.replay.Session", WatchedSession)
             result = asyncio.run(replay(clips, stages, config, clock, done.recorder, sink=sink))
     finally:
         stages.close()

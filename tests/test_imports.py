@@ -1,4 +1,4 @@
-"""Imports point one way, and the command line starts without loading a model library."""
+"""Imports point one way, between packages and between their rooms, and `--help` loads no model library."""
 
 import ast
 import subprocess
@@ -16,6 +16,30 @@ MAY_IMPORT = {
     "tts": {"kernels", "tts"},
     "assistant": {"kernels", "asr", "llm", "tts", "assistant"},
 }
+
+FLOORS = {
+    "assistant": (
+        {"spelling"},
+        {"runtime", "audio"},
+        {"session"},
+        {"config"},
+        {"models"},
+        {"trace", "doctor"},
+        {"commands"},
+        {"errors"},
+        {"cli"},
+    ),
+    "llm": (
+        {"gguf"},
+        {"text"},
+        {"decode"},
+        {"serve"},
+        {"cpu", "cuda", "reference", "remote"},
+        {"eval"},
+        {"bench"},
+    ),
+}
+"""Rooms (folders, or files at a package's root), lowest first; each imports only from floors below it."""
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -36,6 +60,33 @@ def test_imports_point_one_way(package: str) -> None:
     assert files, f"no package {package}"
     ours = {(str(f.relative_to(ROOT)), name) for f in files for name in imported(f) if name in MAY_IMPORT}
     assert {found for found in ours if found[1] not in MAY_IMPORT[package]} == set()
+
+
+def imported_rooms(path: Path, package: str) -> Iterator[str]:
+    """The rooms of `package` that a file imports from, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            parts = node.module.split(".")
+            if parts[0] == package:
+                yield from parts[1:2] or [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            dotted = [alias.name.split(".") for alias in node.names]
+            yield from (parts[1] for parts in dotted if parts[0] == package and len(parts) > 1)
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_rooms_import_only_from_the_floors_below(package: str) -> None:
+    floor = {room: number for number, rooms in enumerate(FLOORS[package]) for room in rooms}
+    upward = set()
+    for file in (ROOT / package).rglob("*.py"):
+        room = file.relative_to(ROOT / package).with_suffix("").parts[0]
+        if room == "__init__":
+            continue
+        assert room in floor, f"{file}: a room without a floor"
+        for other in imported_rooms(file, package):
+            if other != room and floor[other] >= floor[room]:
+                upward.add((str(file.relative_to(ROOT)), other))
+    assert upward == set()
 
 
 def test_nothing_imports_the_tests() -> None:

@@ -12,8 +12,8 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import aclosing
 from typing import Any, TypeVar
 
-from assistant.clock import Clock
-from assistant.worker import _AHEAD, StopFlag, Worker
+from assistant.runtime.clock import Clock
+from assistant.runtime.worker import _AHEAD, StopFlag, Worker
 
 T = TypeVar("T")
 _STUCK_S = 30.0  # of real time that a worker's job may take

@@ -18,15 +18,15 @@ from virtual import VirtualLoop, VirtualWorker, run_virtual
 
 from asr.stabilize import Partial
 from asr.stream import StreamConfig
-from assistant.ear import Frame
-from assistant.parts import split, ttfa_ms
-from assistant.playback import PacedSink
-from assistant.reply import FALLBACK
-from assistant.session import Observed, Session, SessionConfig, TurnRecord
-from assistant.spans import Recorder
-from assistant.stages import Audio, Stages
-from assistant.turn import TurnConfig
-from llm.chat import Message
+from assistant.runtime.spans import Recorder
+from assistant.session.parts import split, ttfa_ms
+from assistant.session.playback import PacedSink
+from assistant.session.reply import FALLBACK
+from assistant.session.ring import Frame
+from assistant.session.session import Observed, Session, SessionConfig, TurnRecord
+from assistant.session.stages import Audio, Stages
+from assistant.session.turn import TurnConfig
+from llm.text.chat import Message
 
 SYSTEM = "Be brief."
 

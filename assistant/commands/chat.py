@@ -9,14 +9,14 @@ import typer
 from assistant.commands.preflight import check_sound_file
 from assistant.commands.say import write_speech
 from assistant.config import read_config
-from assistant.load import locate_llm
-from assistant.load_writer import load_writer
-from assistant.models import ModelStore
-from assistant.speech_models import load_speaker
-from assistant.stages import ReplyWriter
-from llm.chat import Message
-from llm.engine import EngineOutOfMemory
-from llm.generate import Finished, Token
+from assistant.models.language import load_writer
+from assistant.models.load import locate_llm
+from assistant.models.speech import load_speaker
+from assistant.models.store import ModelStore
+from assistant.session.stages import ReplyWriter
+from llm.decode.engine import EngineOutOfMemory
+from llm.decode.generate import Finished, Token
+from llm.text.chat import Message
 
 
 def run_chat(source: TextIO, speech: Path | None, config_path: Path | None) -> None:

@@ -7,18 +7,18 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from assistant.audio import write_wav
-from assistant.clips import find_clips, read_clip
-from assistant.clock import Clock
+from assistant.audio.clips import find_clips, read_clip
+from assistant.audio.files import write_wav
 from assistant.commands.preflight import check_sound_file
 from assistant.config import read_config
-from assistant.load import load_stages, locate
-from assistant.machine import peak_memory_mb, seconds_since_start
-from assistant.models import ModelStore
-from assistant.playback import PacedSink
-from assistant.replay import ReplayedTurn, replay
-from assistant.spans import Recorder
-from assistant.waterfall import waterfall
+from assistant.models.load import load_stages, locate
+from assistant.models.store import ModelStore
+from assistant.runtime.clock import Clock
+from assistant.runtime.machine import peak_memory_mb, seconds_since_start
+from assistant.runtime.spans import Recorder
+from assistant.session.playback import PacedSink
+from assistant.trace.replay import ReplayedTurn, replay
+from assistant.trace.waterfall import waterfall
 
 _VOICE_RATE = 24000
 

@@ -12,24 +12,24 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from asr.degrade import CONDITIONS, Condition
-from asr.eval import READERS, Plan, ReaderName, Readers, Recording, evaluate, read
-from asr.eval_noise import FalseTranscripts, false_transcripts
-from asr.eval_read import Clocks
-from asr.eval_summary import report
-from asr.nonspeech import nonspeech
+from asr.eval.degrade import CONDITIONS, Condition
+from asr.eval.noise import FalseTranscripts, false_transcripts
+from asr.eval.nonspeech import nonspeech
+from asr.eval.read import Clocks
+from asr.eval.readings import READERS, Plan, ReaderName, Readers, Recording, evaluate, read
+from asr.eval.summary import report
 from asr.vad import Vad
-from assistant.audio import ASR_RATE, to_asr_rate
-from assistant.clips import Clip, read_clip
+from assistant.audio.clips import Clip, read_clip
+from assistant.audio.files import ASR_RATE, to_asr_rate
 from assistant.commands.evaluate_table import print_results
 from assistant.commands.preflight import check_file, labelled_clips
 from assistant.commands.transcribe import has_voice
 from assistant.config import read_config
-from assistant.machine import machine
-from assistant.model_catalog import nearest
-from assistant.models import ModelStore
-from assistant.report import ReportError, write_json
-from assistant.speech_models import ASR, VAD, asr_paths, fetch, load_readers
+from assistant.models.speech import ASR, VAD, asr_paths, fetch, load_readers
+from assistant.models.store import ModelStore
+from assistant.runtime.machine import machine
+from assistant.spelling import nearest
+from assistant.trace.summary import ReportError, write_json
 
 _SILENCE_BEHIND_MS = 160
 """A labelled clip is read as a session would: from shortly before the voice to when a pause is noticed."""

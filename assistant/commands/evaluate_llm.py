@@ -13,16 +13,16 @@ from rich.console import Console
 from assistant.commands.evaluate_llm_table import Measured, print_measured
 from assistant.commands.preflight import check_file
 from assistant.config import LlmConfig
-from assistant.load import locate_llm
-from assistant.machine import machine
-from assistant.models import ModelStore
-from assistant.report import ReportError, write_json
-from llm.device import Device
-from llm.engine import Engine
-from llm.eval import EvalError
-from llm.eval_engines import KINDS, Kv, Place, gpu_name, place_of, reference, subject
-from llm.gguf import GgufFile, open_gguf
-from llm.quality import Task, measure, read_task
+from assistant.models.load import locate_llm
+from assistant.models.store import ModelStore
+from assistant.runtime.machine import machine
+from assistant.trace.summary import ReportError, write_json
+from llm.cuda.device import Device
+from llm.decode.engine import Engine
+from llm.eval.engines import KINDS, Kv, Place, gpu_name, place_of, reference, subject
+from llm.eval.predict import EvalError
+from llm.eval.quality import Task, measure, read_task
+from llm.gguf.file import GgufFile, open_gguf
 
 # A judged reply is 128 tokens and a pass over them in float32: a second or so of a CPU.
 _PROMPTS: Mapping[Place, int] = MappingProxyType({"cpu": 10, "cuda": 50})
@@ -40,7 +40,7 @@ def run_evaluate_llm(
     """Measure `model`, a name of the store or a .gguf file, with each type of `kv`; print a table.
 
     None is all types that the engine of the device has. Of the text the first `tokens` are read, by default
-    all. The reference is float32 on the same device (`llm.eval_engines`), with a cache of float32. After
+    all. The reference is float32 on the same device (`llm.eval.engines`), with a cache of float32. After
     `prompts` prompts the greedy tokens are judged by it. Whatever comes out, nothing is raised for it.
 
     Raises before anything is loaded ReportError, typer.BadParameter for a type that the engine has not and

@@ -8,11 +8,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from llm.eval_engines import REFERENCES, Kv, Place
-from llm.eval_greedy import Judged
-from llm.eval_replies import TIE
-from llm.quality import Quality, Task
-from llm.served import NotUsed, Served, by_kernel
+from llm.decode.served import NotUsed, Served, by_kernel
+from llm.eval.engines import REFERENCES, Kv, Place
+from llm.eval.greedy import Judged
+from llm.eval.quality import Quality, Task
+from llm.eval.replies import TIE
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from asr.eval import Cell, ClipResult, ReaderName, worst
-from asr.eval_noise import FalseTranscripts
-from asr.eval_summary import summary
+from asr.eval.noise import FalseTranscripts
+from asr.eval.readings import Cell, ClipResult, ReaderName, worst
+from asr.eval.summary import summary
 
 _WORST = 3  # clips shown
 _INVENTED = 5  # clips shown with a sentence that nobody said

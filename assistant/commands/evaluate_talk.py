@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from asr.eval_read import Clocks
-from asr.eval_talk import Minute, TalkReading, make_talk, read_talk
+from asr.eval.read import Clocks
+from asr.eval.talk import Minute, TalkReading, make_talk, read_talk
 from asr.words import Stretch
-from assistant.audio import to_asr_rate
-from assistant.clips import Clip, read_clip
+from assistant.audio.clips import Clip, read_clip
+from assistant.audio.files import to_asr_rate
 from assistant.commands.preflight import check_file, labelled_clips
 from assistant.config import read_config
-from assistant.machine import machine
-from assistant.models import ModelStore
-from assistant.report import ReportError, write_json
-from assistant.speech_models import asr_paths, load_reader
+from assistant.models.speech import asr_paths, load_reader
+from assistant.models.store import ModelStore
+from assistant.runtime.machine import machine
+from assistant.trace.summary import ReportError, write_json
 
 
 def run_evaluate_talk(folder: Path, minutes: float, json: Path | None, config_path: Path | None) -> None:

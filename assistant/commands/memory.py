@@ -11,13 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from assistant.config import LlmConfig
-from assistant.load import locate_llm
-from assistant.models import ModelStore
-from llm.config import LlamaConfig, read_config
-from llm.gguf import open_gguf
-from llm.kv_type import Kernel, KvType
-from llm.memory import Memory, PlannedKv, memory
-from llm.native import fits
+from assistant.models.load import locate_llm
+from assistant.models.store import ModelStore
+from llm.cpu.memory import Memory, PlannedKv, memory
+from llm.cpu.native import fits
+from llm.gguf.config import LlamaConfig, read_config
+from llm.gguf.file import open_gguf
+from llm.serve.kv_type import Kernel, KvType
 
 _ENGINE_KV = get_args(KvType)
 

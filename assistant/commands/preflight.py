@@ -4,8 +4,8 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from assistant.audio import AudioError
-from assistant.clips import INDEX, Clip, ClipError, find_clips, read_clip
+from assistant.audio.clips import INDEX, Clip, ClipError, find_clips, read_clip
+from assistant.audio.files import AudioError
 
 
 def readable_clips(paths: Iterable[Path]) -> list[Clip]:

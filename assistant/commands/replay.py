@@ -8,17 +8,17 @@ from typing import Literal
 
 import typer
 
-from assistant.clips import Clip
-from assistant.clock import Clock
+from assistant.audio.clips import Clip
 from assistant.commands.preflight import check_file, readable_clips
 from assistant.config import Config, read_config
-from assistant.load import load_stages, locate
-from assistant.models import ModelStore
-from assistant.perfetto import PerfettoError, write_perfetto
-from assistant.provenance import model_digests
-from assistant.replay import Replay, ReplayedTurn, replay
-from assistant.report import ReportError, report, summary, write_json
-from assistant.spans import Recorder
+from assistant.models.load import load_stages, locate
+from assistant.models.store import ModelStore
+from assistant.runtime.clock import Clock
+from assistant.runtime.spans import Recorder
+from assistant.trace.perfetto import PerfettoError, write_perfetto
+from assistant.trace.provenance import model_digests
+from assistant.trace.replay import Replay, ReplayedTurn, replay
+from assistant.trace.summary import ReportError, report, summary, write_json
 
 
 def run_replay(
@@ -37,7 +37,7 @@ def run_replay(
     recorder = Recorder()
     with ExitStack() as stack:
         if otel:
-            from assistant.otel import exporter  # noqa: PLC0415  # optional, and slow to import
+            from assistant.trace.otel import exporter  # noqa: PLC0415  # optional, and slow to import
 
             recorder.exporters.append(stack.enter_context(exporter(otel)).export)
         result = play(clips, config, recorder, conversation=conversation, on_turn=_print_turn)

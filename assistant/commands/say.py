@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import typer
 
-from assistant.audio import AudioError, write_wav
+from assistant.audio.files import AudioError, write_wav
 from assistant.commands.preflight import check_sound_file
 from assistant.config import read_config
-from assistant.speech_models import load_speaker
+from assistant.models.speech import load_speaker
 from tts.phrases import PhraseSplitter
 from tts.stream import Speaker, SpeechChunk
 

@@ -11,13 +11,16 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention.bias import causal_lower_right
 
-from kernels import few_attention, few_rows, paged_attention, prompt_attention
+from kernels.attention import few as few_attention
+from kernels.attention import paged as paged_attention
+from kernels.attention import prompt as prompt_attention
 from kernels.bench.flex import Attend, cut_groups, flex, pad_groups
 from kernels.bench.models import MODELS, Sequences, layers_for, sequences, unwritten, with_layers
 from kernels.bench.results import OURS, Bench, Result, relative_error
 from kernels.bench.timing import in_turn
-from kernels.llama_gpu import Shape
-from kernels.packed import FEW
+from kernels.formats.llama import Shape
+from kernels.formats.packed import FEW
+from kernels.products import few_rows
 
 SDPA, SDPA_ALIGNED = "SDPA", "SDPA, lower right"
 FLEX = "FlexAttention"

@@ -8,14 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kernels import llama_ahead
 from kernels.bench.dense import Llama
 from kernels.bench.flex import block_mask
 from kernels.bench.hugging import transformers_step
 from kernels.bench.models import Sequences
 from kernels.bench.results import regret, relative_error, worst
-from kernels.llama_gpu import Weights
-from kernels.llama_reference import ReferenceRunner
+from kernels.formats.llama import Weights
+from kernels.llama import ahead as llama_ahead
+from kernels.llama.reference import ReferenceRunner
 
 GRAPH, AHEAD = "graph", "graph, ahead"
 EAGER, COMPILED, FLEXIBLE = "torch", "torch compiled", "torch compiled, Flex"
@@ -95,7 +95,7 @@ def contenders(given: Pass, rivals: list[str]) -> Iterator[tuple[str, Callable[[
 
 
 def _graph(given: Pass) -> Contender:
-    from kernels.llama_graph import GraphRunner  # noqa: PLC0415  (without it, its rivals are measured still)
+    from kernels.llama.graph import GraphRunner  # noqa: PLC0415  (without it, its rivals are measured still)
 
     runner = GraphRunner(given.weights, given.there.cache, given.device)
     rows, wanted = given.rows, given.case.wanted

@@ -8,7 +8,7 @@ from torch.nn import functional as F  # noqa: N812  # torch's own name for it
 
 from kernels.bench.flex import cut_groups, pad_groups
 from kernels.bench.models import Sequences
-from kernels.llama_gpu import Shape, Weights
+from kernels.formats.llama import Shape, Weights
 
 if TYPE_CHECKING:
     from torch.nn.attention.flex_attention import BlockMask

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # torch's own name for it
 
-from kernels import choose, few_rows, head
 from kernels.bench.models import MODELS, layers_for, matrices
 from kernels.bench.products import LIMIT, TORCH, VERIFIED
 from kernels.bench.results import OURS, Bench, Result, regret, relative_error
 from kernels.bench.timing import in_turn
-from kernels.llama_gpu import Shape
-from kernels.packed import FEW, empty_packed
+from kernels.formats.llama import Shape
+from kernels.formats.packed import FEW, empty_packed
+from kernels.products import few_rows, head
+from kernels.sampling import choose
 
 AGAINST = {"x torch": (TORCH,)}
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kernels.bench.dense import plain_cache
 from kernels.bench.models import BASE, Sequences
-from kernels.llama_gpu import Shape, Weights
+from kernels.formats.llama import Shape, Weights
 
 Step = Callable[[], Tensor]
 """Logits [B, wanted, vocabulary] of the last rows that follow, and as many tokens further each time."""

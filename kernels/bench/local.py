@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from kernels.attention.local import blocked, bytes_moved, local_attention, reference, visible
 from kernels.bench.flex import Attend, flex
 from kernels.bench.results import Bench, Figure, Result, relative_error, worst
 from kernels.bench.timing import microseconds
-from kernels.local_attention import blocked, bytes_moved, local_attention, reference, visible
 
 OURS = "local_attention"
 BLOCKED = "blocked"

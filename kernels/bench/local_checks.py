@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
+from kernels.attention.local import reference
 from kernels.bench.local import LIMITS
 from kernels.bench.results import relative_error
-from kernels.local_attention import reference
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def _error(
     block: int,
     device: torch.device,
 ) -> float:
-    from kernels import local_attention_triton  # noqa: PLC0415  (Triton is optional)
+    from kernels.attention import local_triton as local_attention_triton  # noqa: PLC0415  (Triton is optional)
 
     lengths = torch.tensor([before + t, before + (t + 1) // 2], dtype=torch.int32, device=device)
     joint = torch.randn(2, before + t, 3, 2, d, device=device).to(dtype)

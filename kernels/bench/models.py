@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from kernels.llama_gpu import PAGE, PagedCache, Rows, Shape, Weights, empty_cache
-from kernels.packed import Packed, empty_packed
-from kernels.quantized import BLOCK, Quantized
+from kernels.formats.llama import PAGE, PagedCache, Rows, Shape, Weights, empty_cache
+from kernels.formats.packed import Packed, empty_packed
+from kernels.formats.quantized import BLOCK, Quantized
 
 MODELS = {
     "tiny": Shape(2, 64, 4, 2, 32, 96, 160),  # for machines without a GPU, and tests
@@ -26,8 +26,9 @@ MOST_LAYERS = 512
 
 
 KEYS_REACH, VALUES_REACH = 5.3, 4.6
-"""How many standard deviations int8 reaches: what `llm.calibrate` makes of 324 tokens, as many as its text
-has, of normal numbers: 1.5 times the longest pair of a key's channels and the largest of a value's."""
+"""How many standard deviations int8 reaches: what `llm.serve.calibrate` makes of 324 tokens, as many as
+its text has, of normal numbers: 1.5 times the longest pair of a key's channels and the largest of a
+value's."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # torch's own name for it
 
-from kernels import few_rows, linear, qkv
 from kernels.bench.models import (
     MODELS,
     layers_for,
@@ -20,9 +19,10 @@ from kernels.bench.models import (
 )
 from kernels.bench.results import OURS, Bench, Result, relative_error
 from kernels.bench.timing import in_turn
-from kernels.llama_gpu import Shape
-from kernels.packed import FEW, Packed
-from kernels.quantized import Quantized
+from kernels.formats.llama import Shape
+from kernels.formats.packed import FEW, Packed
+from kernels.formats.quantized import Quantized
+from kernels.products import few_rows, linear, qkv
 
 TORCH = "torch float16"
 AGAINST = {"x torch": (TORCH,)}

@@ -23,7 +23,7 @@ from kernels.bench.contenders import (
 from kernels.bench.models import MODELS, sequences, weights
 from kernels.bench.results import Bench, Figure, Result, relative_error
 from kernels.bench.timing import in_a_loop
-from kernels.llama_gpu import Weights
+from kernels.formats.llama import Weights
 
 AGAINST = {"x compiled": (COMPILED, FLEXIBLE, HF_COMPILED), "x eager": (EAGER, HF_EAGER)}
 

@@ -6,7 +6,7 @@ import itertools
 import torch
 from triton.runtime.errors import OutOfResources
 
-from kernels import local_attention_triton
+from kernels.attention import local_triton as local_attention_triton
 from kernels.bench.local import LIMITS, Shape, inputs, right_result
 from kernels.bench.results import relative_error
 from kernels.bench.timing import microseconds

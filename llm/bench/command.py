@@ -7,12 +7,12 @@ from pathlib import Path
 
 from llm.bench.llama import LlamaCppError
 from llm.bench.run import BenchError
-from llm.chat import ChatTemplateError
-from llm.engine import ContextFull
-from llm.eval import EvalError
-from llm.gguf import GgufError
-from llm.sample import BrokenLogits
-from llm.tokenizer import TokenizerError
+from llm.decode.engine import ContextFull
+from llm.decode.sample import BrokenLogits
+from llm.eval.predict import EvalError
+from llm.gguf.file import GgufError
+from llm.text.chat import ChatTemplateError
+from llm.text.tokenizer import TokenizerError
 
 DEFAULT_MODEL = "smollm2-135m-instruct-q4_1"
 

@@ -14,7 +14,7 @@ from types import ModuleType, TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from llm.engine import ContextFull
+from llm.decode.engine import ContextFull
 
 _BATCH = 2048  # tokens in one call at most, llama.cpp's default
 
@@ -24,7 +24,7 @@ class LlamaCppError(RuntimeError):
 
 
 class LlamaCpp:
-    """One sequence; see `llm.engine.Engine`. Logits are llama.cpp's own memory, valid up to the next call."""
+    """One sequence; see `llm.decode.engine.Engine`. Logits are valid up to the next call."""
 
     def __init__(self, path: Path, context: int, threads: int) -> None:
         """Load `path`; raises LlamaCppError."""

@@ -15,16 +15,16 @@ from typing import Annotated, cast
 
 import typer
 
-from llm.ahead import Runs
 from llm.bench.command import EXPECTED, default_model
-from llm.device import Device
-from llm.engine import ChoosesAhead, CudaBroken, Engine, EngineOutOfMemory, prefill, step
-from llm.eval_data import text
-from llm.eval_engines import Place, place_of
-from llm.gguf import GgufFile, open_gguf
-from llm.sample import Sampler, Sampling
-from llm.sessions import SlotEngine
-from llm.tokenizer import Tokenizer
+from llm.cuda.device import Device
+from llm.decode.ahead import Runs
+from llm.decode.engine import ChoosesAhead, CudaBroken, Engine, EngineOutOfMemory, prefill, step
+from llm.decode.sample import Sampler, Sampling
+from llm.eval.data import text
+from llm.eval.engines import Place, place_of
+from llm.gguf.file import GgufFile, open_gguf
+from llm.serve.sessions import SlotEngine
+from llm.text.tokenizer import Tokenizer
 
 CONTEXT = 128
 """Tokens that each session has read."""
@@ -78,10 +78,10 @@ def rate(
 def open_model(gguf: GgufFile, place: Place, sessions: int) -> Callable[[], SlotEngine]:
     """What opens a session of a model there; prompts are read, not remembered."""
     if place == "cpu":
-        from llm.cpu import CpuConfig, CpuModel  # noqa: PLC0415  # as in eval_engines: neither needs the other's
+        from llm.cpu.model import CpuConfig, CpuModel  # noqa: PLC0415  # as in eval_engines: neither needs the other's
 
         return CpuModel(gguf, CpuConfig(sessions=sessions, kv="int8", prefix_bytes=0)).open
-    from llm.cuda import CudaConfig, CudaModel  # noqa: PLC0415
+    from llm.cuda.model import CudaConfig, CudaModel  # noqa: PLC0415
 
     return CudaModel(gguf, CudaConfig(sessions=sessions, prefix_bytes=0)).open
 

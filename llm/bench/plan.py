@@ -7,12 +7,12 @@ from itertools import chain, cycle, islice
 
 from llm.bench.sessions import CHUNK
 from llm.bench.speculation import Kind, Question
-from llm.chat import ChatTemplate, Message
-from llm.conversation import SYSTEM_PROMPT
-from llm.eval import EvalError
-from llm.eval_data import text
-from llm.gguf import GgufFile
-from llm.tokenizer import Tokenizer
+from llm.eval.data import text
+from llm.eval.predict import EvalError
+from llm.gguf.file import GgufFile
+from llm.text.chat import ChatTemplate, Message
+from llm.text.conversation import SYSTEM_PROMPT
+from llm.text.tokenizer import Tokenizer
 
 _DATA = files("llm") / "data"
 SESSIONS = 4

@@ -10,13 +10,13 @@ from scipy.stats import chi2
 
 from llm.bench.entry import Entry, Goal
 from llm.bench.speed import F32, OURS, THEIRS
-from llm.drafts import prompt_lookups
-from llm.engine import ContextFull, Engine
-from llm.eval import WINDOW, perplexity
-from llm.generate import GenerateConfig, Token, generate
-from llm.sample import Sampling
-from llm.speculate import Speculated, Speculator
-from llm.tokenizer import Tokenizer
+from llm.decode.drafts import prompt_lookups
+from llm.decode.engine import ContextFull, Engine
+from llm.decode.generate import GenerateConfig, Token, generate
+from llm.decode.sample import Sampling
+from llm.decode.speculate import Speculated, Speculator
+from llm.eval.predict import WINDOW, perplexity
+from llm.text.tokenizer import Tokenizer
 
 _EXACT = "the same file in float32"
 _KINDS = 8  # tokens in the small vocabulary
@@ -78,7 +78,7 @@ def p_value(counts: NDArray[np.float64], p: NDArray[np.float64]) -> float:
 
 @dataclass
 class _TableEngine:
-    """What follows a token depends on it alone: `table` [kinds, kinds] of logits; see `llm.engine.Engine`."""
+    """An `llm.decode.engine.Engine` whose logits depend on the last token alone: `table` [kinds, kinds]."""
 
     table: NDArray[np.float64]
     kinds: Sequence[int]

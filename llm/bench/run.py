@@ -15,13 +15,13 @@ from llm.bench.rounds import Timing
 from llm.bench.sessions import fairness, throughput
 from llm.bench.speculation import details, entries, replies
 from llm.bench.speed import F32, OURS, THEIRS, decode, follow_up, load, prompt
-from llm.config import read_config
-from llm.cpu import CpuConfig, CpuModel
-from llm.engine import Engine
-from llm.generate import GenerateConfig
-from llm.gguf import GgufFile, open_gguf
-from llm.kv_type import KvType
-from llm.tokenizer import Tokenizer
+from llm.cpu.model import CpuConfig, CpuModel
+from llm.decode.engine import Engine
+from llm.decode.generate import GenerateConfig
+from llm.gguf.config import read_config
+from llm.gguf.file import GgufFile, open_gguf
+from llm.serve.kv_type import KvType
+from llm.text.tokenizer import Tokenizer
 
 
 class BenchError(RuntimeError):

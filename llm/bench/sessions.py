@@ -6,15 +6,15 @@ from contextlib import ExitStack
 from functools import partial
 from statistics import median
 
-from llm.batch import Logits
 from llm.bench.entry import Entry, Goal
 from llm.bench.rounds import Timing, by_turns
-from llm.cpu import CpuModel
-from llm.engine import Engine, prefill, step
-from llm.eval_replies import greedy
+from llm.cpu.model import CpuModel
+from llm.decode.engine import Engine, prefill, step
+from llm.eval.replies import greedy
+from llm.serve.batch import Logits
 
 CHUNK = 64
-"""Tokens of a prompt that are read between two steps of another session; see `llm.batch.Batcher`."""
+"""Tokens of a prompt that are read between two steps of another session; see `llm.serve.batch.Batcher`."""
 
 
 def throughput(model: CpuModel, prompts: Sequence[Sequence[int]], tokens: int, timing: Timing) -> Entry:

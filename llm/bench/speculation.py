@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 from llm.bench.entry import Entry, Goal
 from llm.bench.rounds import Timing
-from llm.drafts import prompt_lookups
-from llm.engine import Engine, common_prefix, prefill
-from llm.generate import GenerateConfig, Prefilled, Token, generate
-from llm.sample import penalize
-from llm.speculate import Speculated, Speculator
-from llm.tokenizer import Tokenizer
+from llm.decode.drafts import prompt_lookups
+from llm.decode.engine import Engine, common_prefix, prefill
+from llm.decode.generate import GenerateConfig, Prefilled, Token, generate
+from llm.decode.sample import penalize
+from llm.decode.speculate import Speculated, Speculator
+from llm.text.tokenizer import Tokenizer
 
 Kind = Literal["chat", "repeat"]
 _NAMES: dict[Kind, tuple[str, Goal]] = {

@@ -7,9 +7,9 @@ from pathlib import Path
 from llm.bench.entry import Entry, Goal
 from llm.bench.llama import LlamaCpp
 from llm.bench.rounds import Timing, by_turns
-from llm.cpu import CpuConfig, CpuModel
-from llm.engine import Engine, prefill, step
-from llm.gguf import open_gguf
+from llm.cpu.model import CpuConfig, CpuModel
+from llm.decode.engine import Engine, prefill, step
+from llm.gguf.file import open_gguf
 
 OURS, F32, THEIRS = "ours", "f32", "theirs"
 """Ours has int8 keys and values, as the assistant; llama.cpp's are float16, its default."""

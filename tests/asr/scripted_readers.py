@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from asr.eval_read import Clocks
+from asr.eval.read import Clocks
 from asr.stream import Stretch
 
 SECOND = 16000

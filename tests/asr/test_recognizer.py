@@ -15,8 +15,8 @@ from scripted_recognizer import RATE, WORDS, pause, recognizer, text, voice
 
 from asr.reading import token_limit
 from asr.recognizer import Recognizer
-from assistant.models import ModelStore
-from assistant.speech_models import asr_paths, load_recognizer
+from assistant.models.speech import asr_paths, load_recognizer
+from assistant.models.store import ModelStore
 
 MODEL = ("moonshine-tiny-en-encoder", "moonshine-tiny-en-decoder", "moonshine-tiny-en-tokenizer")
 Array = NDArray[np.float32]

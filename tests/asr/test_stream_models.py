@@ -12,13 +12,13 @@ import pytest
 from numpy.typing import NDArray
 from recordings import Recording, recordings
 
+from asr.eval.score import total, word_errors
 from asr.recognizer import Recognizer
-from asr.score import total, word_errors
 from asr.stabilize import Partial
 from asr.stream import StreamConfig, Transcriber
 from asr.words import Hypothesis, Stretch
-from assistant.models import ModelStore
-from assistant.speech_models import asr_paths, load_recognizer
+from assistant.models.speech import asr_paths, load_recognizer
+from assistant.models.store import ModelStore
 
 pytestmark = pytest.mark.models
 

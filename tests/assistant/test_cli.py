@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from recordings import TRACES, recordings
 
 from assistant import cli
-from assistant.pipeline import GRAPH
+from assistant.session.pipeline import GRAPH
 
 CLIP = TRACES / "000.flac"
 SAID = "What is the capital of France?"

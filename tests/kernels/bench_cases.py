@@ -9,7 +9,7 @@ import torch
 from kernels.bench.contenders import Case, Pass
 from kernels.bench.models import MODELS, sequences, weights
 from kernels.bench.results import Bench, Figure, Result
-from kernels.llama_gpu import Shape
+from kernels.formats.llama import Shape
 
 CPU = torch.device("cpu")
 

@@ -17,10 +17,10 @@ from kernels.bench.flex import block_mask
 from kernels.bench.local import FLEX, Shape, measure
 from kernels.bench.models import MODELS, Sequences, sequences, weights
 from kernels.bench.results import Figure, Result, relative_error
-from kernels.llama_ahead import Start
-from kernels.llama_gpu import PagedCache
-from kernels.llama_gpu import Shape as Model
-from kernels.llama_reference import ReferenceRunner
+from kernels.formats.llama import PagedCache
+from kernels.formats.llama import Shape as Model
+from kernels.llama.ahead import Start
+from kernels.llama.reference import ReferenceRunner
 
 __all__ = ["one_thread"]  # a fixture for all tests here
 

@@ -17,10 +17,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from kernels.attention.few import fewest_tiles, keys_at_once
+from kernels.attention.paged import make_scratch
 from kernels.bench.models import MODELS, matrices, sequences, unwritten, weights, with_layers
-from kernels.few_attention import fewest_tiles, keys_at_once
-from kernels.paged_attention import make_scratch
-from kernels.quantized import Quantized
+from kernels.formats.quantized import Quantized
 
 triton = pytest.importorskip("triton")
 TYPES = {
@@ -112,7 +112,8 @@ def recorded(
     capability: int = 90,
 ) -> Iterator[list[Recorded]]:
     """In the kernels' places, for compute capability 9.0 or an earlier one."""
-    from kernels import few_attention_triton, few_cut_triton  # noqa: PLC0415
+    from kernels.attention import few_triton as few_attention_triton  # noqa: PLC0415
+    from kernels.products import few_cut_triton  # noqa: PLC0415
 
     there = capability >= 90
     with pytest.MonkeyPatch.context() as patch:
@@ -202,8 +203,8 @@ def products(
 def launch_product(
     compilers: ThreadPoolExecutor, model: str, name: str, tokens: int
 ) -> tuple[Recorded, Quantized]:
-    from kernels import few_qkv_triton  # noqa: PLC0415
-    from kernels import few_rows_triton as kernels  # noqa: PLC0415
+    from kernels.products import few_qkv_triton  # noqa: PLC0415
+    from kernels.products import few_rows_triton as kernels  # noqa: PLC0415
 
     device = torch.device("cpu")
     shape = with_layers(MODELS[model], 1)
@@ -245,7 +246,7 @@ def test_products(
     tokens: int,
     products: dict[tuple[str, str, int], tuple[Recorded, Quantized]],
 ) -> None:
-    from kernels import packed_triton  # noqa: PLC0415
+    from kernels.formats import packed_triton  # noqa: PLC0415
 
     kernel, matrix = products[model, name, tokens]
     before, after = loads(kernel.ptx)
@@ -286,7 +287,7 @@ def attention(
 def launch_attention(
     compilers: ThreadPoolExecutor, model: str, kind: str, splits: int, keys: int
 ) -> list[Recorded]:
-    from kernels import few_attention_triton as kernels  # noqa: PLC0415
+    from kernels.attention import few_triton as kernels  # noqa: PLC0415
 
     device = torch.device("cpu")
     shape = with_layers(MODELS[model], 1)
@@ -309,8 +310,8 @@ def test_attention(
     keys: int,
     attention: dict[tuple[str, str, int, int], list[Recorded]],
 ) -> None:
-    from kernels import few_attention_triton as kernels  # noqa: PLC0415
-    from kernels import packed_triton  # noqa: PLC0415
+    from kernels.attention import few_triton as kernels  # noqa: PLC0415
+    from kernels.formats import packed_triton  # noqa: PLC0415
 
     attend, combine = attention[model, kind, splits, keys]
     d = MODELS[model].head_dim
@@ -334,7 +335,7 @@ def test_attention(
 
 
 def test_before_hopper_nothing_starts_early(compilers: ThreadPoolExecutor) -> None:
-    from kernels import few_rows_triton as kernels  # noqa: PLC0415
+    from kernels.products import few_rows_triton as kernels  # noqa: PLC0415
 
     device = torch.device("cpu")
     w = weights(with_layers(MODELS["135m"], 1), device, context=64)
@@ -348,7 +349,7 @@ def test_before_hopper_nothing_starts_early(compilers: ThreadPoolExecutor) -> No
 @pytest.mark.parametrize("kind", ["f16", "int8"])
 def test_queries_keys_and_values_of_a_prompt(kind: str, compilers: ThreadPoolExecutor) -> None:
     """They end in the code that those of few rows end in."""
-    from kernels import qkv_triton as kernels  # noqa: PLC0415
+    from kernels.products import qkv_triton as kernels  # noqa: PLC0415
 
     device = torch.device("cpu")
     shape = with_layers(MODELS["135m"], 1)

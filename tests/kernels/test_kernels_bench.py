@@ -23,8 +23,8 @@ from kernels.bench.report import line, table
 from kernels.bench.results import Bench, Figure, Result, regret, relative_error, worst
 from kernels.bench.run import Log
 from kernels.bench.timing import in_a_loop
-from kernels.llama_gpu import PagedCache, Rows
-from kernels.packed import Packed
+from kernels.formats.llama import PagedCache, Rows
+from kernels.formats.packed import Packed
 
 SHAPE = Shape(1, 1000, 64, 4, torch.float16)
 TIMES = {OURS: 10.0, MASKED_PADDED: 40.0, MASKED: 90.0, FLEX: 25.0}

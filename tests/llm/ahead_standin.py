@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels import choose, llama_ahead
-from kernels.llama_ahead import Start
-from kernels.llama_gpu import PagedCache, Weights
-from kernels.llama_reference import ReferenceRunner
+from kernels.formats.llama import PagedCache, Weights
+from kernels.llama import ahead as llama_ahead
+from kernels.llama.ahead import Start
+from kernels.llama.reference import ReferenceRunner
+from kernels.sampling import choose
 
 
 @contextmanager

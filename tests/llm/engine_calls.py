@@ -9,10 +9,10 @@ import pytest
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from llm.engine import ContextFull, prefill
-from llm.model import Llama
-from llm.sessions import EngineBusy, Sessions, SlotEngine
-from llm.torch_engine import TorchEngine
+from llm.decode.engine import ContextFull, prefill
+from llm.reference.engine import TorchEngine
+from llm.reference.model import Llama
+from llm.serve.sessions import EngineBusy, Sessions, SlotEngine
 
 Logits = NDArray[np.float32]
 

@@ -9,9 +9,9 @@ from gguf_writer import Entry, build
 from llama_files import random_weights, write_llama
 from numpy.typing import NDArray
 
-from llm.config import LlamaConfig
-from llm.gguf import GgufFile, open_gguf
-from llm.quants import BLOCKS, GgmlType
+from llm.gguf.config import LlamaConfig
+from llm.gguf.file import GgufFile, open_gguf
+from llm.gguf.quants import BLOCKS, GgmlType
 
 Matrix = NDArray[np.float32]
 Stored = tuple[GgmlType, tuple[int, ...], bytes]  # type, row-major shape, the bytes of a file

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from llm.engine import ContextFull
+from llm.decode.engine import ContextFull
 
 VOCABULARY = 7
 

@@ -26,12 +26,12 @@ from llm.bench.rounds import Timing, by_turns
 from llm.bench.run import Results
 from llm.bench.speculation import Pair, Question, Reply, copied, details, entries, replies
 from llm.bench.speed import decode, follow_up, prompt
-from llm.cpu import CpuConfig, CpuModel
-from llm.engine import ContextFull
-from llm.generate import GenerateConfig
-from llm.gguf import open_gguf
-from llm.speculate import Speculated
-from llm.tokenizer import Tokenizer
+from llm.cpu.model import CpuConfig, CpuModel
+from llm.decode.engine import ContextFull
+from llm.decode.generate import GenerateConfig
+from llm.decode.speculate import Speculated
+from llm.gguf.file import open_gguf
+from llm.text.tokenizer import Tokenizer
 
 MODEL = "smollm2-135m-instruct-q4_1"
 

@@ -14,13 +14,13 @@ from quantized_files import quantized_weights, write_quantized
 from typer.testing import CliRunner
 
 from llm.bench.many import bench, follow, rate
-from llm.cpu import CpuConfig, CpuModel
-from llm.cuda import CudaConfig, CudaModel
-from llm.engine import ChoosesAhead, EngineOutOfMemory
-from llm.gguf import GgufFile, open_gguf
-from llm.quants import GgmlType
-from llm.sample import Sampling
-from llm.sessions import SlotEngine
+from llm.cpu.model import CpuConfig, CpuModel
+from llm.cuda.model import CudaConfig, CudaModel
+from llm.decode.engine import ChoosesAhead, EngineOutOfMemory
+from llm.decode.sample import Sampling
+from llm.gguf.file import GgufFile, open_gguf
+from llm.gguf.quants import GgmlType
+from llm.serve.sessions import SlotEngine
 
 CONFIG = replace(SMALL, head_dim=16, width=64, hidden=64)
 PENALTY = Sampling(repetition_penalty=1.1)

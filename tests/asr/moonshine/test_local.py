@@ -13,7 +13,7 @@ from asr.moonshine.config import MoonshineConfig, Window, Windows, look_ahead, w
 from asr.moonshine.encoder import Encoder
 from asr.moonshine.load_torch import load, state_of
 from asr.moonshine.local import Attend, LocalEncoder, attend_masked, positions_of, running_norm
-from kernels.local_attention import blocked, local_attention
+from kernels.attention.local import blocked, local_attention
 
 FRAME, RECEPTIVE = 384, 895  # samples: frame i is made of [384 i, 384 i + 895)
 SHAPE = MoonshineConfig(width=20, layers=3, heads=2, mlp=24, vocabulary=64)  # heads of 10, padded to 16

@@ -1,13 +1,13 @@
-"""Choices against `llm/sample.py`: the same tokens where it is greedy, as often where it draws."""
+"""Choices against `llm/decode/sample.py`: the same tokens where it is greedy, as often where it draws."""
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from kernels.choose import TILE, Choice, bytes_moved, choose, exponential, greedy, reference
-from kernels.head import keep_best
-from llm.sample import Sampling, distribution, likeliest, penalize
+from kernels.products.head import keep_best
+from kernels.sampling.choose import TILE, Choice, bytes_moved, choose, exponential, greedy, reference
+from llm.decode.sample import Sampling, distribution, likeliest, penalize
 
 IMPLEMENTATIONS = pytest.mark.parametrize("implementation", ["kernel", "reference"])
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels.embed import bytes_moved, embed, reference
-from kernels.quantized import Quantized, quantize
+from kernels.formats.quantized import Quantized, quantize
+from kernels.products.embed import bytes_moved, embed, reference
 
 
 def embedding(kind: str, vocabulary: int, width: int, device: torch.device) -> Quantized:

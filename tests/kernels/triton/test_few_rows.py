@@ -9,17 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels import choose, few_rows
+from kernels.attention.few import few_attention, near, split_count
+from kernels.attention.paged import make_scratch
+from kernels.attention.paged import reference as attention_reference
 from kernels.bench.models import unwritten
 from kernels.bench.models import weights as model_weights
-from kernels.embed import embed
-from kernels.few_attention import few_attention, near, split_count
-from kernels.llama_gpu import PAGE, Rows, Shape, empty_cache
-from kernels.packed import FEW, Packed, empty_packed, places
-from kernels.paged_attention import make_scratch
-from kernels.paged_attention import reference as attention_reference
-from kernels.qkv import reference as qkv_reference
-from kernels.quantized import Quantized, quantize
+from kernels.formats.llama import PAGE, Rows, Shape, empty_cache
+from kernels.formats.packed import FEW, Packed, empty_packed, places
+from kernels.formats.quantized import Quantized, quantize
+from kernels.products import few_rows
+from kernels.products.embed import embed
+from kernels.products.qkv import reference as qkv_reference
+from kernels.sampling import choose
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 FORMS = ["4", "4 centred", "8"]

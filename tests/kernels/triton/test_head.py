@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels.choose import TILE, Choice, greedy
-from kernels.head import bytes_moved, head, keep_best, reference
-from kernels.quantized import Quantized, quantize
+from kernels.formats.quantized import Quantized, quantize
+from kernels.products.head import bytes_moved, head, keep_best, reference
+from kernels.sampling.choose import TILE, Choice, greedy
 
 EPS = 1e-5
 

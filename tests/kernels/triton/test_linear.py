@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels import linear_triton
-from kernels.linear import bytes_moved, linear, norm_gate_up, norm_is_apart
-from kernels.linear_triton import Tile, choose_tile
-from kernels.quantized import Quantized, quantize
-from kernels.rms_norm import rms_norm
+from kernels.formats.quantized import Quantized, quantize
+from kernels.products import linear_triton
+from kernels.products.linear import bytes_moved, linear, norm_gate_up, norm_is_apart
+from kernels.products.linear_triton import Tile, choose_tile
+from kernels.products.rms_norm import rms_norm
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 

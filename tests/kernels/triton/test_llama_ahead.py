@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from kernels.attention.few import near
 from kernels.bench.models import weights
-from kernels.choose import greedy, reference
-from kernels.few_attention import near
-from kernels.llama_ahead import MAX_STEPS, AheadDecoder, Start
-from kernels.llama_gpu import PAGE, PagedCache, Shape, Weights, empty_cache
-from kernels.llama_graph import GraphRunner
-from kernels.llama_reference import ReferenceRunner
+from kernels.formats.llama import PAGE, PagedCache, Shape, Weights, empty_cache
+from kernels.llama.ahead import MAX_STEPS, AheadDecoder, Start
+from kernels.llama.graph import GraphRunner
+from kernels.llama.reference import ReferenceRunner
+from kernels.sampling.choose import greedy, reference
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 # Small where each program is interpreted.

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from kernels import llama_graph
 from kernels.bench.models import weights
-from kernels.llama_gpu import PAGE, PagedCache, Shape, Weights, empty_cache
-from kernels.llama_graph import GraphRunner
-from kernels.llama_reference import ReferenceRunner
+from kernels.formats.llama import PAGE, PagedCache, Shape, Weights, empty_cache
+from kernels.llama import graph as llama_graph
+from kernels.llama.graph import GraphRunner
+from kernels.llama.reference import ReferenceRunner
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 SHAPE = Shape(2, 64, 2, 1, 32, 32, 40) if INTERPRETED else Shape(3, 576, 9, 3, 64, 1536, 1003)

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels.llama_gpu import PAGE, PagedCache, Rows, Shape
-from kernels.paged_attention import (
+from kernels.attention.paged import (
     ALIKE,
     Scratch,
     bytes_moved,
@@ -16,6 +15,7 @@ from kernels.paged_attention import (
     reference,
     split_count,
 )
+from kernels.formats.llama import PAGE, PagedCache, Rows, Shape
 
 LAYERS, LAYER = 2, 1
 CONTEXT = 700

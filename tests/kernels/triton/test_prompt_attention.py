@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels.llama_gpu import PAGE, PagedCache
-from kernels.prompt_attention import bytes_moved, prompt_attention, reference
-from kernels.prompt_attention_triton import choose_tile, launch
+from kernels.attention.prompt import bytes_moved, prompt_attention, reference
+from kernels.attention.prompt_triton import choose_tile, launch
+from kernels.formats.llama import PAGE, PagedCache
 
 LAYERS, SLOTS = 2, 3
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels.llama_gpu import PAGE, PagedCache, Rows, Shape, Weights, empty_cache
-from kernels.qkv import bytes_moved, qkv, reference
-from kernels.quantized import quantize
+from kernels.formats.llama import PAGE, PagedCache, Rows, Shape, Weights, empty_cache
+from kernels.formats.quantized import quantize
+from kernels.products.qkv import bytes_moved, qkv, reference
 
 LAYER = 1
 CONTEXT = 100
@@ -173,7 +173,7 @@ def test_of_rows_anywhere(device: torch.device, case: dict[str, int], m: int, in
 
 @pytest.mark.parametrize("tile", ["64", "128", "64 with norms of heads"])
 def test_with_many_tokens_a_program(device: torch.device, tile: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    launcher = pytest.importorskip("kernels.qkv_triton")
+    launcher = pytest.importorskip("kernels.products.qkv_triton")
     norms = "norms" in tile
     chosen = launcher.Tile(128, 128, 2, 0, 8, 3) if tile == "128" else launcher.Tile(64, 64, 2, 0, 4, 3)
     monkeypatch.setattr(launcher, "choose_tile", lambda *_: chosen)
@@ -226,7 +226,7 @@ def test_rows_of_any_size(device: torch.device, size: float) -> None:
 
 
 def test_every_number_of_tokens_has_a_tile(device: torch.device) -> None:
-    choose = pytest.importorskip("kernels.qkv_triton").choose_tile
+    choose = pytest.importorskip("kernels.products.qkv_triton").choose_tile
     for m in (1, 2, 3, 4, 8, 9, 16):  # the order of the sums follows from these
         assert (choose(m, 960, None).rows, choose(m, 960, None).blocks, choose(m, 960, None).parts) == (
             16,

@@ -1,0 +1,1 @@
+"""Scoring a recognizer on recordings whose text is known."""

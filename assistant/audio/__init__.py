@@ -1,0 +1,1 @@
+"""The edge where foreign audio becomes 16 kHz frames and back."""

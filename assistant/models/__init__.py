@@ -1,0 +1,1 @@
+"""The models: the catalogue, the store, and loading them."""

@@ -1,0 +1,110 @@
+"""Opening a language model on the GPU or on the CPU, whichever is wanted and works."""
+
+import gc
+import subprocess
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal, Protocol
+
+from assistant.config import LlmConfig
+from assistant.models.store import cache_dir
+from llm.cpu.model import CpuConfig, CpuModel
+from llm.cuda.device import obstacle
+from llm.decode.engine import ChoosesAhead, Engine
+from llm.decode.sample import Sampling
+from llm.decode.served import NotUsed, Served
+from llm.gguf.file import GgufError, GgufFile
+
+_GPU = "GPU kernels"
+_PROMPT = 64  # tokens of a trial: a prompt to every engine
+_DRAFTED = (16, 8, 4, 2, 1)  # rows of passes over drafts, as the engines round them
+
+
+class ServedEngine(Engine, Protocol):
+    """An engine that says what serves it."""
+
+    def take_served(self) -> Sequence[Served]:
+        """What served the passes since this was asked last."""
+        ...
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An engine, where it runs, and what it could have run on but does not."""
+
+    engine: ServedEngine
+    device: Literal["cpu", "cuda"]
+    not_used: tuple[NotUsed, ...]
+
+
+def open_engine(config: LlmConfig, gguf: GgufFile) -> Opened:
+    """The model `gguf` on `config.device`; raises GgufError and its relatives.
+
+    Where the GPU was asked for and cannot be used, or is there and fails, the model runs on the CPU, and a
+    RuntimeWarning says why, once.
+    """
+    if config.device == "cpu":
+        return _on_cpu(config, gguf, NotUsed(_GPU, 'the configuration says device = "cpu"', of_gpu=True))
+    reason = obstacle()
+    tried = reason is None
+    if tried:
+        found = _on_gpu(config, gguf)
+        if isinstance(found, Opened):
+            return found
+        reason = found
+        gc.collect()  # the model that failed: its parts refer to each other, and hold GPU memory
+    assert reason is not None, "the GPU was tried, or there was an obstacle"
+    if tried or config.device == "cuda":
+        warn_once(f"the language model runs on the CPU, not on the GPU: {reason}")
+    return _on_cpu(config, gguf, NotUsed(_GPU, reason, of_gpu=True))
+
+
+def trial(engine: Engine) -> None:
+    """Run each kind of pass once, so that none is compiled in a turn; nothing is held afterwards."""
+    for rows in (_PROMPT, *_DRAFTED):
+        tokens = [0] * min(rows, engine.context)
+        engine.extend(tokens, len(tokens) if rows in _DRAFTED else 0)
+        engine.truncate(0)
+    if isinstance(engine, ChoosesAhead):
+        engine.choose(0, 1, seen=[0], sampling=Sampling())
+        engine.truncate(0)
+
+
+@cache
+def warn_once(message: str) -> None:
+    """Warn of `message` if that was not done yet."""
+    warnings.warn(message, RuntimeWarning, stacklevel=3)
+
+
+def _on_gpu(config: LlmConfig, gguf: GgufFile) -> Opened | str:
+    """The model on the GPU, every kernel tried, or why that failed; raises GgufError."""
+    try:
+        from triton import TritonError  # noqa: PLC0415  # optional, as is torch, which the next imports
+
+        from llm.cuda.model import CudaConfig, CudaModel  # noqa: PLC0415
+    except (ImportError, OSError) as error:
+        return _one_line(error)
+    try:
+        kv: Literal["f16", "int8"] = "int8" if config.kv == "int8" else "f16"
+        model = CudaModel(gguf, CudaConfig(context=config.context, kv=kv))
+        engine = model.open()
+        trial(engine)
+    except GgufError:
+        raise
+    # Whatever keeps a kernel from being built or run, the CPU can still answer: memory, the driver, a shape
+    # that no kernel takes, Triton's compilation and the C compiler's.
+    except (RuntimeError, ValueError, OSError, TritonError, subprocess.SubprocessError) as error:
+        return _one_line(error)
+    return Opened(engine, "cuda", model.not_used)
+
+
+def _on_cpu(config: LlmConfig, gguf: GgufFile, gpu: NotUsed) -> Opened:
+    settings = CpuConfig(context=config.context, threads=config.threads, kv=config.kv)
+    model = CpuModel(gguf, settings, cache_dir() / "graphs")
+    return Opened(model.open(), "cpu", (gpu, *model.not_used))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

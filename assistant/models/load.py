@@ -1,0 +1,90 @@
+"""Loading every model into `Stages`."""
+
+import gc
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr.stream import Transcriber
+from asr.turn_end import TurnEnd
+from asr.vad import Vad
+from assistant.config import Config, LlmConfig
+from assistant.models.language import load_writer
+from assistant.models.speech import (
+    ASR,
+    TURN_END,
+    VAD,
+    AsrPaths,
+    fetch,
+    load_reader,
+    load_speaker,
+    pick_asr,
+)
+from assistant.models.store import ModelStore
+from assistant.session.stages import Stages
+from tts.stream import Speaker
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where each model lies, verified; no `llm` where that is on another machine."""
+
+    vad: Path
+    turn_end: Path
+    asr: AsrPaths
+    llm: Path | None
+
+
+def model_names(config: Config) -> list[str]:
+    """The models of the store that `config` needs."""
+    from_store = not (config.llm.is_path or config.llm.is_remote)
+    return [VAD, TURN_END, *ASR, *([config.llm.model] if from_store else [])]
+
+
+def locate(config: Config, store: ModelStore) -> Paths:
+    """Where the models of `config` are, fetched if they are missing; raises ModelStoreError."""
+    found = fetch(store, model_names(config))
+    return Paths(found[VAD], found[TURN_END], pick_asr(found), _llm_path(config.llm, found))
+
+
+def locate_llm(config: LlmConfig, store: ModelStore) -> Path:
+    """Where the file of `config.model` is; raises ModelStoreError."""
+    return Path(config.model) if config.is_path else fetch(store, [config.model])[config.model]
+
+
+def load_stages(config: Config, paths: Paths) -> Stages:
+    """Load and warm up every model; raises the typed error of the one that cannot be loaded.
+
+    What is loaded is frozen: else the collector would look at all the libraries' objects again and
+    again, during loading (0.6 s in all) and, stopping the event loop, ever after.
+    """
+    gc.disable()
+    try:
+        stages = _load_all(config, paths)
+        gc.freeze()
+    finally:
+        gc.enable()
+    return stages
+
+
+def _load_all(config: Config, paths: Paths) -> Stages:
+    with ThreadPoolExecutor(1) as pool:  # a second thread more only waits for the interpreter lock
+        speech = pool.submit(_load_speech, config, paths)
+        writer = load_writer(config.llm, paths.llm)
+        vad, turn_end, reader, speaker = speech.result()
+    return Stages(vad, turn_end, reader, writer, speaker)
+
+
+def _load_speech(config: Config, paths: Paths) -> tuple[Vad, TurnEnd, Transcriber, Speaker]:
+    return (
+        Vad(paths.vad),
+        TurnEnd(paths.turn_end),
+        load_reader(paths.asr, config.asr),
+        load_speaker(config.tts),
+    )
+
+
+def _llm_path(config: LlmConfig, found: dict[str, Path]) -> Path | None:
+    if config.is_remote:
+        return None
+    return Path(config.model) if config.is_path else found[config.model]

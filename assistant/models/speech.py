@@ -1,0 +1,91 @@
+"""The models for hearing and speaking, none of which needs torch: where they are, and loading them."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from asr.load import open_recognizer
+from asr.recognizer import Recognizer
+from asr.stream import StreamConfig, Transcriber
+from assistant.models.progress import fetch_with_bar
+from assistant.models.store import ModelStore, cache_dir
+from assistant.runtime.machine import has_slow_int8
+from tts.stream import Speaker, SpeakerConfig
+from tts.voice import Voice
+
+VAD = "silero-vad-v6"
+TURN_END = "smart-turn-v3.2"
+ASR = ("moonshine-tiny-en-encoder", "moonshine-tiny-en-decoder", "moonshine-tiny-en-tokenizer")
+
+
+@dataclass(frozen=True)
+class AsrPaths:
+    """The three files of the ASR model."""
+
+    encoder: Path
+    decoder: Path
+    vocabulary: Path
+
+
+def fetch(store: ModelStore, names: list[str]) -> dict[str, Path]:
+    """Where each model lies, verified; what is missing is fetched with a progress bar first.
+
+    Raises ModelStoreError.
+    """
+    fetch_with_bar(store, names)
+    with ThreadPoolExecutor() as pool:  # hashing releases the GIL
+        return dict(zip(names, pool.map(store.path, names), strict=True))
+
+
+def asr_paths(store: ModelStore) -> AsrPaths:
+    """The files of the ASR model; raises ModelStoreError."""
+    return pick_asr(fetch(store, list(ASR)))
+
+
+def pick_asr(found: dict[str, Path]) -> AsrPaths:
+    """The files of the ASR model out of all that were fetched."""
+    encoder, decoder, vocabulary = (found[name] for name in ASR)
+    return AsrPaths(encoder, decoder, vocabulary)
+
+
+@dataclass(frozen=True)
+class Readers:
+    """The recogniser in three ways, to be compared: as it hears, as the assistant uses it, all at once."""
+
+    streaming: Transcriber
+    final: Transcriber
+    full: Recognizer
+
+
+def load_recognizer(paths: AsrPaths, checkpoint: str | None = None) -> Recognizer:
+    """The ASR models, their graphs prepared in the user's cache, or the user's own; raises ModelFileError."""
+    if checkpoint:
+        from asr.load_checkpoint import open_checkpoint  # noqa: PLC0415  # the hub's library takes 0.2 s
+
+        return open_checkpoint(checkpoint)
+    return open_recognizer(
+        paths.encoder,
+        paths.decoder,
+        paths.vocabulary,
+        cache=cache_dir() / "asr-graphs",
+        audio_weights="float32" if has_slow_int8() else "int8",
+    )
+
+
+def load_reader(paths: AsrPaths, config: StreamConfig) -> Transcriber:
+    """The ASR models, as a session uses them."""
+    return Transcriber(load_recognizer(paths, config.checkpoint), config)
+
+
+def load_readers(paths: AsrPaths, config: StreamConfig) -> Readers:
+    """The ASR models, loaded once."""
+    models = load_recognizer(paths, config.checkpoint)
+    streaming, final = (Transcriber(models, replace(config, final_pass=again)) for again in (False, True))
+    return Readers(streaming, final, models)
+
+
+def load_speaker(config: SpeakerConfig) -> Speaker:
+    """The voice, warmed up."""
+    speaker = Speaker(Voice(), config)
+    speaker.warm_up()
+    return speaker

@@ -1,0 +1,1 @@
+"""What runs things and knows no speech: clock, workers, graph, spans."""

@@ -1,0 +1,1 @@
+"""One conversation: turn taking, replies, playback, history."""

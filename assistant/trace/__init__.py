@@ -1,0 +1,1 @@
+"""Replaying recordings, and what is reported of a conversation."""

@@ -1,0 +1,161 @@
+"""Spans out as OpenTelemetry. Only the option --otel imports this module: the SDK takes a while to load.
+
+The spans of a reply are children of one span, so that a reply is a trace; all others stand alone. What
+cannot be delivered is dropped and counted: a collector that is away must not disturb a conversation.
+"""
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Literal, Self
+
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import (
+    BatchSpanProcessor,
+    ConsoleSpanExporter,
+    SpanExporter,
+    SpanExportResult,
+)
+from opentelemetry.trace import Span as OtelSpan
+from opentelemetry.trace import set_span_in_context
+
+from assistant.runtime.clock import Clock
+from assistant.runtime.spans import Span
+
+_REPLY_BEGINS = ("turns", "queue")  # track and name of the first span that a reply records
+_log = logging.getLogger(__name__)
+
+
+class OtelError(ValueError):
+    """The OTEL_... variables of the environment make no sense; the message is one line."""
+
+
+def exporter(kind: Literal["console", "otlp"], clock: Clock | None = None) -> "OtelExport":
+    """An exporter to stderr, one JSON object a line, or to a collector by OTLP over HTTP.
+
+    `clock` is the one that the spans were taken on. The collector is looked for where the standard variable
+    OTEL_EXPORTER_OTLP_ENDPOINT says, by default http://localhost:4318; the other OTEL_... variables of the
+    SDK and of its batch processor are honoured too.
+
+    Raises:
+        OtelError: such a variable has a value that cannot be.
+    """
+    # Without a handler the SDK's complaints about each batch would land on stderr; close() says it once.
+    logging.getLogger("opentelemetry").addHandler(logging.NullHandler())
+    try:
+        if kind == "otlp":
+            return OtelExport(OTLPSpanExporter(), clock or Clock())
+        return OtelExport(ConsoleSpanExporter(out=sys.stderr, formatter=_line), clock or Clock())
+    except ValueError as error:
+        raise OtelError(f"OpenTelemetry, as the OTEL_ variables set it up: {error}") from error
+
+
+def _line(span: ReadableSpan) -> str:
+    return str(span.to_json(indent=None)) + os.linesep
+
+
+class OtelExport:
+    """Sends spans in the background until it is closed; a context manager, callable from any thread."""
+
+    def __init__(
+        self,
+        target: SpanExporter,
+        clock: Clock,
+        wall_ns: Callable[[], int] = time.time_ns,
+        close_s: float = 3,
+    ) -> None:
+        self._offset_ns = wall_ns() - clock.now_ns()
+        self._close_s = close_s
+        self._target = _Counting(target)
+        self._processor = BatchSpanProcessor(self._target)
+        provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
+        provider.add_span_processor(self._processor)
+        self._tracer = provider.get_tracer("assistant")
+        self._lock = threading.Lock()
+        self._ended = 0
+        self._reply: tuple[int, OtelSpan] | None = None
+        self._reply_end_ns = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def export(self, span: Span) -> None:
+        """Hand over one span; returns at once, whatever the collector does."""
+        start_ns, end_ns = span.start_ns + self._offset_ns, span.end_ns + self._offset_ns
+        with self._lock:
+            if span.reply is not None and (span.track, span.name) == _REPLY_BEGINS:
+                self._end_reply()
+                parent = self._start("reply", Context(), start_ns, {"reply": span.reply})
+                self._reply = (span.reply, parent)
+            context = Context()
+            if self._reply and span.reply == self._reply[0]:
+                self._reply_end_ns = max(self._reply_end_ns, end_ns)
+                context = set_span_in_context(self._reply[1], context)
+            attributes = {**span.attributes, "track": span.track}
+            if span.reply is not None:
+                attributes["reply"] = span.reply
+            self._end(self._start(f"{span.track} {span.name}", context, start_ns, attributes), end_ns)
+
+    def close(self) -> None:
+        """Send what is left, for a few seconds at the most; log one line if not everything has arrived."""
+        with self._lock:
+            self._end_reply()
+        flush = threading.Thread(target=self._processor.shutdown, name="otel-close", daemon=True)
+        flush.start()
+        flush.join(self._close_s)
+        if flush.is_alive():
+            self._target.shutdown()  # ends the wait for another attempt
+        lost = self._ended - self._target.delivered
+        if lost:
+            where = "is OTEL_EXPORTER_OTLP_ENDPOINT right (by default http://localhost:4318)?"
+            _log.warning("OpenTelemetry: %d of %d spans could not be delivered; %s", lost, self._ended, where)
+
+    def _start(
+        self, name: str, parent: Context, start_ns: int, attributes: dict[str, str | int | float | bool]
+    ) -> OtelSpan:
+        return self._tracer.start_span(name, parent, attributes=attributes, start_time=start_ns)
+
+    def _end(self, span: OtelSpan, end_ns: int) -> None:
+        self._ended += span.is_recording()  # not if a sampler set by the environment left it out
+        span.end(end_ns)
+
+    def _end_reply(self) -> None:
+        if self._reply:
+            self._end(self._reply[1], self._reply_end_ns)
+        self._reply, self._reply_end_ns = None, 0
+
+
+class _Counting(SpanExporter):
+    """Passes batches on and counts what arrived; shut down once only."""
+
+    def __init__(self, target: SpanExporter) -> None:
+        self._target = target
+        self._open = True
+        self.delivered = 0
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        result = self._target.export(spans)
+        self.delivered += len(spans) if result is SpanExportResult.SUCCESS else 0
+        return result
+
+    def shutdown(self) -> None:
+        if self._open:
+            self._open = False
+            self._target.shutdown()
+
+
+def _resource() -> Resource:
+    environment = OTELResourceDetector().detect().attributes
+    return Resource.create({"service.name": "assistant", **environment})

@@ -1,0 +1,1 @@
+"""Attention: local, paged, of a prompt, of a few tokens."""

@@ -1,0 +1,1 @@
+"""How weights, keys and values lie in memory."""

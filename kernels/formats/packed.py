@@ -1,0 +1,108 @@
+"""Activations of few rows in the order in which tensor cores take them; what they mean in torch.
+
+The kernel that makes activations stores them, once, where each thread of a product finds its own side by
+side: 16 bytes a load, nothing to be carried from thread to thread.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kernels.formats.quantized import BLOCK
+
+FEW = 64
+"""Rows at most."""
+
+SCALE = 1 / 16
+"""Of what is stored: float16 ends at 65504, and a stream is divided by its size only after a product."""
+
+SPAN = 4 * BLOCK
+"""Columns that four neighbouring threads take at once, a block each; rows are padded to whole spans."""
+
+GROUP = 16
+"""Columns with a sum of squares."""
+
+
+def places(columns: int) -> Tensor:
+    """Where in a padded row each column lies: int64 [columns].
+
+    A span is four words of eight columns of each block in turn. The eight are those whose codes make a word:
+    columns 4 w and on, and 16 columns behind them, even and odd ones apart.
+    """
+    column = torch.arange(columns)
+    inside = column % BLOCK
+    word, pair, half = inside % 16 // 4, inside % 2 * 2 + inside // 16, inside % 4 // 2
+    return column // SPAN * SPAN + word * 32 + column % SPAN // BLOCK * 8 + pair * 2 + half
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Rows [M, K], times SCALE, in float16 [M, K padded to whole spans]; see `places`.
+
+    `squares`, float32 [M, padded / GROUP], are sums over neighbouring columns of the residual stream that the
+    row was made of: RMSNorm divides by the root of their mean after the product. None where none does.
+    """
+
+    halves: Tensor
+    squares: Tensor | None
+    columns: int  # K
+
+    @property
+    def rows(self) -> int:
+        """M."""
+        return self.halves.shape[0]
+
+    def first(self, rows: int) -> "Packed":
+        """The first rows, in the same memory."""
+        squares = None if self.squares is None else self.squares[:rows]
+        return Packed(self.halves[:rows], squares, self.columns)
+
+    def fill(self, x: Tensor, stream: Tensor | None = None) -> "Packed":
+        """Pack float32 [M, K], and the squares of `stream`, by default of x. Gives itself."""
+        self.halves[:, places(self.columns).to(x.device)] = (x.float() * SCALE).half()
+        if self.squares is not None:
+            squares = (x if stream is None else stream).float().square().reshape(len(x), -1, GROUP).sum(2)
+            self.squares[:, : squares.shape[1]] = squares
+        return self
+
+    def unpack(self) -> Tensor:
+        """What is stored: float32 [M, K]."""
+        return self.halves[:, places(self.columns).to(self.halves.device)].float() / SCALE
+
+    def mean_square(self) -> Tensor:
+        """Of each row's stream: float32 [M]. Raises ValueError if it has none."""
+        if self.squares is None:
+            raise ValueError("these rows have no squares")
+        return self.squares.sum(1) / self.columns
+
+
+def empty_packed(rows: int, columns: int, device: torch.device, *, squares: bool = True) -> Packed:
+    """Room for so many, zero beyond the columns; raises ValueError for columns that are not whole blocks."""
+    if columns % BLOCK:
+        raise ValueError(f"{columns} columns: must be a multiple of {BLOCK}")
+    padded = _padded(columns)
+    halves = torch.zeros(rows, padded, dtype=torch.float16, device=device)
+    return Packed(halves, torch.zeros(rows, padded // GROUP, device=device) if squares else None, columns)
+
+
+def check_packed(
+    name: str, x: Packed, rows: int, columns: int, device: torch.device, *, squares: bool = False
+) -> None:
+    """Raise ValueError unless x is contiguous, of so many rows and columns, with `squares` if it must."""
+    shape = (rows, _padded(columns))
+    wanted = [(x.halves, torch.float16, shape)]
+    if squares and x.squares is None:
+        raise ValueError(f"{name} has no squares")
+    if x.squares is not None:
+        wanted.append((x.squares, torch.float32, (rows, shape[1] // GROUP)))
+    for part, dtype, size in wanted:
+        if part.dtype != dtype or part.shape != size or not part.is_contiguous() or x.columns != columns:
+            what = f"{part.dtype} {tuple(part.shape)} with strides {part.stride()}, {x.columns} columns"
+            raise ValueError(f"{name} is {what}: must be contiguous {dtype} {size}, {columns} columns")
+        if part.device != device:
+            raise ValueError(f"{name} is on {part.device} and the rest on {device}: move it there")
+
+
+def _padded(columns: int) -> int:
+    return -(-columns // SPAN) * SPAN

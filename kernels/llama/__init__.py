@@ -1,0 +1,1 @@
+"""A whole pass of a llama-like model, as a CUDA graph."""

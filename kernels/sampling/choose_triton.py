@@ -1,0 +1,150 @@
+"""The Triton kernel of `choose.py`: a program per row and part of the vocabulary; the last one decides."""
+
+# ruff: noqa: ANN001, ANN201, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from kernels.sampling.choose import Choice
+
+
+@triton.jit
+def penalized(logits, seen, penalty):  # type: ignore[no-untyped-def]
+    """Divide positive and multiply negative logits of the tokens `seen`; NaN becomes infinity.
+
+    So the largest is finite exactly if a token can be chosen by it.
+    """
+    worse = tl.where(logits > 0, logits / penalty, logits * penalty)
+    logits = tl.where(seen, worse, logits)
+    return tl.where(logits == logits, logits, float("inf"))
+
+
+@triton.jit
+def first_of_the_largest(values, tokens):  # type: ignore[no-untyped-def]
+    """The largest of `values` [..., N] and, of the tokens that have it, the least."""
+    top = tl.max(values, len(values.shape) - 1)
+    last: tl.constexpr = 2147483647
+    return top, tl.min(tl.where(values == tl.expand_dims(top, -1), tokens, last), len(values.shape) - 1)
+
+
+@triton.jit
+def _exponential(bits):  # type: ignore[no-untyped-def]
+    """Random uint32 to draws from the exponential distribution of rate 1, as fine as the bits near 0.
+
+    -log(1 - v) by Kahan's correction for the rounding of 1 - v: the least draw decides, so those must not be
+    rounded to multiples of 2^-24.
+    """
+    v = (bits.to(tl.float32) + 0.5) * 2.3283064365386963e-10  # 2^-32
+    y = 1.0 - v
+    return ((y - 1.0) + v) / y - tl.log(y)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _decide(out, seen, steps, row, slot, token, vocabulary, ADVANCE: tl.constexpr):  # type: ignore[no-untyped-def]
+    tl.store(out + row, token)
+    if ADVANCE:
+        tl.store(seen + slot * vocabulary + token, tl.full([], 1, tl.uint8), mask=token >= 0)
+        tl.store(steps + row, tl.load(steps + row) + 1)
+
+
+@triton.jit(do_not_specialize=["tiles"])  # type: ignore[untyped-decorator]
+def _choose(  # type: ignore[no-untyped-def]
+    out,
+    logits,
+    penalties,
+    temperatures,
+    min_ps,
+    seeds,
+    steps,
+    slots,
+    seen,
+    best,
+    best_tokens,
+    scores,
+    picks,
+    arrived,
+    vocabulary,
+    tiles,
+    TILES_PADDED: tl.constexpr,
+    PARTS: tl.constexpr,
+    PARTS_PADDED: tl.constexpr,
+    LANES: tl.constexpr,
+    ADVANCE: tl.constexpr,
+):
+    part, row = tl.program_id(0), tl.program_id(1).to(tl.int64)
+    tile = tl.arange(0, TILES_PADDED)
+    tops = tl.load(best + row * tiles + tile, mask=tile < tiles, other=float("-inf"))
+    top_tokens = tl.load(best_tokens + row * tiles + tile, mask=tile < tiles, other=0)
+    peak, likeliest = first_of_the_largest(tops, top_tokens)
+    usable = (peak > float("-inf")) & (peak < float("inf"))
+    temperature, slot = tl.load(temperatures + row), tl.load(slots + row).to(tl.int64)
+    if (temperature == 0.0) | (usable == 0):
+        if part == 0:
+            _decide(out, seen, steps, row, slot, tl.where(usable, likeliest, -1), vocabulary, ADVANCE)
+        return
+
+    penalty, min_p = tl.load(penalties + row), tl.load(min_ps + row)
+    least = tl.where(min_p > 0, tl.log(tl.maximum(min_p, 1e-37)), float("-inf"))
+    lanes = tl.arange(0, LANES)
+    counter, zero = (part * LANES + lanes).to(tl.uint32), tl.zeros([LANES], tl.uint32)
+    draws = tl.philox(tl.load(seeds + row), counter, zero + tl.load(steps + row).to(tl.uint32), zero, zero)
+    score, pick = float("-inf"), -1
+    for i in tl.static_range(4):
+        token = (part * 4 + i) * LANES + lanes
+        inside = token < vocabulary
+        x = tl.load(logits + row * vocabulary + token, mask=inside, other=float("-inf"))
+        marked = tl.load(seen + slot * vocabulary + token, mask=inside, other=0) != 0
+        below = (penalized(x, marked, penalty) - peak) / temperature
+        raced = tl.where(inside & (below >= least), below - tl.log(_exponential(draws[i])), float("-inf"))
+        its_score, its_pick = first_of_the_largest(raced, token)
+        pick = tl.where(its_score > score, its_pick, pick)
+        score = tl.maximum(its_score, score)
+    tl.store(scores + row * PARTS + part, score)
+    tl.store(picks + row * PARTS + part, pick)
+    tl.debug_barrier()  # the program has stored before it is counted
+    if tl.atomic_add(arrived + row, 1, sem="acq_rel", scope="gpu") == PARTS - 1:
+        tl.store(arrived + row, 0)  # as the next launch wants it
+        parts = tl.arange(0, PARTS_PADDED)
+        at, there = row * PARTS + parts, parts < PARTS
+        # .cg: past the first-level cache, which is not kept in step with what other processors write.
+        every = tl.load(scores + at, mask=there, other=float("-inf"), cache_modifier=".cg")
+        every_pick = tl.load(picks + at, mask=there, other=-1, cache_modifier=".cg")
+        _, winner = first_of_the_largest(every, every_pick)
+        _decide(out, seen, steps, row, slot, winner, vocabulary, ADVANCE)
+
+
+def launch(out: Tensor, logits: Tensor, choice: "Choice", lanes: int, advance: bool) -> None:
+    """Write a token for each row into `out`; all are as `choose` has checked them."""
+    n, vocabulary = logits.shape
+    tiles, parts = choice.best.shape[1], choice.scores.shape[1]
+    with torch.cuda.device(out.device) if out.is_cuda else contextlib.nullcontext():
+        _choose[parts, n](
+            out,
+            logits,
+            choice.penalties,
+            choice.temperatures,
+            choice.min_ps,
+            choice.seeds,
+            choice.steps,
+            choice.slots,
+            choice.seen,
+            choice.best,
+            choice.best_tokens,
+            choice.scores,
+            choice.picks,
+            choice.arrived,
+            vocabulary,
+            tiles,
+            TILES_PADDED=triton.next_power_of_2(tiles),
+            PARTS=parts,
+            PARTS_PADDED=triton.next_power_of_2(parts),
+            LANES=lanes,
+            ADVANCE=advance,
+            num_warps=8,
+        )

@@ -1,0 +1,1 @@
+"""The CPU engine: a compiled kernel, or ONNX Runtime."""

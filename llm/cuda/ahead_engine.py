@@ -1,0 +1,89 @@
+"""A sequence whose tokens are chosen on the GPU, several in a row."""
+
+from collections.abc import Sequence
+from math import nan
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.llama import ahead as llama_ahead
+from llm.cuda.ahead import Ahead, Steps
+from llm.decode.engine import ContextFull, EngineOutOfMemory
+from llm.decode.sample import BrokenLogits, Sampling
+from llm.serve.sessions import Sessions, SlotEngine
+
+
+class AheadEngine(SlotEngine):
+    """A sequence on the GPU that also decodes ahead; see `llm.decode.engine.ChoosesAhead`.
+
+    A step ahead is the same to the bit as `extend` by its token, whoever shares it.
+    """
+
+    def __init__(self, ahead: Ahead, sessions: Sessions[Any], slot: int) -> None:
+        super().__init__(sessions, slot)
+        self._ahead = ahead
+
+    def chooses_as(self, sampling: Sampling) -> bool:
+        """See ChoosesAhead. Nucleus sampling wants all probabilities in order, which the device has not."""
+        return sampling.temperature == 0 or sampling.top_p == 1
+
+    def choose(
+        self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling, then: int = 0
+    ) -> list[int]:
+        """See ChoosesAhead. Raises EngineOutOfMemory and CudaBroken."""
+        held = len(self._tokens)
+        if held + steps > self.context:
+            raise ContextFull(held + steps, self.context)
+        if steps < 1 or not 0 <= token < self._sessions.vocabulary:
+            raise ValueError(
+                f"{steps} steps from token {token}, of a vocabulary of {self._sessions.vocabulary}"
+            )
+        assert not self._closed, "a closed sequence"
+        then = min(then, self.context - held - steps, llama_ahead.MAX_STEPS)
+        try:
+            steps = self._reserve(held, min(steps, llama_ahead.MAX_STEPS))
+            run = Steps(self._slot, held, [token], 1, steps, then, seen, sampling)
+            chosen: list[int] = self._ahead.batcher.read(run).tolist()
+        except BaseException:
+            self.truncate(held)
+            raise
+        if not chosen:
+            self.truncate(held)
+            raise BrokenLogits(nan, self._sessions.vocabulary)
+        self._tokens += [token, *chosen[:-1]]
+        if not self._ahead.begun(self._slot):  # the pages of steps that were not run, or behind a broken one
+            self._store.truncate(self._slot, len(self._tokens))
+        return chosen
+
+    def extend(self, tokens: Sequence[int], logits_for: int = 1) -> NDArray[np.float32]:
+        """See Engine."""
+        self._forget()
+        return super().extend(tokens, logits_for)
+
+    def truncate(self, length: int) -> None:
+        """See Engine."""
+        self._forget()
+        super().truncate(length)
+
+    def close(self) -> None:
+        """See SlotEngine."""
+        self._forget()
+        super().close()
+
+    def _forget(self) -> None:
+        if not self._closed:  # else the place is another's
+            self._ahead.forget(self._slot)
+
+    def _reserve(self, held: int, steps: int) -> int:
+        """The steps that there are pages for: all, or half of them and so on, as the reply may end before."""
+        while True:
+            try:
+                self._store.reserve(self._slot, held, held + steps)
+            except EngineOutOfMemory:
+                self.truncate(held)
+                if steps == 1:
+                    raise
+                steps //= 2
+            else:
+                return steps

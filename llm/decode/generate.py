@@ -1,0 +1,139 @@
+"""From a prompt to a stream of text: prefill, then token by token until a stop."""
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm.decode.ahead import Runs
+from llm.decode.engine import ChoosesAhead, Engine, prefill, step
+from llm.decode.sample import Sampler, Sampling
+from llm.decode.served import Kernels
+from llm.decode.speculate import Lookahead, Speculated, Speculator
+from llm.text.stop import StopStrings
+from llm.text.tokenizer import TextStream, Tokenizer
+
+
+@dataclass(frozen=True)
+class GenerateConfig:
+    """When to stop, and how to choose: by default one paragraph, greedily."""
+
+    max_tokens: int = 72
+    stop: tuple[str, ...] = ("\n",)
+    sampling: Sampling = Sampling(repetition_penalty=1.1)
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1:
+            raise ValueError(f"max_tokens must be positive: {self}")
+
+
+@dataclass(frozen=True)
+class Started:
+    """The engine has begun with the prompt."""
+
+
+@dataclass(frozen=True)
+class Prefilled:
+    """The prompt is in the KV cache. `logits` [k, vocabulary] belong to its last k tokens."""
+
+    logits: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token was chosen; `text` is what it completes: empty in the middle of a UTF-8 sequence."""
+
+    id: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The reply is over: the model ended it, a stop string came, or there is no room for more."""
+
+    reason: str
+    text: str
+
+
+Generated = Started | Prefilled | Token | Speculated | Kernels | Finished
+_Follow = Callable[[list[int]], int]  # the tokens chosen so far, one at least, to the next
+
+
+def generate(
+    engine: Engine,
+    tokenizer: Tokenizer,
+    prompt: list[int],
+    config: GenerateConfig,
+    *,
+    logits_for: int = 1,
+    stopped: Callable[[], bool] = lambda: False,
+    speculator: Speculator | None = None,
+) -> Generator[Generated, None, None]:
+    """Yield Started, Prefilled, Tokens and Finished; ends early, without Finished, once `stopped()`.
+
+    The texts of the tokens and of Finished, joined, are the reply. A speculator changes nothing in it, but
+    reports by Speculated before Finished. An engine that decodes ahead does so where it can choose as wanted:
+    nothing is drafted then, or reported. Raises ContextFull when the prompt alone does not fit, and
+    BrokenLogits.
+    """
+    yield Started()
+    if stopped():
+        return
+    logits = prefill(engine, prompt, logits_for)
+    yield Prefilled(logits)
+    room = engine.context - len(prompt) + 1  # the last token chosen need not enter the cache
+    config = replace(config, max_tokens=min(config.max_tokens, room))
+    sampler = Sampler(config.sampling)
+    decode = partial(_decode, tokenizer, sampler.choose(logits[-1], []), config, stopped)
+    if isinstance(engine, ChoosesAhead) and engine.chooses_as(config.sampling):
+        with closing(Runs(engine, max_tokens=config.max_tokens, sampling=config.sampling)) as runs:
+            for event in decode(runs.follow):
+                if isinstance(event, Finished):
+                    runs.close()
+                yield event
+        return
+    if speculator is None:
+        yield from decode(lambda chosen: sampler.choose(step(engine, chosen[-1]), chosen))
+        return
+    with closing(
+        Lookahead(
+            speculator,
+            engine,
+            prompt,
+            max_tokens=config.max_tokens,
+            vocabulary=logits.shape[1],
+            ends=tokenizer.eos_ids,
+        )
+    ) as ahead:
+        for event in decode(lambda chosen: sampler.choose(ahead.step(chosen[-1]), chosen)):
+            if isinstance(event, Finished):
+                ahead.close(ended=event.reason == "end")
+                yield ahead.report()
+            yield event
+
+
+def _decode(
+    tokenizer: Tokenizer,
+    token: int,
+    config: GenerateConfig,
+    stopped: Callable[[], bool],
+    follow: _Follow,
+) -> Iterator[Token | Finished]:
+    text, stops = TextStream(tokenizer), StopStrings(config.stop)
+    chosen: list[int] = []
+    while not stopped():
+        if token in tokenizer.eos_ids:
+            yield Finished("end", stops.push(text.flush()) + stops.flush())
+            return
+        chosen.append(token)
+        yield Token(token, stops.push(text.push(token)))
+        if stops.found:
+            yield Finished("stop", "")
+            return
+        if len(chosen) == config.max_tokens:
+            yield Finished("length", stops.push(text.flush()) + stops.flush())
+            return
+        token = follow(chosen)

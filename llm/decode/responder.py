@@ -1,0 +1,94 @@
+"""One language model as the assistant uses it: a history and a transcript in, a reply out."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from llm.decode.engine import Engine, prefill
+from llm.decode.generate import Finished, GenerateConfig, Generated, Prefilled, generate
+from llm.decode.served import Kernels, Served
+from llm.decode.speculate import Speculator
+from llm.text.chat import ChatTemplate, Message
+from llm.text.complete import TurnReader, closed
+from llm.text.conversation import fit
+from llm.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Token ids ready for the engine, the messages they contain, and how many older ones did not fit."""
+
+    ids: list[int]
+    history: tuple[Message, ...]
+    dropped: int = 0
+
+
+class Responder:
+    """Used from one thread, but for `prompt`, which touches no model state."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        tokenizer: Tokenizer,
+        template: ChatTemplate,
+        config: GenerateConfig,
+        speculator: Speculator | None = None,
+        take_served: Callable[[], Sequence[Served]] = tuple,
+    ) -> None:
+        """`take_served` says what served the engine's passes since it was asked last."""
+        self._engine, self._tokenizer, self._template = engine, tokenizer, template
+        self._config, self._speculator = config, speculator
+        self._take_served = take_served
+        self._reader = TurnReader(tokenizer, template)
+
+    def prompt(self, history: Sequence[Message], transcript: str) -> Prompt:
+        """The prompt that asks for a reply to `transcript`, oldest turns dropped until it fits."""
+        messages = with_user(history, closed(transcript))
+        ids, kept = fit(
+            messages, self._template, context=self._engine.context, reserve=self._config.max_tokens
+        )
+        return Prompt(ids, tuple(kept), len(messages) - len(kept))
+
+    def read_ahead(self, history: Sequence[Message], words: str) -> None:
+        """Put the prompt up to the user's `words`, more of which may follow, into the KV cache."""
+        prompt = self.prompt(history, words)
+        closing = self._reader.logits_for - 1  # the mark that closes the sentence, and the template behind it
+        if len(prompt.ids) <= self._engine.context:
+            prefill(self._engine, prompt.ids[:-closing], 0)
+
+    def warm_up(self, history: Sequence[Message]) -> None:
+        """Put what every prompt begins with into the KV cache, and run each kernel once."""
+        prefill(self._engine, self._template.ids([*history, Message("user", "Hello.")]))
+        self._take_served()  # none of it is of a reply
+
+    def reply(self, prompt: Prompt, stopped: Callable[[], bool]) -> Iterator[Generated]:
+        """Generate the reply; see `llm.decode.generate`. Before Finished it says which Kernels served.
+
+        Those of a reply that failed or was stopped are told with the next. Raises ContextFull, BrokenLogits,
+        EngineOutOfMemory, after which the next reply may succeed, and CudaBroken, after which none will.
+        """
+        events = generate(
+            self._engine,
+            self._tokenizer,
+            prompt.ids,
+            self._config,
+            logits_for=min(self._reader.logits_for, len(prompt.ids)),
+            stopped=stopped,
+            speculator=self._speculator,
+        )
+        with closing(events):
+            for event in events:
+                if isinstance(event, Finished) and (served := self._take_served()):
+                    yield Kernels(tuple(served))
+                yield event
+
+    def completeness(self, prefilled: Prefilled) -> float:
+        """Probability in [0, 1] that the prompt's last user message is complete."""
+        return self._reader.score(prefilled.logits)
+
+
+def with_user(history: Sequence[Message], text: str) -> list[Message]:
+    """The history and a user message; joined to the last one if no word of the reply to that was heard."""
+    if history and history[-1].role == "user":
+        return [*history[:-1], Message("user", f"{history[-1].content} {text}")]
+    return [*history, Message("user", text)]

@@ -1,0 +1,1 @@
+"""The quality and speed of an engine, measured beside a reference."""

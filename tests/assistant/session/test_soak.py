@@ -1,0 +1,110 @@
+"""500 conversations in one process, with everything that happens in one, leave nothing behind."""
+
+import asyncio
+import gc
+import random
+import threading
+from collections import Counter
+
+from fakes import Scene, Timing, Voice
+from virtual import VirtualLoop, VirtualWorker, run_virtual
+from world import World, start_workers
+
+from assistant.runtime.graph import Channel
+from assistant.session.reply import FALLBACK, Reply
+from assistant.session.session import Session
+from llm.decode.engine import ContextFull
+
+CONVERSATIONS = 500
+
+
+class Improvised(dict[str, str | Exception]):
+    """A reply to any transcript, the same for the same seed."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._seed = seed
+
+    def __contains__(self, transcript: object) -> bool:
+        return True
+
+    def __missing__(self, transcript: str) -> str | Exception:
+        rng = random.Random(f"{self._seed} {transcript}")
+        few, many = (" ".join(f"w{i}" for i in range(count)) + "." for count in (12, 300))
+        choices = ("Yes. Certainly.", few, few, many, "", "...", ContextFull(9000, 2048))
+        self[transcript] = rng.choice(choices)
+        return self[transcript]
+
+
+def improvise(seed: int) -> Scene:
+    """Up to three voices, complete or not, or noise, with pauses from a breath to a full answer."""
+    rng = random.Random(seed)
+    voices: list[Voice] = []
+    at = rng.randrange(0, 300)
+    for number in range(rng.randint(1, 3)):
+        end = at + rng.randrange(320, 700)
+        words = "" if rng.random() < 0.15 else f"a{number} b{number}"
+        sounds, reads = rng.choice([0.02, 0.5, 0.99]), rng.choice([0.02, 0.5, 0.99])
+        voices.append(Voice(at, end, words, sounds, reads))
+        at = end + rng.choice([rng.randrange(100, 300), rng.randrange(300, 700), rng.randrange(800, 2200)])
+    hangs_up = rng.random() < 0.2
+    timing = Timing(
+        score=rng.choice([20, 60, 150]),
+        read=rng.choice([40, 100, 300]),
+        prefill=rng.choice([20, 80]),
+        chunk=rng.choice([0, 15, 120]),
+        word=rng.choice([80, 120]),
+    )
+    end_ms = at if hangs_up else at + 3000
+    return Scene(tuple(voices), Improvised(seed), end_ms, timing, idle_end_ms=at + 500)
+
+
+async def converse(seed: int, loop: VirtualLoop, workers: tuple[VirtualWorker, ...]) -> Counter[str]:
+    """One conversation; what happened in it."""
+    scene = improvise(seed)
+    world = World(scene, loop=loop, workers=workers)
+    world.strict = []  # which of the possible replies are asked for, only the session knows
+    await world.converse()
+    if world.session.idle:
+        world.check_sink()
+    spoken = " ".join(voice.words for voice in scene.voices if voice.words)
+    understood = " ".join(m.content for m in world.session.history if m.role == "user")
+    assert spoken == understood if world.session.idle else spoken.startswith(understood)
+    return Counter(
+        turns=len(world.records),
+        reopened=sum(record.reopened for record in world.records),
+        barge_ins=sum(record.interrupted and not record.reopened for record in world.records),
+        fallbacks=sum(FALLBACK in record.reply for record in world.records),
+        noises=sum(not text for text in world.reader.finals),
+        abandoned=len(set(world.writer.transcripts)) - len({record.transcript for record in world.records}),
+        cut_off=not world.session.idle,
+    )
+
+
+async def soak(loop: VirtualLoop) -> Counter[str]:
+    workers = start_workers(loop)
+    happened: Counter[str] = Counter()
+    for seed in range(CONVERSATIONS):
+        happened += await converse(seed, loop, workers)
+        await asyncio.sleep(0.001)
+        assert asyncio.all_tasks() == {asyncio.current_task()}, f"after conversation {seed}"
+    await asyncio.sleep(60)
+    assert [worker.pending for worker in workers] == [0] * len(workers)
+    assert all(worker._jobs.empty() for worker in workers)
+    for worker in workers:
+        worker.close()
+    return happened
+
+
+def test_500_conversations_leave_nothing_behind() -> None:
+    threads = set(threading.enumerate())
+    loop = VirtualLoop()
+    happened = run_virtual(soak(loop), loop)
+    assert set(threading.enumerate()) == threads
+    gc.collect()
+    left = [item for item in gc.get_objects() if issubclass(type(item), Channel | Reply | Session)]
+    assert left == []
+    # The mix held everything it was meant to hold.
+    assert happened["turns"] > CONVERSATIONS / 2
+    for kind in ("reopened", "barge_ins", "fallbacks", "noises", "abandoned", "cut_off"):
+        assert happened[kind] > CONVERSATIONS / 25, (kind, happened)

@@ -1,0 +1,125 @@
+"""The report of a replay, worked out by hand from turns made up for it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from assistant.session.parts import PARTS, Part
+from assistant.trace.replay import Replay, ReplayedTurn
+from assistant.trace.summary import ReportError, quantiles, report, summary, write_json
+
+
+def turn(
+    waits: dict[str, float] | None, reference: str | None = "stop", transcript: str = "Stop."
+) -> ReplayedTurn:
+    parts = () if waits is None else tuple(Part(name, waits.get(name, 0.0), 0.0) for name in PARTS)
+    return ReplayedTurn(
+        file="000.flac",
+        reference=reference,
+        transcript=transcript,
+        reply="" if waits is None else "Fine.",
+        ttfa_ms=sum(part.ms for part in parts) if parts else None,
+        parts=parts,
+        cut_in=False,
+        interrupted=False,
+        heard="",
+        underruns=0,
+    )
+
+
+def test_quantiles_by_hand() -> None:
+    assert quantiles([]) == {"p50": None, "p95": None}
+    assert quantiles([7]) == {"p50": 7, "p95": 7}
+    # Of 21 values the 95th percentile is the 20th, of 2 it lies 95 % of the way between them.
+    assert quantiles(list(range(21))) == {"p50": 10, "p95": 19}
+    assert quantiles([100, 200]) == {"p50": 150, "p95": pytest.approx(195)}
+
+
+def test_times_are_those_of_the_turns_that_were_answered() -> None:
+    turns = (
+        turn({"endpoint.wait": 300, "asr.final": 100}),
+        turn({"endpoint.wait": 500, "tts.first_chunk": 20}),
+        turn(None, transcript=""),
+        turn({"endpoint.wait": 400}),
+    )
+    numbers = summary(Replay(turns, (), 0))
+    assert (numbers["turns"], numbers["replies"]) == (4, 3)
+    assert numbers["ttfa_ms"] == {"p50": 400, "p95": pytest.approx(508)}  # of 400, 520 and 400
+    assert numbers["endpoint.wait"] == {"p50": 400, "p95": pytest.approx(490)}
+    assert numbers["asr.final"] == {"p50": 0, "p95": pytest.approx(90)}
+    assert numbers["playback.start"] == {"p50": 0, "p95": 0}
+
+
+def test_a_part_that_is_negative_counts_as_it_is() -> None:
+    numbers = summary(Replay((turn({"endpoint.wait": -40, "asr.final": 100}),), (), 0))
+    assert numbers["ttfa_ms"]["p50"] == 60
+    assert numbers["endpoint.wait"]["p50"] == -40
+
+
+def test_word_errors_are_weighted_by_length_and_unlabelled_turns_left_out() -> None:
+    turns = (
+        turn({}, "set a timer for ten minutes", "Set a toy for ten minutes."),  # 1 of 6
+        turn(None, "stop", ""),  # 1 of 1
+        turn({}, None, "whatever this is"),
+    )
+    assert summary(Replay(turns, (), 0))["wer"] == pytest.approx(2 / 7)
+    assert summary(Replay(turns[2:], (), 0))["wer"] is None
+
+
+def test_rates_and_counts() -> None:
+    plain = turn({})
+    turns = (replace(plain, cut_in=True, underruns=2), plain, replace(plain, underruns=1), plain)
+    numbers = summary(Replay(turns, (0.0, 1.0, 14.0), 5))
+    assert numbers["cut_in_rate"] == 0.25
+    assert numbers["underruns"] == 3
+    assert numbers["dropped_frames"] == 5
+    assert numbers["event_loop_lag_ms"] == {"p50": 1, "p95": pytest.approx(12.7), "max": 14}
+
+
+def test_nothing_replayed_has_no_numbers() -> None:
+    numbers = summary(Replay((), (), 0))
+    assert numbers["turns"] == 0
+    assert numbers["cut_in_rate"] is None
+    assert numbers["wer"] is None
+    assert numbers["event_loop_lag_ms"]["max"] is None
+
+
+def test_the_file_has_what_the_issue_asks_for(tmp_path: Path) -> None:
+    waits = {"endpoint.wait": 300.25, "llm.prefill": 70.5}
+    replay = Replay((turn(waits), turn(None, transcript="")), (1.0,), 0)
+    models = [{"name": "smart-turn-v3.2", "sha256": "2bb0"}]
+    path = tmp_path / "out.json"
+    write_json(path, report(replay, models))
+    content = json.loads(path.read_text())
+    assert set(content) == {"machine", "models", "turns", "summary"}
+    assert content["models"] == models
+    answered, silent = content["turns"]
+    keys = {"file", "reference", "transcript", "reply", "ttfa_ms", "parts", "cut_in", "interrupted"}
+    assert keys <= set(answered)
+    assert [part["name"] for part in answered["parts"]] == list(PARTS)
+    assert answered["parts"][0] == {"name": "endpoint.wait", "ms": 300.25, "hidden_ms": 0}
+    assert sum(part["ms"] for part in answered["parts"]) == answered["ttfa_ms"] == 370.75
+    assert (silent["ttfa_ms"], silent["parts"]) == (None, [])
+    assert {"turns", "ttfa_ms", "wer", "cut_in_rate", *PARTS} <= set(content["summary"])
+
+
+@pytest.mark.parametrize("name", ["none/out.json", "file/out.json", "folder"])
+def test_a_file_that_cannot_be_written_is_one_line_and_leaves_nothing(name: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ReportError) as caught:
+        write_json(tmp_path / name, {})
+    assert str(caught.value).startswith(f"{tmp_path / name}: cannot be written (")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+    assert list((tmp_path / "folder").iterdir()) == []
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_report_replaces_the_one_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "out.json"
+    write_json(path, {"old": "x" * 1000})
+    write_json(path, {"new": 1})
+    assert json.loads(path.read_text()) == {"new": 1}
+    assert list(tmp_path.iterdir()) == [path]
