@@ -50,12 +50,13 @@ def replay(
         typer.Option(help="Export spans as OpenTelemetry."),
     ] = None,
     conversation: Annotated[bool, typer.Option("--conversation", help="One conversation, not many.")] = False,
+    sessions: Annotated[int, typer.Option(min=1, max=64, help="Conversations side by side.")] = 1,
     config: ConfigOption = None,
 ) -> None:
     """Feed recorded clips to the assistant in real time and measure its replies."""
     from assistant.commands.replay import run_replay
 
-    run_replay(paths, json, perfetto, otel, conversation, config)
+    run_replay(paths, json, perfetto, otel, conversation, sessions, config)
 
 
 @app.command()

@@ -32,6 +32,8 @@ class LlmConfig:
     """What runs it: auto is a GPU that can, else the CPU. Where "cuda" cannot be had, a warning says why, and
     the CPU runs it."""
     context: int = 2048
+    sessions: int = 4
+    """Conversations at once; each takes memory for keys and values as it grows."""
     threads: int | None = None
     """Of the CPU. By default one for each core, up to four."""
     kv: KvType = "int8"
@@ -50,6 +52,8 @@ class LlmConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.context <= 131_072 or (self.threads is not None and self.threads < 1):
             raise ValueError("context must be 1 to 131072, and threads at least 1")
+        if not 1 <= self.sessions <= 1024:
+            raise ValueError("sessions must be 1 to 1024")
         if self.generate.max_tokens >= self.context:
             raise ValueError("generate.max_tokens must leave room for a prompt in context")
 

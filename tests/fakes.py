@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from virtual import VirtualLoop
 
 from asr.stabilize import Partial
 from asr.words import Hypothesis, Stretch
+from assistant.runtime.virtual import VirtualLoop
 from assistant.session.reply import FALLBACK
 from assistant.session.stages import Audio
 from llm.decode.generate import Finished, Generated, Prefilled, Started, Token
@@ -93,23 +93,29 @@ def position(audio: Audio) -> tuple[int, int]:
     return int(samples[0]), int(samples[-1]) + 1
 
 
+class SharedVad:
+    """Answers each window by the ScriptedVad that is its stream's state, as one batch."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def probabilities(self, windows: Sequence[Audio], states: "Sequence[ScriptedVad]") -> list[float]:
+        assert len({id(state) for state in states}) == len(states), "two windows of one stream in a batch"
+        self.batches.append(len(windows))
+        return [state.probability(window) for window, state in zip(windows, states, strict=True)]
+
+
 class ScriptedVad:
     """Voice where the middle of a window is inside a voice of the scene."""
 
     def __init__(self, scene: Scene, loop: VirtualLoop) -> None:
         self._scene, self._loop = scene, loop
-        self._fresh = False
         self._heard: set[Voice] = set()
 
-    def reset(self) -> None:
-        assert not self._fresh, "reset twice"
-        self._fresh = True
-
     def probability(self, window: Audio) -> float:
-        assert self._fresh, "the state of another stream"
         assert window.shape == (512,) and window.dtype == np.float32
         middle = round(float(window[256]) * _SCALE)
-        self._loop.work(self._scene.timing.vad.get(middle // PER_MS // 32 * 32, 0))
+        self._loop.spend(self._scene.timing.vad.get(middle // PER_MS // 32 * 32, 0))
         voices = [v for v in self._scene.voices if v.start_ms * PER_MS <= middle < v.end_ms * PER_MS]
         self._heard.update(voices)
         return 0.9 if voices else 0.1
@@ -128,7 +134,7 @@ class ScriptedScorer:
     def probability(self, turn: Audio) -> float:
         start, end = position(turn)
         self.turns.append((start, end))
-        self._loop.work(self._scene.timing.score)
+        self._loop.spend(self._scene.timing.score)
         return [v for v in self._scene.voices if start <= v.start_ms * PER_MS < end][-1].sounds
 
 
@@ -164,7 +170,7 @@ class ScriptedReader:
         if self._first is None:
             self._first = start
         self._heard = max(self._heard, stretch.end_sample)
-        self._loop.work(self._scene.timing.read)
+        self._loop.spend(self._scene.timing.read)
         return self._scene.words(self._first, end)
 
     def check(self) -> None:
@@ -196,14 +202,14 @@ class ScriptedWriter:
     def reply(self, prompt: Prompt, stopped: Callable[[], bool]) -> Iterator[Generated]:
         yield Started()
         reply = self._scene.replies[self.transcripts[prompt.ids[0]]]
-        self._loop.work(self._scene.timing.prefill)
+        self._loop.spend(self._scene.timing.prefill)
         if isinstance(reply, Exception):
             raise reply
         yield Prefilled(np.array([prompt.ids], np.float32))
         for number, text in enumerate(re.findall(r"\s*\S+", reply)):
             if stopped():
                 return
-            self._loop.work(self._scene.timing.token)
+            self._loop.spend(self._scene.timing.token)
             yield Token(number, text)
         yield Speculated(drafted=8, accepted=6, passes=4, length=3)
         yield Kernels(SERVED)
@@ -230,7 +236,7 @@ class ScriptedSpeaker:
         for text in re.findall(r"\s*\S+", phrase):
             if should_stop():
                 return
-            self._loop.work(self._scene.timing.chunk)
+            self._loop.spend(self._scene.timing.chunk)
             yield SpeechChunk(self._sound(text), VOICE_RATE, text)
 
     def _sound(self, text: str) -> Audio:

@@ -1,6 +1,7 @@
 """A session in a scene, on fakes and on virtual time, and the checks that hold for any scene."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from fakes import (
@@ -12,19 +13,30 @@ from fakes import (
     ScriptedSpeaker,
     ScriptedVad,
     ScriptedWriter,
+    SharedVad,
     microphone,
 )
-from virtual import VirtualLoop, VirtualWorker, run_virtual
 
 from asr.stabilize import Partial
 from asr.stream import StreamConfig
 from assistant.runtime.spans import Recorder
+from assistant.runtime.virtual import InlineWorker, VirtualLoop, run_virtual
+from assistant.session import turn
+from assistant.session.events import Failed, ReplyDone, SessionEvent
 from assistant.session.parts import split, ttfa_ms
-from assistant.session.playback import PacedSink
 from assistant.session.reply import FALLBACK
 from assistant.session.ring import Frame
-from assistant.session.session import Observed, Session, SessionConfig, TurnRecord
-from assistant.session.stages import Audio, Stages
+from assistant.session.scheduled import (
+    SessionDetector,
+    SessionLanguageModel,
+    SessionRecognizer,
+    SessionScorer,
+    SessionSynthesizer,
+    VadBatcher,
+)
+from assistant.session.session import Input, Session, SessionConfig
+from assistant.session.sink import PacedSink
+from assistant.session.stages import Audio, Hearing, Stages
 from assistant.session.turn import TurnConfig
 from llm.text.chat import Message
 
@@ -50,6 +62,20 @@ class WatchedSink(PacedSink):
         return await super().write(audio, sample_rate)
 
 
+@dataclass
+class Machine:
+    """The workers that sessions share, as `assistant.models.pool` has them."""
+
+    loop: VirtualLoop
+    sessions: int = 1
+    vad_model: SharedVad = field(default_factory=SharedVad)
+
+    def __post_init__(self) -> None:
+        self.vad, self.asr, self.tts = (InlineWorker(name, self.loop) for name in ("vad", "asr", "tts"))
+        self.llm = InlineWorker("llm", self.loop, threads=self.sessions)
+        self.batcher: VadBatcher[ScriptedVad] = VadBatcher(self.vad_model, self.vad)
+
+
 class World:
     """A session in a scene: after `run`, what came of it."""
 
@@ -58,42 +84,54 @@ class World:
         scene: Scene,
         turn: TurnConfig | None = None,
         loop: VirtualLoop | None = None,
-        workers: tuple[VirtualWorker, ...] = (),
+        machine: Machine | None = None,
+        name: str = "",
     ) -> None:
         self.scene, self.loop = scene, loop or VirtualLoop()
-        self.records: list[TurnRecord] = []
-        self.partials: list[Partial] = []
+        self.machine = machine or Machine(self.loop)
+        self.events: list[SessionEvent] = []
         self.recorder = Recorder()
         self.sink = WatchedSink(self.loop)
         self.vad, self.scorer = ScriptedVad(scene, self.loop), ScriptedScorer(scene, self.loop)
         self.reader, self.speaker = ScriptedReader(scene, self.loop), ScriptedSpeaker(scene, self.loop)
         self.writer = ScriptedWriter(scene, self.loop, self.spoken_history)
-        self.strict: list[ScriptedVad | ScriptedReader | ScriptedWriter] = [
-            self.vad,
-            self.reader,
-            self.writer,
-        ]
-        self._workers = workers or start_workers(self.loop)
-        self._owns_workers = not workers
-        models = (self.vad, self.scorer, self.reader, self.writer, self.speaker)
-        self.stages = Stages(*models, *self._workers)
+        self.strict: list[Checked] = [self.vad, self.reader, self.writer]
         config = SessionConfig(SYSTEM, turn or TurnConfig(), StreamConfig(partial_ms=480))
-        self.session = Session(self.stages, config, self.loop.clock, self.recorder, self._observe)
+        self.session = Session(self._stages(), config, self.loop.clock, self.recorder, name)
+        self._listener = self.session.subscribe()
         self.start_ns = 0
 
-    def _observe(self, event: Observed) -> None:
-        if isinstance(event, TurnRecord):
-            self.records.append(event)
-        else:
-            self.partials.append(event)
+    def _stages(self) -> Stages:
+        machine, clock = self.machine, self.loop.clock
+        hearing = Hearing(
+            SessionDetector(machine.batcher, self.vad),
+            SessionScorer(self.scorer, machine.asr, clock),
+            SessionRecognizer(self.reader, machine.asr, clock),
+        )
+        language = SessionLanguageModel(self.writer, machine.llm, clock)
+        return Stages(language, hearing, SessionSynthesizer(self.speaker, machine.tts))
+
+    @property
+    def records(self) -> list[ReplyDone]:
+        """The replies that are over."""
+        self.events += self._listener.drain()
+        return [event for event in self.events if isinstance(event, ReplyDone)]
+
+    @property
+    def partials(self) -> list[Partial]:
+        """The partial transcripts."""
+        self.events += self._listener.drain()
+        return [event for event in self.events if isinstance(event, Partial)]
+
+    @property
+    def failures(self) -> list[Failed]:
+        """What a model failed in."""
+        self.events += self._listener.drain()
+        return [event for event in self.events if isinstance(event, Failed)]
 
     def run(self) -> "World":
         """The whole scene on virtual time, then every check that holds for any scene."""
-        try:
-            run_virtual(self.converse(), self.loop)
-        finally:
-            if self._owns_workers:
-                self.stages.close()
+        run_virtual(self.converse(), self.loop)
         return self
 
     async def converse(self) -> None:
@@ -102,18 +140,22 @@ class World:
         await self.session.run(self.frames(), self.sink)
         self.check()
 
-    async def frames(self) -> AsyncIterator[Frame]:
+    async def frames(self) -> AsyncIterator[Input]:
         """What the microphone records, 20 ms at a time, as it is recorded."""
         for end_ms in range(20, self.scene.end_ms + 1, 20):
             end_ns = self.start_ns + end_ms * 1_000_000
             await self.loop.clock.sleep_until(end_ns)
             if self.scene.idle_end_ms is not None and end_ms > self.scene.idle_end_ms and self.session.idle:
                 return
-            assert self.session.history == self.spoken_history(), "something unsaid is in the history"
+            self.check_history()
             yield Frame(microphone((end_ms - 20) * PER_MS, 20 * PER_MS), end_ns)
 
+    def history(self) -> list[Message]:
+        """The conversation as the language model reads it."""
+        return list(self.session.conversation.messages())
+
     def spoken_history(self) -> list[Message]:
-        """The history that the turns recorded so far must have left."""
+        """The history that the replies which are over must have left."""
         history = [Message("system", SYSTEM)]
         for record in self.records:
             if not record.reopened:
@@ -122,11 +164,27 @@ class World:
                 history.append(Message("assistant", record.heard))
         return history
 
+    def check_history(self) -> None:
+        """Nothing speculative is in the conversation: while a reply is released, its question and what has
+        sounded of it, else nothing but what is over.
+        """
+        history, over = self.history(), self.spoken_history()
+        assert history[: len(over)] == over, "something unsaid is in the history"
+        under_way = history[len(over) :]
+        if not isinstance(self.session._state, turn.Replying):
+            assert under_way == [], "something unsaid is in the history"
+        assert [message.role for message in under_way] == ["user", "assistant"][: len(under_way)]
+        if len(under_way) == 2:
+            now_ms = self.ms(self.loop.clock.now_ns())
+            sounded = " ".join(word for word, _, end_ms in self.sounded() if end_ms <= now_ms + 1)
+            heard = " ".join(w for w in under_way[1].content.split() if any(map(str.isalnum, w)))
+            assert heard in sounded, "unheard words are in the history"
+
     def check(self) -> None:
-        """The scene was played to its end, and nobody was given what had not been committed."""
+        """The scene was played to its end, and nobody was given what had not been released."""
         for model in self.strict:
             model.check()
-        assert self.session.history == self.spoken_history()
+        assert self.history() == self.spoken_history()
         assert [r.number for r in self.records] == sorted({r.number for r in self.records})
         for record in self.records:
             if record.boundaries is not None:
@@ -135,10 +193,10 @@ class World:
                 assert abs(ttfa_ms(parts) - whole_ms) < 1e-6
 
     def check_sink(self) -> None:
-        """Every word that the sink was given belongs to a recorded turn, and came after its commit."""
+        """Every word that the sink was given belongs to a reply that is over, and came after its release."""
         for now_ns, audio in self.sink.given:
             begun = [record for record in self.records if record.decided_ns <= now_ns]
-            assert begun, f"{self.speaker.word(audio)!r} before anything was committed"
+            assert begun, f"{self.speaker.word(audio)!r} before anything was released"
             assert self.speaker.word(audio).strip() in f"{begun[-1].reply} {FALLBACK}"
 
     def sounded(self) -> list[tuple[str, int, int]]:
@@ -153,10 +211,3 @@ class World:
     def ms(self, time_ns: int) -> float:
         """A time of the session in milliseconds since it began."""
         return (time_ns - self.start_ns) / 1e6
-
-
-def start_workers(loop: VirtualLoop) -> tuple[VirtualWorker, ...]:
-    """The four threads of `Stages`; `loop` waits for them."""
-    workers = tuple(VirtualWorker(name) for name in ("vad", "asr", "llm", "tts"))
-    loop.workers.extend(workers)
-    return workers

@@ -1,6 +1,7 @@
 """`assistant chat`: a typed conversation; replies stream as text and, if wanted, as speech."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TextIO
 
@@ -9,58 +10,81 @@ import typer
 from assistant.commands.preflight import check_sound_file
 from assistant.commands.say import write_speech
 from assistant.config import read_config
-from assistant.models.language import load_writer
+from assistant.models.language import load_language
 from assistant.models.load import locate_llm
+from assistant.models.pool import ModelPool, Models, frozen
 from assistant.models.speech import load_speaker
 from assistant.models.store import ModelStore
-from assistant.session.stages import ReplyWriter
-from llm.decode.engine import EngineOutOfMemory
-from llm.decode.generate import Finished, Token
-from llm.text.chat import Message
+from assistant.runtime.clock import Clock
+from assistant.runtime.spans import Recorder
+from assistant.session.conversation import ItemAdded
+from assistant.session.events import Failed, Listener, ReplyDone, TextDelta
+from assistant.session.session import Input, Session, SessionConfig, Typed
 
 
 def run_chat(source: TextIO, speech: Path | None, config_path: Path | None) -> None:
     """Answer every line of `source` until it ends; write all replies' speech to `speech` then.
 
-    A line for whose reply there is no memory goes unanswered; any other error ends the conversation.
+    A line whose reply fails goes unanswered, as if it had not been typed.
     """
     config = read_config(config_path)
     if speech:
         check_sound_file(speech)
     path = None if config.llm.is_remote else locate_llm(config.llm, ModelStore())
-    writer = load_writer(config.llm, path)
-    history = [Message("system", config.llm.system_prompt)]
-    replies: list[str] = []
-    for line in _lines(source):
-        reply = ""
-        try:
-            for piece in answer(writer, history, line):
-                typer.echo(piece, nl=False)
-                reply += piece
-        except EngineOutOfMemory as error:
-            typer.echo()
-            typer.echo(f"assistant: no reply: {error}", err=True)
-            continue  # as if this line had not been typed
+    clock = Clock()
+    pool = ModelPool(frozen(lambda: Models(load_language(config.llm, path))), clock)
+    stages = pool.open()
+    try:
+        session = Session(stages, SessionConfig(config.llm.system_prompt), clock, Recorder())
+        chat = Chat(session)
+        asyncio.run(session.run(chat.lines(source)))
+    finally:
+        stages.close()
+        pool.close()
+    if speech and chat.replies:
+        write_speech(speech, load_speaker(config.tts), chat.replies)
+
+
+class Chat:
+    """A terminal's side of a typed conversation."""
+
+    def __init__(self, session: Session) -> None:
+        self.replies: list[str] = []
+        self._session, self._events = session, session.subscribe()
+
+    async def lines(self, source: TextIO) -> AsyncIterator[Input]:
+        """Each line, once the one before it is answered. Nothing else happens while one is awaited."""
+        while True:
+            if source.isatty():
+                typer.echo("> ", nl=False)
+            line = source.readline()
+            if not line:
+                return
+            if line.strip():
+                yield Typed(line.strip())
+                await self._show(self._events)
+
+    async def _show(self, events: Listener) -> None:
+        """Print the reply as it comes."""
+        added, failed = [], None
+        async for event in events:
+            match event:
+                case ItemAdded(item=item):
+                    added.append(item.id)
+                case TextDelta(text=text):
+                    typer.echo(text, nl=False)
+                case Failed(why=why):
+                    failed = why
+                case ReplyDone(heard=heard):
+                    self._end(heard, added, failed)
+                    return
+
+    def _end(self, reply: str, added: list[str], failed: str | None) -> None:
         typer.echo()
-        history += [Message("user", line), Message("assistant", reply)]
-        replies.append(reply)
-    if speech and replies:
-        write_speech(speech, load_speaker(config.tts), replies)
-
-
-def answer(writer: ReplyWriter, history: list[Message], text: str) -> Iterator[str]:
-    """The reply to `text`, piece by piece."""
-    for item in writer.reply(writer.prompt(history, text), lambda: False):
-        if isinstance(item, Token | Finished):
-            yield item.text
-
-
-def _lines(source: TextIO) -> Iterator[str]:
-    while True:
-        if source.isatty():
-            typer.echo("> ", nl=False)
-        line = source.readline()
-        if not line:
+        if failed is None:
+            self.replies.append(reply)
             return
-        if line.strip():
-            yield line.strip()
+        typer.echo(f"assistant: no reply: {failed}", err=True)
+        for item in added:
+            if item in self._session.conversation:
+                self._session.conversation.remove(item)

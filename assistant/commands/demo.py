@@ -11,13 +11,13 @@ from assistant.audio.clips import find_clips, read_clip
 from assistant.audio.files import write_wav
 from assistant.commands.preflight import check_sound_file
 from assistant.config import read_config
-from assistant.models.load import load_stages, locate
+from assistant.models.load import load_pool, locate
 from assistant.models.store import ModelStore
 from assistant.runtime.clock import Clock
 from assistant.runtime.machine import peak_memory_mb, seconds_since_start
 from assistant.runtime.spans import Recorder
-from assistant.session.playback import PacedSink
-from assistant.trace.replay import ReplayedTurn, replay
+from assistant.session.sink import PacedSink
+from assistant.trace.replay import ReplayedTurn, Replayer
 from assistant.trace.waterfall import waterfall
 
 _VOICE_RATE = 24000
@@ -30,15 +30,17 @@ def run_demo(path: Path, output: Path, config_path: Path | None) -> None:
     read_clip(clip)  # on trial, before the models take their time
     check_sound_file(output)
     typer.echo("Loading the models ...")
-    stages = load_stages(config, locate(config, ModelStore()))
     clock = Clock()
+    pool = load_pool(config, locate(config, ModelStore()), clock)
+    turns: list[ReplayedTurn] = []
     sink = PacedSink(clock)
     typer.echo(f"Listening to {clip.path}, {seconds_since_start():.1f} s after the start ...")
     try:
-        result = asyncio.run(replay([clip], stages, config, clock, Recorder(), sink=sink))
+        replayer = Replayer(pool, config, clock, Recorder(), on_turn=turns.append)
+        asyncio.run(replayer.play([clip], sink))
     finally:
-        stages.close()
-    _show(result.turns[0], output, joined(sink))
+        pool.close()
+    _show(turns[0], output, joined(sink))
 
 
 def joined(sink: PacedSink) -> NDArray[np.float32]:

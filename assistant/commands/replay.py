@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,13 +12,13 @@ import typer
 from assistant.audio.clips import Clip
 from assistant.commands.preflight import check_file, readable_clips
 from assistant.config import Config, read_config
-from assistant.models.load import load_stages, locate
+from assistant.models.load import load_pool, locate
 from assistant.models.store import ModelStore
 from assistant.runtime.clock import Clock
 from assistant.runtime.spans import Recorder
 from assistant.trace.perfetto import PerfettoError, write_perfetto
 from assistant.trace.provenance import model_digests
-from assistant.trace.replay import Replay, ReplayedTurn, replay
+from assistant.trace.replay import Replay, ReplayedTurn, Replayer
 from assistant.trace.summary import ReportError, report, summary, write_json
 
 
@@ -27,10 +28,12 @@ def run_replay(
     perfetto: Path | None,
     otel: Literal["console", "otlp"] | None,
     conversation: bool,
+    sessions: int,
     config_path: Path | None,
 ) -> None:
     """Replay every clip under `paths`; raises the typed errors of what cannot be read or loaded."""
     config = read_config(config_path)
+    config = replace(config, llm=replace(config.llm, sessions=max(sessions, config.llm.sessions)))
     clips = readable_clips(paths)
     check_file(json, ReportError)
     check_file(perfetto, PerfettoError)
@@ -40,7 +43,9 @@ def run_replay(
             from assistant.trace.otel import exporter  # noqa: PLC0415  # optional, and slow to import
 
             recorder.exporters.append(stack.enter_context(exporter(otel)).export)
-        result = play(clips, config, recorder, conversation=conversation, on_turn=_print_turn)
+        result = play(
+            clips, config, recorder, conversation=conversation, sessions=sessions, on_turn=_print_turn
+        )
     if json:
         write_json(json, report(result, model_digests(config)))
     if perfetto:
@@ -54,15 +59,17 @@ def play(
     recorder: Recorder,
     *,
     conversation: bool = False,
+    sessions: int = 1,
     on_turn: Callable[[ReplayedTurn], None],
 ) -> Replay:
     """Load the models and replay `clips`."""
-    stages = load_stages(config, locate(config, ModelStore()))
+    clock = Clock()
+    pool = load_pool(config, locate(config, ModelStore()), clock)
     try:
-        run = replay(clips, stages, config, Clock(), recorder, conversation=conversation, on_turn=on_turn)
-        return asyncio.run(run)
+        replayer = Replayer(pool, config, clock, recorder, on_turn=on_turn)
+        return asyncio.run(replayer.replay(clips, conversation=conversation, sessions=sessions))
     finally:
-        stages.close()
+        pool.close()
 
 
 def _print_turn(turn: ReplayedTurn) -> None:
@@ -85,4 +92,7 @@ def _print_summary(result: Replay) -> None:
         typer.echo(
             f"word error rate {numbers['wer']:.1%}, cut into {numbers['cut_in_rate']:.0%} of the turns"
         )
+    typer.echo(f"{numbers['underruns']} gaps in replies, {numbers['dropped_frames']} frames dropped")
+    if numbers["cpu_cores"] is not None:
+        typer.echo(f"{numbers['sessions']} at once, {numbers['cpu_cores']:.2f} cores busy on average")
     typer.echo(f"event loop late by {lag['p95']:.1f} ms (p95), {lag['max']:.1f} ms at the most")

@@ -64,7 +64,7 @@ def _check_llm(models: Sequence[ModelState]) -> list[Check]:
     """Run the default language model, if it is there, as the assistant would."""
     # Here, since they import ONNX Runtime, which may be what is missing.
     from assistant.config import LlmConfig  # noqa: PLC0415
-    from assistant.models.engine import open_engine, trial  # noqa: PLC0415
+    from assistant.models.engine import load_model, warm_up  # noqa: PLC0415
     from llm.gguf.file import open_gguf  # noqa: PLC0415
 
     path = next((one.path for one in models if one.name == LlmConfig().model and one.state == "ok"), None)
@@ -72,10 +72,11 @@ def _check_llm(models: Sequence[ModelState]) -> list[Check]:
         return []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the GPU, if it cannot be used: it is told here
-        opened = open_engine(LlmConfig(), open_gguf(path))
-    trial(opened.engine)
-    operations = [served.operation for served in opened.engine.take_served()]
-    return check_llm(opened.device, operations, opened.not_used, driver=has_driver())
+        loaded = load_model(LlmConfig(), open_gguf(path))
+    engine = loaded.model.open()
+    warm_up(engine)
+    operations = [served.operation for served in engine.take_served()]
+    return check_llm(loaded.device, operations, loaded.not_used, driver=has_driver())
 
 
 def _print(checks: Sequence[Check]) -> None:

@@ -1,4 +1,4 @@
-"""Opening a language model on the GPU or on the CPU, whichever is wanted and works."""
+"""Loading a language model on the GPU or on the CPU, whichever is wanted and works."""
 
 import gc
 import subprocess
@@ -18,28 +18,40 @@ from llm.decode.served import NotUsed, Served
 from llm.gguf.file import GgufError, GgufFile
 
 _GPU = "GPU kernels"
-_PROMPT = 64  # tokens of a trial: a prompt to every engine
+_PROMPT = 64  # tokens of a warm-up: a prompt to every engine
 _DRAFTED = (16, 8, 4, 2, 1)  # rows of passes over drafts, as the engines round them
 
 
 class ServedEngine(Engine, Protocol):
-    """An engine that says what serves it."""
+    """A sequence in one of a model's places; it says what serves it."""
 
     def take_served(self) -> Sequence[Served]:
         """What served the passes since this was asked last."""
         ...
 
+    def close(self) -> None:
+        """Give the place back."""
+        ...
+
+
+class ServedModel(Protocol):
+    """A loaded model with places for sequences."""
+
+    def open(self) -> ServedEngine:
+        """A new sequence; raises EngineBusy."""
+        ...
+
 
 @dataclass(frozen=True)
-class Opened:
-    """An engine, where it runs, and what it could have run on but does not."""
+class Loaded:
+    """A model, where it runs, and what it could have run on but does not."""
 
-    engine: ServedEngine
+    model: ServedModel
     device: Literal["cpu", "cuda"]
     not_used: tuple[NotUsed, ...]
 
 
-def open_engine(config: LlmConfig, gguf: GgufFile) -> Opened:
+def load_model(config: LlmConfig, gguf: GgufFile) -> Loaded:
     """The model `gguf` on `config.device`; raises GgufError and its relatives.
 
     Where the GPU was asked for and cannot be used, or is there and fails, the model runs on the CPU, and a
@@ -51,7 +63,7 @@ def open_engine(config: LlmConfig, gguf: GgufFile) -> Opened:
     tried = reason is None
     if tried:
         found = _on_gpu(config, gguf)
-        if isinstance(found, Opened):
+        if isinstance(found, Loaded):
             return found
         reason = found
         gc.collect()  # the model that failed: its parts refer to each other, and hold GPU memory
@@ -61,7 +73,7 @@ def open_engine(config: LlmConfig, gguf: GgufFile) -> Opened:
     return _on_cpu(config, gguf, NotUsed(_GPU, reason, of_gpu=True))
 
 
-def trial(engine: Engine) -> None:
+def warm_up(engine: Engine) -> None:
     """Run each kind of pass once, so that none is compiled in a turn; nothing is held afterwards."""
     for rows in (_PROMPT, *_DRAFTED):
         tokens = [0] * min(rows, engine.context)
@@ -78,7 +90,7 @@ def warn_once(message: str) -> None:
     warnings.warn(message, RuntimeWarning, stacklevel=3)
 
 
-def _on_gpu(config: LlmConfig, gguf: GgufFile) -> Opened | str:
+def _on_gpu(config: LlmConfig, gguf: GgufFile) -> Loaded | str:
     """The model on the GPU, every kernel tried, or why that failed; raises GgufError."""
     try:
         from triton import TritonError  # noqa: PLC0415  # optional, as is torch, which the next imports
@@ -88,22 +100,25 @@ def _on_gpu(config: LlmConfig, gguf: GgufFile) -> Opened | str:
         return _one_line(error)
     try:
         kv: Literal["f16", "int8"] = "int8" if config.kv == "int8" else "f16"
-        model = CudaModel(gguf, CudaConfig(context=config.context, kv=kv))
+        model = CudaModel(gguf, CudaConfig(context=config.context, sessions=config.sessions, kv=kv))
         engine = model.open()
-        trial(engine)
+        warm_up(engine)
+        engine.close()
     except GgufError:
         raise
     # Whatever keeps a kernel from being built or run, the CPU can still answer: memory, the driver, a shape
     # that no kernel takes, Triton's compilation and the C compiler's.
     except (RuntimeError, ValueError, OSError, TritonError, subprocess.SubprocessError) as error:
         return _one_line(error)
-    return Opened(engine, "cuda", model.not_used)
+    return Loaded(model, "cuda", model.not_used)
 
 
-def _on_cpu(config: LlmConfig, gguf: GgufFile, gpu: NotUsed) -> Opened:
-    settings = CpuConfig(context=config.context, threads=config.threads, kv=config.kv)
+def _on_cpu(config: LlmConfig, gguf: GgufFile, gpu: NotUsed) -> Loaded:
+    settings = CpuConfig(
+        context=config.context, sessions=config.sessions, threads=config.threads, kv=config.kv
+    )
     model = CpuModel(gguf, settings, cache_dir() / "graphs")
-    return Opened(model.open(), "cpu", (gpu, *model.not_used))
+    return Loaded(model, "cpu", (gpu, *model.not_used))
 
 
 def _one_line(error: Exception) -> str:

@@ -4,10 +4,9 @@ import time
 from pathlib import Path
 
 from assistant.config import LlmConfig
-from assistant.models.engine import open_engine
-from assistant.session.stages import ReplyWriter
-from llm.decode.drafts import Drafter, DraftModel, check_vocabulary, prompt_lookups
-from llm.decode.engine import Engine
+from assistant.models.engine import ServedModel, load_model
+from assistant.models.pool import LocalLanguage, Opened
+from llm.decode.drafts import prompt_lookups
 from llm.decode.responder import Responder
 from llm.decode.speculate import Speculator
 from llm.gguf.file import open_gguf
@@ -16,38 +15,53 @@ from llm.text.chat import ChatTemplate, Message
 from llm.text.tokenizer import Tokenizer
 
 
-def load_writer(config: LlmConfig, path: Path | None) -> ReplyWriter:
-    """What writes the replies: the model file at `path`, or, without one, another machine.
+class LocalModel:
+    """A model in this process, of which each session has a sequence and drafters of its own."""
 
-    Raises RemoteError, GgufError and its relatives.
+    def __init__(
+        self, model: ServedModel, tokenizer: Tokenizer, template: ChatTemplate, config: LlmConfig
+    ) -> None:
+        self._model, self._tokenizer, self._template, self._config = model, tokenizer, template, config
+
+    def open(self) -> Opened:
+        """A session's generator; raises EngineBusy."""
+        engine = self._model.open()
+        speculator = Speculator(prompt_lookups(), time.monotonic_ns) if self._config.speculate else None
+        generator = Responder(
+            engine, self._tokenizer, self._template, self._config.generate, speculator, engine.take_served
+        )
+        return Opened(generator, engine.close)
+
+    def warm_up(self) -> None:
+        """Read the system prompt, once for all sessions, and run each kernel once."""
+        opened = self.open()
+        assert isinstance(opened.generator, Responder)
+        opened.generator.warm_up([Message("system", self._config.system_prompt)])
+        opened.close()
+
+
+class RemoteLanguage:
+    """A model on another machine, which keeps no state of a session."""
+
+    def __init__(self, config: LlmConfig) -> None:
+        self._writer = RemoteWriter(config.remote, config.generate)
+
+    def open(self) -> Opened:
+        """A session's generator."""
+        return Opened(self._writer, lambda: None)
+
+
+def load_language(config: LlmConfig, path: Path | None) -> LocalLanguage:
+    """The language model in the file at `path`, or, without one, on another machine.
+
+    Raises RemoteError, GgufError and its relatives. Warns once if it runs on the CPU and not on the GPU that
+    was asked for (see `assistant.models.engine`).
     """
-    return RemoteWriter(config.remote, config.generate) if path is None else load_model(config, path)
-
-
-def load_model(config: LlmConfig, path: Path) -> Responder:
-    """The language model, with the system prompt in its cache; raises GgufError and its relatives.
-
-    Warns once if it runs on the CPU and not on the GPU that was asked for (see `load_engine`).
-    """
+    if path is None:
+        return RemoteLanguage(config)
     gguf = open_gguf(path)
     tokenizer = Tokenizer.from_gguf(gguf)
     template = ChatTemplate.from_gguf(gguf, tokenizer)
-    engine = open_engine(config, gguf).engine
-    speculator = Speculator(_drafters(config, tokenizer), time.monotonic_ns) if config.speculate else None
-    writer = Responder(engine, tokenizer, template, config.generate, speculator, engine.take_served)
-    writer.warm_up([Message("system", config.system_prompt)])
-    return writer
-
-
-def _drafters(config: LlmConfig, tokenizer: Tokenizer) -> list[Drafter]:
-    drafters: list[Drafter] = [*prompt_lookups()]
-    if config.draft_model is not None:
-        drafters.append(DraftModel(_draft_engine(config, Path(config.draft_model), tokenizer)))
-    return drafters
-
-
-def _draft_engine(config: LlmConfig, path: Path, tokenizer: Tokenizer) -> Engine:
-    """Raises VocabularyMismatch, and what opening a model raises."""
-    gguf = open_gguf(path)
-    check_vocabulary(Tokenizer.from_gguf(gguf), tokenizer)
-    return open_engine(config, gguf).engine
+    language = LocalModel(load_model(config, gguf).model, tokenizer, template, config)
+    language.warm_up()
+    return language

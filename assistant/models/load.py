@@ -1,6 +1,5 @@
-"""Loading every model into `Stages`."""
+"""Loading every model into a `ModelPool`."""
 
-import gc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,19 +8,20 @@ from asr.stream import Transcriber
 from asr.turn_end import TurnEnd
 from asr.vad import Vad
 from assistant.config import Config, LlmConfig
-from assistant.models.language import load_writer
+from assistant.models.language import load_language
+from assistant.models.pool import HearingModels, ModelPool, Models, frozen
 from assistant.models.speech import (
     ASR,
     TURN_END,
     VAD,
     AsrPaths,
     fetch,
-    load_reader,
+    load_recognizer,
     load_speaker,
     pick_asr,
 )
 from assistant.models.store import ModelStore
-from assistant.session.stages import Stages
+from assistant.runtime.clock import Clock
 from tts.stream import Speaker
 
 
@@ -52,36 +52,25 @@ def locate_llm(config: LlmConfig, store: ModelStore) -> Path:
     return Path(config.model) if config.is_path else fetch(store, [config.model])[config.model]
 
 
-def load_stages(config: Config, paths: Paths) -> Stages:
-    """Load and warm up every model; raises the typed error of the one that cannot be loaded.
-
-    What is loaded is frozen: else the collector would look at all the libraries' objects again and
-    again, during loading (0.6 s in all) and, stopping the event loop, ever after.
-    """
-    gc.disable()
-    try:
-        stages = _load_all(config, paths)
-        gc.freeze()
-    finally:
-        gc.enable()
-    return stages
+def load_pool(config: Config, paths: Paths, clock: Clock) -> ModelPool:
+    """Load and warm up every model; raises the typed error of the one that cannot be loaded."""
+    return ModelPool(frozen(lambda: _load_all(config, paths)), clock, config.llm.sessions)
 
 
-def _load_all(config: Config, paths: Paths) -> Stages:
+def _load_all(config: Config, paths: Paths) -> Models:
     with ThreadPoolExecutor(1) as pool:  # a second thread more only waits for the interpreter lock
         speech = pool.submit(_load_speech, config, paths)
-        writer = load_writer(config.llm, paths.llm)
-        vad, turn_end, reader, speaker = speech.result()
-    return Stages(vad, turn_end, reader, writer, speaker)
+        language = load_language(config.llm, paths.llm)
+        hearing, speaker = speech.result()
+    return Models(language, hearing, speaker)
 
 
-def _load_speech(config: Config, paths: Paths) -> tuple[Vad, TurnEnd, Transcriber, Speaker]:
-    return (
-        Vad(paths.vad),
-        TurnEnd(paths.turn_end),
-        load_reader(paths.asr, config.asr),
-        load_speaker(config.tts),
+def _load_speech(config: Config, paths: Paths) -> tuple[HearingModels, Speaker]:
+    recognizer = load_recognizer(paths.asr, config.asr.checkpoint)
+    hearing = HearingModels(
+        Vad(paths.vad), TurnEnd(paths.turn_end), lambda: Transcriber(recognizer, config.asr)
     )
+    return hearing, load_speaker(config.tts)
 
 
 def _llm_path(config: LlmConfig, found: dict[str, Path]) -> Path | None:

@@ -1,12 +1,14 @@
 """How long the event loop was blocked, measured from inside it."""
 
 import asyncio
+from collections import deque
 
 from assistant.runtime.clock import Clock
 from assistant.runtime.spans import Recorder, Span
 
 _PERIOD_NS = 5_000_000
 _WORTH_A_SPAN_NS = 2_000_000
+_KEPT = 200_000  # probes: a quarter of an hour
 
 
 class LagProbe:
@@ -14,7 +16,7 @@ class LagProbe:
 
     def __init__(self, clock: Clock, recorder: Recorder) -> None:
         self._clock, self._recorder = clock, recorder
-        self.lags_ms: list[float] = []
+        self.lags_ms: deque[float] = deque(maxlen=_KEPT)
 
     async def run(self) -> None:
         """Probe until cancelled."""

@@ -1,21 +1,24 @@
-"""Latency spans: what ran or waited, from when to when, for which reply."""
+"""Latency spans: what ran or waited, from when to when, in which session and for which reply."""
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from assistant.runtime.clock import Clock
 
 Value = str | int | float | bool
-_Row = tuple[str, str, int, int, int | None, tuple[tuple[str, Value], ...]]
+_Row = tuple[str, str, int, int, str, int | None, tuple[tuple[str, Value], ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One interval on the session's clock. `track` is the node or edge that it belongs to."""
+    """One interval on the clock. `track` is the node or edge that it belongs to."""
 
     name: str
     track: str
     start_ns: int
     end_ns: int
+    session: str = ""
     reply: int | None = None
     attributes: Mapping[str, Value] = field(default_factory=dict)
 
@@ -39,12 +42,32 @@ class Recorder:
     @property
     def spans(self) -> list[Span]:
         """The spans kept, in the order in which they were recorded."""
-        rows = list(self._rows)
-        return [Span(name, track, a, b, reply, dict(extra)) for name, track, a, b, reply, extra in rows]
+        return [Span(*row[:-1], dict(row[-1])) for row in list(self._rows)]
 
     def record(self, span: Span) -> None:
         """Keep `span` (the oldest goes when full) and export it."""
         attributes = tuple(span.attributes.items())
-        self._rows.append((span.name, span.track, span.start_ns, span.end_ns, span.reply, attributes))
+        self._rows.append(
+            (span.name, span.track, span.start_ns, span.end_ns, span.session, span.reply, attributes)
+        )
         for export in self.exporters:
             export(span)
+
+
+@dataclass(frozen=True)
+class Tracer:
+    """Records spans of one session, or of one of its replies."""
+
+    clock: Clock
+    recorder: Recorder
+    session: str = ""
+    reply: int | None = None
+
+    def of_reply(self, number: int) -> "Tracer":
+        """A tracer of the session's reply `number`."""
+        return replace(self, reply=number)
+
+    def record(self, name: str, track: str, start_ns: int, **attributes: Value) -> None:
+        """Record what ran or waited from `start_ns` until now."""
+        end_ns = self.clock.now_ns()
+        self.recorder.record(Span(name, track, start_ns, end_ns, self.session, self.reply, attributes))

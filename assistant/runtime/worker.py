@@ -1,109 +1,218 @@
-"""One thread per model, so that no model ever runs on the event loop.
+"""Threads that run models, so that no model ever runs on the event loop.
 
-A job gets a `StopFlag` and looks at it between tokens or chunks. Cancelling the await sets the
-flag; the job's current step survives the cancellation, its result does not.
+What a worker is asked to do is a job: one call, or an iterator whose items are read as they come. Its
+threads take the next step of the most urgent job (`schedule`). Cancelling the await cancels the job; the
+step that runs then survives the cancellation, its result does not.
 """
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator
-from concurrent.futures import Future
-from queue import SimpleQueue
-from typing import ParamSpec, TypeVar
+from collections.abc import AsyncGenerator, Callable, Hashable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-P = ParamSpec("P")
+from assistant.runtime.schedule import AHEAD, Job, Schedule, Urgency
+
 T = TypeVar("T")
 
-StopFlag = threading.Event
-_AHEAD = 8  # items a streaming job may be ahead of its reader before it waits
-_DONE = object()
+Stopped = Callable[[], bool]
+"""Whether nobody wants the rest; a job asks it inside long steps."""
+
+
+class WorkerFull(RuntimeError):  # noqa: N818  # a condition with a name of its own
+    """More jobs at once than a worker takes."""
+
+    def __init__(self, name: str, limit: int) -> None:
+        super().__init__(f"the worker {name!r} has {limit} jobs already")
+        self.name, self.limit = name, limit
+
+
+@dataclass(frozen=True)
+class _Item(Generic[T]):
+    value: T
+
+
+@dataclass(frozen=True)
+class _End:
+    error: BaseException | None = None
+
+
+class StreamJob(Job, Generic[T]):
+    """A job with its reader: `advance` runs in a thread, the rest on the event loop."""
+
+    def __init__(
+        self,
+        produce: Callable[[Stopped], Iterator[T]],
+        urgency: Callable[[], Urgency],
+        lane: Hashable | None,
+    ) -> None:
+        super().__init__(urgency, lane)
+        self.outcomes: asyncio.Queue[_Item[T] | _End] = asyncio.Queue()  # bounded: see `schedule.AHEAD`
+        self.loop = asyncio.get_running_loop()
+        self._produce = produce
+        self._items: Iterator[T] | None = None
+
+    def advance(self) -> _Item[T] | _End:
+        """One step: the next item, or the end and what was raised."""
+        try:
+            if self.cancelled:
+                return self._close()
+            if self._items is None:
+                self._items = iter(self._produce(lambda: self.cancelled))
+            return _Item(next(self._items))
+        except StopIteration:
+            return _End()
+        except BaseException as error:  # noqa: BLE001  # carried to the reader, whatever it is
+            return _End(error)
+
+    def _close(self) -> _End:
+        close = getattr(self._items, "close", None)
+        if close is not None:
+            close()
+        return _End()
+
+    def deliver(self, outcome: _Item[T] | _End) -> None:
+        """Hand `outcome` to the reader; called from any thread."""
+        with suppress(RuntimeError):  # the loop is closed: nobody waits for this any more
+            self.loop.call_soon_threadsafe(self.outcomes.put_nowait, outcome)
 
 
 class Worker:
-    """A named thread with a queue of jobs, run in order. `pending` counts those not finished."""
+    """Jobs and the schedule of them; `ThreadWorker` and `virtual.InlineWorker` run them."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, limit: int = 1024) -> None:
         self.name = name
-        self.pending = 0
-        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
-        self._thread.start()
+        self._schedule = Schedule(limit)
+        self._changed = threading.Condition()  # guards the schedule
 
-    def _serve(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            job()
+    @property
+    def pending(self) -> int:
+        """Jobs that run or wait."""
+        return len(self._schedule)
+
+    @property
+    def refused(self) -> int:
+        """Jobs that were refused because there were too many."""
+        return self._schedule.refused
+
+    async def run(
+        self,
+        function: Callable[[], T],
+        *,
+        urgency: Callable[[], Urgency] | None = None,
+        lane: Hashable | None = None,
+    ) -> T:
+        """Call `function` in a thread; what it raises is raised here. Raises WorkerFull."""
+
+        def once(_stopped: Stopped) -> Iterator[T]:
+            yield function()
+
+        job = self._submit(once, urgency, lane)
+        try:
+            return self._open(await job.outcomes.get())
+        finally:
+            self._cancel(job)
+
+    async def stream(
+        self,
+        produce: Callable[[Stopped], Iterator[T]],
+        *,
+        urgency: Callable[[], Urgency] | None = None,
+        lane: Hashable | None = None,
+    ) -> AsyncGenerator[T, None]:
+        """Iterate `produce(stopped)` in a thread. Leaving the loop early cancels it. Raises WorkerFull."""
+        job = self._submit(produce, urgency, lane)
+        try:
+            while isinstance(outcome := await job.outcomes.get(), _Item):
+                self._took(job)
+                yield outcome.value
+            if outcome.error is not None:
+                raise outcome.error
+        finally:
+            self._cancel(job)
 
     def close(self) -> None:
-        """Finish the queued jobs and end the thread."""
-        self._jobs.put(None)
-        self._thread.join()
+        """Finish the jobs that there are; none may follow."""
 
-    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `function` in the thread; what it raises is raised here."""
-        future: Future[T] = Future()
+    def _submit(
+        self,
+        produce: Callable[[Stopped], Iterator[T]],
+        urgency: Callable[[], Urgency] | None,
+        lane: Hashable | None,
+    ) -> StreamJob[T]:
+        job = StreamJob(produce, urgency or (lambda: (0, 0)), lane)
+        with self._changed:
+            if not self._schedule.add(job):
+                raise WorkerFull(self.name, self._schedule.limit)
+            self._wake()
+        return job
 
-        def job() -> None:
-            if future.set_running_or_notify_cancel():
-                _resolve(future, lambda: function(*args, **kwargs))
+    def _took(self, job: Job) -> None:
+        with self._changed:
+            job.unread -= 1
+            if job.unread == AHEAD - 1:  # it was parked
+                self._wake()
 
-        self._submit(job)
-        return await asyncio.wrap_future(future)
+    def _cancel(self, job: Job) -> None:
+        with self._changed:
+            self._schedule.cancel(job)
+            self._wake()
 
-    async def stream(self, produce: Callable[[StopFlag], Iterator[T]]) -> AsyncGenerator[T, None]:
-        """Iterate `produce(stop)` in the thread. Leaving the loop early sets `stop`."""
-        loop = asyncio.get_running_loop()
-        items: asyncio.Queue[object] = asyncio.Queue()  # bounded by `room`
-        room = threading.Semaphore(_AHEAD)
-        stop = StopFlag()
-        finished: Future[None] = Future()
+    def _step_over(self, job: StreamJob[T], outcome: _Item[T] | _End) -> None:
+        """Hand the outcome to the reader, and the job back to the schedule: in this order, so that the next
+        step, in whichever thread, cannot be read before this one.
+        """
+        ended = isinstance(outcome, _End)
+        job.deliver(outcome)
+        with self._changed:
+            job.unread += not ended
+            self._schedule.give_back(job, ended=ended)
+            if len(self._schedule) > (not ended):
+                self._wake()
 
-        def job() -> None:
-            if not stop.is_set():
-                _resolve(finished, lambda: _pump(produce(stop), stop, room, emit))
-            emit(_DONE)
+    @staticmethod
+    def _open(outcome: _Item[T] | _End) -> T:
+        if isinstance(outcome, _Item):
+            return outcome.value
+        raise outcome.error or RuntimeError("a call that gave nothing")
 
-        def emit(item: object) -> None:
-            loop.call_soon_threadsafe(items.put_nowait, item)
-
-        self._submit(job)
-        try:
-            while (item := await items.get()) is not _DONE:
-                room.release()
-                yield item  # type: ignore[misc]  # emit() only carries what produce() yields
-            finished.result()
-        finally:
-            stop.set()
-            room.release()
-
-    def _submit(self, job: Callable[[], None]) -> None:
-        loop = asyncio.get_running_loop()
-        self.pending += 1
-
-        def counted() -> None:
-            try:
-                job()
-                loop.call_soon_threadsafe(self._finished)
-            except RuntimeError:  # the loop is closed: nobody waits for this any more
-                self._finished()
-
-        self._jobs.put(counted)
-
-    def _finished(self) -> None:
-        self.pending -= 1
+    def _wake(self) -> None:
+        """A job may have become ready; called with the schedule held."""
+        raise NotImplementedError
 
 
-def _resolve(future: Future[T], function: Callable[[], T]) -> None:
-    try:
-        future.set_result(function())
-    except BaseException as error:  # noqa: BLE001  # carried to the awaiting task, whatever it is
-        future.set_exception(error)
+class ThreadWorker(Worker):
+    """A worker with threads of its own."""
 
+    def __init__(self, name: str, *, threads: int = 1, limit: int = 1024) -> None:
+        super().__init__(name, limit)
+        self._closing = False
+        self._threads = [threading.Thread(target=self._serve, name=name, daemon=True) for _ in range(threads)]
+        for thread in self._threads:
+            thread.start()
 
-def _pump(
-    items: Iterator[T], stop: StopFlag, room: threading.Semaphore, emit: Callable[[object], None]
-) -> None:
-    for item in items:
-        room.acquire()
-        if stop.is_set():
-            return
-        emit(item)
+    def close(self) -> None:
+        """Finish the jobs that there are and end the threads."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _wake(self) -> None:
+        self._changed.notify()
+
+    def _serve(self) -> None:
+        while (job := self._next()) is not None:
+            self._step_over(job, job.advance())
+
+    def _next(self) -> StreamJob[object] | None:
+        with self._changed:
+            while (job := self._schedule.take()) is None:
+                if self._closing and not len(self._schedule):
+                    self._changed.notify_all()
+                    return None
+                self._changed.wait()
+            assert isinstance(job, StreamJob)
+            return job

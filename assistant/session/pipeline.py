@@ -1,27 +1,100 @@
 """The assistant's graph, in one table: every stage a turn goes through and every channel between."""
 
+from dataclasses import dataclass
+
 from assistant.runtime.graph import Edge, Graph, Node
+from assistant.session import turn
+from assistant.session.ring import Frame
+from assistant.session.stages import Utterance
+from llm.decode.generate import Generated
+from llm.decode.responder import Prompt
+from tts.stream import SpeechChunk
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What the user said."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """A piece of the reply that is spoken as a whole."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Due:
+    """Something is to be done about the turn that begins at `start_sample`, with the latest audio of it."""
+
+    start_sample: int
+
+
+@dataclass(frozen=True)
+class CommittedWords:
+    """Words of the turn at `start_sample` that the recognizer will not take back."""
+
+    start_sample: int
+    text: str
+
+
+SOURCE = Node("source", "session", "loop", "delivers 20 ms frames, 16 kHz mono, as they are recorded")
+DETECT = Node("detect", "session", "vad", "keeps the latest audio, scores voice every 32 ms")
+TURN = Node("turn", "session", "loop", "the turn machine; starts, releases and cancels replies")
+RECOGNIZE = Node("recognize", "session", "asr", "partial transcripts while the user speaks")
+READ_AHEAD = Node("read_ahead", "session", "llm", "committed words into the KV cache")
+TRANSCRIBE = Node("transcribe", "turn", "asr", "the final transcript of the turn")
+SCORE = Node("score", "turn", "asr", "how complete the turn sounds")
+ASSEMBLE = Node("assemble", "reply", "loop", "history and transcript to token ids")
+GENERATE = Node("generate", "reply", "llm", "prefill, then the reply token by token")
+PHRASE = Node("phrase", "reply", "loop", "tokens to phrases that can be spoken")
+SPEAK = Node("speak", "reply", "tts", "phrases to chunks of audio")
+PLAY = Node("play", "reply", "loop", "waits for the release, paces the sink, knows what was heard")
+
+FRAMES: Edge[Frame] = Edge("frames", (SOURCE,), DETECT, "Frame", 100, "drop_oldest")
+EVENTS: Edge[turn.Event] = Edge(
+    "events", (SOURCE, DETECT, TRANSCRIBE, SCORE, GENERATE, PLAY), TURN, "turn.Event", 64
+)
+PARTIALS: Edge[Due] = Edge("partials", (TURN,), RECOGNIZE, "Due", 1, "drop_oldest")
+COMMITTED: Edge[CommittedWords] = Edge(
+    "committed", (RECOGNIZE,), READ_AHEAD, "CommittedWords", 1, "drop_oldest"
+)
+UTTERANCES: Edge[Utterance] = Edge("utterances", (TURN,), TRANSCRIBE, "Utterance", 1)
+SCORES: Edge[Due] = Edge("scores", (TURN,), SCORE, "Due", 1, "drop_oldest")
+TRANSCRIPTS: Edge[Transcript] = Edge("transcripts", (TRANSCRIBE, TURN), ASSEMBLE, "Transcript", 1)
+PROMPTS: Edge[Prompt] = Edge("prompts", (ASSEMBLE,), GENERATE, "Prompt", 1)
+GENERATED: Edge[Generated] = Edge("generated", (GENERATE,), PHRASE, "Generated", 16)
+PHRASES: Edge[Phrase] = Edge("phrases", (PHRASE,), SPEAK, "Phrase", 4)
+AUDIO: Edge[SpeechChunk] = Edge("audio", (SPEAK,), PLAY, "SpeechChunk", 32)
 
 GRAPH = Graph(
     nodes=(
-        Node("source", "session", "loop", "delivers 20 ms frames, 16 kHz mono, as they are recorded"),
-        Node("listen", "session", "vad", "keeps the audio of the turn, scores voice every 32 ms"),
-        Node("turn", "session", "loop", "the turn machine; starts, commits and cancels replies"),
-        Node("transcribe", "reply", "asr", "the final transcript of the turn"),
-        Node("assemble", "reply", "loop", "history and transcript to token ids"),
-        Node("think", "reply", "llm", "prefill, then the reply token by token"),
-        Node("phrase", "reply", "loop", "tokens to phrases that can be spoken"),
-        Node("speak", "reply", "tts", "phrases to chunks of audio"),
-        Node("play", "reply", "loop", "waits for the commit, paces the sink, knows what was heard"),
+        SOURCE,
+        DETECT,
+        TURN,
+        RECOGNIZE,
+        READ_AHEAD,
+        TRANSCRIBE,
+        SCORE,
+        ASSEMBLE,
+        GENERATE,
+        PHRASE,
+        SPEAK,
+        PLAY,
     ),
     edges=(
-        Edge("frames", ("source",), "listen", "Frame", 100, "drop_oldest"),
-        Edge("events", ("listen", "transcribe", "think", "play"), "turn", "turn.Event", 64),
-        Edge("turns", ("turn",), "transcribe", "Utterance", 1),
-        Edge("transcripts", ("transcribe",), "assemble", "Transcript", 1),
-        Edge("prompts", ("assemble",), "think", "Prompt", 1),
-        Edge("generated", ("think",), "phrase", "Generated", 16),
-        Edge("phrases", ("phrase",), "speak", "Phrase", 4),
-        Edge("audio", ("speak",), "play", "SpeechChunk", 32),
+        FRAMES,
+        EVENTS,
+        PARTIALS,
+        COMMITTED,
+        UTTERANCES,
+        SCORES,
+        TRANSCRIPTS,
+        PROMPTS,
+        GENERATED,
+        PHRASES,
+        AUDIO,
     ),
 )

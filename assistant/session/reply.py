@@ -1,25 +1,23 @@
-"""One reply: transcript -> prompt -> tokens -> phrases -> audio -> sink, a cancel scope of its own.
+"""One reply: conversation -> prompt -> tokens -> phrases -> audio -> sink, a cancel scope of its own.
 
-A reply is prepared while the user may still go on. Nothing of it reaches the sink before
-`commit`; cancelling the task that runs it leaves no trace but spans.
+A reply is prepared while the user may still go on. Nothing of it reaches the sink or a listener before
+`release`; cancelling the task that runs it leaves no trace but spans.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
-from functools import partial
 
-from asr.words import Stretch
-from assistant.runtime.clock import Clock
 from assistant.runtime.graph import Channel
-from assistant.runtime.spans import Recorder, Span, Value
-from assistant.runtime.worker import StopFlag
+from assistant.runtime.schedule import Urgency
+from assistant.runtime.spans import Value
 from assistant.session import turn
+from assistant.session.context import Context
+from assistant.session.conversation import Spoken
+from assistant.session.events import AudioDelta, Failed, TextDelta
 from assistant.session.parts import Boundaries
-from assistant.session.pipeline import GRAPH
-from assistant.session.playback import Playback, Sink
-from assistant.session.stages import Stages
+from assistant.session.pipeline import AUDIO, GENERATED, PHRASES, PROMPTS, Phrase, Transcript
+from assistant.session.playback import Playback
 from llm.decode.engine import ContextFull, CudaBroken, EngineOutOfMemory
 from llm.decode.generate import Finished, Generated, Prefilled, Started, Token
 from llm.decode.responder import Prompt
@@ -33,66 +31,59 @@ from tts.stream import SpeechChunk
 
 FALLBACK = "Sorry, I have no answer to that."
 
-
-@dataclass(frozen=True)
-class Utterance:
-    """The audio of a turn, or as much of it as the reader may not have heard yet."""
-
-    stretch: Stretch
-
-
-@dataclass(frozen=True)
-class Transcript:
-    """What the user said."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Phrase:
-    """A piece of the reply that is spoken as a whole."""
-
-    text: str
+_RELEASED, _SPECULATIVE = 0, 1
 
 
 class Reply:
-    """The nodes of one reply and what is known of it so far."""
+    """The nodes of one reply and what is known of it so far; `grown` is called as more of it is heard."""
 
     def __init__(
         self,
         number: int,
+        context: Context,
         history: Sequence[Message],
-        stages: Stages,
-        sink: Sink,
-        clock: Clock,
-        recorder: Recorder,
-        report: Callable[[turn.Event], Awaitable[None]],
+        transcripts: Channel[Transcript],
+        grown: Callable[["Reply"], None],
     ) -> None:
+        tracer = context.tracer.of_reply(number)
         self.number = number
-        self.transcript = ""
         self.text = ""
         self.dropped = 0  # messages of the history that no longer fit the context
-        self.committed_ns: int | None = None
-        self.transcribed = asyncio.Event()
-        self.playback = Playback(sink, clock)
-        self._history, self._stages, self._clock, self._recorder = history, stages, clock, recorder
-        self._report = report
-        self._committed = asyncio.Event()
-        self._turns: Channel[Utterance] = self._channel("turns")
-        self._transcripts: Channel[Transcript] = self._channel("transcripts")
-        self._prompts: Channel[Prompt] = self._channel("prompts")
-        self._generated: Channel[Generated] = self._channel("generated")
-        self._phrases: Channel[Phrase] = self._channel("phrases")
-        self._audio: Channel[SpeechChunk] = self._channel("audio")
+        self.released_ns: int | None = None
+        self.playback = Playback(context.sink, context.clock) if context.sink else None
+        self._context, self._clock, self._tracer = context, context.clock, tracer
+        self._history, self._grown = history, grown
+        self._created_ns = context.clock.now_ns()
+        self._ahead_ns = 0  # of audio that was synthesized and not yet given to the sink
+        self._released = asyncio.Event()
+        self._transcripts = transcripts
+        self._prompts: Channel[Prompt] = Channel(PROMPTS, tracer)
+        self._generated: Channel[Generated] = Channel(GENERATED, tracer)
+        self._phrases: Channel[Phrase] = Channel(PHRASES, tracer)
+        self._audio: Channel[SpeechChunk] = Channel(AUDIO, tracer)
 
-    def boundaries(self) -> Boundaries | None:
-        """When each part of time to first audio began and ended; None before the reply was heard."""
-        if self.committed_ns is None or self.playback.audible_ns is None:
+    @property
+    def spoken(self) -> tuple[Spoken, ...]:
+        """What was given to the sink, with when it is over; without a voice, all the text."""
+        return tuple(self.playback.spoken) if self.playback else (Spoken(self.text, 0.0),)
+
+    @property
+    def heard_ms(self) -> float:
+        """How much of its audio has sounded."""
+        return self.playback.heard_ms if self.playback else 0.0
+
+    def boundaries(self, transcribing_ns: int | None = None) -> Boundaries | None:
+        """When each part of time to first audio began and ended; None before the reply was heard.
+
+        The final transcript was begun at `transcribing_ns`, if there was anything to transcribe.
+        """
+        if self.released_ns is None or self.playback is None or self.playback.audible_ns is None:
             return None
         generated = self._generated.first_ns
+        transcribed_ns = self._transcripts.first_ns[Transcript]
         ends = {
-            "endpoint.wait": self.committed_ns,
-            "asr.final": self._transcripts.first_ns[Transcript],
+            "endpoint.wait": self.released_ns,
+            "asr.final": transcribed_ns,
             "prompt.assemble": self._prompts.first_ns[Prompt],
             "llm.queue": generated[Started],
             "llm.prefill": generated.get(Prefilled, generated[Started]),
@@ -101,71 +92,66 @@ class Reply:
             "tts.first_chunk": self._audio.first_ns[SpeechChunk],
             "playback.start": self.playback.audible_ns,
         }
-        return Boundaries(ends, {"asr.final": self._turns.first_ns[Utterance]})
+        return Boundaries(ends, {"asr.final": transcribed_ns if transcribing_ns is None else transcribing_ns})
 
-    def _channel(self, name: str) -> Channel:  # type: ignore[type-arg]  # the attribute says of what
-        return Channel(GRAPH.edge(name), self._clock, self._recorder, self.number)
-
-    def commit(self) -> None:
+    def release(self) -> None:
         """The turn has ended: the reply may be heard."""
-        self.committed_ns = self._clock.now_ns()
-        self._committed.set()
+        self.released_ns = self._clock.now_ns()
+        self._released.set()
+        if self.text:
+            self._context.emit(TextDelta(self.number, self.text))
 
-    async def run(self, utterance: Utterance) -> None:
+    async def released(self) -> None:
+        """Wait until the reply may be heard."""
+        await self._released.wait()
+
+    def urgency(self) -> Urgency:
+        """When somebody will wait for more of it: at its release, then when its audio runs out.
+
+        Called from any thread. A reply that may still be discarded comes behind all that were released.
+        """
+        if self.released_ns is None:
+            return _SPECULATIVE, self._created_ns
+        if self.playback is None or self.playback.audible_ns is None:
+            return _RELEASED, self.released_ns
+        return _RELEASED, self.playback.end_ns + self._ahead_ns
+
+    async def run(self) -> None:
         """Run every node until the reply has sounded to its end, or this task is cancelled."""
-        await self._turns.put(utterance)
-        await self._turns.close()
+        spoken = self._context.stages.synthesizer is not None and self.playback is not None
+        output = (self._phrase, self._speak, self._play) if spoken else (self._write,)
         async with asyncio.TaskGroup() as group:
-            for node in (
-                self._transcribe,
-                self._assemble,
-                self._think,
-                self._phrase,
-                self._speak,
-                self._play,
-            ):
+            for node in (self._assemble, self._generate, *output):
                 group.create_task(node(), name=f"reply-{self.number}.{node.__name__.strip('_')}")
-
-    async def _transcribe(self) -> None:
-        async for utterance in self._turns:
-            hypothesis = await self._stages.asr_worker.run(self._stages.reader.final, utterance.stretch)
-            self.transcript = hypothesis.text
-            self.transcribed.set()
-            if any(c.isalnum() for c in hypothesis.text):
-                await self._transcripts.put(Transcript(hypothesis.text))
-            else:
-                await self._report(turn.NothingSaid(self.number))
-        await self._transcripts.close()
 
     async def _assemble(self) -> None:
         async for transcript in self._transcripts:
-            prompt = self._stages.writer.prompt(self._history, transcript.text)
+            prompt = self._context.stages.language.prompt(self._history, transcript.text)
             self.dropped = prompt.dropped
             await self._prompts.put(prompt)
-        await self._prompts.close()
+        self._prompts.close()
 
-    async def _think(self) -> None:
+    async def _generate(self) -> None:
         async for prompt in self._prompts:
             try:
-                await self._generate(prompt)
+                await self._generate_from(prompt)
             except CudaBroken as error:
                 self._record("broken", {"why": str(error)})
                 raise  # no reply will ever come again: the session ends
             except (BrokenLogits, ContextFull, EngineOutOfMemory, RemoteError) as error:
                 self._record("failed", {"why": str(error)})
+                self._context.emit(Failed("generate", str(error), self.number))
                 await self._generated.put(Finished("error", ""))
-                await self._report(turn.TextScored(self.number, 1.0))  # nothing to wait for
-        await self._generated.close()
+                await self._context.report(turn.TextScored(self.number, 1.0))  # nothing to wait for
+        self._generated.close()
 
-    async def _generate(self, prompt: Prompt) -> None:
-        writer = self._stages.writer
-        tokens = self._stages.llm_worker.stream(lambda stop: writer.reply(prompt, stop.is_set))
-        async with aclosing(tokens):
-            async for item in tokens:
+    async def _generate_from(self, prompt: Prompt) -> None:
+        language = self._context.stages.language
+        async with aclosing(language.reply(prompt, self.urgency)) as items:
+            async for item in items:
                 await self._generated.put(item)
                 if isinstance(item, Prefilled):
-                    score = writer.completeness(item)
-                    await self._report(turn.TextScored(self.number, score))
+                    await self._context.report(turn.TextScored(self.number, language.completeness(item)))
                 if isinstance(item, Speculated):
                     self._record("speculated", item.to_dict())
                 if isinstance(item, Kernels):
@@ -173,8 +159,16 @@ class Reply:
                         self._record("served", served.to_dict())
 
     def _record(self, name: str, attributes: Mapping[str, Value]) -> None:
-        now_ns = self._clock.now_ns()
-        self._recorder.record(Span(name, "think", now_ns, now_ns, self.number, attributes))
+        self._tracer.record(name, "generate", self._clock.now_ns(), **attributes)
+
+    async def _write(self) -> None:
+        """Text output: what is generated, as it comes."""
+        await self.released()
+        async for item in self._generated:
+            if isinstance(item, Token | Finished) and item.text:
+                self.text += item.text
+                self._context.emit(TextDelta(self.number, item.text))
+        self._grown(self)
 
     async def _phrase(self) -> None:
         splitter = PhraseSplitter()
@@ -190,28 +184,37 @@ class Reply:
                     await self._say(text)
                 if not any(c.isalnum() for c in self.text):
                     await self._say(FALLBACK)
-        await self._phrases.close()
+        self._phrases.close()
 
     async def _say(self, text: str) -> None:
         self.text += text
+        if self.released_ns is not None:
+            self._context.emit(TextDelta(self.number, text))
         await self._phrases.put(Phrase(text))
 
     async def _speak(self) -> None:
+        synthesizer = self._context.stages.synthesizer
+        assert synthesizer is not None, "a reply without a voice has no such node"
         async for phrase in self._phrases:
-            chunks = self._stages.tts_worker.stream(partial(self._synthesize, phrase.text))
-            async with aclosing(chunks):
+            async with aclosing(synthesizer.speak(phrase.text, self.urgency)) as chunks:
                 async for chunk in chunks:
+                    self._ahead_ns += _duration_ns(chunk)
                     await self._audio.put(chunk)
-        await self._audio.close()
-
-    def _synthesize(self, text: str, stop: StopFlag) -> Iterator[SpeechChunk]:
-        return self._stages.speaker.speak(text, should_stop=stop.is_set)
+        self._audio.close()
 
     async def _play(self) -> None:
-        await self._committed.wait()
+        assert self.playback is not None, "a reply without a sink has no such node"
+        await self.released()
         async for chunk in self._audio:
             silent_so_far = self.playback.audible_ns is None
             await self.playback.play(chunk)
+            self._ahead_ns -= _duration_ns(chunk)
+            self._context.emit(AudioDelta(self.number, chunk))
+            self._grown(self)
             if silent_so_far and self.playback.audible_ns is not None:
-                await self._report(turn.ReplyHeard(self.number))
-        await self._clock.sleep_until(self.playback.end_ns)
+                await self._context.report(turn.ReplyHeard(self.number))
+        await self.playback.drain()
+
+
+def _duration_ns(chunk: SpeechChunk) -> int:
+    return len(chunk.audio) * 1_000_000_000 // chunk.sample_rate

@@ -1,24 +1,35 @@
 """One conversation: a TaskGroup that listens, takes turns and speaks, from one source to one sink."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 
-from asr.stabilize import Partial
 from asr.stream import StreamConfig
 from assistant.runtime.clock import Clock
 from assistant.runtime.graph import Channel
-from assistant.runtime.spans import Recorder, Span, Value
+from assistant.runtime.spans import Recorder, Tracer
 from assistant.session import turn
-from assistant.session.parts import Boundaries
-from assistant.session.pipeline import GRAPH
-from assistant.session.playback import Sink
-from assistant.session.reply import Reply, Utterance
-from assistant.session.ring import Ear, Frame
-from assistant.session.stages import Stages
+from assistant.session.context import Context, one_line
+from assistant.session.conversation import AssistantItem, Conversation, UserItem
+from assistant.session.events import (
+    Failed,
+    Listener,
+    ReplyDone,
+    ReplyStarted,
+    SessionEvent,
+    SpeechStarted,
+    SpeechStopped,
+)
+from assistant.session.listening import Listening
+from assistant.session.pipeline import EVENTS, TRANSCRIPTS, Transcript
+from assistant.session.reply import Reply
+from assistant.session.ring import Frame
+from assistant.session.sink import Sink
+from assistant.session.stages import Stages, Utterance
 from assistant.session.turn import TurnConfig
-from llm.decode.engine import EngineOutOfMemory
-from llm.text.chat import Message
+from assistant.session.turn_table import step
+from assistant.session.user_turn import UserTurn
+from llm.decode.engine import CudaBroken
 
 
 @dataclass(frozen=True)
@@ -31,218 +42,280 @@ class SessionConfig:
 
 
 @dataclass(frozen=True)
-class TurnRecord:
-    """A turn that was committed. `reply` is what was generated, `heard` what of it was played."""
+class Typed:
+    """A message that the user typed; it is answered at once."""
+
+    text: str
+
+
+Input = Frame | Typed | turn.External
+
+
+@dataclass
+class _Exchange:
+    """A turn, the reply to it, and their items and tasks, as far as there are any yet."""
 
     number: int
-    transcript: str
-    reply: str
-    heard: str
-    voice_end_ns: int  # the VAD's estimate
-    decided_ns: int
-    boundaries: Boundaries | None
-    interrupted: bool
-    reopened: bool  # the user went on before anything was heard: the next turn contains this one
-    underruns: int
-
-
-Observed = Partial | TurnRecord
+    turn: UserTurn | None = None
+    reply: Reply | None = None
+    turn_task: asyncio.Task[None] | None = None
+    reply_task: asyncio.Task[None] | None = None
+    user_item: str | None = None
+    reply_item: str | None = None
+    voice_end_sample: int = 0
+    voice_end_ns: int | None = None  # None if nobody spoke
+    transcript: str = ""
 
 
 class Session:
     """State of one conversation; `run` it once."""
 
     def __init__(
-        self,
-        stages: Stages,
-        config: SessionConfig,
-        clock: Clock,
-        recorder: Recorder,
-        observe: Callable[[Observed], None] = lambda _: None,
+        self, stages: Stages, config: SessionConfig, clock: Clock, recorder: Recorder, name: str = ""
     ) -> None:
-        self.history = [Message("system", config.system_prompt)]
-        self._stages, self._config, self._clock, self._recorder = stages, config, clock, recorder
-        self._observe = observe
-        self._ear = Ear(config.asr.max_turn_s)
+        """`name` stands in the session's spans."""
+        self.conversation = Conversation(config.system_prompt, self._emit)
+        self.turn_config = config.turn
+        self._stages, self._config, self._clock = stages, config, clock
+        self._tracer = Tracer(clock, recorder, name)
+        self._listeners: list[Listener] = []
         self._state: turn.State = turn.Listening()
-        self._reply: Reply | None = None
-        self._reply_task: asyncio.Task[None] | None = None
-        self._voice_end_sample = 0
-        self._partial_sample = 0
-        self._turn_sample: int | None = None  # where the utterance begins that the reader has begun
-        self._read_sample = 0  # up to which it has heard all, at the least
-        self._stable = ""  # the words that were read ahead
-        self._partial_task: asyncio.Task[None] | None = None
-        self._frames: Channel[Frame] = Channel(GRAPH.edge("frames"), clock, recorder)
-        self._events: Channel[turn.Event] = Channel(GRAPH.edge("events"), clock, recorder)
+        self._exchange: _Exchange | None = None
+        self._events: Channel[turn.Event] = Channel(EVENTS, self._tracer)
+        self._context = Context(stages, None, self._tracer, self._events.put, self._emit)
+        self._listening = (
+            Listening(self._context, stages.hearing, config.asr, self.conversation.messages)
+            if stages.hearing
+            else None
+        )
 
     @property
     def idle(self) -> bool:
         """Nobody speaks, and everything that came in has been looked at."""
-        return isinstance(self._state, turn.Listening) and not len(self._frames) and not len(self._events)
+        waiting = len(self._events) + (len(self._listening.frames) if self._listening else 0)
+        return isinstance(self._state, turn.Listening) and not waiting
 
     @property
     def dropped_frames(self) -> int:
         """Frames lost because listening fell behind."""
-        return self._frames.dropped
+        return self._listening.frames.dropped if self._listening else 0
 
-    async def run(self, source: AsyncIterator[Frame], sink: Sink) -> None:
-        """Converse until `source` ends; a reply still playing then is cut off.
+    def subscribe(self) -> Listener:
+        """The events of this session from now on."""
+        listener = Listener()
+        self._listeners.append(listener)
+        return listener
 
-        An error of a model ends it, in an exception group, but for those that concern one reply only.
+    def _emit(self, event: SessionEvent) -> None:
+        for listener in self._listeners:
+            listener.push(event)
+
+    async def run(self, source: AsyncIterator[Input], sink: Sink | None = None) -> None:
+        """Converse until `source` ends; a reply still playing then is cut off. Without a sink, reply in text.
+
+        A model's error is an event (Failed), but for one after which no reply will ever come: that ends it,
+        in an exception group.
         """
-        self._stages.vad.reset()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._deliver(source), name="source")
-            group.create_task(self._listen(), name="listen")
-            group.create_task(self._take_turns(group, sink), name="turn")
+        self._context = replace(self._context, sink=sink)
+        try:
+            async with asyncio.TaskGroup() as group:
+                if self._listening:
+                    group.create_task(self._listening.run(), name="listening")
+                group.create_task(self._deliver(source), name="source")
+                group.create_task(self._take_turns(group), name="turn")
+        finally:
+            for listener in self._listeners:
+                listener.close()
 
-    async def _deliver(self, source: AsyncIterator[Frame]) -> None:
-        async for frame in source:
-            await self._frames.put(frame)
-        await self._frames.close()
+    async def _deliver(self, source: AsyncIterator[Input]) -> None:
+        frames = self._listening.frames if self._listening else None
+        async for item in source:
+            if isinstance(item, Frame):
+                if frames is not None:
+                    await frames.put(item)
+                continue
+            if frames is not None:
+                await frames.drained()  # it comes behind the audio that came before it
+            if isinstance(item, Typed):
+                await self._events.put(turn.ReplyCancelled())
+                await self._events.drained()
+                self.conversation.add(UserItem(self.conversation.new_id(), item.text))
+                await self._events.put(turn.ReplyRequested())
+            else:
+                await self._events.put(item)
+        if frames is not None:
+            frames.close()
+            await frames.drained()
+        self._events.close()
 
-    async def _listen(self) -> None:
-        vad, worker = self._stages.vad, self._stages.vad_worker
-        async for frame in self._frames:
-            self._ear.hear(frame)
-            for end_sample, window in self._ear.windows():
-                voice = await worker.run(vad.probability, window)
-                await self._events.put(turn.Window(end_sample, voice))
-        await self._events.close()
-
-    async def _take_turns(self, group: asyncio.TaskGroup, sink: Sink) -> None:
+    async def _take_turns(self, group: asyncio.TaskGroup) -> None:
         async for event in self._events:
             before = self._state
-            self._state, commands = turn.step(self._state, event, self._config.turn)
+            self._state, commands = step(before, event, self.turn_config)
             if isinstance(event, turn.ReplyFinished) and self._state is not before:
-                self._finish(self._clock.now_ns(), interrupted=False)
+                self._finish(interrupted=False)
+            if isinstance(self._state, turn.Speaking) and not isinstance(
+                before, turn.Speaking | turn.Pausing
+            ):
+                self._emit(SpeechStarted(self._state.start_sample))
             for command in commands:
-                self._execute(command, group, sink)
-            if isinstance(self._state, turn.Speaking) and isinstance(event, turn.Window):
-                self._hypothesize(self._state, event, group)
-        now_ns = self._clock.now_ns()
+                self._execute(command, group)
+            if self._listening and isinstance(event, turn.Window):
+                self._listening.follow(self._state, event)
         self._cancel()
-        self._finish(now_ns, interrupted=True)
+        self._finish(interrupted=True)
 
-    def _execute(self, command: turn.Command, group: asyncio.TaskGroup, sink: Sink) -> None:
+    def _execute(self, command: turn.Command, group: asyncio.TaskGroup) -> None:
         match command:
-            case turn.Prepare():
-                self._prepare(command, group, sink)
-            case turn.Score(reply=number) if self._reply:
-                group.create_task(self._score(command, self._reply), name=f"score-{number}")
-            case turn.Abandon():
+            case turn.Speculate():
+                self._speculate(command, group)
+            case turn.Score(start_sample=start) if self._exchange and self._exchange.turn:
+                self._exchange.turn.score(start)
+            case turn.Discard():
+                self._discard()
+            case turn.EndTurn():
+                self._end_turn()
+            case turn.Respond(number=number):
+                before, self._exchange = self._exchange, _Exchange(number)
+                answer = self._respond(self._exchange, before.turn_task if before else None)
+                self._exchange.reply_task = group.create_task(answer, name=f"reply-{number}")
+            case turn.Release():
+                self._release()
+            case turn.Stop():
                 self._cancel()
-            case turn.Commit() if self._reply:
-                self._reply.commit()
-            case turn.Interrupt(heard=heard):
-                now_ns = self._clock.now_ns()
+                self._finish(interrupted=True)
+            case turn.Reopen():
                 self._cancel()
-                self._finish(now_ns, interrupted=True, reopened=not heard)
+                self._finish(interrupted=True, reopened=True)
 
-    def _prepare(self, command: turn.Prepare, group: asyncio.TaskGroup, sink: Sink) -> None:
-        self._voice_end_sample = command.voice_end_sample
-        stretch = self._ear.stretch(self._read_sample)
-        self._reply = Reply(
-            command.reply,
-            tuple(self.history),
-            self._stages,
-            sink,
-            self._clock,
-            self._recorder,
-            self._events.put,
+    def _speculate(self, command: turn.Speculate, group: asyncio.TaskGroup) -> None:
+        listening, hearing = self._listening, self._stages.hearing
+        assert listening and hearing, "a turn that was heard"
+        start, number = command.start_sample, command.number
+        user = UserTurn(number, self._context, hearing, lambda: listening.ring.audio(listening.begin(start)))
+        exchange = _Exchange(number, user)
+        exchange.voice_end_sample = command.voice_end_sample
+        exchange.voice_end_ns = listening.ring.recorded_ns(command.voice_end_sample)
+        self._exchange = exchange
+        exchange.turn_task = group.create_task(
+            self._run_turn(exchange, user, listening.utterance(start)), name=f"turn-{number}"
         )
-        run = self._run_reply(self._reply, Utterance(stretch))
-        self._reply_task = group.create_task(run, name=f"reply-{command.reply}")
+        if self.turn_config.create_response or self.turn_config.detection == "semantic":
+            exchange.reply = Reply(
+                number, self._context, self.conversation.messages(), user.transcripts, self._grow
+            )
+            exchange.reply_task = group.create_task(self._run_reply(exchange.reply), name=f"reply-{number}")
 
-    async def _run_reply(self, reply: Reply, utterance: Utterance) -> None:
-        await reply.run(utterance)
+    async def _run_turn(self, exchange: _Exchange, user: UserTurn, utterance: Utterance) -> None:
+        await user.run(utterance)
+        item = exchange.user_item
+        if item is None or item not in self.conversation:
+            return
+        if user.transcript:  # it may have come after the end of the turn
+            self.conversation.replace(UserItem(item, user.transcript))
+        else:
+            self.conversation.remove(item)
+
+    async def _respond(self, exchange: _Exchange, hearing: asyncio.Task[None] | None) -> None:
+        """Answer the conversation as it stands once the turn before is transcribed."""
+        if hearing is not None:
+            await asyncio.wait([hearing])
+        *history, last = self.conversation.messages()
+        transcripts = Channel(TRANSCRIPTS, self._tracer.of_reply(exchange.number))
+        exchange.reply = Reply(exchange.number, self._context, history, transcripts, self._grow)
+        self._release()
+        if last.role != "user":
+            self._emit(Failed("assemble", "there is nothing to answer", exchange.number))
+            await self._events.put(turn.ReplyFinished(exchange.number))
+            return
+        exchange.transcript = last.content
+        transcripts.put_now(Transcript(last.content))
+        transcripts.close()
+        await self._run_reply(exchange.reply)
+
+    async def _run_reply(self, reply: Reply) -> None:
+        try:
+            await reply.run()
+        except* CudaBroken:
+            raise
+        except* Exception as group:  # noqa: BLE001  # a model may raise anything; the session goes on
+            self._emit(Failed("reply", one_line(group), reply.number))
+            await self._events.put(turn.TextScored(reply.number, 1.0))  # nothing to wait for
+            await reply.released()
         await self._events.put(turn.ReplyFinished(reply.number))
 
-    async def _score(self, command: turn.Score, reply: Reply) -> None:
-        await reply.transcribed.wait()  # the language model needs the transcript sooner than we the score
-        start_ns = self._clock.now_ns()
-        audio = self._ear.audio(self._begin(command.start_sample))
-        probability = await self._stages.asr_worker.run(self._stages.turn_end.probability, audio)
-        span = Span("score", "turn_end", start_ns, self._clock.now_ns(), command.reply, {"p": probability})
-        self._recorder.record(span)
-        await self._events.put(turn.AudioScored(command.reply, probability))
+    def _end_turn(self) -> None:
+        exchange = self._exchange
+        assert exchange and exchange.turn, "a turn that was begun"
+        exchange.turn.end()
+        exchange.user_item = self.conversation.new_id()
+        text = exchange.turn.transcript
+        self._emit(SpeechStopped(exchange.voice_end_sample))
+        self.conversation.add(UserItem(exchange.user_item, text or "", complete=text is not None))
 
-    def _begin(self, voice_start: int) -> int:
-        return max(0, voice_start - self._config.asr.pre_roll_ms * 16)
+    def _release(self) -> None:
+        exchange = self._exchange
+        if exchange is None or exchange.reply is None or exchange.reply.released_ns is not None:
+            return  # of a reply to be made yet: it is released as soon as it is
+        exchange.reply_item = self.conversation.new_id()
+        self.conversation.add(AssistantItem(exchange.reply_item))
+        self._emit(ReplyStarted(exchange.number, exchange.reply_item))
+        exchange.reply.release()
 
-    def _hypothesize(self, state: turn.Speaking, window: turn.Window, group: asyncio.TaskGroup) -> None:
-        """Let the reader hear on when enough is new and it is free; a reopened turn goes on where it was."""
-        if state.start_sample != self._turn_sample:
-            self._turn_sample = self._partial_sample = state.start_sample
-            self._read_sample, self._stable = self._begin(state.start_sample), ""
-            begin = self._stages.asr_worker.run(self._stages.reader.begin, self._read_sample)
-            group.create_task(begin, name="asr-begin")
-        due = window.end_sample - self._partial_sample >= self._config.asr.partial_ms * 16
-        busy = self._partial_task is not None and not self._partial_task.done()
-        if due and not busy and state.voice_end == window.end_sample:
-            self._partial_sample = window.end_sample
-            self._partial_task = group.create_task(self._read_partial(), name="partial")
+    def _discard(self) -> None:
+        """Drop the reply, and the turn with it unless that has ended."""
+        self._cancel(turn_too=self._exchange is not None and self._exchange.user_item is None)
+        if self._exchange and self._exchange.reply_item is not None:
+            self.conversation.remove(self._exchange.reply_item)
+            self._exchange.reply_item = None
 
-    async def _read_partial(self) -> None:
-        start_ns, turn_sample = self._clock.now_ns(), self._turn_sample
-        stretch = self._ear.stretch(self._read_sample)
-        partial = await self._stages.asr_worker.run(self._stages.reader.partial, stretch)
-        if turn_sample == self._turn_sample:
-            self._read_sample = stretch.end_sample
-        self._recorder.record(Span("partial", "asr", start_ns, self._clock.now_ns()))
-        self._observe(partial)
-        if partial.stable != self._stable and isinstance(self._state, turn.Speaking):
-            self._stable = partial.stable
-            if partial.stable:
-                await self._read_ahead(partial.stable)
-
-    async def _read_ahead(self, words: str) -> None:
-        """Let the language model read what the user will not take back, so that little is left at the end.
-
-        Without the memory for it, that is left to the reply.
-        """
-        start_ns = self._clock.now_ns()
-        outcome: dict[str, Value] = {}
-        try:
-            await self._stages.llm_worker.run(self._stages.writer.read_ahead, tuple(self.history), words)
-        except EngineOutOfMemory as error:
-            outcome = {"failed": str(error)}
-        span = Span("read ahead", "llm", start_ns, self._clock.now_ns(), attributes=outcome)
-        self._recorder.record(span)
-
-    def _cancel(self) -> None:
+    def _cancel(self, *, turn_too: bool = True) -> None:
         """Drop the present reply: silence first, then its tasks."""
-        if self._reply is None or self._reply_task is None:
+        exchange = self._exchange
+        if exchange is None:
             return
-        if self._reply.committed_ns is not None:
-            self._reply.playback.stop()
-        self._reply_task.cancel()
-        self._reply.transcribed.set()  # nobody shall wait for it now
+        if exchange.reply and exchange.reply.released_ns is not None and exchange.reply.playback:
+            exchange.reply.playback.stop()
+        for task in (exchange.reply_task, exchange.turn_task if turn_too else None):
+            if task is not None:
+                task.cancel()
 
-    def _finish(self, now_ns: int, *, interrupted: bool, reopened: bool = False) -> None:
-        """Write the committed reply into the history, as far as it was heard."""
-        reply = self._reply
-        if reply is None or reply.committed_ns is None:
+    def _grow(self, reply: Reply) -> None:
+        """More of the present reply was heard: so much of it is in the conversation."""
+        if self._exchange and self._exchange.reply is reply and self._exchange.reply_item is not None:
+            item = AssistantItem(self._exchange.reply_item, reply.spoken, reply.heard_ms)
+            self.conversation.replace(item)
+
+    def _finish(self, *, interrupted: bool, reopened: bool = False) -> None:
+        """Close the items of the released reply; of one that is reopened nothing remains."""
+        exchange = self._exchange
+        if exchange is None or exchange.reply is None or exchange.reply_item is None:
             return
-        heard = "" if reopened else reply.playback.text(now_ns)
-        del self.history[1 : 1 + reply.dropped]  # the system prompt stays
-        if not reopened:
-            self.history.append(Message("user", reply.transcript))
-        if heard:
-            self.history.append(Message("assistant", heard))
-        self._reply = None
-        self._observe(
-            TurnRecord(
-                number=reply.number,
-                transcript=reply.transcript,
-                reply=reply.text.strip(),
-                heard=heard,
-                voice_end_ns=self._ear.recorded_ns(self._voice_end_sample),
-                decided_ns=reply.committed_ns,
-                boundaries=reply.boundaries(),
-                interrupted=interrupted,
-                reopened=reopened,
-                underruns=reply.playback.underruns,
-            )
-        )
+        self._exchange, reply = None, exchange.reply
+        item = AssistantItem(exchange.reply_item, reply.spoken, reply.heard_ms, complete=not interrupted)
+        if reopened or not item.text:
+            self.conversation.remove(item.id)
+        else:
+            self.conversation.replace(item)
+        if reopened and exchange.user_item is not None:
+            self.conversation.remove(exchange.user_item)
+        self.conversation.forget(reply.dropped)
+        self._emit(_done(exchange, reply, "" if reopened else item.text, interrupted, reopened))
+
+
+def _done(exchange: _Exchange, reply: Reply, heard: str, interrupted: bool, reopened: bool) -> ReplyDone:
+    user, released_ns = exchange.turn, reply.released_ns
+    assert released_ns is not None, "a reply that was released"
+    transcribing_ns = user.utterances.first_ns[Utterance] if user else None
+    return ReplyDone(
+        number=exchange.number,
+        transcript=(user.transcript or "") if user else exchange.transcript,
+        reply=reply.text.strip(),
+        heard=heard,
+        voice_end_ns=released_ns if exchange.voice_end_ns is None else exchange.voice_end_ns,
+        decided_ns=released_ns,
+        boundaries=reply.boundaries(transcribing_ns),
+        interrupted=interrupted,
+        reopened=reopened,
+        underruns=reply.playback.underruns if reply.playback else 0,
+    )

@@ -1,7 +1,10 @@
-"""The models as the session sees them, so that a faster one, or a scripted one, takes their place."""
+"""What a session needs of its models, so that a faster one, a remote one or a scripted one takes their place.
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+Models are shared and run elsewhere (`scheduled`); what is opened here is one session's own.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -9,79 +12,80 @@ from numpy.typing import NDArray
 
 from asr.stabilize import Partial
 from asr.words import Hypothesis, Stretch
-from assistant.runtime.worker import Worker
+from assistant.runtime.schedule import Urgency
 from llm.decode.generate import Generated, Prefilled
 from llm.decode.responder import Prompt
 from llm.text.chat import Message
 from tts.stream import SpeechChunk
 
 Audio = NDArray[np.float32]
+AskUrgency = Callable[[], Urgency]
+"""Asked before each step: it changes while the work goes on."""
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """What the user says from `start_sample` on, or as much of it as the recognizer may not have yet."""
+
+    start_sample: int
+    span: Stretch
 
 
 class VoiceDetector(Protocol):
-    """Probability that a window is voiced; see `asr.vad`."""
+    """Probability that the next window of the session's audio is voiced; see `asr.vad`."""
 
-    def probability(self, window: Audio) -> float: ...  # noqa: D102
-    def reset(self) -> None: ...  # noqa: D102
+    async def probability(self, window: Audio) -> float: ...  # noqa: D102
 
 
 class TurnScorer(Protocol):
     """Probability that a turn sounds complete; see `asr.turn_end`."""
 
-    def probability(self, turn: Audio) -> float: ...  # noqa: D102
+    async def probability(self, turn: Audio) -> float: ...  # noqa: D102
 
 
-class UtteranceReader(Protocol):
+class Recognizer(Protocol):
     """Partials and the final transcript of one utterance; see `asr.stream`."""
 
-    def begin(self, start_sample: int = 0) -> None: ...  # noqa: D102
-    def partial(self, stretch: Stretch) -> Partial: ...  # noqa: D102
-    def final(self, stretch: Stretch) -> Hypothesis: ...  # noqa: D102
+    async def partial(self, latest: Callable[[], Utterance | None]) -> Partial | None:
+        """Decode what `latest` gives when a thread is free; None if that is nothing any more."""
+        ...
+
+    async def final(self, utterance: Utterance) -> Hypothesis: ...  # noqa: D102
 
 
-class ReplyWriter(Protocol):
+class LanguageModel(Protocol):
     """History and transcript to a reply, token by token; see `llm.decode.responder`."""
 
-    def read_ahead(self, history: Sequence[Message], words: str) -> None: ...  # noqa: D102
+    async def read_ahead(self, history: Sequence[Message], words: str, wanted: Callable[[], bool]) -> None:
+        """Put the prompt up to the user's `words` into the cache, if it is still `wanted` when it can."""
+        ...
+
     def prompt(self, history: Sequence[Message], transcript: str) -> Prompt: ...  # noqa: D102
-    def reply(self, prompt: Prompt, stopped: Callable[[], bool]) -> Iterator[Generated]: ...  # noqa: D102
+    def reply(self, prompt: Prompt, urgency: AskUrgency) -> AsyncGenerator[Generated, None]: ...  # noqa: D102
     def completeness(self, prefilled: Prefilled) -> float: ...  # noqa: D102
 
 
-class PhraseSpeaker(Protocol):
+class Synthesizer(Protocol):
     """A phrase to chunks of audio; see `tts.stream`."""
 
-    def speak(self, phrase: str, *, should_stop: Callable[[], bool]) -> Iterator[SpeechChunk]: ...  # noqa: D102
+    def speak(self, phrase: str, urgency: AskUrgency) -> AsyncGenerator[SpeechChunk, None]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """What a session needs to listen."""
+
+    detector: VoiceDetector
+    scorer: TurnScorer
+    recognizer: Recognizer
 
 
 @dataclass(frozen=True)
 class Stages:
-    """The five models and the threads that they run on. One session uses them at a time.
+    """One session's stages. Without `hearing` input is typed, without `synthesizer` output is text."""
 
-    The end-of-turn score shares a thread with the transcript, which goes first: the language model waits
-    for the transcript, and then has a core to itself. Side by side, both were late.
-    """
-
-    vad: VoiceDetector
-    turn_end: TurnScorer
-    reader: UtteranceReader
-    writer: ReplyWriter
-    speaker: PhraseSpeaker
-    vad_worker: Worker = field(default_factory=lambda: Worker("vad"))
-    asr_worker: Worker = field(default_factory=lambda: Worker("asr"))
-    llm_worker: Worker = field(default_factory=lambda: Worker("llm"))
-    tts_worker: Worker = field(default_factory=lambda: Worker("tts"))
-
-    def workers(self) -> tuple[Worker, ...]:
-        """All threads."""
-        return (
-            self.vad_worker,
-            self.asr_worker,
-            self.llm_worker,
-            self.tts_worker,
-        )
-
-    def close(self) -> None:
-        """End the threads, after the jobs they have."""
-        for worker in self.workers():
-            worker.close()
+    language: LanguageModel
+    hearing: Hearing | None = None
+    synthesizer: Synthesizer | None = None
+    close: Callable[[], None] = lambda: None
+    """Gives back what the session holds."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from time import process_time
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +12,15 @@ from asr.stabilize import Partial
 from assistant.audio.clips import Clip, read_clip
 from assistant.audio.files import FRAME_MS, Resampler, frames
 from assistant.config import Config
+from assistant.models.pool import ModelPool
 from assistant.runtime.clock import Clock
 from assistant.runtime.lag import LagProbe
 from assistant.runtime.spans import Recorder
+from assistant.session.events import Failed, Listener, ReplyDone
 from assistant.session.parts import Part, split
-from assistant.session.playback import PacedSink
 from assistant.session.ring import RATE, Frame
-from assistant.session.session import Observed, Session, SessionConfig, TurnRecord
-from assistant.session.stages import Stages
+from assistant.session.session import Input, Session, SessionConfig
+from assistant.session.sink import PacedSink
 
 _SILENCE_AFTER_MS = 500  # at the least; a microphone does not stop when the speaker does
 _LIMIT_S = 120  # of silence: no reply is longer
@@ -31,7 +33,7 @@ class ClipRun:
     clip: Clip
     start_ns: int = 0
     sample_rate: int = RATE
-    records: list[TurnRecord] = field(default_factory=list)
+    records: list[ReplyDone] = field(default_factory=list)
     partials: list[Partial] = field(default_factory=list)
 
     @property
@@ -60,99 +62,129 @@ class ReplayedTurn:
 
 @dataclass(frozen=True)
 class Replay:
-    """All turns of a replay, and what the event loop did meanwhile."""
+    """All turns of a replay, and what the event loop and the processor did meanwhile."""
 
     turns: tuple[ReplayedTurn, ...]
     lags_ms: tuple[float, ...]
     dropped_frames: int
+    failures: int = 0
+    sessions: int = 1
+    cpu: float | None = None
+    """Processor time over elapsed time: 2.0 is two cores busy all the while."""
 
 
-async def replay(
-    clips: Sequence[Clip],
-    stages: Stages,
-    config: Config,
-    clock: Clock,
-    recorder: Recorder,
-    *,
-    conversation: bool = False,
-    sink: PacedSink | None = None,
-    on_partial: Callable[[Partial], None] = lambda _: None,
-    on_turn: Callable[[ReplayedTurn], None] = lambda _: None,
-) -> Replay:
-    """Feed every clip in real time, each to a fresh session or all to one; raises AudioError."""
-    probe = LagProbe(clock, recorder)
-    lag = asyncio.create_task(probe.run(), name="lag")
-    sink = sink or PacedSink(clock)
-    turns: list[ReplayedTurn] = []
-    dropped = 0
-    try:
-        for group in [list(clips)] if conversation else [[clip] for clip in clips]:
-            line = _Line(group, clock, on_partial, lambda run: _end_clip(run, turns, on_turn))
-            settings = SessionConfig(config.llm.system_prompt, config.turn, config.asr)
-            session = Session(stages, settings, clock, recorder, line.observe)
-            await session.run(line.source(session), sink)
-            dropped += session.dropped_frames
-    finally:
-        lag.cancel()
-    return Replay(tuple(turns), tuple(probe.lags_ms), dropped)
-
-
-def _end_clip(run: ClipRun, turns: list[ReplayedTurn], on_turn: Callable[[ReplayedTurn], None]) -> None:
-    turns.append(summarize(run))
-    on_turn(turns[-1])
-
-
-class _Line:
-    """Plays clips into a session, one after the other, and keeps the line open until it is idle."""
+class Replayer:
+    """Plays clips to sessions of a pool in real time, and keeps what came of them."""
 
     def __init__(
         self,
-        clips: list[Clip],
+        pool: ModelPool,
+        config: Config,
         clock: Clock,
-        on_partial: Callable[[Partial], None],
-        on_clip: Callable[[ClipRun], None],
+        recorder: Recorder,
+        *,
+        on_partial: Callable[[Partial], None] = lambda _: None,
+        on_turn: Callable[[ReplayedTurn], None] = lambda _: None,
     ) -> None:
-        self._clips, self._clock = clips, clock
-        self._on_partial, self._on_clip = on_partial, on_clip
-        self._run = ClipRun(clips[0])
-        self._sent = 0
-        self._start_ns = 0
+        self._pool, self._clock, self._recorder = pool, clock, recorder
+        self._settings = SessionConfig(config.llm.system_prompt, config.turn, config.asr)
+        self._on_partial, self._on_turn = on_partial, on_turn
+        self._turns: list[ReplayedTurn] = []
+        self._dropped = self._failures = 0
 
-    def observe(self, event: Observed) -> None:
-        """Note what the session made of the clip that is playing."""
-        if isinstance(event, TurnRecord):
-            self._run.records.append(event)
-        else:
-            self._run.partials.append(event)
-            self._on_partial(event)
+    async def replay(self, clips: Sequence[Clip], *, conversation: bool = False, sessions: int = 1) -> Replay:
+        """Play every clip to a session of its own, or all to one; `sessions` at a time, side by side.
 
-    async def source(self, session: Session) -> AsyncIterator[Frame]:
-        """Frames of all clips as a microphone would deliver them: each when its last sample is over."""
-        self._start_ns = self._clock.now_ns()
-        for clip in self._clips:
+        Raises AudioError and PoolBusy.
+        """
+        probe = LagProbe(self._clock, self._recorder)
+        lag = asyncio.create_task(probe.run(), name="lag")
+        start_s, cpu_s = self._clock.now_ns() / 1e9, process_time()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(min(sessions, len(clips))):
+                    line = self._play_all(clips[number::sessions], f"line-{number}", conversation)
+                    group.create_task(line, name=f"line-{number}")
+        finally:
+            lag.cancel()
+        elapsed_s = self._clock.now_ns() / 1e9 - start_s
+        cpu = (process_time() - cpu_s) / elapsed_s if elapsed_s else None
+        return Replay(tuple(self._turns), tuple(probe.lags_ms), self._dropped, self._failures, sessions, cpu)
+
+    async def _play_all(self, clips: Sequence[Clip], name: str, conversation: bool) -> None:
+        for group in [clips] if conversation else [[clip] for clip in clips]:
+            await self.play(group, PacedSink(self._clock), name)
+
+    async def play(self, clips: Sequence[Clip], sink: PacedSink, name: str = "") -> None:
+        """Play `clips` to one session, one after the other."""
+        stages = self._pool.open()
+        try:
+            session = Session(stages, self._settings, self._clock, self._recorder, name)
+            await session.run(self._source(clips, session), sink)
+            self._dropped += session.dropped_frames
+        finally:
+            stages.close()
+
+    async def _source(self, clips: Sequence[Clip], session: Session) -> AsyncIterator[Input]:
+        """Frames of all clips as a microphone would deliver them, and silence until each is answered."""
+        events = session.subscribe()
+        line = _Line(self._clock)
+        for clip in clips:
             audio, rate = await asyncio.to_thread(read_clip, clip)
-            self._run = ClipRun(clip, self._start_ns + self._sent * 1_000_000_000 // RATE, rate)
-            resampler = Resampler(rate)
-            for index, piece in enumerate(frames(audio, rate)):
-                await self._clock.sleep_until(self._run.start_ns + (index + 1) * FRAME_MS * 1_000_000)
-                yield self._frame(resampler.push(piece))
-            yield self._frame(resampler.flush())
-            async for frame in self._silence(session):
+            run = ClipRun(clip, line.now_ns, rate)
+            async for frame in line.clip(audio, rate):
+                self._note(events, run)
                 yield frame
-            self._on_clip(self._run)
+            async for frame in line.silence(session):
+                self._note(events, run)
+                yield frame
+            self._note(events, run)
+            self._turns.append(summarize(run))
+            self._on_turn(self._turns[-1])
 
-    async def _silence(self, session: Session) -> AsyncIterator[Frame]:
+    def _note(self, events: Listener, run: ClipRun) -> None:
+        for event in events.drain():
+            match event:
+                case ReplyDone():
+                    run.records.append(event)
+                case Partial():
+                    run.partials.append(event)
+                    self._on_partial(event)
+                case Failed():
+                    self._failures += 1
+
+
+class _Line:
+    """Frames in real time: each comes when its last sample is over."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._sent, self._start_ns = clock, 0, clock.now_ns()
+
+    @property
+    def now_ns(self) -> int:
+        """When the last sample sent was over."""
+        return self._start_ns + self._sent * 1_000_000_000 // RATE
+
+    async def clip(self, audio: NDArray[np.float32], rate: int) -> AsyncIterator[Frame]:
+        """The audio of a clip."""
+        resampler, start_ns = Resampler(rate), self.now_ns
+        for index, piece in enumerate(frames(audio, rate), 1):
+            await self._clock.sleep_until(start_ns + index * FRAME_MS * 1_000_000)
+            yield self._frame(resampler.push(piece))
+        yield self._frame(resampler.flush())
+
+    async def silence(self, session: Session) -> AsyncIterator[Frame]:
+        """Silence until the session is idle."""
         silent = np.zeros(RATE * FRAME_MS // 1000, np.float32)
         for index in range(_LIMIT_S * 1000 // FRAME_MS):
-            end_ns = self._start_ns + (self._sent + len(silent)) * 1_000_000_000 // RATE
-            await self._clock.sleep_until(end_ns)
+            await self._clock.sleep_until(self.now_ns + FRAME_MS * 1_000_000)
             if index * FRAME_MS >= _SILENCE_AFTER_MS and session.idle:
                 return
             yield self._frame(silent)
 
     def _frame(self, audio: NDArray[np.float32]) -> Frame:
         self._sent += len(audio)
-        return Frame(audio, self._start_ns + self._sent * 1_000_000_000 // RATE)
+        return Frame(audio, self.now_ns)
 
 
 def summarize(run: ClipRun) -> ReplayedTurn:
@@ -175,7 +207,7 @@ def summarize(run: ClipRun) -> ReplayedTurn:
     )
 
 
-def _parts(run: ClipRun, record: TurnRecord) -> tuple[Part, ...]:
+def _parts(run: ClipRun, record: ReplyDone) -> tuple[Part, ...]:
     if record.boundaries is None:
         return ()
     voice_end_ns = record.voice_end_ns if run.voice_end_ns is None else run.voice_end_ns

@@ -46,6 +46,9 @@ def summary(replay: Replay) -> dict[str, Any]:
         "event_loop_lag_ms": {**quantiles(replay.lags_ms), "max": max(replay.lags_ms, default=None)},
         "underruns": sum(turn.underruns for turn in turns),
         "dropped_frames": replay.dropped_frames,
+        "failures": replay.failures,
+        "sessions": replay.sessions,
+        "cpu_cores": replay.cpu,
     }
 
 

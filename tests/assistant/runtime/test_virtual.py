@@ -1,10 +1,10 @@
-"""The virtual clock itself: it jumps, it waits for threads, and it says when nothing can happen any more."""
+"""The virtual clock itself: it jumps, jobs take time on it, and it says when nothing can happen any more."""
 
 import asyncio
-import threading
 
 import pytest
-from virtual import DeadlockError, VirtualLoop, VirtualWorker, run_virtual
+
+from assistant.runtime.virtual import DeadlockError, InlineWorker, VirtualLoop, run_virtual
 
 
 def test_time_jumps_to_the_timers_in_their_order() -> None:
@@ -22,22 +22,21 @@ def test_time_jumps_to_the_timers_in_their_order() -> None:
     assert woken == [("past", 0), ("early", 7200 * 10**9), ("late", 32400 * 10**9)]
 
 
-def test_time_stands_still_while_a_job_runs() -> None:
+def test_a_job_takes_the_time_that_it_spends_and_no_more() -> None:
     loop = VirtualLoop()
-    loop.workers.append(worker := VirtualWorker("w"))
-    go = threading.Event()
+    worker = InlineWorker("w", loop)
 
     async def main() -> None:
-        alarm = asyncio.create_task(asyncio.sleep(1))
-        threading.Timer(0.05, go.set).start()
-        assert await worker.run(go.wait)
-        assert loop.time() == 0 and not alarm.done()
-        await worker.run(loop.work, 250)
+        assert await worker.run(lambda: 7) == 7
+        assert loop.time() == 0
+        first, second = (asyncio.create_task(worker.run(lambda: loop.spend(250))) for _ in range(2))
+        await first
         assert loop.time() == pytest.approx(0.25)
-        await alarm
+        await second  # there is one thread
+        assert loop.time() == pytest.approx(0.5)
 
     run_virtual(main(), loop)
-    worker.close()
+    assert worker.busy_ms == 500
 
 
 def test_a_deadlock_fails_and_names_the_tasks() -> None:

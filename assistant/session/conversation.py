@@ -1,0 +1,186 @@
+"""The conversation: items with ids, created as they happen, and what a language model reads of them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+from llm.text.chat import Message
+
+
+@dataclass(frozen=True)
+class UserItem:
+    """What the user said or typed; `complete` once all of it is known."""
+
+    id: str
+    text: str
+    complete: bool = True
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """Words of a reply, and how many milliseconds of its audio have sounded when they are over."""
+
+    text: str
+    end_ms: float
+
+
+@dataclass(frozen=True)
+class AssistantItem:
+    """A reply as far as it was given to the sink; `text` is what of it was heard."""
+
+    id: str
+    spoken: tuple[Spoken, ...] = ()
+    heard_ms: float = 0.0
+    complete: bool = False
+
+    @property
+    def text(self) -> str:
+        """The words that were over after `heard_ms` of audio."""
+        return "".join(words.text for words in self.spoken if words.end_ms <= self.heard_ms).strip()
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A function that the model wants called; `arguments` is JSON."""
+
+    id: str
+    call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class ToolOutput:
+    """What a called function gave."""
+
+    id: str
+    call_id: str
+    output: str
+
+
+Item = UserItem | AssistantItem | ToolCall | ToolOutput
+
+
+@dataclass(frozen=True)
+class ItemAdded:
+    """An item entered the conversation behind the item `after`, or at its beginning."""
+
+    item: Item
+    after: str | None
+
+
+@dataclass(frozen=True)
+class ItemChanged:
+    """An item has grown, was completed or was truncated."""
+
+    item: Item
+
+
+@dataclass(frozen=True)
+class ItemRemoved:
+    """An item was taken out."""
+
+    id: str
+
+
+Change = ItemAdded | ItemChanged | ItemRemoved
+
+
+class UnknownItem(KeyError):  # noqa: N818  # a condition with a name of its own
+    """No item has this id."""
+
+
+class NoAudio(ValueError):  # noqa: N818  # as above
+    """An item without audio cannot be truncated."""
+
+
+@dataclass
+class Conversation:
+    """Instructions and items, in order. Every change is told to `changed`."""
+
+    instructions: str
+    changed: Callable[[Change], None] = lambda _: None
+    _items: dict[str, Item] = field(default_factory=dict)
+    _numbers: "count[int]" = field(default_factory=lambda: count(1))
+
+    @property
+    def items(self) -> Sequence[Item]:
+        """All items, the oldest first."""
+        return tuple(self._items.values())
+
+    def __contains__(self, item_id: str) -> bool:
+        return item_id in self._items
+
+    def new_id(self) -> str:
+        """An id that no item has had."""
+        while (name := f"item_{next(self._numbers)}") in self._items:
+            pass
+        return name
+
+    def get(self, item_id: str) -> Item:
+        """The item called `item_id`; raises UnknownItem."""
+        if item_id not in self._items:
+            raise UnknownItem(item_id)
+        return self._items[item_id]
+
+    def add(self, item: Item, after: str | None = None) -> None:
+        """Put `item` behind the item `after`, by default at the end.
+
+        Raises UnknownItem, and ValueError for an id that is taken.
+        """
+        if item.id in self._items:
+            raise ValueError(f"an item {item.id!r} is there already")
+        order = list(self._items)
+        at = order.index(self.get(after).id) + 1 if after is not None else len(order)
+        behind = [self._items.pop(name) for name in order[at:]]
+        self._items[item.id] = item
+        self._items.update((other.id, other) for other in behind)
+        self.changed(ItemAdded(item, order[at - 1] if at else None))
+
+    def replace(self, item: Item) -> None:
+        """Put `item` in the place of the one with its id; raises UnknownItem."""
+        if self.get(item.id) != item:
+            self._items[item.id] = item
+            self.changed(ItemChanged(item))
+
+    def remove(self, item_id: str) -> None:
+        """Take an item out; raises UnknownItem."""
+        self.get(item_id)
+        del self._items[item_id]
+        self.changed(ItemRemoved(item_id))
+
+    def truncate(self, item_id: str, audio_ms: float) -> None:
+        """Keep of a reply what was heard in its first `audio_ms`.
+
+        Raises UnknownItem, and NoAudio for an item that is no reply.
+        """
+        item = self.get(item_id)
+        if not isinstance(item, AssistantItem):
+            raise NoAudio(f"{item_id!r} is no reply, and has no audio to cut")
+        self.replace(replace(item, heard_ms=min(item.heard_ms, max(0.0, audio_ms))))
+
+    def forget(self, messages: int) -> None:
+        """Take out the oldest items until so many messages are gone."""
+        for item in self.items:
+            if messages == 0:
+                return
+            messages -= _message(item) is not None
+            self.remove(item.id)
+
+    def messages(self) -> tuple[Message, ...]:
+        """What the language model reads: the instructions, then what was said, heard and called."""
+        said = (_message(item) for item in self._items.values())
+        return (Message("system", self.instructions), *(message for message in said if message is not None))
+
+
+def _message(item: Item) -> Message | None:
+    """An item as a model without a form for tools reads it; None if nothing is in it."""
+    match item:
+        case UserItem(text=text):
+            return Message("user", text) if text else None
+        case AssistantItem():
+            return Message("assistant", item.text) if item.text else None
+        case ToolCall(name=name, arguments=arguments):
+            return Message("assistant", f"{name}({arguments})")
+        case ToolOutput(output=output):
+            return Message("user", output)

@@ -1,0 +1,133 @@
+"""What happens in a session, for whoever listens: a terminal, a server, a recorder."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from asr.stabilize import Partial
+from assistant.session.conversation import Change
+from assistant.session.parts import Boundaries
+from tts.stream import SpeechChunk
+
+_CAPACITY = 1024
+
+
+@dataclass(frozen=True)
+class SpeechStarted:
+    """The user began to speak at this sample of the session's audio."""
+
+    sample: int
+
+
+@dataclass(frozen=True)
+class SpeechStopped:
+    """The user's turn is over; its last voiced sample."""
+
+    sample: int
+
+
+@dataclass(frozen=True)
+class ReplyStarted:
+    """A reply was released; it will be the item `item`."""
+
+    number: int
+    item: str
+
+
+@dataclass(frozen=True)
+class TextDelta:
+    """More text of a released reply."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True)
+class AudioDelta:
+    """A chunk of a released reply was given to the sink."""
+
+    number: int
+    chunk: SpeechChunk
+
+
+@dataclass(frozen=True)
+class ReplyDone:
+    """A released reply is over. `reply` is what was generated, `heard` what of it was played."""
+
+    number: int
+    transcript: str
+    reply: str
+    heard: str
+    voice_end_ns: int  # the VAD's estimate
+    decided_ns: int
+    boundaries: Boundaries | None
+    interrupted: bool
+    reopened: bool  # the user went on before anything was heard: the next turn contains this one
+    underruns: int
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A model failed in `stage`; what it was for is lost, and the session goes on."""
+
+    stage: str
+    why: str
+    number: int | None = None
+
+
+SessionEvent = (
+    SpeechStarted
+    | SpeechStopped
+    | Partial
+    | Change
+    | ReplyStarted
+    | TextDelta
+    | AudioDelta
+    | ReplyDone
+    | Failed
+)
+
+
+class ListenerLagged(RuntimeError):  # noqa: N818  # a condition with a name of its own
+    """A listener left so many events unread that it was let go: a session never waits for one."""
+
+
+class Listener:
+    """The events of a session since it was subscribed to; iterate it, or `drain` it now and then."""
+
+    def __init__(self) -> None:
+        self._events: deque[SessionEvent] = deque()
+        self._changed = asyncio.Event()
+        self._closed = self._lagged = False
+
+    def push(self, event: SessionEvent) -> None:
+        """Add `event`, unless the listener is too far behind."""
+        self._lagged = self._lagged or len(self._events) >= _CAPACITY
+        if not self._lagged:
+            self._events.append(event)
+        self._changed.set()
+
+    def close(self) -> None:
+        """The session is over."""
+        self._closed = True
+        self._changed.set()
+
+    def drain(self) -> list[SessionEvent]:
+        """All unread events; raises ListenerLagged once those before the gap were read."""
+        if self._lagged and not self._events:
+            raise ListenerLagged(f"{_CAPACITY} events were left unread")
+        events = list(self._events)
+        self._events.clear()
+        return events
+
+    async def __aiter__(self) -> AsyncIterator[SessionEvent]:
+        while True:
+            for event in self.drain():
+                yield event
+            if self._events or self._lagged:
+                continue
+            if self._closed:
+                return
+            self._changed.clear()
+            await self._changed.wait()

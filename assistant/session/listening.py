@@ -1,0 +1,130 @@
+"""Listening: frames to voice windows, and, while the user speaks, to partials and a prompt read ahead."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from asr.stream import StreamConfig
+from assistant.runtime.graph import Channel
+from assistant.session import turn
+from assistant.session.context import Context, one_line
+from assistant.session.events import Failed
+from assistant.session.pipeline import COMMITTED, FRAMES, PARTIALS, CommittedWords, Due
+from assistant.session.ring import RATE, AudioRing, Frame
+from assistant.session.stages import Hearing, Utterance
+from llm.decode.engine import CudaBroken, EngineOutOfMemory
+from llm.text.chat import Message
+
+
+class Listening:
+    """The nodes of a session that hear the user. `history` is asked when a prompt is read ahead."""
+
+    def __init__(
+        self,
+        context: Context,
+        hearing: Hearing,
+        config: StreamConfig,
+        history: Callable[[], Sequence[Message]],
+    ) -> None:
+        self.ring = AudioRing(config.max_turn_s)
+        self.frames: Channel[Frame] = Channel(FRAMES, context.tracer)
+        self._context, self._hearing, self._config, self._history = context, hearing, config, history
+        self._partials = Channel(PARTIALS, context.tracer)
+        self._committed = Channel(COMMITTED, context.tracer)
+        self._speaking: int | None = None  # where the turn begins of which partials are wanted
+        self._turn: int | None = None  # where the turn begins that was decoded last
+        self._partial_sample = 0
+        self._decoded_sample = 0  # up to which the recognizer has all, at the least
+        self._words = ""  # the committed words of the turn
+        self._deaf = False
+
+    async def run(self) -> None:
+        """Run the nodes until the frames end."""
+        async with asyncio.TaskGroup() as group:
+            for node in (self._detect, self._recognize, self._read_ahead):
+                group.create_task(node(), name=node.__name__.strip("_"))
+
+    async def _detect(self) -> None:
+        async for frame in self.frames:
+            self.ring.push(frame)
+            for end_sample, window in self.ring.windows():
+                try:
+                    voice = await self._hearing.detector.probability(window)
+                    self._deaf = False
+                except Exception as error:  # noqa: BLE001  # a model may raise anything; the session goes on
+                    if not self._deaf:  # said once, not for every window
+                        self._context.emit(Failed("detect", one_line(error)))
+                    voice, self._deaf = 0.0, True
+                await self._context.report(turn.Window(end_sample, voice))
+        self._speaking = None
+        self._partials.close()
+        self._committed.close()
+
+    def follow(self, state: turn.State, window: turn.Window) -> None:
+        """Ask for a partial when enough is new; a reopened turn goes on where it was."""
+        if not isinstance(state, turn.Speaking):
+            self._speaking = None
+            return
+        self._speaking = state.start_sample
+        if state.start_sample != self._turn:
+            self._turn = self._partial_sample = state.start_sample
+            self._decoded_sample, self._words = self.begin(state.start_sample), ""
+        due = window.end_sample - self._partial_sample >= self._config.partial_ms * RATE // 1000
+        if due and state.voice_end == window.end_sample and not len(self._partials):
+            self._partial_sample = window.end_sample
+            self._partials.put_now(Due(state.start_sample))
+
+    def begin(self, start_sample: int) -> int:
+        """Where the audio of a turn begins: the VAD is late on soft beginnings."""
+        return max(0, start_sample - self._config.pre_roll_ms * RATE // 1000)
+
+    def utterance(self, start_sample: int) -> Utterance:
+        """All of the turn that the recognizer may not have yet."""
+        begin = self.begin(start_sample)
+        return Utterance(begin, self.ring.span(self._decoded_sample if start_sample == self._turn else begin))
+
+    async def _recognize(self) -> None:
+        async for due in self._partials:
+            decoded: list[Utterance] = []
+
+            def latest(due: Due = due, decoded: list[Utterance] = decoded) -> Utterance | None:
+                """Called when the recognizer is free: what the user has said by then, if they still speak."""
+                if self._speaking != due.start_sample:
+                    return None
+                decoded.append(self.utterance(due.start_sample))
+                return decoded[0]
+
+            try:
+                partial = await self._hearing.recognizer.partial(latest)
+            except Exception as error:  # noqa: BLE001  # a model may raise anything; the session goes on
+                self._context.emit(Failed("recognize", one_line(error)))
+                continue
+            if partial is None:
+                continue
+            if due.start_sample == self._turn:
+                self._decoded_sample = decoded[0].span.end_sample
+            self._context.emit(partial)
+            if partial.stable != self._words and self._speaking == due.start_sample:
+                self._words = partial.stable
+                if partial.stable:
+                    self._committed.put_now(CommittedWords(due.start_sample, partial.stable))
+
+    async def _read_ahead(self) -> None:
+        """Let the language model read what will not be taken back, so that little is left at the end.
+
+        Without the memory for it, that is left to the reply.
+        """
+        async for committed in self._committed:
+            start_ns = self._context.clock.now_ns()
+
+            def wanted(start: int = committed.start_sample) -> bool:
+                return self._speaking == start
+
+            if wanted():
+                try:
+                    await self._context.stages.language.read_ahead(self._history(), committed.text, wanted)
+                except EngineOutOfMemory as error:
+                    self._context.tracer.record("failed", "read_ahead", start_ns, why=str(error))
+                except CudaBroken:
+                    raise  # no reply will ever come again: the session ends
+                except Exception as error:  # noqa: BLE001  # a model may raise anything; the session goes on
+                    self._context.emit(Failed("read_ahead", one_line(error)))

@@ -1,0 +1,195 @@
+"""A session's stages on the workers and models that all sessions share, and what is more urgent than what."""
+
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from asr.stabilize import Partial
+from asr.words import Hypothesis, Stretch
+from assistant.runtime.clock import Clock
+from assistant.runtime.schedule import Urgency
+from assistant.runtime.worker import Stopped, Worker
+from assistant.session.stages import AskUrgency, Audio, Utterance
+from llm.decode.generate import Generated, Prefilled
+from llm.decode.responder import Prompt
+from llm.text.chat import Message
+from tts.stream import SpeechChunk
+
+# Ranks of recognition. The language model waits for the final transcript, the end of the turn for the score,
+# and a partial only for the eye.
+_FINAL, _SCORE, _PARTIAL = range(3)
+_READ_AHEAD = 2  # behind replies that were released (0) and those that may be (1)
+
+StateT = TypeVar("StateT", contravariant=True)
+
+
+class VadModel(Protocol[StateT]):
+    """See `asr.vad.Vad`."""
+
+    def probabilities(self, windows: Sequence[Audio], states: Sequence[StateT]) -> Sequence[float]: ...  # noqa: D102
+
+
+class ScorerModel(Protocol):
+    """See `asr.turn_end.TurnEnd`."""
+
+    def probability(self, turn: Audio) -> float: ...  # noqa: D102
+
+
+class Transcriber(Protocol):
+    """See `asr.stream.Transcriber`."""
+
+    def begin(self, start_sample: int = 0) -> None: ...  # noqa: D102
+    def partial(self, stretch: Stretch) -> Partial: ...  # noqa: D102
+    def final(self, stretch: Stretch) -> Hypothesis: ...  # noqa: D102
+
+
+class Generator(Protocol):
+    """See `llm.decode.responder.Responder`."""
+
+    def read_ahead(self, history: Sequence[Message], words: str) -> None: ...  # noqa: D102
+    def prompt(self, history: Sequence[Message], transcript: str) -> Prompt: ...  # noqa: D102
+    def reply(self, prompt: Prompt, stopped: Stopped) -> Iterator[Generated]: ...  # noqa: D102
+    def completeness(self, prefilled: Prefilled) -> float: ...  # noqa: D102
+
+
+class Speaker(Protocol):
+    """See `tts.stream.Speaker`."""
+
+    def speak(self, phrase: str, *, should_stop: Stopped) -> Iterator[SpeechChunk]: ...  # noqa: D102
+
+
+@dataclass(eq=False)
+class _Request(Generic[StateT]):
+    window: Audio
+    state: StateT
+    voice: float | None = None
+
+
+class VadBatcher(Generic[StateT]):
+    """Runs the windows of all sessions that wait when its thread is free as one batch."""
+
+    def __init__(self, model: VadModel[StateT], worker: Worker) -> None:
+        self._model, self._worker = model, worker
+        self._waiting: deque[_Request[StateT]] = deque()
+
+    async def probability(self, window: Audio, state: StateT) -> float:
+        """Probability that `window` is voiced; `state` moves on."""
+        request = _Request(window, state)
+        self._waiting.append(request)
+        return await self._worker.run(lambda: self._answer(request))
+
+    def _answer(self, request: _Request[StateT]) -> float:
+        if request.voice is None:
+            batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            voices = self._model.probabilities([r.window for r in batch], [r.state for r in batch])
+            for waiting, voice in zip(batch, voices, strict=True):
+                waiting.voice = voice
+        assert request.voice is not None, "a batch that failed"
+        return request.voice
+
+
+class SessionDetector(Generic[StateT]):
+    """The voice detector of one session."""
+
+    def __init__(self, batcher: VadBatcher[StateT], state: StateT) -> None:
+        self._batcher, self._state = batcher, state
+
+    async def probability(self, window: Audio) -> float:
+        """See VoiceDetector."""
+        return await self._batcher.probability(window, self._state)
+
+
+class SessionScorer:
+    """The end-of-turn model on the recognition thread, behind transcripts: two at once are both late."""
+
+    def __init__(self, model: ScorerModel, worker: Worker, clock: Clock) -> None:
+        self._model, self._worker, self._clock = model, worker, clock
+
+    async def probability(self, turn: Audio) -> float:
+        """See TurnScorer."""
+        return await self._worker.run(
+            lambda: self._model.probability(turn), urgency=_rank(_SCORE, self._clock)
+        )
+
+
+class SessionRecognizer:
+    """The transcriber of one session."""
+
+    def __init__(self, transcriber: Transcriber, worker: Worker, clock: Clock) -> None:
+        self._transcriber, self._worker, self._clock = transcriber, worker, clock
+        self._begun: int | None = None
+
+    async def partial(self, latest: Callable[[], Utterance | None]) -> Partial | None:
+        """See Recognizer."""
+
+        def decode() -> Partial | None:
+            utterance = latest()
+            if utterance is None:
+                return None
+            self._begin(utterance)
+            return self._transcriber.partial(utterance.span)
+
+        return await self._worker.run(decode, urgency=_rank(_PARTIAL, self._clock), lane=self)
+
+    async def final(self, utterance: Utterance) -> Hypothesis:
+        """See Recognizer."""
+
+        def decode() -> Hypothesis:
+            self._begin(utterance)
+            return self._transcriber.final(utterance.span)
+
+        return await self._worker.run(decode, urgency=_rank(_FINAL, self._clock), lane=self)
+
+    def _begin(self, utterance: Utterance) -> None:
+        if utterance.start_sample != self._begun:
+            self._transcriber.begin(utterance.start_sample)
+            self._begun = utterance.start_sample
+
+
+class SessionLanguageModel:
+    """The language model's sequence of one session; sessions share its passes."""
+
+    def __init__(self, generator: Generator, worker: Worker, clock: Clock) -> None:
+        self._generator, self._worker, self._clock = generator, worker, clock
+
+    async def read_ahead(self, history: Sequence[Message], words: str, wanted: Callable[[], bool]) -> None:
+        """See LanguageModel."""
+
+        def read() -> None:
+            if wanted():
+                self._generator.read_ahead(history, words)
+
+        await self._worker.run(read, urgency=_rank(_READ_AHEAD, self._clock), lane=self)
+
+    def prompt(self, history: Sequence[Message], transcript: str) -> Prompt:
+        """See LanguageModel."""
+        return self._generator.prompt(history, transcript)
+
+    def reply(self, prompt: Prompt, urgency: AskUrgency) -> AsyncGenerator[Generated, None]:
+        """See LanguageModel."""
+        return self._worker.stream(
+            lambda stopped: self._generator.reply(prompt, stopped), urgency=urgency, lane=self
+        )
+
+    def completeness(self, prefilled: Prefilled) -> float:
+        """See LanguageModel."""
+        return self._generator.completeness(prefilled)
+
+
+class SessionSynthesizer:
+    """The voice that all sessions share: each step is a chunk, the most urgent session's first."""
+
+    def __init__(self, speaker: Speaker, worker: Worker) -> None:
+        self._speaker, self._worker = speaker, worker
+
+    def speak(self, phrase: str, urgency: AskUrgency) -> AsyncGenerator[SpeechChunk, None]:
+        """See Synthesizer."""
+        return self._worker.stream(
+            lambda stopped: self._speaker.speak(phrase, should_stop=stopped), urgency=urgency
+        )
+
+
+def _rank(rank: int, clock: Clock) -> Callable[[], Urgency]:
+    asked = (rank, clock.now_ns())
+    return lambda: asked

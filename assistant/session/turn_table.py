@@ -1,0 +1,275 @@
+"""Turn taking without I/O: (state, event) -> (state, commands). No clock, no queue, no await.
+
+`TABLE` is the whole machine: in which state, at which event, under which condition, what happens.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import log
+from typing import Any, Generic, TypeVar
+
+from assistant.session.turn import (
+    AudioCleared,
+    AudioCommitted,
+    AudioScored,
+    Command,
+    Discard,
+    EndTurn,
+    Event,
+    Listening,
+    NothingSaid,
+    Pausing,
+    Release,
+    Reopen,
+    ReplyCancelled,
+    ReplyFinished,
+    ReplyHeard,
+    Replying,
+    ReplyRequested,
+    Respond,
+    Score,
+    Speaking,
+    Speculate,
+    State,
+    Step,
+    Stop,
+    TextScored,
+    TurnConfig,
+    Window,
+)
+
+_SAMPLES_PER_MS = 16
+
+S = TypeVar("S", Listening, Speaking, Pausing, Replying)
+E = TypeVar("E")
+
+# Guards
+
+
+def _always(_state: Any, _event: Any, _config: TurnConfig) -> bool:  # noqa: ANN401  # whatever they are
+    return True
+
+
+def _voice_began(state: Listening, window: Window, config: TurnConfig) -> bool:
+    start = _voice_start(state.voice_start, window, config)
+    return start is not None and _since_ms(start, window) >= config.start_ms
+
+
+def _voiced(_state: Speaking, window: Window, config: TurnConfig) -> bool:
+    return window.voice >= config.voice_off
+
+
+def _silent(state: Speaking, window: Window, config: TurnConfig) -> bool:
+    return _since_ms(state.voice_end, window) >= config.prepare_ms
+
+
+def _resumed(state: Pausing, window: Window, config: TurnConfig) -> bool:
+    voice = _voice_start(state.voice_start, window, config)
+    return voice is not None and _since_ms(voice, window) >= config.resume_ms
+
+
+def _ended(state: Pausing, window: Window, config: TurnConfig) -> bool:
+    if window.voice >= config.voice_on:
+        return False
+    silence_ms = _since_ms(state.voice_end, window)
+    if config.detection == "silence":
+        return silence_ms >= config.silence_ms
+    if silence_ms >= config.max_silence_ms:
+        return True
+    if silence_ms < config.min_silence_ms or state.audio is None or state.text is None:
+        return False
+    return completeness(state.audio, state.text, config) >= threshold(silence_ms, config)
+
+
+def _score_is_old(state: Pausing, window: Window, config: TurnConfig) -> bool:
+    scored = config.detection == "semantic" and state.audio is not None and window.voice < config.voice_on
+    return scored and _since_ms(state.scored_sample, window) >= config.rescore_ms
+
+
+def _interrupts(state: Replying, window: Window, config: TurnConfig) -> bool:
+    voice = _voice_start(state.voice_start, window, config)
+    needed_ms = config.barge_in_ms if state.heard else config.resume_ms
+    return config.interrupt_response and voice is not None and _since_ms(voice, window) >= needed_ms
+
+
+def _its_own(state: Pausing | Replying, event: Any, _config: TurnConfig) -> bool:  # noqa: ANN401
+    """Whether the event is about the present turn: others are stale."""
+    return bool(event.number == state.number)
+
+
+# Transitions
+
+
+def _follow_voice(state: S, window: Window, config: TurnConfig) -> Step:
+    assert not isinstance(state, Speaking)
+    return replace(state, voice_start=_voice_start(state.voice_start, window, config)), ()
+
+
+def _start_speaking(state: Listening, window: Window, config: TurnConfig) -> Step:
+    start = _voice_start(state.voice_start, window, config)
+    assert start is not None, "the guard has seen voice"
+    return Speaking(state.next_number, start, window.end_sample), ()
+
+
+def _speak_on(state: Speaking, window: Window, _config: TurnConfig) -> Step:
+    return replace(state, voice_end=window.end_sample), ()
+
+
+def _pause(state: Speaking, window: Window, config: TurnConfig) -> Step:
+    number, start = state.next_number, state.start_sample
+    pausing = Pausing(number + 1, start, state.voice_end, number, scored_sample=window.end_sample)
+    commands: tuple[Command, ...] = (Speculate(number, start, state.voice_end),)
+    if config.detection == "semantic":
+        commands += (Score(number, start),)
+    return pausing, commands
+
+
+def _resume(state: Pausing, window: Window, _config: TurnConfig) -> Step:
+    return Speaking(state.next_number, state.start_sample, window.end_sample), (Discard(state.number),)
+
+
+def _end(state: Pausing, event: Window | AudioCommitted, config: TurnConfig) -> Step:
+    ended = EndTurn(state.number, event.end_sample)
+    if not config.create_response:
+        return Listening(state.next_number), (ended, Discard(state.number))
+    replying = Replying(state.next_number, state.start_sample, state.number)
+    return replying, (ended, Release(state.number))
+
+
+def _score_again(state: Pausing, window: Window, _config: TurnConfig) -> Step:
+    state = replace(state, scored_sample=window.end_sample, voice_start=None)
+    return state, (Score(state.number, state.start_sample),)
+
+
+def _note_audio(state: Pausing, event: AudioScored, _config: TurnConfig) -> Step:
+    return replace(state, audio=event.probability), ()
+
+
+def _note_text(state: Pausing, event: TextScored, _config: TurnConfig) -> Step:
+    return replace(state, text=event.probability), ()
+
+
+def _forget(state: Pausing | Replying, _event: NothingSaid | AudioCleared, _config: TurnConfig) -> Step:
+    return Listening(state.next_number), (Discard(state.number),)
+
+
+def _note_heard(state: Replying, _event: ReplyHeard, _config: TurnConfig) -> Step:
+    return replace(state, heard=True), ()
+
+
+def _listen(state: Replying, _event: ReplyFinished, _config: TurnConfig) -> Step:
+    return Listening(state.next_number, state.voice_start), ()
+
+
+def _interrupt(state: Replying, window: Window, config: TurnConfig) -> Step:
+    voice = _voice_start(state.voice_start, window, config)
+    assert voice is not None, "the guard has seen voice"
+    if state.heard or state.start_sample is None:
+        return Speaking(state.next_number, voice, window.end_sample), (Stop(state.number),)
+    return Speaking(state.next_number, state.start_sample, window.end_sample), (Reopen(state.number),)
+
+
+def _stop(state: Replying, _event: ReplyCancelled, _config: TurnConfig) -> Step:
+    return Listening(state.next_number), (Stop(state.number),)
+
+
+def _respond(state: Listening, _event: ReplyRequested, _config: TurnConfig) -> Step:
+    number = state.next_number
+    return Replying(number + 1, None, number), (Respond(number), Release(number))
+
+
+def _commit_speech(state: Speaking, event: AudioCommitted, config: TurnConfig) -> Step:
+    number, start = state.next_number, state.start_sample
+    pausing = Pausing(number + 1, start, state.voice_end, number, scored_sample=event.end_sample)
+    after, commands = _end(pausing, event, config)
+    return after, (Speculate(number, start, state.voice_end), *commands)
+
+
+def _commit_audio(state: Listening, event: AudioCommitted, config: TurnConfig) -> Step:
+    """Nobody has detected voice: the client knows where it began."""
+    return _commit_speech(Speaking(state.next_number, event.start_sample, event.end_sample), event, config)
+
+
+def _clear(state: Speaking, _event: AudioCleared, _config: TurnConfig) -> Step:
+    return Listening(state.next_number), ()
+
+
+@dataclass(frozen=True)
+class Row(Generic[S, E]):
+    """In `state`, at `event`, if `when` holds: `then` gives the next state and the commands."""
+
+    state: type[S]
+    event: type[E]
+    when: Callable[[S, E, TurnConfig], bool]
+    then: Callable[[S, E, TurnConfig], Step]
+
+
+TABLE: tuple[Row[Any, Any], ...] = (
+    # The first row that fits is taken; where none does, nothing happens.
+    Row(Listening, Window, _voice_began, _start_speaking),
+    Row(Listening, Window, _always, _follow_voice),
+    Row(Listening, AudioCommitted, _always, _commit_audio),
+    Row(Listening, ReplyRequested, _always, _respond),
+    #
+    Row(Speaking, Window, _voiced, _speak_on),
+    Row(Speaking, Window, _silent, _pause),
+    Row(Speaking, AudioCommitted, _always, _commit_speech),
+    Row(Speaking, AudioCleared, _always, _clear),
+    #
+    Row(Pausing, Window, _resumed, _resume),
+    Row(Pausing, Window, _ended, _end),
+    Row(Pausing, Window, _score_is_old, _score_again),
+    Row(Pausing, Window, _always, _follow_voice),
+    Row(Pausing, AudioScored, _its_own, _note_audio),
+    Row(Pausing, TextScored, _its_own, _note_text),
+    Row(Pausing, NothingSaid, _its_own, _forget),
+    Row(Pausing, AudioCommitted, _always, _end),
+    Row(Pausing, AudioCleared, _always, _forget),
+    #
+    Row(Replying, Window, _interrupts, _interrupt),
+    Row(Replying, Window, _always, _follow_voice),
+    Row(Replying, NothingSaid, _its_own, _forget),
+    Row(Replying, ReplyHeard, _its_own, _note_heard),
+    Row(Replying, ReplyFinished, _its_own, _listen),
+    Row(Replying, ReplyCancelled, _always, _stop),
+)
+
+
+def step(state: State, event: Event, config: TurnConfig) -> Step:
+    """The next state, and what to do now."""
+    if isinstance(event, Window) and config.detection == "none":
+        return state, ()
+    for row in TABLE:
+        if row.state is type(state) and row.event is type(event) and row.when(state, event, config):
+            return row.then(state, event, config)
+    return state, ()
+
+
+def completeness(audio: float, text: float, config: TurnConfig) -> float:
+    """Log-odds that the turn is complete, from how it sounds and how it reads."""
+    words = config.text_weight * (_log_odds(text) + config.text_bias)
+    return config.audio_weight * _log_odds(audio) + words
+
+
+def threshold(silence_ms: float, config: TurnConfig) -> float:
+    """Completeness that ends the turn after `silence_ms`; falls while the silence lasts."""
+    span = config.max_silence_ms - config.min_silence_ms
+    share = min(1.0, max(0.0, (silence_ms - config.min_silence_ms) / span))
+    # Cubed: pauses to think last up to a second, and most turns are decided at the strict end anyway.
+    return config.strict + share**3 * (config.lenient - config.strict)
+
+
+def _log_odds(p: float) -> float:
+    p = min(max(p, 1e-4), 1 - 1e-4)
+    return log(p / (1 - p))
+
+
+def _since_ms(sample: int, now: Window) -> float:
+    return (now.end_sample - sample) / _SAMPLES_PER_MS
+
+
+def _voice_start(since: int | None, window: Window, config: TurnConfig) -> int | None:
+    """Where the present run of voiced windows began, None if this window is not voiced."""
+    if window.voice < config.voice_on:
+        return None
+    return window.end_sample - 512 if since is None else since
