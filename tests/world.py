@@ -76,6 +76,11 @@ class Machine:
         self.batcher: VadBatcher[ScriptedVad] = VadBatcher(self.vad_model, self.vad)
 
 
+def letters(text: str) -> str:
+    """The letters and digits of `text`."""
+    return "".join(filter(str.isalnum, text))
+
+
 class World:
     """A session in a scene: after `run`, what came of it."""
 
@@ -176,9 +181,8 @@ class World:
         assert [message.role for message in under_way] == ["user", "assistant"][: len(under_way)]
         if len(under_way) == 2:
             now_ms = self.ms(self.loop.clock.now_ns())
-            sounded = " ".join(word for word, _, end_ms in self.sounded() if end_ms <= now_ms + 1)
-            heard = " ".join(w for w in under_way[1].content.split() if any(map(str.isalnum, w)))
-            assert heard in sounded, "unheard words are in the history"
+            sounded = "".join(word for word, _, end_ms in self.sounded() if end_ms <= now_ms + 1)
+            assert letters(under_way[1].content) in letters(sounded), "unheard words are in the history"
 
     def check(self) -> None:
         """The scene was played to its end, and nobody was given what had not been released."""
