@@ -1,82 +1,73 @@
-"""The README against the code: its commands are understood, its table of files is the tree."""
+"""The README and the other pages against the tree: commands, folders, paths and links."""
 
 import re
 import shlex
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pages import PAGES, README, ROOT, anchors, blocks, code, commands, links, read, rows, sections, source_of
 
 from assistant import cli
+from assistant.config import read_config
 
-ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
+PACKAGES = tomllib.loads(read(ROOT / "pyproject.toml"))["tool"]["mypy"]["packages"]
+MOST_WORDS = 1500
 
-_OPERATORS = {"|", "||", "&&", ";", "&"}
-_REDIRECTIONS = {"<", ">", ">>", ">&"}
-
-
-def commands(text: str) -> Iterator[list[str]]:
-    """Every simple command in the ```sh blocks of `text`, without its variables and redirections."""
-    for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-        for line in block.replace("\\\n", " ").splitlines():
-            yield from _commands_of(line.removeprefix("$ "))
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
-def _commands_of(line: str) -> Iterator[list[str]]:
-    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
-    lexer.whitespace_split = True
-    command: list[str] = []
-    words = iter([*lexer, ";"])
-    for word in words:
-        if word in _OPERATORS:
-            if command:
-                yield command
-            command = []
-        elif word in _REDIRECTIONS:
-            next(words)
-        elif command or not re.match(r"\w+=", word):
-            command.append(word)
+def folders(text: str) -> list[str]:
+    """The paths in the section "Folders", one a line: - `path/`: what it is."""
+    return re.findall(r"^- `([^`]+/)`: \S", sections(text)["Folders"], re.MULTILINE)
 
 
-def files(text: str) -> list[str]:
-    """The paths in the section "Files", one a line: - `path`: what it is."""
-    section = re.search(r"^## Files$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-    assert section, 'the README has no section "## Files"'
-    return re.findall(r"^ *- `([^`]+)`: \S", section[1], re.MULTILINE)
-
-
-def test_commands_and_files_are_found() -> None:
+def test_pages_are_parsed() -> None:
     text = """
+# A page
+## Start: with `make`
 ```sh
 make demo && assistant models list  # the models
 ASSISTANT_CACHE=/tmp/x assistant say "Hello, you." \\
     -o hello.wav > log.txt
 ```
 ```python
-assistant.nothing()
+assistant.nothing(a)[b](c.md)
 ```
-## Files
-- `asr/vad.py`: voice activity
-  - `traces/`: recordings
+| key | meaning |
+|---|---|
+| `a` | this \\| that, see [b](b.md#c) and [far](https://example.org) |
+## Folders
+- `asr/`: recognition
+- `traces/index.json`: a file
 ## More
-- `not/this.py`: at all
+- `not/this/`: at all
 """
     assert list(commands(text)) == [
         ["make", "demo"],
         ["assistant", "models", "list"],
         ["assistant", "say", "Hello, you.", "-o", "hello.wav"],
     ]
-    assert files(text) == ["asr/vad.py", "traces/"]
+    assert blocks(text, "python") == ["assistant.nothing(a)[b](c.md)\n"]
+    assert rows(text) == [["`a`", "this | that, see [b](b.md#c) and [far](https://example.org)"]]
+    assert links(text) == ["b.md#c"]
+    assert anchors(text) == {"a-page", "start-with-make", "folders", "more"}
+    assert list(sections(text)) == ["Start: with make", "Folders", "More"]
+    assert folders(text) == ["asr/"]
+    assert code("run `a b` and `c`") == ["a b", "c"]
 
 
+def test_the_readme_is_short() -> None:
+    assert len(read(README).split()) <= MOST_WORDS
+
+
+@every_page
 def test_every_command_is_understood(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    page: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ours = [command for command in commands(README.read_text(encoding="utf-8")) if command[0] == "assistant"]
-    assert ours
+    ours = [command for command in commands(read(page)) if command[0] == "assistant"]
+    assert ours or page != README
     for command in ours:
         monkeypatch.setattr(sys, "argv", [*command, "--help"])
         with pytest.raises(SystemExit) as caught:
@@ -85,30 +76,58 @@ def test_every_command_is_understood(
         assert not caught.value.code, f"{shlex.join(command)}: {printed.err}"
 
 
-def test_every_target_of_make_exists() -> None:
-    named = {
-        word
-        for command in commands(README.read_text(encoding="utf-8"))
-        if command[0] == "make"
-        for word in command[1:]
-    }
-    assert {"demo", "test"} <= named
-    targets = re.findall(r"^([\w-]+):(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+@every_page
+def test_every_module_that_is_run_exists(page: Path) -> None:
+    text = read(page)
+    modules = {command[2] for command in commands(text) if command[:2] == ["python", "-m"]}
+    modules |= set(re.findall(r"`python -m ([\w.]+)", text))
+    assert [name for name in sorted(modules) if not source_of(name).is_file()] == []
+
+
+@every_page
+def test_every_target_of_make_exists(page: Path) -> None:
+    named = {word for command in commands(read(page)) if command[0] == "make" for word in command[1:]}
+    assert page != README or {"demo", "test"} <= named
+    targets = re.findall(r"^([\w-]+):(?!=)", read(ROOT / "Makefile"), re.MULTILINE)
     assert {word for word in named if "=" not in word} <= set(targets)
 
 
-def test_every_file_in_the_table_exists() -> None:
-    named = files(README.read_text(encoding="utf-8"))
+@every_page
+def test_every_extra_that_is_installed_exists(page: Path) -> None:
+    extras = set(re.findall(r"pip install [^`\n]*\[(\w+)\]", read(page)))
+    assert extras <= set(tomllib.loads(read(ROOT / "pyproject.toml"))["project"]["optional-dependencies"])
+
+
+@every_page
+def test_every_toml_example_is_a_valid_configuration(page: Path, tmp_path: Path) -> None:
+    path = tmp_path / "assistant.toml"
+    for block in blocks(read(page), "toml"):
+        path.write_text(block, encoding="utf-8")
+        read_config(path)
+
+
+@every_page
+def test_no_link_is_dead(page: Path) -> None:
+    for target in links(read(page)):
+        path, _, anchor = target.partition("#")
+        linked = page.parent / path if path else page
+        assert linked.exists(), f"{page.name}: {target}"
+        assert not anchor or anchor in anchors(read(linked)), f"{page.name}: {target}"
+
+
+@every_page
+def test_every_path_that_is_named_exists(page: Path) -> None:
+    tops = (*PACKAGES, "traces", "tests", "docs")
+    named = [word for word in code(read(page)) if re.fullmatch(rf"(?:{'|'.join(tops)})/[\w./-]*", word)]
     assert [path for path in named if not (ROOT / path).exists()] == []
-    assert len(named) == len(set(named))
 
 
-def test_every_file_of_the_packages_is_in_the_table() -> None:
-    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["packages"]
-    paths = {
-        str(path.relative_to(ROOT))
-        for package in packages
-        for path in (ROOT / package).rglob("*.py")
-        if path.name != "__init__.py"  # one line each, which the folder's name already says
-    }
-    assert sorted(paths - set(files(README.read_text(encoding="utf-8")))) == []
+def test_every_folder_is_in_the_readme_once() -> None:
+    inside = [
+        path.relative_to(ROOT)
+        for package in PACKAGES
+        for path in (ROOT / package, *(ROOT / package).rglob("*"))
+        if path.is_dir() and any(child.is_file() for child in path.iterdir()) and path.name != "__pycache__"
+    ]
+    expected = [f"{path}/" for path in (*inside, Path("traces"), Path("tests"), Path("docs"))]
+    assert sorted(folders(read(README))) == sorted(expected)
