@@ -129,3 +129,35 @@ def test_options_of_a_module_exist(name: str) -> None:
     named = {word for word in named_in_table(sections(COMMANDS)[name]) if word.startswith("--")}
     assert named
     assert {word.replace("--no-", "--") for word in named} <= options_in(name.removeprefix("python -m "))
+
+
+WALKS = re.findall(r"^### (.+?)\n\n((?:\d\. .+\n)+)", read(ROOT / "docs" / "architecture.md"), re.MULTILINE)
+
+
+def defined(path: str) -> set[str]:
+    """Functions, classes and methods (`Class.method`) of a file."""
+    names: set[str] = set()
+    for node in ast.parse(read(ROOT / path)).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            inner = (n for n in node.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
+            names |= {f"{node.name}.{method.name}" for method in inner}
+    return names
+
+
+@pytest.mark.parametrize(("title", "steps"), WALKS, ids=[title for title, _ in WALKS])
+def test_a_walk_goes_through_at_most_eight_files_and_names_what_is_there(title: str, steps: str) -> None:
+    lines = [re.findall(r"`([^`]+)`", line) for line in steps.splitlines()]
+    files = [names[0] for names in lines]
+    assert len(files) <= 8 and len(files) == len(set(files)), "a file twice, or too many"
+    known = set().union(*(defined(path) for path in files))
+    for path, *names in lines:
+        functions = [name for name in names if re.fullmatch(r"_?[a-z_]+|[A-Z]\w*\.\w+", name)]
+        assert functions, f"{path}: no function is named"
+        assert [name for name in functions if name not in known] == [], path
+        assert set(functions) & defined(path), f"{path}: nothing of it is named"
+
+
+def test_there_are_four_walks() -> None:
+    assert len(WALKS) == 4
