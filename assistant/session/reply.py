@@ -150,7 +150,7 @@ class Reply:
         async with aclosing(language.reply(prompt, self.urgency)) as items:
             async for item in items:
                 await self._generated.put(item)
-                if isinstance(item, Prefilled):
+                if isinstance(item, Prefilled) and self.released_ns is None:
                     await self._context.report(turn.TextScored(self.number, language.completeness(item)))
                 if isinstance(item, Speculated):
                     self._record("speculated", item.to_dict())

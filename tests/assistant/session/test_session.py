@@ -232,9 +232,7 @@ def test_barge_in_stops_the_reply_and_keeps_what_was_heard() -> None:
     ]
     assert [word for word, _, _ in world.sounded()[5:]] == ["As", "you", "like."]
     assert stop.transcript == "stop it please" and not stop.interrupted
-    assert world.history() == history(
-        "tell me a story", "Yes. Once upon a", "stop it please", "As you like."
-    )
+    assert world.history() == history("tell me a story", "Yes. Once upon a", "stop it please", "As you like.")
 
 
 def test_barge_in_before_a_word_was_over_keeps_the_question() -> None:
@@ -382,11 +380,8 @@ def test_a_model_that_fails_costs_its_reply_and_not_the_session() -> None:
     world = play(Scene(voices, replies, 6000))
     assert world.failures == [Failed("reply", "no weights", 0)]
     assert [(r.number, r.heard) for r in world.records] == [(0, ""), (1, "A friend.")]
-    assert world.history() == history("hello", "who are you", "A friend.")[:1] + [
-        Message("user", "hello"),
-        Message("user", "who are you"),
-        Message("assistant", "A friend."),
-    ]
+    said = [(m.role, m.content) for m in world.history()[1:]]
+    assert said == [("user", "hello"), ("user", "who are you"), ("assistant", "A friend.")]
 
 
 def test_the_end_of_the_source_cuts_off_the_reply() -> None:
