@@ -33,16 +33,23 @@ def run_chat(source: TextIO, speech: Path | None, config_path: Path | None) -> N
     path = None if config.llm.is_remote else locate_llm(config.llm, ModelStore())
     clock = Clock()
     pool = ModelPool(frozen(lambda: Models(load_language(config.llm, path))), clock)
+    try:
+        replies = asyncio.run(_converse(source, pool, SessionConfig(config.llm.system_prompt), clock))
+    finally:
+        pool.close()
+    if speech and replies:
+        write_speech(speech, load_speaker(config.tts), replies)
+
+
+async def _converse(source: TextIO, pool: ModelPool, config: SessionConfig, clock: Clock) -> list[str]:
     stages = pool.open()
     try:
-        session = Session(stages, SessionConfig(config.llm.system_prompt), clock, Recorder())
+        session = Session(stages, config, clock, Recorder())
         chat = Chat(session)
-        asyncio.run(session.run(chat.lines(source)))
+        await session.run(chat.lines(source))
+        return chat.replies
     finally:
         stages.close()
-        pool.close()
-    if speech and chat.replies:
-        write_speech(speech, load_speaker(config.tts), chat.replies)
 
 
 class Chat:

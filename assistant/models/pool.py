@@ -3,6 +3,8 @@
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from threading import Lock
 from typing import Protocol
 
 from asr.vad import Vad, VadState
@@ -87,22 +89,25 @@ class ModelPool:
 
     def __init__(self, models: Models, clock: Clock, sessions: int = 1) -> None:
         self.sessions, self.taken = sessions, 0
+        self._lock = Lock()  # guards `taken`
         self._models, self._clock = models, clock
         self._workers = Workers(sessions)
         self._detector = VadBatcher(models.hearing.vad, self._workers.vad) if models.hearing else None
 
     def open(self) -> Stages:
-        """Stages of a session of its own; raises PoolBusy. `close` gives its place back."""
-        if self.taken >= self.sessions:
-            raise PoolBusy(self.sessions)
-        opened, speaker = self._models.language.open(), self._models.speaker
-        self.taken += 1
-        return Stages(
-            SessionLanguageModel(opened.generator, self._workers.llm, self._clock),
-            self._hearing(),
-            SessionSynthesizer(speaker, self._workers.tts) if speaker else None,
-            self._returner(opened.close),
-        )
+        """Stages of a session of its own; raises PoolBusy. Close them on the event loop."""
+        with self._lock:
+            if self.taken >= self.sessions:
+                raise PoolBusy(self.sessions)
+            self.taken += 1
+        try:
+            opened, speaker = self._models.language.open(), self._models.speaker
+        except BaseException:
+            self._give_back()
+            raise
+        language = SessionLanguageModel(opened.generator, self._workers.llm, self._clock)
+        voice = SessionSynthesizer(speaker, self._workers.tts) if speaker else None
+        return Stages(language, self._hearing(), voice, self._closer(opened, language))
 
     def _hearing(self) -> Hearing | None:
         models, asr, clock = self._models.hearing, self._workers.asr, self._clock
@@ -114,15 +119,25 @@ class ModelPool:
             SessionRecognizer(models.transcriber(), asr, clock),
         )
 
-    def _returner(self, close: Callable[[], None]) -> Callable[[], None]:
-        left = [close]
+    def _closer(self, opened: Opened, lane: SessionLanguageModel) -> Callable[[], None]:
+        """Gives a session's place back, once, when the step that may still run in it is over."""
+        left = [opened]
 
-        def give_back() -> None:
-            if left:  # once
-                left.pop()()
-                self.taken -= 1
+        def close(opened: Opened) -> None:
+            try:
+                opened.close()
+            finally:
+                self._give_back()
 
-        return give_back
+        def post() -> None:
+            if left:
+                self._workers.llm.post(partial(close, left.pop()), lane=lane)
+
+        return post
+
+    def _give_back(self) -> None:
+        with self._lock:
+            self.taken -= 1
 
     def close(self) -> None:
         """End the threads, after the jobs they have."""

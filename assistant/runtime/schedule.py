@@ -42,9 +42,9 @@ class Schedule:
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def add(self, job: Job) -> bool:
-        """Take `job`, or count a refusal and return False when full."""
-        if len(self._jobs) >= self.limit:
+    def add(self, job: Job, *, always: bool = False) -> bool:
+        """Take `job`, or, when full and not `always`, count a refusal and return False."""
+        if len(self._jobs) >= self.limit and not always:
             self.refused += 1
             return False
         job.order = next(self._numbers)

@@ -16,6 +16,11 @@ from assistant.runtime.schedule import AHEAD, Job, Schedule, Urgency
 
 T = TypeVar("T")
 
+
+def _now() -> Urgency:
+    return 0, 0
+
+
 Stopped = Callable[[], bool]
 """Whether nobody wants the rest; a job asks it inside long steps."""
 
@@ -78,6 +83,16 @@ class StreamJob(Job, Generic[T]):
             self.loop.call_soon_threadsafe(self.outcomes.put_nowait, outcome)
 
 
+class _Posted(StreamJob[None]):
+    """A job that nobody waits for: its error goes to the event loop's handler."""
+
+    def deliver(self, outcome: _Item[None] | _End) -> None:
+        if isinstance(outcome, _End) and outcome.error is not None:
+            context = {"message": "a posted job failed", "exception": outcome.error}
+            with suppress(RuntimeError):
+                self.loop.call_soon_threadsafe(self.loop.call_exception_handler, context)
+
+
 class Worker:
     """Jobs and the schedule of them; `ThreadWorker` and `virtual.InlineWorker` run them."""
 
@@ -132,6 +147,20 @@ class Worker:
         finally:
             self._cancel(job)
 
+    def post(self, function: Callable[[], None], *, lane: Hashable | None = None) -> None:
+        """Call `function` in a thread, behind the jobs of its lane that have begun; nobody waits for it.
+
+        Not to be lost, it is taken beyond the limit, too.
+        """
+
+        def once(_stopped: Stopped) -> Iterator[None]:
+            function()
+            return iter(())
+
+        with self._changed:
+            self._schedule.add(_Posted(once, _now, lane), always=True)
+            self._wake()
+
     def close(self) -> None:
         """Finish the jobs that there are; none may follow."""
 
@@ -141,7 +170,7 @@ class Worker:
         urgency: Callable[[], Urgency] | None,
         lane: Hashable | None,
     ) -> StreamJob[T]:
-        job = StreamJob(produce, urgency or (lambda: (0, 0)), lane)
+        job = StreamJob(produce, urgency or _now, lane)
         with self._changed:
             if not self._schedule.add(job):
                 raise WorkerFull(self.name, self._schedule.limit)
