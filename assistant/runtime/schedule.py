@@ -42,6 +42,11 @@ class Schedule:
     def __len__(self) -> int:
         return len(self._jobs)
 
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """All jobs, in the order in which they came."""
+        return tuple(self._jobs)
+
     def add(self, job: Job, *, always: bool = False) -> bool:
         """Take `job`, or, when full and not `always`, count a refusal and return False."""
         if len(self._jobs) >= self.limit and not always:

@@ -225,6 +225,9 @@ class ThreadWorker(Worker):
         """Finish the jobs that there are and end the threads."""
         with self._changed:
             self._closing = True
+            for job in self._schedule.jobs:
+                if isinstance(job, StreamJob) and job.loop.is_closed():
+                    self._schedule.cancel(job)  # its reader is gone: it would be parked for ever
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
