@@ -20,7 +20,7 @@ from asr.eval.readings import READERS, Plan, ReaderName, Readers, Recording, eva
 from asr.eval.summary import report
 from asr.vad import Vad
 from assistant.audio.clips import Clip, read_clip
-from assistant.audio.files import ASR_RATE, to_asr_rate
+from assistant.audio.resample import ASR_RATE, to_asr_rate
 from assistant.commands.evaluate_table import print_results
 from assistant.commands.preflight import check_file, labelled_clips
 from assistant.commands.transcribe import has_voice

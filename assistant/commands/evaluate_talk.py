@@ -14,7 +14,7 @@ from asr.eval.read import Clocks
 from asr.eval.talk import Minute, TalkReading, make_talk, read_talk
 from asr.words import Stretch
 from assistant.audio.clips import Clip, read_clip
-from assistant.audio.files import to_asr_rate
+from assistant.audio.resample import to_asr_rate
 from assistant.commands.preflight import check_file, labelled_clips
 from assistant.config import read_config
 from assistant.models.speech import asr_paths, load_reader

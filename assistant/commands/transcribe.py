@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from asr.vad import WINDOW, Vad
 from asr.words import Stretch
-from assistant.audio.files import ASR_RATE, read_audio, to_asr_rate
+from assistant.audio.files import read_audio
+from assistant.audio.resample import ASR_RATE, to_asr_rate
 from assistant.config import read_config
 from assistant.models.speech import VAD, asr_paths, fetch, load_reader
 from assistant.models.store import ModelStore

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from asr.stabilize import Partial
 from assistant.audio.clips import Clip, read_clip
-from assistant.audio.files import FRAME_MS, Resampler, frames
+from assistant.audio.resample import FRAME_MS, Resampler, frames
 from assistant.config import Config
 from assistant.models.pool import ModelPool
 from assistant.runtime.clock import Clock

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from assistant.audio.files import AudioError, Resampler, frames, read_audio, write_wav
+from assistant.audio.files import AudioError, read_audio, write_wav
+from assistant.audio.resample import Resampler, frames
 
 RATE = 16000
 
