@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from recordings import recordings
 
-from asr.vad import Vad
+from asr.vad import Vad, VadState
 
 pytestmark = pytest.mark.models
 
@@ -79,3 +79,58 @@ def test_the_callers_buffer_may_be_used_again(vad: Vad) -> None:
 def test_another_size_than_512_samples_is_refused(shape: tuple[int, ...], vad: Vad) -> None:
     with pytest.raises(ValueError, match="512 samples"):
         vad.probability(np.zeros(shape, np.float32))
+
+
+def streams() -> list[list[NDArray[np.float32]]]:
+    """Five streams of their own content and length: speech, its later part, another turn, noise, silence."""
+    recorded = recordings()
+    noise = np.random.default_rng(0).normal(0, 0.1, 40 * 512).astype(np.float32)
+    first, second = recorded["000"].audio, recorded["006"].audio
+    return [windows(a) for a in (first, first[20000:], second, noise, np.zeros(30 * 512, np.float32))]
+
+
+def alone(vad: Vad, stream: list[NDArray[np.float32]]) -> list[float]:
+    vad.reset()
+    return [vad.probability(window) for window in stream]
+
+
+def test_a_batch_gives_every_stream_what_it_gets_alone(vad: Vad) -> None:
+    """At each step other streams are due, in another order; none is influenced by those beside it."""
+    audio, rng = streams(), np.random.default_rng(1)
+    states = [VadState() for _ in audio]
+    scores: list[list[float]] = [[] for _ in audio]
+    sizes = set()
+    while left := [i for i, stream in enumerate(audio) if len(scores[i]) < len(stream)]:
+        due = rng.permutation(left)[: rng.integers(1, len(left) + 1)]
+        sizes.add(len(due))
+        batch = vad.probabilities([audio[i][len(scores[i])] for i in due], [states[i] for i in due])
+        for i, score in zip(due, batch, strict=True):
+            scores[i].append(score)
+    assert sizes == {1, 2, 3, 4, 5}
+    for stream, together in zip(audio, scores, strict=True):
+        np.testing.assert_allclose(together, alone(vad, stream), atol=1e-5)
+    assert np.ptp([max(score) for score in scores]) > 0.5  # streams that were mixed up would show
+
+
+def test_a_batch_does_not_touch_the_stream_of_single_windows(vad: Vad) -> None:
+    speech, other, *_ = streams()
+    expected = alone(vad, speech[:40])
+    vad.reset()
+    for window, beside, score in zip(speech[:40], other[:40], expected, strict=True):
+        assert vad.probability(window) == score
+        vad.probabilities([beside], [VadState()])
+
+
+def test_no_windows_are_no_probabilities(vad: Vad) -> None:
+    assert vad.probabilities([], []) == []
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_every_window_needs_a_state(count: int, vad: Vad) -> None:
+    with pytest.raises(ValueError, match="2 windows"):
+        vad.probabilities([np.zeros(512, np.float32)] * 2, [VadState() for _ in range(count)])
+
+
+def test_a_stream_cannot_be_in_a_batch_twice(vad: Vad) -> None:
+    with pytest.raises(ValueError, match="different states"):
+        vad.probabilities([np.zeros(512, np.float32)] * 2, [VadState()] * 2)
