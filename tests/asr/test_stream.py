@@ -17,7 +17,7 @@ from asr.recognizer import Recognizer
 from asr.seams import SeamConfig
 from asr.stabilize import Partial
 from asr.stream import StreamConfig, Transcriber
-from asr.words import Stretch
+from asr.words import Hypothesis, Stretch
 
 Array = NDArray[np.float32]
 # Whatever its confidence, every word counts, unless a test says otherwise.
@@ -325,6 +325,41 @@ def test_chunks_of_no_samples_change_nothing(config: StreamConfig) -> None:
         again = reader.partial(Stretch(audio[:0], stretch.end_sample))
         assert again.text == shown.text
     assert reader.final(end_of(audio)).text == text(tokens)
+
+
+Calls = list[Partial | Hypothesis]
+
+
+def calls(reader: Transcriber, audio: Array, seed: int) -> Iterator[Partial | Hypothesis]:
+    """One call at a time: partials, now and then a final text on the way, then another utterance."""
+    rng = random.Random(seed)
+    for stretch in chunked(audio, rng, 2):
+        yield reader.partial(stretch)
+        if rng.random() < 0.2:
+            yield reader.final(end_of(audio[: stretch.end_sample]))
+    yield reader.final(end_of(audio))
+    reader.begin()
+    yield reader.final(Stretch(audio[: 3 * RATE]))
+
+
+@pytest.mark.parametrize("config", BOTH)
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=5, deadline=None)
+def test_transcribers_of_one_recognizer_do_not_hear_each_other(config: StreamConfig, seed: int) -> None:
+    """Three sessions whose calls come in any order get what each gets alone."""
+    models, rng = recognizer(), random.Random(seed)
+    audios = [talk(seconds, seed + seconds)[1] for seconds in (4, 12, 25)]
+    sessions = [calls(Transcriber(models, config), audio, n) for n, audio in enumerate(audios)]
+    together: list[Calls] = [[] for _ in audios]
+    open_ = list(range(len(audios)))
+    while open_:
+        chosen = rng.choice(open_)
+        if (result := next(sessions[chosen], None)) is None:
+            open_.remove(chosen)
+        else:
+            together[chosen].append(result)
+    for n, (audio, results) in enumerate(zip(audios, together, strict=True)):
+        assert results == list(calls(Transcriber(recognizer(), config), audio, n))
 
 
 class Inventive(Full):

@@ -72,6 +72,25 @@ def hear(models: Recognizer, config: StreamConfig, audio: Array) -> Heard:
     return Heard(partials, reader.final(Stretch(audio[len(audio) :], len(audio))), sizes)
 
 
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_two_transcribers_of_one_recognizer_do_not_hear_each_other(
+    models: Recognizer, config: StreamConfig
+) -> None:
+    """Their calls by turns, to the bit what each says alone."""
+    audios = [turn(recordings()[name], 0.5) for name in ("000", "006")]
+    readers = [Transcriber(models, config) for _ in audios]
+    partials: list[list[Partial]] = [[], []]
+    for start in range(0, max(map(len, audios)), STEP):
+        for reader, audio, shown in zip(readers, audios, partials, strict=True):
+            if start < len(audio):
+                shown.append(reader.partial(Stretch(audio[start : start + STEP], start)))
+    for reader, audio, shown in zip(readers, audios, partials, strict=True):
+        apart = hear(models, config, audio)
+        assert shown == apart.partials
+        assert reader.final(Stretch(audio[len(audio) :], len(audio))) == apart.final
+        assert apart.final.text
+
+
 def state_bytes(reader: Transcriber) -> int:
     """Of the segment: the audio since the last seam, and all that encoder and decoder keep of it."""
     kept = copy.copy(reader._segment.__dict__)
