@@ -3,12 +3,13 @@
 import copy
 import pickle
 import random
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scripted_recognizer import COMMA, RATE, SUFFIXES, WORDS, Full, pause, recognizer, text, voice
@@ -114,8 +115,21 @@ def test_three_words_of_which_it_is_unsure_are_nothing(
     assert reader.final(Stretch(audio)).text == understood
 
 
+def keeps_what_was_stable(stable: str, final: str) -> None:
+    """`final` begins with the words of `stable`; letters or a comma may have come behind a word since.
+
+    A suffix is said up to 0.4 s after its word and heard a frame later: that may be after the stability
+    delay.
+    """
+    shown, written = stable.split(), final.split()
+    assert len(shown) <= len(written)
+    for word, whole in zip(shown, written, strict=False):
+        assert re.fullmatch(rf"{re.escape(word)}(x\d+)?,?", whole)
+
+
 @pytest.mark.parametrize("config", BOTH)
 @given(seed=st.integers(0, 2**32), longest_s=st.sampled_from([0.05, 0.4, 3, 30]))
+@example(seed=24, longest_s=0.05)  # "w461" is stable 0.01 s before "x892" is heard
 @settings(max_examples=8, deadline=None)
 def test_any_chunking_gives_the_words_that_were_said(
     config: StreamConfig, seed: int, longest_s: float
@@ -126,7 +140,7 @@ def test_any_chunking_gives_the_words_that_were_said(
     never_retracts(partials)
     final = reader.final(end_of(audio))
     assert final.text == text(tokens)
-    assert final.text.startswith(partials[-1].stable)
+    keeps_what_was_stable(partials[-1].stable, final.text)
 
 
 @pytest.mark.parametrize("config", BOTH)
