@@ -88,7 +88,7 @@ def check(model: Decoder, decoder: TextDecoder, tokens: list[int], hidden: Array
         SMALL,
         replace(SMALL, heads=1, layers=3),
         replace(SMALL, heads=5, vocabulary=257, rotary_share=0.5, rotary_base=100.0),
-        replace(SMALL, head_width=6, tied=False),
+        replace(SMALL, width=24, tied=False),
         replace(SMALL, rotary_share=1.0, width=64),
     ],
     ids=str,
