@@ -1,4 +1,4 @@
-"""Clips and the teacher's words for them; greedy decoding of a batch against a loop without batch and cache."""
+"""Clips and the teacher's words for them; greedy decoding against a loop without batch and cache."""
 
 import pytest
 import torch
