@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-RATE = 16000  # Hz
 SAMPLES_PER_FRAME = 384  # strides 64, 3 and 2 of the convolutions: 24 ms
 RECEPTIVE_SAMPLES = 895  # of one frame: 127 + 64 * 6 + 64 * 3 * 2
 BOS, EOS = 1, 2

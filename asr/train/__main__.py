@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from asr.moonshine.config import RATE, MoonshineConfig, Windows, format_windows, parse_windows
+from asr.audio import RATE
+from asr.moonshine.config import MoonshineConfig, Windows, format_windows, parse_windows
 from asr.moonshine.decoder import Decoder
 from asr.moonshine.encoder import Encoder
 from asr.moonshine.load_torch import load, state_of

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from asr.moonshine.config import BOS, EOS, RATE
+from asr.audio import RATE
+from asr.decode import token_limit
+from asr.moonshine.config import BOS, EOS
 from asr.moonshine.decoder import Decoder
 from asr.moonshine.encoder import Encoder
-from asr.reading import token_limit
 from asr.train.augment import change_speed
 from asr.train.corpus import Corpus
 

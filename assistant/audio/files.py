@@ -14,8 +14,9 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from asr.audio import RATE
+
 FRAME_MS = 20
-ASR_RATE = 16000  # Hz, what the VAD and the recognizer expect
 MIN_RATE, MAX_RATE = 4000, 192_000  # Hz
 SUFFIXES = (".wav", ".flac", ".ogg")
 
@@ -134,7 +135,7 @@ class Resampler:
     that of the fixed-rate engine, a block transform, 36 ms (from 44.1 kHz: 14 and 40 ms), and the user waits.
     """
 
-    def __init__(self, source_rate: int, target_rate: int = ASR_RATE) -> None:
+    def __init__(self, source_rate: int, target_rate: int = RATE) -> None:
         self._stream = (
             None
             if source_rate == target_rate

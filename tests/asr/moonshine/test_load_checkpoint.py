@@ -8,11 +8,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from asr.audio import AudioSpan
 from asr.load_checkpoint import open_checkpoint
 from asr.moonshine.config import BOS
 from asr.recognizer import Recognizer
 from asr.stream import StreamConfig, Transcriber
-from asr.words import Stretch
 
 ROUNDING = 0.35  # nats by which 8-bit weights and activations may change a choice of this small model
 
@@ -47,8 +47,8 @@ def test_it_reads_what_torch_reads(own: Recognizer, folder: Path) -> None:
 
 def test_partials_lead_to_the_same_final_text(own: Recognizer) -> None:
     audio = speech(3.0)
-    stream = Transcriber(own, StreamConfig(final_pass=False))
+    stream = Transcriber(own, StreamConfig(second_pass=False))
     for end in range(4000, len(audio), 4000):
-        stream.partial(Stretch(audio[end - 4000 : end], end - 4000))
+        stream.partial(AudioSpan(audio[end - 4000 : end], end - 4000))
     silence = np.zeros(StreamConfig().tail_ms * 16, np.float32)
-    assert stream.final(Stretch(audio)).tokens == own.transcribe(np.concatenate([audio, silence])).tokens
+    assert stream.final(AudioSpan(audio)).tokens == own.transcribe(np.concatenate([audio, silence])).tokens

@@ -5,9 +5,9 @@ import torch
 from tiny_models import audio, decoder, encoder
 from torch import Tensor
 
+from asr.decode import token_limit
 from asr.moonshine.config import BOS, EOS
 from asr.moonshine.decoder import Decoder
-from asr.reading import token_limit
 from asr.train.corpus import Corpus
 from asr.train.pool import Clips, decode, draw_clips, unended
 
