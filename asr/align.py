@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.moonshine.config import RATE, RECEPTIVE_SAMPLES, SAMPLES_PER_FRAME
+from asr.audio import RATE
+from asr.decode import Row
+from asr.moonshine.config import RECEPTIVE_SAMPLES, SAMPLES_PER_FRAME
 from asr.moonshine.vocabulary import text_of
-from asr.reading import Row
 from asr.words import Word
 
 FRAME_S = SAMPLES_PER_FRAME / RATE

@@ -6,7 +6,8 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-RATE = 16000
+from asr.audio import RATE
+
 _N_FFT, _HOP, _MELS = 400, 160, 80
 
 

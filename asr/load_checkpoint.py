@@ -1,26 +1,20 @@
-"""The recogniser out of a Moonshine checkpoint in the hub's form, which the user brings."""
+"""The recognizer of a Moonshine checkpoint in the hub's form, which the user brings."""
 
 from asr.moonshine.config import Heads
 from asr.moonshine.encoder_graph import full_graph
-from asr.moonshine.full_encoder import FullEncoder
+from asr.moonshine.full_encoder import FullEncoder, ReencodingStream
 from asr.moonshine.hub import load_hub
-from asr.moonshine.reencode import ReencodingStream
 from asr.moonshine.text_decoder import TextDecoder, decoder_graphs
-from asr.onnx import ModelFileError
 from asr.recognizer import Recognizer
 
 
 def open_checkpoint(path_or_repo: str, *, threads: int = 1) -> Recognizer:
     """A `moonshine` checkpoint in a folder or a hub repository; raises ModelFileError.
 
-    It has no streaming encoder: partials encode their segment anew. Which of its heads follow the audio is
+    It has no streaming encoder: partials encode their segment again. Which of its heads follow the audio is
     not known, so word times are those of all heads in the upper half of the decoder.
     """
     hub = load_hub(path_or_repo)
-    if hub.kind != "moonshine":
-        raise ModelFileError(
-            f"{path_or_repo}: {hub.kind} checkpoints run in torch only (asr.moonshine.hub_torch)"
-        )
     upper = range(hub.decoder.layers // 2, hub.decoder.layers)
     heads: Heads = tuple((layer, head) for layer in upper for head in range(hub.decoder.heads))
     full = FullEncoder(full_graph(hub.encoder_state, hub.encoder), hub.encoder, threads=threads)

@@ -1,4 +1,4 @@
-"""The models that read speech, together: streaming encoder, full encoder, decoder, vocabulary."""
+"""The models of speech recognition together: streaming encoder, full encoder, decoder, vocabulary."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.align import words_of
-from asr.moonshine.config import RATE
-from asr.moonshine.text_decoder import DecoderState, Step
+from asr.audio import RATE
+from asr.decode import Decoder, decode, token_limit
 from asr.moonshine.vocabulary import text_of
-from asr.reading import read, token_limit
 from asr.words import Hypothesis
 
 Array = NDArray[np.float32]
@@ -31,18 +30,9 @@ class WholeEncoder(Protocol):
     def encode(self, audio: Array) -> Array: ...  # noqa: D102
 
 
-class Decoder(Protocol):
-    """Hidden states to tokens; see `asr.moonshine.text_decoder`."""
-
-    def begin(self) -> DecoderState: ...  # noqa: D102
-    def listen(self, state: DecoderState, hidden: Array, at: int | None = None) -> None: ...  # noqa: D102
-    def read(self, state: DecoderState, tokens: Sequence[int], rows_from: int = 0) -> Step: ...  # noqa: D102
-    def truncate(self, state: DecoderState, positions: int) -> None: ...  # noqa: D102
-
-
 @dataclass(frozen=True)
 class Recognizer:
-    """The models of one checkpoint; one thread at a time."""
+    """The models of one checkpoint, which any number of transcribers share; one thread at a time."""
 
     stream: AudioStream
     full: WholeEncoder
@@ -50,13 +40,13 @@ class Recognizer:
     vocabulary: Sequence[bytes]
 
     def transcribe(self, audio: Array, draft: Sequence[int] = (), offset_s: float = 0.0) -> Hypothesis:
-        """Read the whole of `audio` [n] with full attention; its words are `offset_s` later than in it.
+        """Transcribe all of `audio` [n] with full attention; word times are `offset_s` later than in it.
 
         A `draft` of the tokens is verified in one pass: the same result, sooner.
         """
         state = self.decoder.begin()
-        self.decoder.listen(state, self.full.encode(audio))
-        reading = read(self.decoder, state, draft, token_limit(len(audio) / RATE))
-        words = words_of(reading.tokens, self.vocabulary, reading.rows, offset_s, offset_s)
-        text = text_of(reading.tokens, self.vocabulary)
-        return Hypothesis(text, reading.tokens, reading.accepted, tuple(words))
+        self.decoder.push(state, self.full.encode(audio))
+        decoded = decode(self.decoder, state, draft, token_limit(len(audio) / RATE))
+        words = words_of(decoded.tokens, self.vocabulary, decoded.rows, offset_s, offset_s)
+        text = text_of(decoded.tokens, self.vocabulary)
+        return Hypothesis(text, decoded.tokens, decoded.accepted, tuple(words))

@@ -31,16 +31,16 @@ class Partial:
 class Stabilizer:
     """Feed it each hypothesis of one utterance in order; every one begins with the words that are stable."""
 
-    def __init__(self, settle_s: float) -> None:
-        self._settle_s = settle_s
+    def __init__(self, stability_delay_s: float) -> None:
+        self._delay_s = stability_delay_s
         self._last: Sequence[Word] = ()
         self.stable = 0  # words
 
-    def push(self, words: Sequence[Word], heard_s: float) -> int:
-        """Take the next hypothesis, of `heard_s` seconds of audio; how many of its words are stable."""
+    def push(self, words: Sequence[Word], audio_s: float) -> int:
+        """Take the next hypothesis, of `audio_s` seconds of audio; how many of its words are stable."""
         agreed = _common_prefix(self._last, words)
-        settled = sum(word.end_s <= heard_s - self._settle_s for word in words)
-        self.stable = max(self.stable, min(agreed, settled))
+        old = sum(word.end_s <= audio_s - self._delay_s for word in words)
+        self.stable = max(self.stable, min(agreed, old))
         self._last = words
         return self.stable
 

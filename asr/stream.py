@@ -1,7 +1,7 @@
 """Transcribing while the user speaks: partials whose cost does not grow, then the final text.
 
-Audio is encoded once, as it comes in. A partial reads the words that are not stable yet, with the hypothesis
-before as a draft. A long talk is cut in its pauses, so that the state, and the work, stay bounded.
+Audio is encoded once, as it comes in. A partial decodes the words that are not stable yet, with the
+hypothesis before as a draft. Long-form audio is cut into segments, so that state and work stay bounded.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,29 +12,29 @@ from math import exp, log
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.moonshine.config import RATE
+from asr.audio import RATE, AudioSpan
+from asr.boundaries import Boundary, SegmentConfig, find_boundary
 from asr.recognizer import Recognizer
-from asr.seams import Seam, SeamConfig, find_seam
 from asr.segment import Segment
 from asr.stabilize import Partial, Stabilizer, partial_of, same_word
-from asr.words import Hypothesis, Stretch, Word
+from asr.words import Hypothesis, Word
 
-_PIECE = 2 * RATE  # samples encoded before it is asked whether a segment is long enough
+_BLOCK = 2 * RATE  # samples encoded before it is asked whether a segment is long enough
 _FEW_WORDS = 3
 _MOMENT_S = 1.0
 _NOTHING_S = 3.0  # of audio without a word, of which only the last part is kept
 _LEAD = RATE // 2  # samples
-_SHORT_S = 1.0  # a reading that ends so long before what was heard as it came has stopped short
+_SHORT_S = 1.0  # a second pass that ends so long before the first has stopped short
 _MOST_LOST = RATE  # samples of silence in place of audio that was lost
 
 
 @dataclass(frozen=True)
 class StreamConfig:
-    """When to read, what to add around the voice, and what is called stable."""
+    """When to decode, what to add around the voice, and what is called stable."""
 
     partial_ms: int = 160
     """New audio between two partials."""
-    settle_ms: int = 400
+    stability_delay_ms: int = 400
     """A word is stable when two partials agree on it and it ended so long ago."""
     show: float = 0.6
     """The confidence from which an unstable word is shown. At 0.6 37 % of the words shown are taken back (at
@@ -42,31 +42,34 @@ class StreamConfig:
     pre_roll_ms: int = 256
     """Audio before the first voiced window: the VAD is late on soft beginnings."""
     tail_ms: int = 140
-    """Silence appended to the final reading: read 100-200 ms after the voice ends, turns lose 1.3 points
+    """Silence appended for the final text: transcribed 100-200 ms after the voice ends, turns lose 1.3 points
     of WER without it. From 100 to 320 ms of it the WER of full attention moves by half a point (turns 1.8 to
     2.4 %, prompts 2.3 to 2.7 %)."""
-    least_confidence: float = 0.3
-    """Three words or fewer that are less sure than this are taken for nothing: what is read of near silence
-    is at most 0.2, and the least sure reading of up to three words among the
-    171 evaluation recordings, on which this was chosen, is 0.4."""
-    final_pass: bool = True
-    """At a pause, read again with full attention, with the streaming hypothesis as a draft."""
+    min_confidence: float = 0.3
+    """Three words or fewer that are less sure than this are rejected: what near silence gives is at most 0.2,
+    and the least sure transcript of up to three words among the 171 evaluation recordings, on which this was
+    chosen, is 0.4."""
+    second_pass: bool = True
+    """At a pause, transcribe with full attention, with the streaming hypothesis as a draft."""
     checkpoint: str | None = None
     """A Moonshine checkpoint of your own in the hub's form, a folder or owner/name, in place of the shipped
-    one. It reads with full attention only, so partials cost more the longer one speaks."""
+    one. It has full attention only, so partials cost more the longer one speaks."""
     max_turn_s: int = 60
     """Audio that is kept: the end of the turn is judged by the sound of its last part."""
-    seam: SeamConfig = field(default_factory=SeamConfig)
+    segment: SegmentConfig = field(default_factory=SegmentConfig)
 
     def __post_init__(self) -> None:
         if self.partial_ms < 1 or self.max_turn_s < 1:
             raise ValueError("partial_ms >= 1 and max_turn_s >= 1 must hold")
-        if min(self.pre_roll_ms, self.tail_ms, self.settle_ms) < 0:
-            raise ValueError("pre_roll_ms, tail_ms and settle_ms cannot be negative")
+        if min(self.pre_roll_ms, self.tail_ms, self.stability_delay_ms) < 0:
+            raise ValueError("pre_roll_ms, tail_ms and stability_delay_ms cannot be negative")
 
 
 class Transcriber:
-    """The transcript of one utterance at a time. Used from one thread."""
+    """The transcript of one utterance at a time: cheap state over models that many of them share.
+
+    Used from one thread, as is all that shares the models.
+    """
 
     def __init__(self, models: Recognizer, config: StreamConfig | None = None) -> None:
         self._models = models
@@ -78,72 +81,72 @@ class Transcriber:
         """Start another utterance, with sample number `start_sample`: no draft, nothing stable."""
         self._next = start_sample
         self._ended: list[Word] = []  # words of the segments before this one, as they were shown
-        self._read_again: list[Word] = []  # the same, read once more when their segment was over
+        self._rescored: list[Word] = []  # the same after the second pass over their segment
         self._segment = Segment(self._models, 0.0)
-        self._stabilizer = Stabilizer(self.config.settle_ms / 1000)
-        self._promised: list[str] = []  # the segment's stable words as they were when they became that
+        self._stabilizer = Stabilizer(self.config.stability_delay_ms / 1000)
+        self._committed: list[str] = []  # the segment's stable words as they were when they became that
 
-    def partial(self, stretch: Stretch) -> Partial:
-        """Read the utterance on to the end of `stretch`; what of it was heard before is skipped."""
-        self._hear(stretch)
-        words = self._read()
+    def partial(self, span: AudioSpan) -> Partial:
+        """Transcribe on to the end of `span`; what of it was pushed before is skipped."""
+        self._push(span)
+        words = self._decode()
         shown = self._shown(words)
-        self._cut(words)
+        self._end_segment(words)
         return shown
 
-    def final(self, stretch: Stretch) -> Hypothesis:
+    def final(self, span: AudioSpan) -> Hypothesis:
         """As `partial`, as if the utterance ended there; it may go on all the same."""
-        self._hear(stretch)
-        last = self._segment.read_again(self._tail)
-        if self._is_guess(last.words):
+        self._push(span)
+        last = self._segment.rescore(self._tail)
+        if self._has_low_confidence(last.words):
             last = Hypothesis("", (), 0)
-        if self.config.final_pass and last.words:  # of silence, full attention makes words
-            last = self._read_whole(self._segment.audio, last.tokens)
-        whole = [replace(word, stable=True) for word in (*self._read_again, *last.words)]
+        if self.config.second_pass and last.words:  # of silence, full attention makes words
+            last = self._transcribe_whole(self._segment.audio, last.tokens)
+        whole = [replace(word, stable=True) for word in (*self._rescored, *last.words)]
         return Hypothesis(" ".join(word.text for word in whole), last.tokens, last.accepted, tuple(whole))
 
-    def _read_whole(self, audio: NDArray[np.float32], draft: Sequence[int]) -> Hypothesis:
-        """Read `audio`, with which the segment begins, once more as if nothing followed."""
+    def _transcribe_whole(self, audio: NDArray[np.float32], draft: Sequence[int]) -> Hypothesis:
+        """Transcribe `audio`, with which the segment begins, once more as if nothing followed."""
         start_s = self._segment.start_s
-        if self.config.final_pass:
+        if self.config.second_pass:
             return self._models.transcribe(np.concatenate([audio, self._tail]), draft, start_s)
         segment = Segment(self._models, start_s, draft)
-        segment.hear(audio)
-        return segment.read_again(self._tail)
+        segment.push(audio)
+        return segment.rescore(self._tail)
 
-    def _hear(self, stretch: Stretch) -> None:
-        """Encode what is new in `stretch`, and cut off what has become too long on the way."""
-        lost = min(max(0, stretch.start_sample - self._next), _MOST_LOST)
-        new = stretch.audio[max(0, self._next - stretch.start_sample) :]
+    def _push(self, span: AudioSpan) -> None:
+        """Encode what is new in `span`, and end segments that have become long enough on the way."""
+        lost = min(max(0, span.start_sample - self._next), _MOST_LOST)
+        new = span.audio[max(0, self._next - span.start_sample) :]
         # The encoder's state would keep what is not finite for as long as the segment lasts.
         new = np.nan_to_num(new, posinf=0.0, neginf=0.0)
-        pieces = list(_pieces(np.concatenate([np.zeros(lost, np.float32), new])))
-        for index, piece in enumerate(pieces, 1):
-            self._segment.hear(piece)
-            self._next += len(piece)
-            if index < len(pieces):
-                self._cut(self._read())
-        self._next = max(self._next, stretch.end_sample)
+        blocks = list(_blocks(np.concatenate([np.zeros(lost, np.float32), new])))
+        for index, block in enumerate(blocks, 1):
+            self._segment.push(block)
+            self._next += len(block)
+            if index < len(blocks):
+                self._end_segment(self._decode())
+        self._next = max(self._next, span.end_sample)
 
-    def _is_guess(self, words: Sequence[Word]) -> bool:
+    def _has_low_confidence(self, words: Sequence[Word]) -> bool:
         """Whether few words, or words of a moment, are so unsure that rather nothing was said: a breath."""
         if not words or (len(words) > _FEW_WORDS and self._segment.seconds > _MOMENT_S):
             return False
         sure = [log(word.confidence) * word.tokens for word in words]
-        return exp(sum(sure) / sum(word.tokens for word in words)) < self.config.least_confidence
+        return exp(sum(sure) / sum(word.tokens for word in words)) < self.config.min_confidence
 
-    def _read(self) -> list[Word]:
-        words = self._segment.read()
+    def _decode(self) -> list[Word]:
+        words = self._segment.decode()
         stable = self._stabilizer.push(words, self._segment.start_s + self._segment.seconds)
-        self._segment.fix(words, stable)
-        self._promised += [word.text for word in words[len(self._promised) : stable]]
+        self._segment.commit(words, stable)
+        self._committed += [word.text for word in words[len(self._committed) : stable]]
         return words
 
-    def _as_promised(self, words: Sequence[Word]) -> list[Word]:
+    def _as_committed(self, words: Sequence[Word]) -> list[Word]:
         """`words`, with the stable ones as they were: letters may have gone on, "time" become "timetable"."""
         return [
-            word if promised is None or same_word(word.text, promised) else replace(word, text=promised)
-            for word, promised in zip_longest(words, self._promised[: len(words)])
+            word if committed is None or same_word(word.text, committed) else replace(word, text=committed)
+            for word, committed in zip_longest(words, self._committed[: len(words)])
         ]
 
     def _shown(self, words: Sequence[Word]) -> Partial:
@@ -151,37 +154,37 @@ class Transcriber:
         stable = self._stabilizer.stable
         unsure = (i for i, word in enumerate(words) if i >= stable and word.confidence < self.config.show)
         sure = words[: next(unsure, len(words))]
-        return partial_of([*self._ended, *self._as_promised(sure)], len(self._ended) + stable)
+        return partial_of([*self._ended, *self._as_committed(sure)], len(self._ended) + stable)
 
-    def _cut(self, words: Sequence[Word]) -> None:
-        """End the segment in a pause between two of its `words`, if it is long enough."""
+    def _end_segment(self, words: Sequence[Word]) -> None:
+        """Begin another segment in a pause between two `words` of this one, if it is long enough."""
         segment, audio = self._segment, self._segment.audio
         inside = [
             replace(w, start_s=w.start_s - segment.start_s, end_s=w.end_s - segment.start_s) for w in words
         ]
-        found = find_seam(audio, inside, self.config.seam)
-        if not words and segment.seconds > _NOTHING_S:  # speech is read better without the silence before it
-            found = Seam(len(audio) - _LEAD, 0)
+        found = find_boundary(audio, inside, self.config.segment)
+        if not words and segment.seconds > _NOTHING_S:  # speech is decoded better without silence before it
+            found = Boundary(len(audio) - _LEAD, 0)
         if found is None:
             return
-        seam, ended = found
+        boundary, ended = found
         tokens = sum(word.tokens for word in words[:ended])
-        self._ended += [replace(word, stable=True) for word in self._as_promised(words[:ended])]
-        del self._promised[:ended]
+        self._ended += [replace(word, stable=True) for word in self._as_committed(words[:ended])]
+        del self._committed[:ended]
         if ended:
-            again = self._read_whole(audio[:seam], segment.tokens[:tokens]).words
-            self._read_again += words[:ended] if _stops_short(again, words[:ended]) else again
-        start_s, forced = segment.start_s + seam / RATE, max(0, segment.forced - tokens)
+            second = self._transcribe_whole(audio[:boundary], segment.tokens[:tokens]).words
+            self._rescored += words[:ended] if _stops_short(second, words[:ended]) else second
+        start_s, forced = segment.start_s + boundary / RATE, max(0, segment.forced - tokens)
         self._segment = Segment(self._models, start_s, segment.tokens[tokens:], forced)
         self._stabilizer.rebase(ended)
-        for piece in _pieces(audio[seam:]):
-            self._segment.hear(piece)
+        for block in _blocks(audio[boundary:]):
+            self._segment.push(block)
 
 
-def _stops_short(again: Sequence[Word], words: Sequence[Word]) -> bool:
-    return not again or again[-1].end_s < words[-1].end_s - _SHORT_S
+def _stops_short(second: Sequence[Word], words: Sequence[Word]) -> bool:
+    return not second or second[-1].end_s < words[-1].end_s - _SHORT_S
 
 
-def _pieces(audio: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
-    for at in range(0, len(audio), _PIECE):
-        yield audio[at : at + _PIECE]
+def _blocks(audio: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    for at in range(0, len(audio), _BLOCK):
+        yield audio[at : at + _BLOCK]

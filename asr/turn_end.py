@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.audio import RATE
 from asr.features import log_mel
 from asr.onnx import open_session
 
-WINDOW = 8 * 16000  # samples the model reads; shorter turns are padded in front with silence
+WINDOW = 8 * RATE  # samples the model reads; shorter turns are padded in front with silence
 
 
 class TurnEnd:

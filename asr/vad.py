@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.audio import RATE
 from asr.onnx import open_session
 
 WINDOW = 512  # samples a window, 32 ms at 16 kHz: the only size the model accepts
@@ -30,7 +31,7 @@ class Vad:
 
     def __init__(self, model: Path) -> None:
         self._session = open_session(model, threads=1)
-        self._rate = np.array(16000, np.int64)
+        self._rate = np.array(RATE, np.int64)
         self.reset()
 
     def probabilities(

@@ -1,22 +1,6 @@
-"""What is passed around while speech is read: a stretch of audio, words with times, hypotheses."""
+"""What speech recognition gives: words with times and confidences, and hypotheses made of them."""
 
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """Audio [n] at 16 kHz whose first sample is number `start_sample` of the stream it is cut from."""
-
-    audio: NDArray[np.float32]
-    start_sample: int = 0
-
-    @property
-    def end_sample(self) -> int:
-        """The number of the sample after the last."""
-        return self.start_sample + len(self.audio)
 
 
 @dataclass(frozen=True)
@@ -35,7 +19,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One reading of an utterance. `accepted` counts the draft tokens that it begins with."""
+    """A transcript of an utterance. `accepted` counts the draft tokens that it begins with."""
 
     text: str
     tokens: tuple[int, ...]

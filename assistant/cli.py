@@ -135,29 +135,29 @@ def evaluate_asr(
     conditions: Annotated[
         str, typer.Option(help="Of clean, noisy, far and telephone, with commas between, or all.")
     ] = "clean",
-    readers: Annotated[
+    modes: Annotated[
         str, typer.Option(help="Of streaming, final and full, with commas between, or all.")
     ] = "all",
-    noise: Annotated[bool, typer.Option("--noise", help="Read sounds without speech as well.")] = False,
+    noise: Annotated[bool, typer.Option("--noise", help="Transcribe sounds without speech as well.")] = False,
     config: ConfigOption = None,
 ) -> None:
     """Transcribe every clip of FOLDER and hold text and timing against its index."""
     from assistant.commands.evaluate import run_evaluate_asr
 
-    run_evaluate_asr(folder, json, config, conditions, readers, noise)
+    run_evaluate_asr(folder, json, config, conditions, modes, noise)
 
 
-@evaluate.command("talk")
-def evaluate_talk(
-    folder: Annotated[Path, typer.Argument(help="Folder with an index.json: the sentences of the talk.")],
+@evaluate.command("long-form")
+def evaluate_long_form(
+    folder: Annotated[Path, typer.Argument(help="Folder with an index.json: the sentences to join.")],
     minutes: Annotated[float, typer.Option(min=0.1, max=60)] = 10.0,
     json: JsonOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Join the clips of FOLDER to one long talk and read it as it comes: words, work a minute, memory."""
-    from assistant.commands.evaluate_talk import run_evaluate_talk
+    """Join the clips of FOLDER to many minutes and transcribe them as they come: words, work, memory."""
+    from assistant.commands.evaluate_long_form import run_evaluate_long_form
 
-    run_evaluate_talk(folder, minutes, json, config)
+    run_evaluate_long_form(folder, minutes, json, config)
 
 
 @evaluate.command("llm")

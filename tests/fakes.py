@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from asr.audio import AudioSpan
 from asr.stabilize import Partial
-from asr.words import Hypothesis, Stretch
+from asr.words import Hypothesis
 from assistant.runtime.virtual import VirtualLoop
 from assistant.session.reply import FALLBACK
 from assistant.session.stages import Audio
@@ -155,21 +156,21 @@ class ScriptedReader:
         self._first = None
         self._last = ""
 
-    def partial(self, stretch: Stretch) -> Partial:
-        stable, self._last = self._last, self._read(stretch)
+    def partial(self, span: AudioSpan) -> Partial:
+        stable, self._last = self._last, self._read(span)
         assert self._last.startswith(stable), "the scene's words do not change"
         return Partial(stable, self._last[len(stable) :].strip())
 
-    def final(self, stretch: Stretch) -> Hypothesis:
-        self.finals.append(self._read(stretch))
+    def final(self, span: AudioSpan) -> Hypothesis:
+        self.finals.append(self._read(span))
         return Hypothesis(self.finals[-1], (), 0)
 
-    def _read(self, stretch: Stretch) -> str:
-        start, end = position(stretch.audio)  # of the scene; the session does not count what it lost
-        assert self._start <= stretch.start_sample <= self._heard, "a hole in the utterance, or no begin()"
+    def _read(self, span: AudioSpan) -> str:
+        start, end = position(span.audio)  # of the scene; the session does not count what it lost
+        assert self._start <= span.start_sample <= self._heard, "a hole in the utterance, or no begin()"
         if self._first is None:
             self._first = start
-        self._heard = max(self._heard, stretch.end_sample)
+        self._heard = max(self._heard, span.end_sample)
         self._loop.spend(self._scene.timing.read)
         return self._scene.words(self._first, end)
 

@@ -14,11 +14,11 @@ import soxr
 from numpy.typing import NDArray
 from recordings import TRACES
 
-from asr.words import Stretch
+from asr.audio import AudioSpan
 from assistant.audio.clips import find_clips
 from assistant.config import Config
 from assistant.models.load import load_stages, locate
-from assistant.models.speech import asr_paths, load_reader
+from assistant.models.speech import asr_paths, load_transcriber
 from assistant.models.store import ModelStore
 from assistant.runtime.clock import Clock
 from assistant.runtime.spans import Recorder
@@ -140,8 +140,8 @@ def test_what_sounded_is_audible_unclipped_and_without_gaps(conversation: Conver
 
 def test_what_sounded_is_the_reply(turn: ReplayedTurn, conversation: Conversation) -> None:
     audio = np.concatenate([piece for _, piece in conversation.sounded])
-    reader = load_reader(asr_paths(ModelStore()), Config().asr)
-    read = reader.final(Stretch(soxr.resample(audio, VOICE_RATE, 16000))).text
+    reader = load_transcriber(asr_paths(ModelStore()), Config().asr)
+    read = reader.final(AudioSpan(soxr.resample(audio, VOICE_RATE, 16000))).text
     assert jiwer.wer(words(turn.reply), words(read)) <= 0.2, read
 
 

@@ -11,7 +11,8 @@ import soxr
 from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 
-from asr.eval.nonspeech import RATE, Audio, babble, pink_noise, seeded
+from asr.audio import RATE
+from asr.eval.nonspeech import Audio, babble, pink_noise, seeded
 
 Condition = Literal["clean", "noisy", "far", "telephone"]
 CONDITIONS: tuple[Condition, ...] = get_args(Condition)

@@ -25,7 +25,7 @@ _QUOTES = "\"'()[]\u2018\u2019\u201c\u201d"
 class KindErrors:
     """The errors of one comparison, parted; together they are `asr.eval.score.word_errors` of it.
 
-    A word put in counts with the numbers if it is one, else with the others: what was read has no names yet.
+    An inserted word counts with the numbers if it is one, else with the others: names are not known in it.
     """
 
     numbers: WordErrors
@@ -35,10 +35,10 @@ class KindErrors:
 
 def errors_by_kind(reference: str, hypothesis: str) -> KindErrors:
     """Compare two texts word by word after `normalize`, as `asr.eval.score.word_errors` does."""
-    kinds, read = word_kinds(reference), normalize(hypothesis).split()
+    kinds, written = word_kinds(reference), normalize(hypothesis).split()
     counts: dict[Kind, list[int]] = {"numbers": [0] * 4, "names": [0] * 4, "others": [0] * 4}
-    for left, right, equal in align([word for word, _ in kinds], read):
-        kind = _spoken_kind(read[right or 0]) if left is None else kinds[left][1]
+    for left, right, equal in align([word for word, _ in kinds], written):
+        kind = _spoken_kind(written[right or 0]) if left is None else kinds[left][1]
         edit = 1 if left is None else 2 if right is None else 0
         counts[kind][edit] += not equal
         counts[kind][3] += left is not None

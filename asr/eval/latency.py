@@ -1,27 +1,28 @@
-"""How soon the words of a streaming reader stand, and how many were shown and taken back."""
+"""How soon the words of a streaming recognizer are stable, and how many were shown and taken back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from asr.eval.read import Reading, Shown, Word
+from asr.eval.feed import Shown, Transcript
 from asr.eval.score import align
+from asr.words import Word
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Of one clip. Case and punctuation make no other word: both are set again and again while one speaks."""
+    """The figures of one clip. Case and punctuation make no other word: both change while one speaks."""
 
     first_partial_ms: float | None
     """From where speech begins to the first partial that shows a new word, the computing included: what a
-    reader made of the silence before is no answer. None if there was no such partial, or nothing tells
+    recognizer made of the silence before is no answer. None if there was no such partial, or nothing tells
     where speech begins."""
     stable_ms: tuple[float, ...]
     """For each word that a partial made stable, from its end, the computing included. Below 0: stable before
     the full model hears it end."""
-    settled_ms: tuple[float, ...]
-    """Likewise for each word that only the final text settled. A clip may end right after its last word, and
-    its reading come sooner than in a session, where the end of a turn has to be decided on."""
+    at_final_ms: tuple[float, ...]
+    """Likewise for each word that only the final text has. A clip may end right after its last word, and
+    its final text come sooner than in a session, where the end of a turn has to be decided on."""
     shown: int
     """Words shown: those of the first partial, and what each later one and the final text add or change."""
     revised: int
@@ -34,24 +35,24 @@ class Latency:
     """Words of the last stable prefix."""
 
 
-def latency(reading: Reading, said: Sequence[Word], speech_start_s: float | None) -> Latency:
-    """Hold a reading against `said`, the words of the full model with their times.
+def latency(transcript: Transcript, said: Sequence[Word], speech_start_s: float | None) -> Latency:
+    """Hold a transcript against `said`, the words of the full model with their times.
 
     `speech_start_s` is where a label says that speech begins; without one, the first of `said` begins it.
     """
     if speech_start_s is None and said:
         speech_start_s = said[0].start_s
-    texts = [_keys(shown.words) for shown in reading.shown] + [_keys(reading.text.split())]
+    texts = [_keys(shown.words) for shown in transcript.shown] + [_keys(transcript.text.split())]
     new, gone = _changes(texts)
-    stable = _keys(reading.shown[-1].stable) if reading.shown else []
-    stable_ms, settled_ms = _delays(reading, said)
+    stable = _keys(transcript.shown[-1].stable) if transcript.shown else []
+    stable_ms, at_final_ms = _delays(transcript, said)
     return Latency(
-        None if speech_start_s is None else _first_partial_ms(reading.shown, speech_start_s * 1000),
+        None if speech_start_s is None else _first_partial_ms(transcript.shown, speech_start_s * 1000),
         tuple(stable_ms),
-        tuple(settled_ms),
+        tuple(at_final_ms),
         new,
         gone,
-        sum(_lost(before.stable, after.stable) for before, after in pairwise(reading.shown)),
+        sum(_lost(before.stable, after.stable) for before, after in pairwise(transcript.shown)),
         closest_prefix(stable, texts[-1])[0],
         len(stable),
     )
@@ -95,23 +96,23 @@ def _kept(word: str, after: str) -> bool:
     return after.startswith(word) and not any(map(str.isalnum, after[len(word) :]))
 
 
-def _delays(reading: Reading, said: Sequence[Word]) -> tuple[list[float], list[float]]:
-    """The delays of the words that a partial made stable, and of those that the final text settled."""
-    text = _keys(reading.text.split())
-    since = _stable_since(reading.shown)
-    stable, settled = [key for key, _ in since], dict[int, float]()
+def _delays(transcript: Transcript, said: Sequence[Word]) -> tuple[list[float], list[float]]:
+    """The delays of the words that a partial made stable, and of those that only the final text has."""
+    text = _keys(transcript.text.split())
+    since = _stable_since(transcript.shown)
+    stable, since_ms = [key for key, _ in since], dict[int, float]()
     _, length = closest_prefix(stable, text)
     for left, right, equal in align(stable, text[:length]):
         if left is not None and right is not None and equal:
-            settled[right] = since[left][1]
+            since_ms[right] = since[left][1]
     ends = [(key, word.end_s * 1000) for word in said for key in _keys(word.text.split())]
     by_partial, by_final = list[float](), list[float]()
     # A word that was misheard was still said: it takes the time of the word that it stands for.
     for left, right, _ in align([key for key, _ in ends], text):
-        if left is not None and right is not None and right in settled:
-            by_partial.append(settled[right] - ends[left][1])
+        if left is not None and right is not None and right in since_ms:
+            by_partial.append(since_ms[right] - ends[left][1])
         elif left is not None and right is not None:
-            by_final.append(reading.final_shown_ms - ends[left][1])
+            by_final.append(transcript.final_shown_ms - ends[left][1])
     return by_partial, by_final
 
 

@@ -1,13 +1,16 @@
-"""Sounds in which nothing is said: noise, hum, chords, clicks, and a babble of voices without words."""
+"""Sounds in which nothing is said: noise, hum, chords, clicks, babble; and what is transcribed of them."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-RATE = 16000  # Hz
+from asr.audio import RATE
+
 Audio = NDArray[np.float32]
 
 _LEVELS_DB = (-60, -40, -20)  # below full scale: a quiet room, a fan, traffic through an open window
@@ -28,6 +31,34 @@ _FORMANTS = np.array(
         [490, 1350, 1690],
     ]
 )
+
+
+@dataclass(frozen=True)
+class FalseTranscripts:
+    """How many of `clips` gave a text, and how many still would with the voice detector in front."""
+
+    clips: int
+    texts: dict[str, str]  # by the sound's name
+    behind_vad: tuple[str, ...]  # which of those sounds the detector takes for a voice
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "clips": self.clips,
+            "false": len(self.texts),
+            "false_behind_vad": len(self.behind_vad),
+            "texts": self.texts,
+            "behind_vad": list(self.behind_vad),
+        }
+
+
+def false_transcripts(
+    sounds: Mapping[str, Audio], transcribe: Callable[[Audio], str], has_voice: Callable[[Audio], bool]
+) -> FalseTranscripts:
+    """Transcribe each sound as an utterance of its own. A text of nothing but punctuation is none."""
+    texts = {name: transcribe(audio) for name, audio in sounds.items()}
+    texts = {name: text for name, text in texts.items() if any(char.isalnum() for char in text)}
+    return FalseTranscripts(len(sounds), texts, tuple(name for name in texts if has_voice(sounds[name])))
 
 
 def seeded(name: str) -> np.random.Generator:

@@ -6,22 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from asr.eval.readings import Cell, ClipResult
+from asr.eval.evaluate import Cell, ClipResult
 from asr.eval.score import WordErrors, total
 
 
 def report(results: Mapping[Cell, Sequence[ClipResult]]) -> dict[str, Any]:
-    """By reader, then by condition: the summary and the clips."""
-    readers: dict[str, Any] = {}
-    for (reader, condition), clips in results.items():
+    """By mode, then by condition: the summary and the clips."""
+    modes: dict[str, Any] = {}
+    for (mode, condition), clips in results.items():
         cell = {"summary": summary(clips), "clips": [clip_figures(clip) for clip in clips]}
-        readers.setdefault(reader, {})[condition] = cell
-    return readers
+        modes.setdefault(mode, {})[condition] = cell
+    return modes
 
 
 def summary(clips: Sequence[ClipResult]) -> dict[str, Any]:
     """The set's figures; rates are weighted by length, quantiles are None of nothing."""
-    readings, audio_s = [clip.reading for clip in clips], sum(clip.audio_s for clip in clips)
+    transcripts, audio_s = [clip.transcript for clip in clips], sum(clip.audio_s for clip in clips)
     characters = total(clip.characters for clip in clips)
     return {
         "clips": len(clips),
@@ -33,12 +33,12 @@ def summary(clips: Sequence[ClipResult]) -> dict[str, Any]:
         "numbers": _errors(total(clip.kinds.numbers for clip in clips)),
         "names": _errors(total(clip.kinds.names for clip in clips)),
         "others": _errors(total(clip.kinds.others for clip in clips)),
-        "invented": [clip.name for clip in clips if clip.invented],
+        "hallucinated": [clip.name for clip in clips if clip.hallucinated],
         "repeated": [clip.name for clip in clips if clip.repeated],
-        "cpu_real_time_factor": _rate(sum(reading.cpu_ms for reading in readings) / 1000, audio_s),
-        "wall_real_time_factor": _rate(sum(reading.wall_ms for reading in readings) / 1000, audio_s),
-        "ms": quantiles([reading.wall_ms for reading in readings]),
-        "final_ms": quantiles([reading.final_ms for reading in readings]),
+        "cpu_real_time_factor": _rate(sum(transcript.cpu_ms for transcript in transcripts) / 1000, audio_s),
+        "wall_real_time_factor": _rate(sum(transcript.wall_ms for transcript in transcripts) / 1000, audio_s),
+        "ms": quantiles([transcript.wall_ms for transcript in transcripts]),
+        "final_ms": quantiles([transcript.final_ms for transcript in transcripts]),
         **_streamed(clips, audio_s),
     }
 
@@ -48,21 +48,21 @@ def clip_figures(clip: ClipResult) -> dict[str, Any]:
     figures = {
         "file": clip.name,
         "reference": clip.reference,
-        "transcript": clip.reading.text,
+        "transcript": clip.transcript.text,
         "wer": clip.words.wer,
         "cer": clip.characters.wer,
         "words": asdict(clip.words),
-        "invented": list(clip.invented),
+        "hallucinated": list(clip.hallucinated),
         "repeated": list(clip.repeated),
         "audio_s": clip.audio_s,
-        "ms": clip.reading.wall_ms,
-        "cpu_ms": clip.reading.cpu_ms,
-        "final_ms": clip.reading.final_ms,
+        "ms": clip.transcript.wall_ms,
+        "cpu_ms": clip.transcript.cpu_ms,
+        "final_ms": clip.transcript.final_ms,
     }
     if clip.latency is None:
         return figures
-    delays = {"stable_ms": list(clip.latency.stable_ms), "settled_ms": list(clip.latency.settled_ms)}
-    return {**figures, "partials": len(clip.reading.shown), **asdict(clip.latency), **delays}
+    delays = {"stable_ms": list(clip.latency.stable_ms), "at_final_ms": list(clip.latency.at_final_ms)}
+    return {**figures, "partials": len(clip.transcript.shown), **asdict(clip.latency), **delays}
 
 
 def quantiles(values: Sequence[float]) -> dict[str, float | None]:
@@ -73,14 +73,14 @@ def quantiles(values: Sequence[float]) -> dict[str, float | None]:
 
 
 def _streamed(clips: Sequence[ClipResult], audio_s: float) -> dict[str, Any]:
-    """What only a reader that shows partials has."""
+    """What only a mode that shows partials has."""
     each = [clip.latency for clip in clips if clip.latency is not None]
     if not each:
         return {}
-    partials = [partial for clip in clips for partial in clip.reading.shown]
+    partials = [partial for clip in clips for partial in clip.transcript.shown]
     firsts = [one.first_partial_ms for one in each if one.first_partial_ms is not None]
     by_partial = [ms for one in each for ms in one.stable_ms]
-    delays = by_partial + [ms for one in each for ms in one.settled_ms]
+    delays = by_partial + [ms for one in each for ms in one.at_final_ms]
     shown, revised = sum(one.shown for one in each), sum(one.revised for one in each)
     return {
         "first_partial_ms": {**quantiles(firsts), "clips": len(firsts)},

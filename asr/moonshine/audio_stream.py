@@ -9,13 +9,13 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from asr.moonshine.config import RECEPTIVE_SAMPLES, SAMPLES_PER_FRAME, MoonshineConfig, Windows, look_ahead
-from asr.moonshine.encoder_graph import MASKED, delays, layers_graph
-from asr.moonshine.graph_ops import Array, WeightType, rotation, sinusoids
+from asr.moonshine.encoder_graph import delays, layers_graph
+from asr.moonshine.graph_ops import MASKED, Array, WeightType, rotation, sinusoids
 from asr.moonshine.stem_graph import stem_graph
 from asr.onnx import OnnxGraph, open_graph
 
-_PIECE = 64  # frames in one run at most: masks and scores grow with the square of it
-_READ_AGAIN = 63  # samples: a kernel of the first convolution less its stride
+_BLOCK = 64  # frames in one run at most: masks and scores grow with the square of it
+_OVERLAP = 63  # samples: a kernel of the first convolution less its stride
 _ENDLESS = 2**62
 
 State = dict[str, NDArray[Any]]
@@ -39,7 +39,7 @@ class EncoderState:
 
 
 def stream_graphs(
-    state: Mapping[str, Array], windows: Windows, config: MoonshineConfig, *, weights: WeightType = "int8"
+    state: Mapping[str, Array], windows: Windows, config: MoonshineConfig, *, weights: WeightType = "float32"
 ) -> StreamGraphs:
     """The graphs of a streaming encoder's weights, named as in `asr.moonshine.local`."""
     return StreamGraphs(stem_graph(state, config), layers_graph(state, windows, config, weights))
@@ -59,7 +59,7 @@ class StreamingEncoder:
         kept = (output.name for output in self._layers.get_outputs() if output.name != "hidden")
         self._remembered = {name: shapes[name] for name in (name.removeprefix("next_") for name in kept)}
         self._ahead = look_ahead(windows)
-        self._usual: dict[int, State] = {}  # masks in the middle of a talk, by the number of frames
+        self._usual: dict[int, State] = {}  # masks in the middle of the audio, by the number of frames
 
     @property
     def look_ahead(self) -> int:
@@ -78,7 +78,7 @@ class StreamingEncoder:
         return EncoderState(np.zeros(0, np.float32), stem, layers)
 
     def push(self, state: EncoderState, audio: Array) -> Array:
-        """Hear `audio` [n]; the frames [m, width] that are final by now and were not before."""
+        """Take `audio` [n]; the frames [m, width] that are final by now and were not before."""
         state.audio = np.concatenate([state.audio, audio.astype(np.float32, copy=False)])
         final = [np.zeros((0, self._config.width), np.float32)]
         while len(frames := self._convolve(state)):
@@ -102,15 +102,15 @@ class StreamingEncoder:
         return provisional
 
     def _convolve(self, state: EncoderState) -> Array:
-        """The next frames [m, width], at most _PIECE, which the state's audio then lacks."""
+        """The next frames [m, width], at most _BLOCK, which the state's audio then lacks."""
         first = not state.frames
-        needed = RECEPTIVE_SAMPLES if first else _READ_AGAIN + SAMPLES_PER_FRAME
-        new = min(_PIECE, (len(state.audio) - needed) // SAMPLES_PER_FRAME + 1)
+        needed = RECEPTIVE_SAMPLES if first else _OVERLAP + SAMPLES_PER_FRAME
+        new = min(_BLOCK, (len(state.audio) - needed) // SAMPLES_PER_FRAME + 1)
         if new < 1:
             return np.zeros((0, self._config.width), np.float32)
         end = needed + (new - 1) * SAMPLES_PER_FRAME
         frames, state.stem = _run(self._stem, "frames", {"audio": state.audio[:end]}, state.stem)
-        state.audio = state.audio[end - _READ_AGAIN :]
+        state.audio = state.audio[end - _OVERLAP :]
         return frames
 
     def _inputs(self, state: EncoderState, new: int, end: int) -> State:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-RATE = 16000  # Hz
 SAMPLES_PER_FRAME = 384  # strides 64, 3 and 2 of the convolutions: 24 ms
 RECEPTIVE_SAMPLES = 895  # of one frame: 127 + 64 * 6 + 64 * 3 * 2
 BOS, EOS = 1, 2
@@ -19,13 +18,12 @@ class MoonshineConfig:
     vocabulary: int = 32768
     rotary_share: float = 0.9
     rotary_base: float = 10000.0
-    head_width: int | None = None  # None: the heads share out the width
     tied: bool = True  # the decoder's output head is its embedding
 
     @property
     def head_dim(self) -> int:
         """Channels of one head."""
-        return self.head_width or self.width // self.heads
+        return self.width // self.heads
 
     @property
     def rotary_dim(self) -> int:
@@ -47,16 +45,6 @@ class Window:
 
 Windows = tuple[Window, ...]
 """One for each encoder layer, the first layer first."""
-
-
-@dataclass(frozen=True)
-class StreamingShape:
-    """What the encoder of Moonshine Streaming has beside the shape of its layers."""
-
-    windows: Windows
-    decoder_width: int
-    positions: int = 4096  # encoder frames of the longest audio
-    frame_samples: int = 80  # 5 ms; the convolutions make one encoder frame of four
 
 
 def look_ahead(windows: Windows) -> int:

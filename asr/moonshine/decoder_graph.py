@@ -17,7 +17,6 @@ from asr.moonshine.quantize import BLOCK, quantize
 from asr.onnx import OnnxGraph
 
 LONGEST = 2048  # tokens: the table of rotations has a row for each
-UNHEARD = -1e9  # added to the score of a frame: its weight becomes exactly 0
 _ALIGN = 16  # channels: what the attention's rotary embedding wants a head to be a multiple of
 
 
@@ -26,42 +25,42 @@ def padded_head(config: MoonshineConfig) -> int:
     return config.head_dim + -config.head_dim % _ALIGN
 
 
-def listen_graph(
+def cross_graph(
     state: Mapping[str, Array], config: MoonshineConfig, weights: WeightType = "int8"
 ) -> OnnxGraph:
-    """`hidden` [n, width] to `heard` [layers, 2, heads, n, head dim], keys and values of every layer."""
-    graph, c = GraphBuilder("listen", weights), config
+    """`hidden` [n, width] to `cross` [layers, 2, heads, n, head dim], keys and values of every layer."""
+    graph, c = GraphBuilder("cross", weights), config
     graph.input("hidden", ["frames", c.width])
     parts = [stacked(state, f"layers.{i}.encoder_attn", "k_proj", "v_proj") for i in range(c.layers)]
     graph.linear("hidden", np.concatenate(parts), "rows")
     graph.add("Reshape", ["rows", graph.shape(-1, c.layers, 2, c.heads, c.head_dim)], "split")
-    graph.add("Transpose", ["split"], "heard", perm=[1, 2, 3, 0, 4])
-    graph.output("heard", [c.layers, 2, c.heads, "frames", c.head_dim])
+    graph.add("Transpose", ["split"], "cross", perm=[1, 2, 3, 0, 4])
+    graph.output("cross", [c.layers, 2, c.heads, "frames", c.head_dim])
     return graph.build()
 
 
-def read_graph(
+def decode_graph(
     state: Mapping[str, Array], config: MoonshineConfig, alignment: Heads, weights: WeightType = "int8"
 ) -> OnnxGraph:
     """A pass over new tokens.
 
     Inputs: `tokens` int64 [1, new]; `last` int32 [1], their number with those before, and `total` int32 [],
     one more, because a row is added to the new ones (see `_own`); `rows_from` int64 [1], the first token
-    whose successor is wanted; `unheard` [frames], 0 for a frame that is there and UNHEARD for one that is
-    not; for each layer N `heard_key.N` and `heard_value.N` [heads, frames, head dim], and `key.N` and
+    whose successor is wanted; `mask` [frames], 0 for a frame that is there and MASKED for one that is
+    not; for each layer N `cross_key.N` and `cross_value.N` [heads, frames, head dim], and `key.N` and
     `value.N` [1, heads, capacity, padded head], to be bound to the buffers of the outputs `new_key.N` and
     `new_value.N`. Other outputs: `best` int64 [rows] and its `log_prob` [rows]; `attention` [rows, frames],
     of the heads `alignment`.
     """
-    return _Reader(state, config, alignment, weights).build()
+    return _DecodeGraph(state, config, alignment, weights).build()
 
 
-class _Reader:
+class _DecodeGraph:
     def __init__(
         self, state: Mapping[str, Array], config: MoonshineConfig, alignment: Heads, weights: WeightType
     ) -> None:
         self._state, self._config, self._alignment = state, config, alignment
-        self._graph = GraphBuilder("read", weights)
+        self._graph = GraphBuilder("decode", weights)
         self._int8 = weights == "int8"
 
     def build(self) -> OnnxGraph:
@@ -70,7 +69,7 @@ class _Reader:
         graph.input("last", [1], TensorProto.INT32)
         graph.input("total", [], TensorProto.INT32)
         graph.input("rows_from", [1], TensorProto.INT64)
-        graph.input("unheard", ["frames"])
+        graph.input("mask", ["frames"])
         for name, table in zip(
             ("cos", "sin"), rotation(np.arange(LONGEST + 1), c, padded_head(c)), strict=True
         ):
@@ -119,13 +118,13 @@ class _Reader:
     def _cross(self, i: int, x: str) -> str:
         """Attention to the audio; `weights.N` are [heads, new, frames]."""
         graph, c, name = self._graph, self._config, f"layers.{i}.encoder_attn"
-        heard: Shape = [c.heads, "frames", c.head_dim]
-        keys, values = graph.input(f"heard_key.{i}", heard), graph.input(f"heard_value.{i}", heard)
+        audio: Shape = [c.heads, "frames", c.head_dim]
+        keys, values = graph.input(f"cross_key.{i}", audio), graph.input(f"cross_value.{i}", audio)
         graph.linear(x, self._state[f"{name}.q_proj.weight"], f"query.{i}")
         query = graph.add("Reshape", [f"query.{i}", graph.shape(-1, c.heads, c.head_dim)], f"query_heads.{i}")
         turned = {"transBatchA": 1, "transB": 1, "alpha": c.head_dim**-0.5}
         scores = graph.add("FusedMatMul", [query, keys], f"scores.{i}", **turned)
-        scores = graph.add("Add", [scores, "unheard"], f"heard_scores.{i}")
+        scores = graph.add("Add", [scores, "mask"], f"masked_scores.{i}")
         shares = graph.add("Softmax", [scores], f"weights.{i}", axis=-1)
         # Twice as much, halved by the next matrix: a product of one row that is not scaled goes another way.
         found = graph.add("FusedMatMul", [shares, values], f"found.{i}", alpha=2.0)

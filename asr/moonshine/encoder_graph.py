@@ -14,8 +14,6 @@ from asr.moonshine.graph_ops import NORM_EPSILON, Array, GraphBuilder, WeightTyp
 from asr.moonshine.stem_graph import first_convolution, other_convolutions
 from asr.onnx import OnnxGraph
 
-MASKED = -1e9  # added to the score of a frame that is not seen: its weight becomes exactly 0
-
 
 def delays(windows: Windows) -> tuple[int, ...]:
     """How many frames the input of each layer, and the output of the last, is behind the convolutions."""

@@ -1,5 +1,7 @@
 """The encoder with full attention on ONNX Runtime: a whole utterance in, its hidden states out."""
 
+from dataclasses import dataclass, field
+
 import numpy as np
 
 from asr.moonshine.config import RECEPTIVE_SAMPLES, SAMPLES_PER_FRAME, MoonshineConfig
@@ -21,3 +23,35 @@ class FullEncoder:
         (hidden,) = self._session.run(None, {"audio": audio, "cos": cos, "sin": sin})
         states: Array = hidden[0]
         return states
+
+
+@dataclass
+class AudioSoFar:
+    """The state of a ReencodingStream, [n] at 16 kHz."""
+
+    audio: Array = field(default_factory=lambda: np.zeros(0, np.float32))
+
+
+class ReencodingStream:
+    """Streaming with an encoder that cannot: every look at the end encodes the audio so far again.
+
+    For checkpoints of which no streaming encoder was trained. Its work grows with a segment's length.
+    """
+
+    def __init__(self, encoder: FullEncoder, width: int) -> None:
+        self._encoder = encoder
+        self._nothing = np.zeros((0, width), np.float32)
+
+    def begin(self) -> AudioSoFar:
+        """The state before any audio."""
+        return AudioSoFar()
+
+    def push(self, state: AudioSoFar, audio: Array) -> Array:
+        """Take `audio` [n]; no frame is ever final, [0, width]."""
+        state.audio = np.concatenate([state.audio, audio])
+        return self._nothing
+
+    def peek(self, state: AudioSoFar) -> Array:
+        """All frames [n, width] so far."""
+        long_enough = len(state.audio) >= RECEPTIVE_SAMPLES
+        return self._encoder.encode(state.audio) if long_enough else self._nothing

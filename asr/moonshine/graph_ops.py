@@ -16,6 +16,7 @@ Shape = Sequence[int | str]
 WeightType = Literal["int8", "float32"]
 
 NORM_EPSILON = 1e-5
+MASKED = -1e9  # added to the score of a frame that is not attended to: its weight becomes exactly 0
 _MICROSOFT = "com.microsoft"
 _OF_MICROSOFT = {
     "FusedMatMul",

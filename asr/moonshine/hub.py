@@ -1,4 +1,4 @@
-"""Moonshine and Moonshine Streaming checkpoints in the hub's form: a folder, or a repository's id."""
+"""Moonshine checkpoints in the hub's form: a folder, or a repository's id."""
 
 import re
 from dataclasses import dataclass
@@ -7,13 +7,11 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
 
-from asr.moonshine.config import MoonshineConfig, StreamingShape
-from asr.moonshine.hub_config import Kind, read_config
+from asr.moonshine.config import MoonshineConfig
+from asr.moonshine.hub_config import read_config
 from asr.moonshine.hub_weights import StateDict, read_weights
-from asr.moonshine.vocabulary import read_tokenizer, read_vocabulary, text_of
+from asr.moonshine.vocabulary import read_tokenizer, read_vocabulary
 from asr.onnx import ModelFileError
-
-__all__ = ["HubCheckpoint", "load_hub", "text_of"]
 
 _FILES = ["config.json", "*.safetensors", "model.safetensors.index.json", "tokenizer.json", "tokenizer.bin"]
 _REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
@@ -21,15 +19,10 @@ _REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 @dataclass(frozen=True)
 class HubCheckpoint:
-    """The shapes and weights of a checkpoint, and its vocabulary for `text_of`.
+    """The shapes and weights of a checkpoint, named as below `model.encoder` and `model.decoder`."""
 
-    The names of the weights are the hub's below `model.encoder` and `model.decoder`; see `hub_weights`.
-    """
-
-    kind: Kind
     encoder: MoonshineConfig
     decoder: MoonshineConfig
-    streaming: StreamingShape | None  # of Moonshine Streaming's encoder
     encoder_state: StateDict
     decoder_state: StateDict
     vocabulary: list[bytes]
@@ -38,20 +31,12 @@ class HubCheckpoint:
 def load_hub(path_or_repo: str) -> HubCheckpoint:
     """Read the checkpoint in a folder, or fetch one (`UsefulSensors/moonshine-tiny`) into the hub's cache.
 
-    Raises ModelFileError, which names the file and the tensor, for what is no checkpoint of these two kinds.
+    Raises ModelFileError, which names the file and the tensor, for what is no such checkpoint.
     """
     folder = _folder(path_or_repo)
-    shapes = read_config(folder / "config.json")
-    encoder, decoder = read_weights(folder, shapes)
-    return HubCheckpoint(
-        kind="moonshine_streaming" if shapes.streaming else "moonshine",
-        encoder=shapes.encoder,
-        decoder=shapes.decoder,
-        streaming=shapes.streaming,
-        encoder_state=encoder,
-        decoder_state=decoder,
-        vocabulary=_vocabulary(folder, shapes.decoder.vocabulary),
-    )
+    encoder, decoder = read_config(folder / "config.json")
+    weights = read_weights(folder, encoder, decoder)
+    return HubCheckpoint(encoder, decoder, *weights, _vocabulary(folder, decoder.vocabulary))
 
 
 def _folder(path_or_repo: str) -> Path:

@@ -1,7 +1,7 @@
-"""Prepared graphs on disk: what takes a second to build from a model file is mapped when it is wanted again.
+"""Prepared graphs on disk: what takes a second to build from a model file is mapped the next time.
 
 The graphs of a model are a folder named by a digest of all that they depend on. It appears whole, by a
-rename, and carries the SHA-256 of its files: one that is damaged is built anew.
+rename, and carries the SHA-256 of its files: one that is damaged is built again.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ import onnxruntime as ort
 
 from asr.onnx import OnnxGraph
 
-_FORMAT = 1  # of the graphs and of this folder; a new number where either changes
+_FORMAT = 2  # of the graphs and of this folder; a new number where either changes
 _DIGEST_FILE = "sha256"
 
 Graphs = tuple[OnnxGraph, ...]

@@ -28,10 +28,3 @@ def quantize(weights: Array) -> Blocks:
     inverse = np.divide(1, scales, out=np.zeros_like(scales), where=scales >= np.finfo(np.float32).tiny)
     codes = (np.rint(blocks * inverse[:, :, None]) + 128).astype(np.uint8)
     return Blocks(k, codes, scales)
-
-
-def dequantize(blocks: Blocks) -> Array:
-    """The weights [n, k] that `blocks` stand for."""
-    centred = blocks.codes.astype(np.float32) - 128
-    weights: Array = (centred * blocks.scales[:, :, None]).reshape(len(blocks.codes), -1)
-    return weights[:, : blocks.k]

@@ -67,7 +67,7 @@ def _convolution(graph: GraphBuilder, x: str, name: str, weight: Array, bias: Ar
 def _running_norm(graph: GraphBuilder, x: str, width: int) -> str:
     """x [1, width, T] less the mean of the frames so far, by their deviation.
 
-    `so_far` is [3, T]: frames, sum and sum of squares, of double precision because they grow with the talk.
+    `so_far` is [3, T]: frames, sum and sum of squares, of double precision because they grow with the audio.
     """
     double = graph.add("Cast", [x], "double", to=_DOUBLE)
     graph.add("Mul", [double, double], "squared")

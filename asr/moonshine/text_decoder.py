@@ -1,4 +1,4 @@
-"""The decoder on ONNX Runtime: hear frames, read tokens, take tokens back; buffers are written in place."""
+"""The decoder on ONNX Runtime: push frames, decode tokens, take tokens back; buffers are written in place."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,19 +9,21 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from asr.moonshine.config import ALIGNMENT_HEADS, Heads, MoonshineConfig
-from asr.moonshine.decoder_graph import LONGEST, UNHEARD, listen_graph, padded_head, read_graph
-from asr.moonshine.graph_ops import Array, WeightType
+from asr.moonshine.decoder_graph import LONGEST, cross_graph, decode_graph, padded_head
+from asr.moonshine.graph_ops import MASKED, Array, WeightType
 from asr.onnx import OnnxGraph, open_graph
 
-_FRAMES = 64  # by which the buffer of the audio grows: the unused part is read too, and growing copies all
+_FRAMES = (
+    64  # by which the buffer of the audio grows: the unused part is computed with too, and growing copies all
+)
 _TOKENS = 64  # at first; then twice as many
 
 
 class DecoderGraphs(NamedTuple):
     """The two graphs of a decoder."""
 
-    listen: OnnxGraph
-    read: OnnxGraph
+    cross: OnnxGraph  # keys and values of the audio
+    decode: OnnxGraph  # a pass over tokens
 
 
 class Step(NamedTuple):
@@ -34,10 +36,10 @@ class Step(NamedTuple):
 
 @dataclass
 class DecoderState:
-    """What a decoder has heard and read. `tokens` and `frames` count what of the buffers is in use."""
+    """Keys and values of frames and tokens; `frames` and `tokens` count what of the buffers is in use."""
 
-    heard: Array  # [layers, 2, heads, frame capacity, head dim]
-    unheard: Array  # [frame capacity], added to the scores
+    cross: Array  # [layers, 2, heads, frame capacity, head dim]
+    mask: Array  # [frame capacity], added to the scores
     own: Array  # [layers, 2, 1, heads, token capacity, padded head dim]
     frames: int = 0
     tokens: int = 0
@@ -57,7 +59,7 @@ def decoder_graphs(
     `audio_weights` are those that make keys and values of the audio, by default as the others are.
     """
     return DecoderGraphs(
-        listen_graph(state, config, audio_weights or weights), read_graph(state, config, alignment, weights)
+        cross_graph(state, config, audio_weights or weights), decode_graph(state, config, alignment, weights)
     )
 
 
@@ -65,45 +67,45 @@ class TextDecoder:
     """Stateless between calls but for the states it hands out; one thread at a time for each state."""
 
     def __init__(self, graphs: DecoderGraphs, config: MoonshineConfig, *, threads: int = 1) -> None:
-        self._listen = open_graph(graphs.listen, threads=threads)
-        self._read = open_graph(graphs.read, threads=threads)
+        self._cross = open_graph(graphs.cross, threads=threads)
+        self._decode = open_graph(graphs.decode, threads=threads)
         self._config = config
 
     def begin(self) -> DecoderState:
-        """The state before anything is heard or read."""
+        """The state before the first frame and token."""
         c = self._config
         return DecoderState(
-            heard=np.zeros((c.layers, 2, c.heads, _FRAMES, c.head_dim), np.float32),
-            unheard=np.full(_FRAMES, UNHEARD, np.float32),
+            cross=np.zeros((c.layers, 2, c.heads, _FRAMES, c.head_dim), np.float32),
+            mask=np.full(_FRAMES, MASKED, np.float32),
             own=np.zeros((c.layers, 2, 1, c.heads, _TOKENS, padded_head(c)), np.float32),
         )
 
-    def listen(self, state: DecoderState, hidden: Array, at: int | None = None) -> None:
-        """Hear the encoder's frames `hidden` [n, width] as frames `at` and on; what was there is forgotten.
+    def push(self, state: DecoderState, hidden: Array, at: int | None = None) -> None:
+        """Take the encoder's frames `hidden` [n, width] as frames `at` and on, in place of what was there.
 
-        `at` is at most the number of frames heard, which it is by default. The tokens stay as they were
-        read, with the frames of that time.
+        `at` is at most the number of frames so far, which it is by default. The tokens stay as they were
+        decoded, with the frames of that time.
         """
         at = state.frames if at is None else at
         if not 0 <= at <= state.frames:
             raise ValueError(f"frame {at} cannot follow {state.frames} frames")
         end = at + len(hidden)
-        if end > len(state.unheard):
+        if end > len(state.mask):
             _grow_frames(state, end)
         if len(hidden):
-            state.heard[:, :, :, at:end] = self._listen.run(None, {"hidden": hidden})[0]
-        state.unheard[at:end], state.unheard[end:], state.frames = 0, UNHEARD, end
+            state.cross[:, :, :, at:end] = self._cross.run(None, {"hidden": hidden})[0]
+        state.mask[at:end], state.mask[end:], state.frames = 0, MASKED, end
 
-    def read(self, state: DecoderState, tokens: Sequence[int], rows_from: int = 0) -> Step:
+    def decode(self, state: DecoderState, tokens: Sequence[int], rows_from: int = 0) -> Step:
         """Append `tokens`, at least one, in one pass; what follows those from the `rows_from`-th of them on.
 
-        Raises ValueError for more than LONGEST tokens, and for a state that has heard nothing.
+        Raises ValueError for more than LONGEST tokens, and for a state without frames.
         """
         new, total = len(tokens), state.tokens + len(tokens)
         if not (state.frames and 0 <= rows_from < new and total <= LONGEST):
             raise ValueError(
-                f"cannot read {new} tokens after {state.tokens} (of at most {LONGEST}), "
-                f"with {state.frames} frames heard, and give what follows from the {rows_from}. on"
+                f"cannot decode {new} tokens after {state.tokens} (of at most {LONGEST}), "
+                f"with {state.frames} frames, and give what follows from the {rows_from}. on"
             )
         if total >= state.own.shape[4]:  # the graph writes one row behind the last
             _grow_tokens(state, total + 1)
@@ -116,12 +118,12 @@ class TextDecoder:
         }
         rows = new - rows_from
         best, log_prob = np.empty(rows, np.int64), np.empty(rows, np.float32)
-        attention = np.empty((rows, len(state.unheard)), np.float32)
+        attention = np.empty((rows, len(state.mask)), np.float32)
         for name, array in inputs.items():
             binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array))
         for name, array in {"best": best, "log_prob": log_prob, "attention": attention}.items():
             binding.bind_ortvalue_output(name, ort.OrtValue.ortvalue_from_numpy(array))
-        self._read.run_with_iobinding(binding)
+        self._decode.run_with_iobinding(binding)
         state.tokens = total
         return Step(best, log_prob, attention[:, : state.frames])
 
@@ -133,12 +135,12 @@ class TextDecoder:
 
     def _bind(self, state: DecoderState) -> ort.IOBinding:
         """The state's buffers, which the graph reads and, those of the tokens, writes in place."""
-        binding = self._read.io_binding()
-        binding.bind_ortvalue_input("unheard", ort.OrtValue.ortvalue_from_numpy(state.unheard))
+        binding = self._decode.io_binding()
+        binding.bind_ortvalue_input("mask", ort.OrtValue.ortvalue_from_numpy(state.mask))
         for i in range(self._config.layers):
             for part, name in enumerate(("key", "value")):
-                heard = ort.OrtValue.ortvalue_from_numpy(state.heard[i, part])
-                binding.bind_ortvalue_input(f"heard_{name}.{i}", heard)
+                cross = ort.OrtValue.ortvalue_from_numpy(state.cross[i, part])
+                binding.bind_ortvalue_input(f"cross_{name}.{i}", cross)
                 own = ort.OrtValue.ortvalue_from_numpy(state.own[i, part])
                 binding.bind_ortvalue_input(f"{name}.{i}", own)
                 binding.bind_ortvalue_output(f"new_{name}.{i}", own)
@@ -147,11 +149,11 @@ class TextDecoder:
 
 def _grow_frames(state: DecoderState, frames: int) -> None:
     capacity = -(-frames // _FRAMES) * _FRAMES
-    old, shape = state.heard, list(state.heard.shape)
+    old, shape = state.cross, list(state.cross.shape)
     shape[3] = capacity
-    state.heard, state.unheard = np.zeros(shape, np.float32), np.full(capacity, UNHEARD, np.float32)
-    state.heard[:, :, :, : old.shape[3]] = old
-    state.unheard[: state.frames] = 0
+    state.cross, state.mask = np.zeros(shape, np.float32), np.full(capacity, MASKED, np.float32)
+    state.cross[:, :, :, : old.shape[3]] = old
+    state.mask[: state.frames] = 0
     state.binding = None
 
 

@@ -1,7 +1,6 @@
-"""`python -m asr.train`: train the streaming encoder, resume it, read recordings with it."""
+"""`python -m asr.train`: train the streaming encoder, or go on where it was interrupted."""
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,15 +9,14 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from asr.audio import RATE
 from asr.moonshine.config import MoonshineConfig, Windows, format_windows, parse_windows
 from asr.moonshine.decoder import Decoder
 from asr.moonshine.encoder import Encoder
 from asr.moonshine.load_torch import load, state_of
 from asr.moonshine.local import LocalEncoder
-from asr.moonshine.vocabulary import read_vocabulary
-from asr.train.corpus import Source, read_corpus, read_recording
-from asr.train.distill import Distillation, LossWeights
-from asr.train.evaluate import Said, transcripts
+from asr.train.corpus import Source, read_corpus
+from asr.train.distill import Distillation
 from asr.train.loop import CHOICES, LoopConfig, resume, start, train
 from asr.train.pool import Clips, draw_clips
 
@@ -26,15 +24,14 @@ _CLIP_S = ((4.0, 0.2), (8.0, 0.3), (12.0, 0.3), (16.0, 0.2))  # length, share of
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train, then write the averaged encoder and what it reads of the recordings to judge it by."""
+    """Train, then write the averaged encoder."""
     options = _options().parse_args(arguments)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     torch.manual_seed(options.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     teacher, decoder, student = _models(options, device)
     choices = _choices(options, len(student.layers))
-    weights = LossWeights(layers=options.layers_weight)
-    config = LoopConfig(options.minutes, options.batch_s, options.rate, choices=choices, weights=weights)
+    config = LoopConfig(options.minutes, options.batch_s, options.rate, choices=choices)
     run = start(student, config)
     if options.checkpoint.exists() and not options.restart:
         resume(run, options.checkpoint)
@@ -43,19 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     train(run, models, pools, config, 60 * options.stop_after, options.seed, options.checkpoint)
     weights16 = {name: value.astype(np.float16) for name, value in state_of(run.averaged).items()}
     save_file(weights16, options.output, {"windows": format_windows(choices[0])})
-    _judge(options, run.averaged, decoder, choices)
 
 
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m asr.train", description=__doc__)
     parser.add_argument("--encoder", type=Path, required=True, help="the full model's weights (safetensors)")
     parser.add_argument("--decoder", type=Path, required=True)
-    parser.add_argument("--vocabulary", type=Path, required=True)
     parser.add_argument(
         "--init", type=Path, help="a streaming encoder to begin with, in place of the full one"
     )
     parser.add_argument("--speech", action="append", default=[], metavar="FOLDER=WEIGHT", required=True)
-    parser.add_argument("--judge", action="append", default=[], type=Path, metavar="FOLDER")
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--restart", action="store_true", help="a new schedule; ignore the checkpoint")
     parser.add_argument(
@@ -68,7 +62,6 @@ def _options() -> argparse.ArgumentParser:
     )
     parser.add_argument("--batch-s", type=float, default=384.0)
     parser.add_argument("--rate", type=float, default=6e-4)
-    parser.add_argument("--layers-weight", type=float, default=0.5)
     parser.add_argument(
         "--windows", action="append", default=[], metavar="LEFT:R,R,...", help="train these only; else many"
     )
@@ -113,7 +106,7 @@ def _pools(
         Source(Path(folder), float(weight)) for folder, weight in (s.rsplit("=", 1) for s in options.speech)
     ]
     corpus = read_corpus(sources, device)
-    print(f"{len(corpus.samples) / 16000 / 3600:.2f} h of speech", flush=True)
+    print(f"{len(corpus.samples) / RATE / 3600:.2f} h of speech", flush=True)
     generator = torch.Generator(device).manual_seed(options.seed)
     pools = []
     for seconds, share in _CLIP_S:
@@ -125,28 +118,6 @@ def _pools(
             "the full model comes to an end in none of the clips: is this speech, of its language?"
         )
     return pools
-
-
-def _judge(
-    options: argparse.Namespace, encoder: LocalEncoder, decoder: Decoder, choices: Sequence[Windows]
-) -> None:
-    vocabulary = read_vocabulary(options.vocabulary)
-    for folder in options.judge:
-        clips = _read_clips(folder)
-        for choice in choices:
-            texts = transcripts(encoder, decoder, vocabulary, clips, choice)
-            name = format_windows(choice).replace(":", "-").replace(",", ".")
-            pairs = [{"file": c.name, "text": c.text, "read": texts[c.name]} for c in clips]
-            target = options.output.with_suffix(f".{folder.name}.{name}.json")
-            target.write_text(json.dumps(pairs, indent=0), encoding="utf-8")
-
-
-def _read_clips(folder: Path) -> list[Said]:
-    entries = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-    return [
-        Said(e["file"], read_recording(folder / e["file"]).astype(np.float32) / np.float32(32768), e["text"])
-        for e in entries
-    ]
 
 
 if __name__ == "__main__":

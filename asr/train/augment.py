@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from asr.moonshine.config import RATE
+from asr.audio import RATE
 
 _TAIL = RATE // 2  # of an echo that is kept, samples
 

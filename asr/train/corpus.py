@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from asr.moonshine.config import RATE
+from asr.audio import RATE
 
 _SUFFIXES = {".ogg", ".flac", ".wav"}
 
@@ -34,7 +34,7 @@ class Corpus:
     shares: Tensor  # [recordings] float, by length within a source, by weight between sources
 
     def draw(self, count: int, length: int, generator: torch.Generator) -> Tensor:
-        """`count` random stretches of `length` samples, [count, length] float32 in -1 to 1.
+        """`count` random spans of `length` samples, [count, length] float32 in -1 to 1.
 
         Recordings shorter than that are followed by what comes next in the corpus. Raises ValueError if all
         of it is shorter.

@@ -13,16 +13,6 @@ from asr.moonshine.local import LocalEncoder
 
 
 @dataclass(frozen=True)
-class LossWeights:
-    """How much each part counts."""
-
-    layers: float = 0.5
-    hidden: float = 1.0
-    divergence: float = 1.0
-    words: float = 0.1
-
-
-@dataclass(frozen=True)
 class Losses:
     """One step's losses; `layers` and `hidden` are shares of the teacher's variance."""
 
@@ -31,14 +21,10 @@ class Losses:
     divergence: Tensor  # nats a token
     words: Tensor  # nats a token
 
-    def total(self, weights: LossWeights) -> Tensor:
+    @property
+    def total(self) -> Tensor:
         """The weighted sum."""
-        return (
-            weights.layers * self.layers
-            + weights.hidden * self.hidden
-            + weights.divergence * self.divergence
-            + weights.words * self.words
-        )
+        return 0.5 * self.layers + self.hidden + self.divergence + 0.1 * self.words
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch import Tensor
 from asr.moonshine.config import Windows, windows
 from asr.moonshine.local import LocalEncoder
 from asr.train.augment import AugmentConfig, augment, silences
-from asr.train.distill import Distillation, LossWeights
+from asr.train.distill import Distillation
 from asr.train.pool import Clips
 
 # Frames of look-ahead in each layer; 0, 8, 16, 24 and 32 frames in all.
@@ -46,7 +46,6 @@ class LoopConfig:
     silence_every: int = 8
     """Steps between two with clips in which nothing is said."""
     choices: tuple[Windows, ...] = CHOICES
-    weights: LossWeights = LossWeights()
     augment: AugmentConfig = AugmentConfig()
     log_every: int = 200
     """Steps."""
@@ -164,7 +163,7 @@ def _step(
     near, far = augment(audio, config.augment, generator)
     with torch.autocast(audio.device.type, torch.bfloat16):
         losses = models.losses(near, far, tokens, choice)
-        loss = losses.total(config.weights)
+        loss = losses.total
         if run.steps % config.silence_every == 0:
             quiet = silences(count, audio.shape[1], audio.device, generator)
             loss = loss + 0.5 * models.silence(quiet, choice)

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from asr.moonshine.config import EOS, RATE
+from asr.audio import RATE
+from asr.decode import token_limit
+from asr.moonshine.config import BOS, EOS
 from asr.moonshine.decoder import Decoder
 from asr.moonshine.encoder import Encoder
 from asr.train.augment import change_speed
 from asr.train.corpus import Corpus
-from asr.train.labels import read, token_limit, unended
 
 _SPEEDS = (0.8, 0.85, 0.9, 0.95, 1.0, 1.0, 1.05, 1.1, 1.15, 1.25)
 _BATCH_S = 4096  # seconds of audio transcribed at once
@@ -62,9 +63,34 @@ def draw_clips(
         drawn = corpus.draw(batch, round(length * speed / 800) * 800, generator)
         clips = change_speed(drawn, length)
         with torch.no_grad(), torch.autocast(clips.device.type, torch.bfloat16):
-            words = read(decoder, teacher(clips), token_limit(length))
+            words = decode(decoder, teacher(clips), token_limit(seconds))
         sound = ~unended(words)
         audio.append(clips[sound].half())
         tokens.append(words[sound].int())
     words = torch.cat(tokens)
     return Clips(torch.cat(audio), words, ((words != EOS).sum(1) + 1).cpu())
+
+
+@torch.no_grad()
+def decode(decoder: Decoder, hidden: Tensor, limit: int) -> Tensor:
+    """Free-running greedy tokens [B, limit] of hidden states [B, T, width], EOS from the end on.
+
+    The first token, BOS, is left out.
+    """
+    state = decoder.begin(hidden)
+    token = torch.full((len(hidden), 1), BOS, device=hidden.device)
+    ended = torch.zeros_like(token, dtype=torch.bool)
+    chosen: list[Tensor] = []
+    for _ in range(limit):
+        token = decoder(token, state)[:, -1:].argmax(-1).masked_fill(ended, EOS)
+        ended = ended | (token == EOS)
+        chosen.append(token)
+        if len(chosen) % 8 == 0 and bool(ended.all()):  # asking stops the device's queue
+            break
+    tokens = torch.cat(chosen, dim=1)
+    return torch.nn.functional.pad(tokens, (0, limit - tokens.shape[1]), value=EOS)
+
+
+def unended(tokens: Tensor) -> Tensor:
+    """Which rows of tokens [B, limit] never came to an end: they repeat themselves, [B]."""
+    return tokens[:, -1] != EOS

@@ -11,8 +11,6 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-FRAME_MS = 20
-ASR_RATE = 16000  # Hz, what the VAD and the recognizer expect
 MIN_RATE, MAX_RATE = 4000, 192_000  # Hz
 SUFFIXES = (".wav", ".flac", ".ogg")
 

@@ -7,8 +7,9 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from asr.audio import RATE
+
 FRAME_MS = 20
-ASR_RATE = 16000  # Hz, what the VAD and the recognizer expect
 
 
 class Resampler:
@@ -18,7 +19,7 @@ class Resampler:
     that of the fixed-rate engine, a block transform, 36 ms (from 44.1 kHz: 14 and 40 ms), and the user waits.
     """
 
-    def __init__(self, source_rate: int, target_rate: int = ASR_RATE) -> None:
+    def __init__(self, source_rate: int, target_rate: int = RATE) -> None:
         self._stream = (
             None
             if source_rate == target_rate

@@ -1,4 +1,4 @@
-"""What `assistant eval asr` prints: a row a condition and reader, and what went wrong most."""
+"""What `assistant eval asr` prints: a row a condition and mode, and what went wrong most."""
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -9,36 +9,36 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from asr.eval.noise import FalseTranscripts
-from asr.eval.readings import Cell, ClipResult, ReaderName, worst
+from asr.eval.evaluate import Cell, ClipResult, Mode, worst
+from asr.eval.nonspeech import FalseTranscripts
 from asr.eval.summary import summary
 
 _WORST = 3  # clips shown
-_INVENTED = 5  # clips shown with a sentence that nobody said
+_HALLUCINATED = 5  # clips shown with a hallucination
 _LEGEND = """\
 WER, num., names: % wrong of all words, of numbers, of names; CER: of characters
-inv.: clips with an invented or repeated sentence; CPU: % of a core in real time
+hal.: clips with a hallucinated or repeated phrase; CPU: % of a core, real time
 ms: final text after the last partial; first partial after speech begins; from a
-word's end until it stands (p50/p95); rev.: % of the words shown and taken back"""
+word's end until it is stable (p50/p95); rev.: % of shown words taken back"""
 
 
 def print_results(
-    results: Mapping[Cell, Sequence[ClipResult]], false: Mapping[ReaderName, FalseTranscripts]
+    results: Mapping[Cell, Sequence[ClipResult]], false: Mapping[Mode, FalseTranscripts]
 ) -> None:
     """One screen."""
     _print_worst(results)
-    _print_invented(results)
+    _print_hallucinated(results)
     table = Table("", "", box=None, padding=(0, 1, 0, 0))
-    for heading in ("WER", "num.", "names", "CER", "inv.", "CPU", "final", "first", "stable", "rev."):
+    for heading in ("WER", "num.", "names", "CER", "hal.", "CPU", "final", "first", "stable", "rev."):
         table.add_column(heading, justify="right", no_wrap=True)
-    for place, ((reader, condition), clips) in enumerate(results.items()):
+    for place, ((mode, condition), clips) in enumerate(results.items()):
         new = place == 0 or condition != list(results)[place - 1][1]
-        table.add_row(condition if new else "", reader, *_figures(summary(clips)))
+        table.add_row(condition if new else "", mode, *_figures(summary(clips)))
     Console().print(table)
     typer.echo(_LEGEND)
-    for reader, found in false.items():
+    for mode, found in false.items():
         typer.echo(
-            f"{reader}: text for {len(found.texts)} of {found.clips} sounds in which nothing is said, "
+            f"{mode}: text for {len(found.texts)} of {found.clips} sounds in which nothing is said, "
             f"{len(found.behind_vad)} behind the voice detector"
         )
     first = next(iter(results.values()))
@@ -52,7 +52,7 @@ def _figures(figures: dict[str, Any]) -> list[str]:
         _of_any(figures["numbers"]),
         _of_any(figures["names"]),
         _percent(figures["cer"]),
-        str(len({*figures["invented"], *figures["repeated"]})),
+        str(len({*figures["hallucinated"], *figures["repeated"]})),
         f"{100 * figures['cpu_real_time_factor']:.0f}",
         _ms(figures["final_ms"]["p50"]),
         _ms(first.get("p50")),
@@ -86,20 +86,20 @@ def _print_worst(results: Mapping[Cell, Sequence[ClipResult]]) -> None:
     cell = next((cell for cell in results if cell[0] == "final"), next(iter(results)))
     clips = worst(results[cell], _WORST)
     if clips:
-        table = Table(f"worst, {' '.join(cell)}", "errors", "said", "read", box=None)
+        table = Table(f"worst, {' '.join(cell)}", "errors", "said", "transcribed", box=None)
         for clip in clips:
             errors = f"{clip.word_edits} of {clip.words.reference_words}"
             # As Text: rich takes brackets in a transcript for markup.
-            table.add_row(*map(Text, (clip.name, errors, clip.reference, clip.reading.text)))
+            table.add_row(*map(Text, (clip.name, errors, clip.reference, clip.transcript.text)))
         Console().print(table)
 
 
-def _print_invented(results: Mapping[Cell, Sequence[ClipResult]]) -> None:
+def _print_hallucinated(results: Mapping[Cell, Sequence[ClipResult]]) -> None:
     found = (
-        f"invented or repeated, {reader} {condition}, {clip.name}: {' / '.join(phrases)}"
-        for (reader, condition), clips in results.items()
+        f"hallucinated or repeated, {mode} {condition}, {clip.name}: {' / '.join(phrases)}"
+        for (mode, condition), clips in results.items()
         for clip in clips
-        if (phrases := clip.invented + clip.repeated)
+        if (phrases := clip.hallucinated + clip.repeated)
     )
-    for line in islice(found, _INVENTED):
+    for line in islice(found, _HALLUCINATED):
         typer.echo(line)

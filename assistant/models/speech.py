@@ -1,7 +1,7 @@
-"""The models for hearing and speaking, none of which needs torch: where they are, and loading them."""
+"""The models of speech recognition and synthesis, none of which needs torch: paths and loading."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from asr.load import open_recognizer
@@ -48,15 +48,6 @@ def pick_asr(found: dict[str, Path]) -> AsrPaths:
     return AsrPaths(encoder, decoder, vocabulary)
 
 
-@dataclass(frozen=True)
-class Readers:
-    """The recogniser in three ways, to be compared: as it hears, as the assistant uses it, all at once."""
-
-    streaming: Transcriber
-    final: Transcriber
-    full: Recognizer
-
-
 def load_recognizer(paths: AsrPaths, checkpoint: str | None = None) -> Recognizer:
     """The ASR models, their graphs prepared in the user's cache, or the user's own; raises ModelFileError."""
     if checkpoint:
@@ -72,16 +63,13 @@ def load_recognizer(paths: AsrPaths, checkpoint: str | None = None) -> Recognize
     )
 
 
-def load_reader(paths: AsrPaths, config: StreamConfig) -> Transcriber:
+def load_transcriber(paths: AsrPaths, config: StreamConfig) -> Transcriber:
     """The ASR models, as a session uses them."""
     return Transcriber(load_recognizer(paths, config.checkpoint), config)
 
 
-def load_readers(paths: AsrPaths, config: StreamConfig) -> Readers:
-    """The ASR models, loaded once."""
-    models = load_recognizer(paths, config.checkpoint)
-    streaming, final = (Transcriber(models, replace(config, final_pass=again)) for again in (False, True))
-    return Readers(streaming, final, models)
+load_reader = load_transcriber
+"""The old name, until its last user has the new one."""
 
 
 def load_speaker(config: SpeakerConfig) -> Speaker:

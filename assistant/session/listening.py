@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from asr.audio import RATE
 from asr.stream import StreamConfig
 from assistant.runtime.graph import Channel
 from assistant.session import turn
 from assistant.session.context import Context, one_line
 from assistant.session.events import Failed
 from assistant.session.pipeline import COMMITTED, FRAMES, PARTIALS, CommittedWords, Due
-from assistant.session.ring import RATE, AudioRing, Frame
+from assistant.session.ring import AudioRing, Frame
 from assistant.session.stages import Hearing, Utterance
 from llm.decode.engine import CudaBroken, EngineOutOfMemory
 from llm.text.chat import Message

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.audio import RATE, AudioSpan
 from asr.vad import WINDOW
-from asr.words import Stretch
-
-RATE = 16000
 
 
 @dataclass(frozen=True)
@@ -48,11 +46,11 @@ class AudioRing:
         start = max(start, self.end - len(self._ring), 0)
         return self._ring[np.arange(start, max(start, end)) % len(self._ring)]
 
-    def span(self, start: int) -> Stretch:
+    def span(self, start: int) -> AudioSpan:
         """Samples `start` to the latest, as far as they are still held. May be called from any thread."""
         end = self.end
         audio = self.audio(start, end)
-        return Stretch(audio, end - len(audio))
+        return AudioSpan(audio, end - len(audio))
 
     def recorded_ns(self, sample: int) -> int:
         """When `sample` was recorded, reckoned from the latest frame."""

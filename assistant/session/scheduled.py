@@ -5,8 +5,9 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from asr.audio import AudioSpan
 from asr.stabilize import Partial
-from asr.words import Hypothesis, Stretch
+from asr.words import Hypothesis
 from assistant.runtime.clock import Clock
 from assistant.runtime.schedule import Urgency
 from assistant.runtime.worker import Stopped, Worker
@@ -40,8 +41,8 @@ class Transcriber(Protocol):
     """See `asr.stream.Transcriber`."""
 
     def begin(self, start_sample: int = 0) -> None: ...  # noqa: D102
-    def partial(self, stretch: Stretch) -> Partial: ...  # noqa: D102
-    def final(self, stretch: Stretch) -> Hypothesis: ...  # noqa: D102
+    def partial(self, span: AudioSpan) -> Partial: ...  # noqa: D102
+    def final(self, span: AudioSpan) -> Hypothesis: ...  # noqa: D102
 
 
 class Generator(Protocol):

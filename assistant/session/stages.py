@@ -10,8 +10,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.audio import AudioSpan
 from asr.stabilize import Partial
-from asr.words import Hypothesis, Stretch
+from asr.words import Hypothesis
 from assistant.runtime.schedule import Urgency
 from llm.decode.generate import Generated, Prefilled
 from llm.decode.responder import Prompt
@@ -28,7 +29,7 @@ class Utterance:
     """What the user says from `start_sample` on, or as much of it as the recognizer may not have yet."""
 
     start_sample: int
-    span: Stretch
+    span: AudioSpan
 
 
 class VoiceDetector(Protocol):

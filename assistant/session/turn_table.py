@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from math import log
 from typing import Any, Generic, TypeVar
 
+from asr.audio import RATE
 from assistant.session.turn import (
     AudioCleared,
     AudioCommitted,
@@ -37,8 +38,6 @@ from assistant.session.turn import (
     TurnConfig,
     Window,
 )
-
-_SAMPLES_PER_MS = 16
 
 S = TypeVar("S", Listening, Speaking, Pausing, Replying)
 E = TypeVar("E")
@@ -265,7 +264,7 @@ def _log_odds(p: float) -> float:
 
 
 def _since_ms(sample: int, now: Window) -> float:
-    return (now.end_sample - sample) / _SAMPLES_PER_MS
+    return (now.end_sample - sample) * 1000 / RATE
 
 
 def _voice_start(since: int | None, window: Window, config: TurnConfig) -> int | None:

@@ -8,6 +8,7 @@ from time import process_time
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.audio import RATE
 from asr.stabilize import Partial
 from assistant.audio.clips import Clip, read_clip
 from assistant.audio.resample import FRAME_MS, Resampler, frames
@@ -18,7 +19,7 @@ from assistant.runtime.lag import LagProbe
 from assistant.runtime.spans import Recorder
 from assistant.session.events import Failed, Listener, ReplyDone
 from assistant.session.parts import Part, split
-from assistant.session.ring import RATE, Frame
+from assistant.session.ring import Frame
 from assistant.session.session import Input, Session, SessionConfig
 from assistant.session.sink import PacedSink
 

@@ -116,7 +116,7 @@ class Decoder:
     def begin(self) -> DecoderState:
         return DecoderState()
 
-    def listen(self, state: DecoderState, hidden: Array, at: int | None = None) -> None:
+    def push(self, state: DecoderState, hidden: Array, at: int | None = None) -> None:
         at = len(state.heard) if at is None else at
         assert 0 <= at <= len(state.heard)
         state.heard[at:] = hidden.reshape(-1).astype(int).tolist()
@@ -125,7 +125,7 @@ class Decoder:
         assert 0 <= positions <= len(state.tokens)
         del state.tokens[positions:]
 
-    def read(self, state: DecoderState, tokens: Sequence[int], rows_from: int = 0) -> Step:
+    def decode(self, state: DecoderState, tokens: Sequence[int], rows_from: int = 0) -> Step:
         """The frame of the token before is listened to, and of the first the first frame."""
         assert state.heard and 0 <= rows_from < len(tokens)
         first = len(state.tokens) + rows_from

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from asr.align import monotonic_path, word_bounds, words_of
-from asr.reading import Row
+from asr.decode import Row
 
 VOCABULARY = [
     b"\xe2\x96\x81", b"\xe2\x96\x81one", b"\xe2\x96\x81two", b"ty", b",", b"\xe2\x96\x81-",

@@ -1,4 +1,4 @@
-"""Reading with full attention: exactly with a made-up language, and against Moonshine's own library."""
+"""Decoding with full attention: exactly with a made-up language, and against Moonshine's own library."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from recordings import recordings
 from scripted_recognizer import RATE, WORDS, pause, recognizer, text, voice
 
-from asr.reading import token_limit
+from asr.decode import token_limit
 from asr.recognizer import Recognizer
 from assistant.models.speech import asr_paths, load_recognizer
 from assistant.models.store import ModelStore

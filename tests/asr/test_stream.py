@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scripted_recognizer import COMMA, RATE, SUFFIXES, WORDS, Full, pause, recognizer, text, voice
 
+from asr.audio import AudioSpan
+from asr.boundaries import SegmentConfig
 from asr.recognizer import Recognizer
-from asr.seams import SeamConfig
 from asr.stabilize import Partial
 from asr.stream import StreamConfig, Transcriber
-from asr.words import Hypothesis, Stretch
+from asr.words import Hypothesis
 
 Array = NDArray[np.float32]
 # Whatever its confidence, every word counts, unless a test says otherwise.
-BOTH = tuple(StreamConfig(show=0, least_confidence=0, final_pass=again) for again in (False, True))
+BOTH = tuple(StreamConfig(show=0, min_confidence=0, second_pass=again) for again in (False, True))
 
 
 def talk(seconds: float, seed: int = 0, pauses: tuple[float, float] = (0.25, 1.2)) -> tuple[list[int], Array]:
@@ -39,20 +40,20 @@ def talk(seconds: float, seed: int = 0, pauses: tuple[float, float] = (0.25, 1.2
     return tokens, np.concatenate([*audio, pause(0.5)])
 
 
-def chunked(audio: Array, rng: random.Random, longest_s: float = 1.0) -> Iterator[Stretch]:
+def chunked(audio: Array, rng: random.Random, longest_s: float = 1.0) -> Iterator[AudioSpan]:
     at = 0
     while at < len(audio):
         end = at + rng.randint(1, round(longest_s * RATE))
-        yield Stretch(audio[at:end], at)
+        yield AudioSpan(audio[at:end], at)
         at = min(end, len(audio))
 
 
-def follow(reader: Transcriber, stretches: Iterator[Stretch] | Sequence[Stretch]) -> list[Partial]:
-    return [reader.partial(stretch) for stretch in stretches]
+def follow(reader: Transcriber, spans: Iterator[AudioSpan] | Sequence[AudioSpan]) -> list[Partial]:
+    return [reader.partial(span) for span in spans]
 
 
-def end_of(audio: Array) -> Stretch:
-    return Stretch(audio[len(audio) :], len(audio))
+def end_of(audio: Array) -> AudioSpan:
+    return AudioSpan(audio[len(audio) :], len(audio))
 
 
 def never_retracts(partials: Sequence[Partial]) -> None:
@@ -66,8 +67,8 @@ def never_retracts(partials: Sequence[Partial]) -> None:
 @pytest.mark.parametrize("config", BOTH)
 def test_words_appear_as_they_are_said_and_become_stable_a_little_later(config: StreamConfig) -> None:
     audio = np.concatenate([pause(0.3), voice([10, 20, 30], 0.4), pause(0.5)])
-    reader = Transcriber(recognizer(), replace(config, settle_ms=240))
-    shown = {end: reader.partial(Stretch(audio[: end * RATE // 1000])) for end in range(100, 2001, 100)}
+    reader = Transcriber(recognizer(), replace(config, stability_delay_ms=240))
+    shown = {end: reader.partial(AudioSpan(audio[: end * RATE // 1000])) for end in range(100, 2001, 100)}
     # The words are heard at 690, 1090 and 1490 ms, when their frame is over; for 96 ms each is misheard.
     assert [shown[end].text for end in (600, 700, 900, 1100, 1200, 1600)] == [
         "", "w11", "w10", "w10", "w10 w20", "w10 w20 w31",
@@ -83,8 +84,8 @@ def test_a_stable_word_with_which_letters_go_on_stays_as_it_was_shown() -> None:
     """The suffix comes 0.5 s later than anyone waits; partials keep the word, the final text has it whole."""
     suffix = SUFFIXES[3]
     audio = np.concatenate([pause(0.3), voice([10], 0.4), voice([suffix], 1.2), voice([20], 0.4), pause(0.8)])
-    reader = Transcriber(recognizer(), replace(BOTH[0], settle_ms=240))
-    stable = [reader.partial(Stretch(audio[:end])).stable for end in range(1600, len(audio), 1600)]
+    reader = Transcriber(recognizer(), replace(BOTH[0], stability_delay_ms=240))
+    stable = [reader.partial(AudioSpan(audio[:end])).stable for end in range(1600, len(audio), 1600)]
     assert list(dict.fromkeys(stable)) == ["", "w10", "w10 w20"]
     assert reader.final(end_of(audio)).text == f"w10x{suffix} w20"
 
@@ -93,8 +94,8 @@ def test_a_stable_word_with_which_letters_go_on_stays_as_it_was_shown() -> None:
 def test_unstable_words_are_shown_up_to_the_first_unsure_one(config: StreamConfig) -> None:
     """w20 is said with a certainty of 0.6, w16 and w24 with 1; misheard ones with 0.1 less."""
     audio = np.concatenate([pause(0.3), voice([16, 20, 24], 0.4), pause(0.8)])
-    reader = Transcriber(recognizer(), replace(config, show=0.65, settle_ms=400))
-    shown = {end: reader.partial(Stretch(audio[: end * RATE // 1000])) for end in range(100, 2301, 100)}
+    reader = Transcriber(recognizer(), replace(config, show=0.65, stability_delay_ms=400))
+    shown = {end: reader.partial(AudioSpan(audio[: end * RATE // 1000])) for end in range(100, 2301, 100)}
     assert [shown[end].text for end in (900, 1200, 1600, 1700, 2000)] == [
         "w16", "w16", "w16 w20 w25", "w16 w20 w24", "w16 w20 w24",
     ]  # fmt: skip
@@ -111,8 +112,8 @@ def test_three_words_of_which_it_is_unsure_are_nothing(
 ) -> None:
     """Said with a certainty of 0.3 each, w16 with 1, so that the second three have one of 0.45."""
     audio = np.concatenate([pause(0.3), voice(said, 0.4), pause(0.5)])
-    reader = Transcriber(recognizer(), replace(config, least_confidence=0.35))
-    assert reader.final(Stretch(audio)).text == understood
+    reader = Transcriber(recognizer(), replace(config, min_confidence=0.35))
+    assert reader.final(AudioSpan(audio)).text == understood
 
 
 def keeps_what_was_stable(stable: str, final: str) -> None:
@@ -162,7 +163,7 @@ def test_long_silences_lose_no_word(config: StreamConfig) -> None:
     never_retracts(partials)
     assert reader.final(end_of(audio)).text == text(tokens)
     assert partials[-1].text == text(tokens).rstrip(",")
-    reader.partial(Stretch(pause(60.0), len(audio)))
+    reader.partial(AudioSpan(pause(60.0), len(audio)))
     assert reader._segment.seconds < 5
 
 
@@ -170,7 +171,9 @@ def test_long_silences_lose_no_word(config: StreamConfig) -> None:
 def test_what_was_shown_as_stable_stays_behind_a_seam_even_if_it_was_misheard(config: StreamConfig) -> None:
     """With no time to settle many words are wrong; the last reading knows better."""
     tokens, audio = talk(20, seed=14)
-    hasty = replace(config, settle_ms=0, seam=SeamConfig(shortest_s=2, longest_s=20, settled_s=1.5))
+    hasty = replace(
+        config, stability_delay_ms=0, segment=SegmentConfig(shortest_s=2, longest_s=20, stability_delay_s=1.5)
+    )
     reader = Transcriber(recognizer(), hasty)
     partials = follow(reader, chunked(audio, random.Random(1), 0.06))
     never_retracts(partials)
@@ -195,7 +198,7 @@ def test_who_never_pauses_is_cut_all_the_same(config: StreamConfig) -> None:
 def held_bytes(reader: Transcriber) -> int:
     """Of all that the reader keeps, without the words, and what its models keep of it."""
     state = copy.copy(reader.__dict__)
-    for name in ("_models", "_ended", "_read_again"):
+    for name in ("_models", "_ended", "_rescored"):
         del state[name]
     segment = copy.copy(state.pop("_segment"))
     del segment.__dict__["_models"]
@@ -208,8 +211,8 @@ def test_what_is_kept_and_done_does_not_grow_in_half_an_hour(config: StreamConfi
     models = recognizer()
     reader = Transcriber(models, config)
     kept, rows = [], []
-    for stretch in chunked(audio, random.Random(4), 3):
-        reader.partial(stretch)
+    for span in chunked(audio, random.Random(4), 3):
+        reader.partial(span)
         kept.append(held_bytes(reader))
         rows.append(models.decoder.rows)
     assert reader.final(end_of(audio)).text == text(tokens)
@@ -247,10 +250,10 @@ def test_audio_that_is_handed_over_twice_is_heard_once(config: StreamConfig, dat
     while end < len(audio):
         start = data.draw(st.integers(0, end))
         end = min(len(audio), end + data.draw(st.integers(0, 4 * RATE)) + RATE // 10)
-        partials.append(reader.partial(Stretch(audio[start:end], start)))
+        partials.append(reader.partial(AudioSpan(audio[start:end], start)))
     never_retracts(partials)
-    assert reader.final(Stretch(audio)).text == text(tokens)
-    assert reader.final(Stretch(audio)).text == text(tokens)
+    assert reader.final(AudioSpan(audio)).text == text(tokens)
+    assert reader.final(AudioSpan(audio)).text == text(tokens)
 
 
 @pytest.mark.parametrize("config", BOTH)
@@ -261,12 +264,12 @@ def test_lost_audio_costs_its_words_and_no_others(config: StreamConfig, lost_s: 
     after = np.concatenate([pause(0.3), voice([12, 13], 0.4), pause(0.2)])
     start = len(audio) + round(lost_s * RATE)
     reader = Transcriber(recognizer(), config)
-    reader.partial(Stretch(audio))
+    reader.partial(AudioSpan(audio))
     for heard in (0.82, 0.9):
-        middle = reader.partial(Stretch(after[: round(heard * RATE)], start))
+        middle = reader.partial(AudioSpan(after[: round(heard * RATE)], start))
         assert middle.text == "w10 w11 w12"
     assert middle.stable == "w10 w11"  # the third was read twice, but ended just now
-    final = reader.final(Stretch(after, start))
+    final = reader.final(AudioSpan(after, start))
     assert final.text == "w10 w11 w12 w13"
     assert final.words[2].end_s == pytest.approx(1.3 + min(lost_s, 1) + 0.69, abs=0.05)
 
@@ -276,10 +279,10 @@ def test_a_turn_may_go_on_after_its_final_text(config: StreamConfig) -> None:
     tokens, audio = talk(40, seed=7)
     reader = Transcriber(recognizer(), config)
     partials = []
-    for index, stretch in enumerate(chunked(audio, random.Random(8), 2)):
-        partials.append(reader.partial(stretch))
+    for index, span in enumerate(chunked(audio, random.Random(8), 2)):
+        partials.append(reader.partial(span))
         if index % 3 == 0:
-            final = reader.final(end_of(audio[: stretch.end_sample]))
+            final = reader.final(end_of(audio[: span.end_sample]))
             assert final.text.startswith(partials[-1].stable)
     never_retracts(partials)
     assert reader.final(end_of(audio)).text == text(tokens)
@@ -289,8 +292,8 @@ def test_a_turn_may_go_on_after_its_final_text(config: StreamConfig) -> None:
 def test_the_last_word_is_heard_to_its_end(config: StreamConfig) -> None:
     """For that the final reading has silence behind it: 96 ms are misheard."""
     audio = voice([10, 20], 0.4)
-    assert Transcriber(recognizer(), config).final(Stretch(audio)).text == "w10 w20"
-    assert Transcriber(recognizer(), replace(config, tail_ms=0)).final(Stretch(audio)).text == "w10 w21"
+    assert Transcriber(recognizer(), config).final(AudioSpan(audio)).text == "w10 w20"
+    assert Transcriber(recognizer(), replace(config, tail_ms=0)).final(AudioSpan(audio)).text == "w10 w21"
 
 
 def test_the_final_reading_verifies_what_the_stream_has_read() -> None:
@@ -312,9 +315,9 @@ def test_another_utterance_starts_from_nothing(config: StreamConfig) -> None:
     assert reader.final(end_of(audio)).text == text(tokens)
     second = np.concatenate([voice([10, 20], 0.4), pause(0.3)])
     reader.begin(1_000_000)
-    early = reader.partial(Stretch(np.concatenate([audio, second[:4000]]), 1_000_000 - len(audio)))
+    early = reader.partial(AudioSpan(np.concatenate([audio, second[:4000]]), 1_000_000 - len(audio)))
     assert early.text == ""
-    final = reader.final(Stretch(second, 1_000_000))
+    final = reader.final(AudioSpan(second, 1_000_000))
     assert final.text == "w10 w20"
     assert final.words[0].end_s == pytest.approx(0.39, abs=0.05)
 
@@ -324,9 +327,9 @@ def test_another_utterance_starts_from_nothing(config: StreamConfig) -> None:
 def test_next_to_nothing_is_read_as_nothing(config: StreamConfig, samples: int) -> None:
     reader = Transcriber(recognizer(), config)
     for _ in range(3):
-        assert reader.partial(Stretch(pause(samples / RATE))).text == ""
-    assert reader.partial(Stretch(pause(0), samples)).words == ()
-    final = reader.final(Stretch(pause(samples / RATE)))
+        assert reader.partial(AudioSpan(pause(samples / RATE))).text == ""
+    assert reader.partial(AudioSpan(pause(0), samples)).words == ()
+    final = reader.final(AudioSpan(pause(samples / RATE)))
     assert (final.text, final.words) == ("", ())
 
 
@@ -334,9 +337,9 @@ def test_next_to_nothing_is_read_as_nothing(config: StreamConfig, samples: int) 
 def test_chunks_of_no_samples_change_nothing(config: StreamConfig) -> None:
     tokens, audio = talk(12, seed=10)
     reader = Transcriber(recognizer(), config)
-    for stretch in chunked(audio, random.Random(0)):
-        shown = reader.partial(stretch)
-        again = reader.partial(Stretch(audio[:0], stretch.end_sample))
+    for span in chunked(audio, random.Random(0)):
+        shown = reader.partial(span)
+        again = reader.partial(AudioSpan(audio[:0], span.end_sample))
         assert again.text == shown.text
     assert reader.final(end_of(audio)).text == text(tokens)
 
@@ -347,13 +350,13 @@ Calls = list[Partial | Hypothesis]
 def calls(reader: Transcriber, audio: Array, seed: int) -> Iterator[Partial | Hypothesis]:
     """One call at a time: partials, now and then a final text on the way, then another utterance."""
     rng = random.Random(seed)
-    for stretch in chunked(audio, rng, 2):
-        yield reader.partial(stretch)
+    for span in chunked(audio, rng, 2):
+        yield reader.partial(span)
         if rng.random() < 0.2:
-            yield reader.final(end_of(audio[: stretch.end_sample]))
+            yield reader.final(end_of(audio[: span.end_sample]))
     yield reader.final(end_of(audio))
     reader.begin()
-    yield reader.final(Stretch(audio[: 3 * RATE]))
+    yield reader.final(AudioSpan(audio[: 3 * RATE]))
 
 
 @pytest.mark.parametrize("config", BOTH)
@@ -390,7 +393,7 @@ def test_no_word_is_made_of_silence() -> None:
     models = recognizer()
     inventive = Recognizer(models.stream, Inventive(), models.decoder, models.vocabulary)
     reader = Transcriber(inventive)
-    assert reader.final(Stretch(pause(2))).text == ""
+    assert reader.final(AudioSpan(pause(2))).text == ""
     reader.begin()
     tokens, audio = talk(9, seed=11)
     audio = np.concatenate([audio, pause(60)])
@@ -413,7 +416,7 @@ def test_a_sample_that_is_no_number_harms_no_other(config: StreamConfig, bad: fl
     reader = Transcriber(Recognizer(Watched(), models.full, models.decoder, models.vocabulary), config)
     audio = np.concatenate([voice([10, 20], 0.4), pause(0.3)])
     audio[1000] = bad
-    reader.partial(Stretch(audio))
+    reader.partial(AudioSpan(audio))
     reader.final(end_of(audio))
     assert all(np.isfinite(piece).all() and np.abs(piece).max(initial=0) <= 1 for piece in heard)
     assert np.isfinite(np.concatenate([heard[0], *models.full.heard])).all()
@@ -421,7 +424,8 @@ def test_a_sample_that_is_no_number_harms_no_other(config: StreamConfig, bad: fl
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"partial_ms": 0}, {"pre_roll_ms": -1}, {"tail_ms": -1}, {"settle_ms": -1}, {"max_turn_s": 0}]
+    "wrong",
+    [{"partial_ms": 0}, {"pre_roll_ms": -1}, {"tail_ms": -1}, {"stability_delay_ms": -1}, {"max_turn_s": 0}],
 )
 def test_impossible_settings_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
@@ -431,7 +435,7 @@ def test_impossible_settings_are_refused(wrong: dict[str, int]) -> None:
 def test_seams_are_where_the_settings_want_them() -> None:
     """Words that are cut off sooner are still the same words."""
     tokens, audio = talk(20, seed=12)
-    config = StreamConfig(seam=SeamConfig(shortest_s=2, longest_s=4, settled_s=0.5))
+    config = StreamConfig(segment=SegmentConfig(shortest_s=2, longest_s=4, stability_delay_s=0.5))
     models = recognizer()
     reader = Transcriber(models, config)
     follow(reader, chunked(audio, random.Random(0), 0.3))

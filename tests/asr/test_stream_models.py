@@ -12,11 +12,12 @@ import pytest
 from numpy.typing import NDArray
 from recordings import Recording, recordings
 
+from asr.audio import AudioSpan
 from asr.eval.score import total, word_errors
 from asr.recognizer import Recognizer
 from asr.stabilize import Partial
 from asr.stream import StreamConfig, Transcriber
-from asr.words import Hypothesis, Stretch
+from asr.words import Hypothesis
 from assistant.models.speech import asr_paths, load_recognizer
 from assistant.models.store import ModelStore
 
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.models
 RATE = 16000
 STEP = RATE * 640 // 1000
 Array = NDArray[np.float32]
-CONFIGS = {"streaming": StreamConfig(final_pass=False), "final": StreamConfig()}
+CONFIGS = {"streaming": StreamConfig(second_pass=False), "final": StreamConfig()}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def models() -> Recognizer:
 def test_near_silence_is_nothing(models: Recognizer, config: str, seconds: float) -> None:
     noise = np.random.default_rng(1).normal(0, 1e-3, round(seconds * RATE)).astype(np.float32)
     for audio in (noise, np.zeros_like(noise)):
-        assert Transcriber(models, CONFIGS[config]).final(Stretch(audio)).text == ""
+        assert Transcriber(models, CONFIGS[config]).final(AudioSpan(audio)).text == ""
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -67,9 +68,9 @@ def hear(models: Recognizer, config: StreamConfig, audio: Array) -> Heard:
     reader = Transcriber(models, config)
     partials, sizes = [], []
     for end in range(STEP, len(audio) + STEP, STEP):
-        partials.append(reader.partial(Stretch(audio[max(0, end - STEP) : end], end - STEP)))
+        partials.append(reader.partial(AudioSpan(audio[max(0, end - STEP) : end], end - STEP)))
         sizes.append(state_bytes(reader))
-    return Heard(partials, reader.final(Stretch(audio[len(audio) :], len(audio))), sizes)
+    return Heard(partials, reader.final(AudioSpan(audio[len(audio) :], len(audio))), sizes)
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
@@ -83,11 +84,11 @@ def test_two_transcribers_of_one_recognizer_do_not_hear_each_other(
     for start in range(0, max(map(len, audios)), STEP):
         for reader, audio, shown in zip(readers, audios, partials, strict=True):
             if start < len(audio):
-                shown.append(reader.partial(Stretch(audio[start : start + STEP], start)))
+                shown.append(reader.partial(AudioSpan(audio[start : start + STEP], start)))
     for reader, audio, shown in zip(readers, audios, partials, strict=True):
         apart = hear(models, config, audio)
         assert shown == apart.partials
-        assert reader.final(Stretch(audio[len(audio) :], len(audio))) == apart.final
+        assert reader.final(AudioSpan(audio[len(audio) :], len(audio))) == apart.final
         assert apart.final.text
 
 
@@ -130,7 +131,7 @@ def alone(models: Recognizer, config: StreamConfig) -> dict[str, str]:
     reader, texts = Transcriber(models, config), {}
     for name, recording in recordings().items():
         reader.begin()
-        texts[name] = reader.final(Stretch(turn(recording, 0.3))).text
+        texts[name] = reader.final(AudioSpan(turn(recording, 0.3))).text
     return texts
 
 

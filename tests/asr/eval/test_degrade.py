@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import welch
 
+from asr.audio import RATE
 from asr.eval.degrade import (
     CONDITIONS,
     DIRECT_TO_REVERBERANT_DB,
@@ -14,7 +15,7 @@ from asr.eval.degrade import (
     degrade,
     room_response,
 )
-from asr.eval.nonspeech import RATE, babble, nonspeech, pink_noise, white_noise
+from asr.eval.nonspeech import babble, nonspeech, pink_noise, white_noise
 
 RNG = np.random.default_rng(4)
 # Tones in place of speech: half a second of silence, a second and a half of tones, two seconds of silence.

@@ -4,20 +4,20 @@ import json
 
 import numpy as np
 import pytest
-from scripted_readers import (
+from scripted_models import (
     SECOND,
     Part,
     Said,
     ScriptedFull,
-    ScriptedReaders,
+    ScriptedRecognizers,
     ScriptedStream,
     Text,
     Ticker,
 )
 
 from asr.eval.degrade import degrade
-from asr.eval.noise import false_transcripts
-from asr.eval.readings import Plan, Recording, evaluate, read, worst
+from asr.eval.evaluate import Plan, Recording, evaluate, transcribe, worst
+from asr.eval.nonspeech import false_transcripts
 from asr.eval.score import WordErrors
 from asr.eval.summary import report, summary
 
@@ -28,13 +28,13 @@ def readers(
     streaming: list[tuple[Part | Text, float]],
     final: list[tuple[Part | Text, float]],
     full: list[tuple[Text, float]],
-) -> ScriptedReaders:
+) -> ScriptedRecognizers:
     ticker = Ticker()
     streams = ScriptedStream(ticker, streaming), ScriptedStream(ticker, final)
-    return ScriptedReaders(*streams, ScriptedFull(ticker, full))
+    return ScriptedRecognizers(*streams, ScriptedFull(ticker, full))
 
 
-def finished(scripted: ScriptedReaders) -> bool:
+def finished(scripted: ScriptedRecognizers) -> bool:
     return not (scripted.streaming.steps or scripted.final.steps or scripted.full.steps)
 
 
@@ -61,7 +61,7 @@ STREAMING: list[tuple[Part | Text, float]] = [
 PLAN = Plan(("streaming", "full"), ("clean",), 800)
 
 
-def script() -> ScriptedReaders:
+def script() -> ScriptedRecognizers:
     return readers(list(STREAMING), [], [*FULL, FULL_C])
 
 
@@ -73,7 +73,7 @@ def test_errors_by_hand() -> None:
     assert [clip.name for clip in streaming] == ["a.wav", "b.wav", "c.wav"]
     assert [clip.words.wer for clip in streaming] == [0, 2 / 6, 7]
     assert [clip.words.wer for clip in full] == [0, 0, 0]
-    assert [clip.invented for clip in streaming] == [(), (), ("it stop it now all of you",)]
+    assert [clip.hallucinated for clip in streaming] == [(), (), ("it stop it now all of you",)]
     assert streaming[1].kinds.names == WordErrors(1, 0, 0, 1)
     assert streaming[1].kinds.others == WordErrors(0, 0, 1, 5)
     assert [clip.audio_s for clip in streaming] == [1, 2, 1]
@@ -131,19 +131,19 @@ def test_each_reader_hears_each_condition_and_words_end_where_they_do_in_the_cle
     plan = Plan(("final", "full"), ("noisy", "telephone"), 2000)
     results = evaluate(CLIPS[:1], scripted, plan, scripted.full.ticker.clocks)
     assert finished(scripted)
-    assert list(results) == [(name, sound) for sound in plan.conditions for name in plan.readers]
+    assert list(results) == [(name, sound) for sound in plan.conditions for name in plan.modes]
     noisy, telephone, clean = scripted.full.heard
     assert np.array_equal(noisy, degrade(TONE, "noisy", "a.wav"))
     assert np.array_equal(telephone, degrade(TONE, "telephone", "a.wav"))
     assert np.array_equal(clean, TONE)
-    assert [clips[0].reading.text for clips in results.values()] == [
+    assert [clips[0].transcript.text for clips in results.values()] == [
         "Turn",
         "Turn on a light",
         "Turn on the light",
         "The kite",
     ]
     settled = [results["final", sound][0].latency for sound in plan.conditions]
-    assert [each.settled_ms for each in settled if each] == [
+    assert [each.at_final_ms for each in settled if each] == [
         pytest.approx((1010 - 250,)),
         pytest.approx((760, 510, 385, 260)),
     ]
@@ -163,7 +163,7 @@ def test_the_report_survives_json() -> None:
     assert set(found) == {"streaming", "full"}
     assert set(found["streaming"]) == {"clean"}
     cell = found["streaming"]["clean"]
-    assert cell["summary"]["invented"] == ["c.wav"]
+    assert cell["summary"]["hallucinated"] == ["c.wav"]
     assert cell["summary"]["repeated"] == []
     assert [clip["file"] for clip in cell["clips"]] == ["a.wav", "b.wav", "c.wav"]
     clip = cell["clips"][1]
@@ -197,7 +197,9 @@ def test_text_for_a_sound_in_which_nothing_is_said() -> None:
     }
     clocks = scripted.full.ticker.clocks
     found = false_transcripts(
-        sounds, lambda audio: read("full", scripted, audio, 480, clocks).text, lambda audio: audio[0] == 3
+        sounds,
+        lambda audio: transcribe("full", scripted, audio, 480, clocks).text,
+        lambda audio: audio[0] == 3,
     )
     assert found.to_dict() == {
         "clips": 4,

@@ -5,16 +5,16 @@ import functools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted_readers import Said
+from scripted_models import Said
 
+from asr.eval.feed import Shown, Transcript
 from asr.eval.latency import closest_prefix, latency
-from asr.eval.read import Reading, Shown
 
 
-def reading(shown: list[tuple[str, str, float]], text: str, final_shown_ms: float) -> Reading:
+def reading(shown: list[tuple[str, str, float]], text: str, final_shown_ms: float) -> Transcript:
     """Of partials (stable, unstable, when)."""
     partials = [Shown(tuple(stable.split()), tuple(rest.split()), 0, ms) for stable, rest, ms in shown]
-    return Reading(text, (), 0, 0, 0, final_shown_ms, tuple(partials))
+    return Transcript(text, (), 0, 0, 0, final_shown_ms, tuple(partials))
 
 
 LIGHT = (Said("Turn", 0.2, 0.5), Said("on", 0.5, 0.7), Said("the", 0.75, 0.8), Said("light.", 0.8, 1.25))
@@ -33,7 +33,7 @@ def test_a_turn_by_hand() -> None:
     )  # "lights" goes, "light" comes
     assert found.first_partial_ms == pytest.approx(980 - 200)
     assert found.stable_ms == pytest.approx((1470 - 500, 2450 - 700, 2450 - 800))
-    assert found.settled_ms == pytest.approx((3030 - 1250,))
+    assert found.at_final_ms == pytest.approx((3030 - 1250,))
     assert (found.shown, found.revised) == (7, 3)
     assert (found.stable, found.contradicted) == (3, 0)
     assert found.retracted == 1  # the words of a stable prefix may not even change their case
@@ -59,11 +59,11 @@ def test_what_was_made_of_silence_is_no_first_partial() -> None:
 
 def test_without_words_there_is_nothing_to_measure() -> None:
     silent = latency(reading([("", "", 480), ("", "", 960)], "", 1000), (), None)
-    assert (silent.first_partial_ms, silent.stable_ms, silent.settled_ms) == (None, (), ())
+    assert (silent.first_partial_ms, silent.stable_ms, silent.at_final_ms) == (None, (), ())
     assert (silent.shown, silent.revised, silent.stable, silent.contradicted) == (0, 0, 0, 0)
     assert latency(reading([("", "you", 480)], "you", 1000), (), None).first_partial_ms is None
     short = latency(reading([], "Stop.", 300), (Said("Stop.", 0.1, 0.25),), None)
-    assert (short.first_partial_ms, short.stable_ms, short.settled_ms) == (None, (), (50,))
+    assert (short.first_partial_ms, short.stable_ms, short.at_final_ms) == (None, (), (50,))
 
 
 def test_what_the_final_text_contradicts() -> None:
@@ -73,7 +73,7 @@ def test_what_the_final_text_contradicts() -> None:
     assert (found.stable, found.contradicted, found.retracted) == (5, 3, 0)
     # "off" and "right" stand for "on" and "light" only from the final text on; the words after have no time.
     assert found.stable_ms == pytest.approx((500 - 500, 500 - 800))
-    assert found.settled_ms == pytest.approx((1500 - 700, 1500 - 1250))
+    assert found.at_final_ms == pytest.approx((1500 - 700, 1500 - 1250))
 
 
 def test_a_stable_word_is_not_taken_for_the_same_word_later_on() -> None:
@@ -81,7 +81,7 @@ def test_a_stable_word_is_not_taken_for_the_same_word_later_on() -> None:
     found = latency(reading([("on the", "", 400)], "on a lamp the", 2500), said, None)
     assert found.contradicted == 1
     assert found.stable_ms == pytest.approx((300,))
-    assert found.settled_ms == pytest.approx((2300, 2200, 400))
+    assert found.at_final_ms == pytest.approx((2300, 2200, 400))
 
 
 def test_stable_words_that_are_taken_back_are_counted_and_stand_anew() -> None:

@@ -9,11 +9,13 @@ from tokenizers.models import BPE
 from transformers import (
     MoonshineConfig,
     MoonshineForConditionalGeneration,
-    MoonshineStreamingConfig,
-    MoonshineStreamingEncoderConfig,
-    MoonshineStreamingForConditionalGeneration,
     PreTrainedModel,
 )
+
+from asr.moonshine.decoder import Decoder
+from asr.moonshine.encoder import Encoder
+from asr.moonshine.hub import load_hub
+from asr.moonshine.load_torch import load
 
 VOCABULARY = 300
 Model = TypeVar("Model", bound=PreTrainedModel)
@@ -33,34 +35,6 @@ def moonshine(**changes: object) -> MoonshineForConditionalGeneration:
         "partial_rotary_factor": 0.8,
     }
     return randomized(MoonshineForConditionalGeneration(MoonshineConfig(**{**settings, **changes})))
-
-
-def streaming(encoder: dict[str, object], **changes: object) -> MoonshineStreamingForConditionalGeneration:
-    """An encoder of width 28 with 4 heads of 8, and a decoder of width 24."""
-    inner = {
-        "hidden_size": 28,
-        "intermediate_size": 40,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 4,
-        "head_dim": 8,
-        "sliding_windows": ((5, 3), (4, 0), (6, 2)),
-    }
-    settings = {
-        "vocab_size": VOCABULARY,
-        "hidden_size": 24,
-        "intermediate_size": 36,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 4,  # the model wants it, its configuration does not know it
-        "max_position_embeddings": 300,
-    }
-    config = MoonshineStreamingEncoderConfig(**{**inner, **encoder})
-    return randomized(
-        MoonshineStreamingForConditionalGeneration(
-            MoonshineStreamingConfig(encoder_config=config, **{**settings, **changes})
-        )
-    )
 
 
 def randomized(model: Model) -> Model:
@@ -94,3 +68,12 @@ def tokenizer() -> Tokenizer:
     made.add_special_tokens(list(SPECIAL))
     made.add_tokens(["(noise)"])
     return made
+
+
+def modules_of(folder: Path) -> tuple[Encoder, Decoder]:
+    """The torch modules of the checkpoint in `folder`."""
+    checkpoint = load_hub(str(folder))
+    encoder, decoder = Encoder(checkpoint.encoder), Decoder(checkpoint.decoder)
+    load(encoder, checkpoint.encoder_state)
+    load(decoder, checkpoint.decoder_state)
+    return encoder, decoder

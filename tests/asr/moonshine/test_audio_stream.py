@@ -95,7 +95,7 @@ def test_any_cutting_gives_the_frames_of_the_whole_clip(
         (windows(0, (2, 0, 3)), SMALL),
         (windows(100, (9, 9, 9)), SMALL),
         ((Window(7, 3),), replace(SMALL, layers=1, heads=1)),
-        (windows(6, (1, 2)), replace(SMALL, layers=2, heads=5, head_width=6, rotary_share=0.7)),
+        (windows(6, (1, 2)), replace(SMALL, width=30, layers=2, heads=5, rotary_share=0.7)),
     ],
     ids=str,
 )

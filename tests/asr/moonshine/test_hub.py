@@ -13,7 +13,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file, save_file
 
 from asr.moonshine import hub
-from asr.moonshine.config import MoonshineConfig, StreamingShape, Window
+from asr.moonshine.config import MoonshineConfig
 from asr.moonshine.hub import HubCheckpoint, load_hub
 from asr.onnx import ModelFileError
 
@@ -23,20 +23,14 @@ def moonshine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return hub_folders.save(hub_folders.moonshine(), tmp_path_factory.mktemp("moonshine"))
 
 
-@pytest.fixture(scope="module")
-def streaming(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return hub_folders.save(hub_folders.streaming({}), tmp_path_factory.mktemp("streaming"))
-
-
 def same(one: HubCheckpoint, other: HubCheckpoint) -> bool:
     """All but the kind of floats that the file keeps."""
     states = zip(
         (one.encoder_state, one.decoder_state), (other.encoder_state, other.decoder_state), strict=True
     )
-    return (one.encoder, one.decoder, one.streaming, one.vocabulary) == (
+    return (one.encoder, one.decoder, one.vocabulary) == (
         other.encoder,
         other.decoder,
-        other.streaming,
         other.vocabulary,
     ) and all(a.keys() == b.keys() and all((a[k] == b[k]).all() for k in a) for a, b in states)
 
@@ -44,20 +38,9 @@ def same(one: HubCheckpoint, other: HubCheckpoint) -> bool:
 def test_the_shape_of_moonshine_is_read(moonshine: Path) -> None:
     read = load_hub(str(moonshine))
     shape = {"width": 24, "heads": 4, "mlp": 40, "vocabulary": 300, "rotary_share": 0.8}
-    assert (read.kind, read.streaming) == ("moonshine", None)
     assert read.encoder == MoonshineConfig(layers=2, **shape)
     assert read.decoder == MoonshineConfig(layers=3, **shape)
     assert read.encoder.rotary_dim == 4
-
-
-def test_the_shape_of_moonshine_streaming_is_read(streaming: Path) -> None:
-    read = load_hub(str(streaming))
-    assert read.kind == "moonshine_streaming"
-    # A frame is counted into both sides of the hub's (5, 3), (4, 0), (6, 2)
-    windows = (Window(4, 2), Window(3, 0), Window(5, 1))
-    assert read.streaming == StreamingShape(windows, decoder_width=24, positions=300, frame_samples=80)
-    assert (read.encoder.width, read.encoder.head_dim, read.encoder.rotary_dim) == (28, 8, 0)
-    assert (read.decoder.width, read.decoder.head_dim, read.decoder.tied) == (24, 6, False)
 
 
 def test_a_configuration_of_the_first_release_is_read(moonshine: Path, tmp_path: Path) -> None:
@@ -71,12 +54,10 @@ def test_a_configuration_of_the_first_release_is_read(moonshine: Path, tmp_path:
     assert (read.decoder.rotary_base, read.decoder.rotary_dim) == (500.0, 2)
 
 
-@pytest.mark.parametrize("kind", ["moonshine", "streaming"])
-def test_shards_are_read_as_one_file_is(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    model = hub_folders.moonshine() if kind == "moonshine" else hub_folders.streaming({})
-    folder = hub_folders.save(model, tmp_path, max_shard_size="30KB")
+def test_shards_are_read_as_one_file_is(moonshine: Path, tmp_path: Path) -> None:
+    folder = hub_folders.save(hub_folders.moonshine(), tmp_path, max_shard_size="30KB")
     assert len(list(folder.glob("*.safetensors"))) > 2
-    assert same(load_hub(str(folder)), load_hub(str(request.getfixturevalue(kind))))
+    assert same(load_hub(str(folder)), load_hub(str(moonshine)))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -99,17 +80,6 @@ def test_a_tied_head_that_was_saved_and_old_rotary_buffers_are_left_out(
     tensors["model.encoder.rotary_emb.inv_freq"] = torch.ones(2)
     save_file(tensors, folder / "model.safetensors")
     assert same(load_hub(str(folder)), load_hub(str(moonshine)))
-
-
-def test_grouped_heads_are_written_out(tmp_path: Path) -> None:
-    """Query heads 0 and 1 share key head 0, 2 and 3 share key head 1."""
-    model = hub_folders.streaming({"num_key_value_heads": 2})
-    state = load_hub(str(hub_folders.save(model, tmp_path))).encoder_state
-    theirs = model.state_dict()["model.encoder.layers.0.self_attn.k_proj.weight"].numpy()
-    ours = state["layers.0.self_attn.k_proj.weight"]
-    assert (theirs.shape, ours.shape) == ((16, 28), (32, 28))
-    for head, group in enumerate((0, 0, 1, 1)):
-        assert (ours[8 * head : 8 * head + 8] == theirs[8 * group : 8 * group + 8]).all()
 
 
 # Vocabulary
@@ -155,7 +125,8 @@ def refused(folder: Path, *parts: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "part"),
     [
-        ({"model_type": "whisper"}, 'model_type is "whisper": only "moonshine" and'),
+        ({"model_type": "whisper"}, 'model_type is "whisper": only "moonshine" is supported'),
+        ({"model_type": "moonshine_streaming"}, 'model_type is "moonshine_streaming": only "moonshine"'),
         ({"model_type": None}, "model_type is null"),
         ({"hidden_size": 25}, "hidden_size is 25: a multiple of the 4 heads"),
         ({"hidden_size": "24"}, 'hidden_size is "24": a whole number above 0'),
@@ -167,10 +138,11 @@ def refused(folder: Path, *parts: str) -> None:
         ({"eos_token_id": 7}, "eos_token_id is 7: only 2"),
         ({"decoder_start_token_id": 7}, "decoder_start_token_id is 7: only 1"),
         ({"decoder_num_attention_heads": 2}, "decoder_num_attention_heads is 2: only 4"),
-        ({"decoder_num_key_value_heads": 3}, "decoder_num_key_value_heads is 3: a divisor of the 4 heads"),
+        ({"encoder_num_key_value_heads": 2}, "encoder_num_key_value_heads is 2: only 4"),
+        ({"decoder_num_key_value_heads": 2}, "decoder_num_key_value_heads is 2: only 4"),
         ({"rope_parameters": {"rope_type": "yarn"}}, 'rope_parameters.rope_type is "yarn": only "default"'),
         ({"rope_parameters": {"rope_theta": 0}}, "rope_parameters.rope_theta is 0: a number above 0"),
-        ({"rope_parameters": {"partial_rotary_factor": 0.9}}, "turns 5 of the 6 channels"),
+        ({"rope_parameters": {"partial_rotary_factor": 0.9}}, "rotates 5 of the 6 channels"),
         ({"rope_parameters": [1]}, "rope_parameters is not an object"),
     ],
 )
@@ -180,31 +152,6 @@ def test_a_configuration_that_would_be_read_wrongly_is_refused(
     folder = copied(moonshine, tmp_path)
     settings = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(settings | changes))
-    refused(folder, "config.json: ", part)
-
-
-@pytest.mark.parametrize(
-    ("changes", "part"),
-    [
-        (
-            {"sliding_windows": [[5, 3], [4, 0]]},
-            "is [[5, 3], [4, 0]]: one pair for each of 3 layers",
-        ),
-        ({"sliding_windows": [[5, 3], [0, 0], [6, 2]]}, "encoder_config.sliding_windows is"),
-        ({"sliding_windows": [5, 4, 6]}, "pairs of whole numbers"),
-        ({"sliding_windows": [[5.5, 3], [4, 0], [6, 2]]}, "pairs of whole numbers"),
-        ({"sample_rate": 8000}, "encoder_config.sample_rate is 8000: only 16000"),
-        ({"hidden_act": "relu"}, 'encoder_config.hidden_act is "relu": only "gelu"'),
-        ({"frame_ms": -1}, "encoder_config.frame_ms is -1: a number above 0"),
-    ],
-)
-def test_a_streaming_encoder_that_would_be_read_wrongly_is_refused(
-    changes: dict[str, object], part: str, streaming: Path, tmp_path: Path
-) -> None:
-    folder = copied(streaming, tmp_path)
-    settings = json.loads((folder / "config.json").read_text())
-    settings["encoder_config"] |= changes
-    (folder / "config.json").write_text(json.dumps(settings))
     refused(folder, "config.json: ", part)
 
 

@@ -1,4 +1,4 @@
-"""A checkpoint of the user's own: read as torch reads it, in pieces as at once; refused if it cannot run."""
+"""A checkpoint of the user's own: read as torch reads it, in chunks as at once."""
 
 from pathlib import Path
 
@@ -8,14 +8,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from asr.audio import AudioSpan
 from asr.load_checkpoint import open_checkpoint
 from asr.moonshine.config import BOS
-from asr.moonshine.hub import load_hub
-from asr.moonshine.hub_torch import modules_of
-from asr.onnx import ModelFileError
 from asr.recognizer import Recognizer
 from asr.stream import StreamConfig, Transcriber
-from asr.words import Stretch
 
 ROUNDING = 0.35  # nats by which 8-bit weights and activations may change a choice of this small model
 
@@ -39,7 +36,7 @@ def test_it_reads_what_torch_reads(own: Recognizer, folder: Path) -> None:
     """Each of its tokens is torch's best, or as good but for the rounding to 8 bits."""
     audio = speech(2.0)
     tokens = own.transcribe(audio).tokens
-    encoder, decoder = modules_of(load_hub(str(folder)))
+    encoder, decoder = hub_folders.modules_of(folder)
     with torch.no_grad():
         hidden = encoder(torch.from_numpy(audio)[None])
         logits = decoder.logits(torch.tensor([[BOS, *tokens]]), hidden)[0]
@@ -50,14 +47,8 @@ def test_it_reads_what_torch_reads(own: Recognizer, folder: Path) -> None:
 
 def test_partials_lead_to_the_same_final_text(own: Recognizer) -> None:
     audio = speech(3.0)
-    stream = Transcriber(own, StreamConfig(final_pass=False))
+    stream = Transcriber(own, StreamConfig(second_pass=False))
     for end in range(4000, len(audio), 4000):
-        stream.partial(Stretch(audio[end - 4000 : end], end - 4000))
+        stream.partial(AudioSpan(audio[end - 4000 : end], end - 4000))
     silence = np.zeros(StreamConfig().tail_ms * 16, np.float32)
-    assert stream.final(Stretch(audio)).tokens == own.transcribe(np.concatenate([audio, silence])).tokens
-
-
-def test_a_checkpoint_that_runs_in_torch_only_is_refused(tmp_path: Path) -> None:
-    hub_folders.save(hub_folders.streaming({}), tmp_path)
-    with pytest.raises(ModelFileError, match="moonshine_streaming checkpoints run in torch only"):
-        open_checkpoint(str(tmp_path))
+    assert stream.final(AudioSpan(audio)).tokens == own.transcribe(np.concatenate([audio, silence])).tokens

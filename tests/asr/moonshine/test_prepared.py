@@ -134,8 +134,8 @@ def test_a_prepared_decoder_reads_as_a_built_one(
     steps = []
     for decoder in (load_decoder(path, store), load_decoder(path, store)):
         state = decoder.begin()
-        decoder.listen(state, hidden)
-        steps.append(decoder.read(state, [1, 5, 9]))
+        decoder.push(state, hidden)
+        steps.append(decoder.decode(state, [1, 5, 9]))
     for built, mapped in zip(*steps, strict=True):
         np.testing.assert_array_equal(built, mapped)
     assert len(files(store)) == 5

@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from asr.moonshine.quantize import BLOCK, dequantize, quantize
+from asr.moonshine.quantize import BLOCK, Array, Blocks, quantize
+
+
+def dequantize(blocks: Blocks) -> Array:
+    """The weights [n, k] that `blocks` stand for."""
+    centred = blocks.codes.astype(np.float32) - 128
+    weights: Array = (centred * blocks.scales[:, :, None]).reshape(len(blocks.codes), -1)
+    return weights[:, : blocks.k]
 
 
 @pytest.mark.parametrize("shape", [(5, 288), (3, 1), (1, 33), (2, 64)])

@@ -70,13 +70,13 @@ def log_probs(model: Decoder, tokens: Sequence[int], hidden: Array) -> Array:
 
 def heard(decoder: TextDecoder, hidden: Array) -> DecoderState:
     state = decoder.begin()
-    decoder.listen(state, hidden)
+    decoder.push(state, hidden)
     return state
 
 
 def check(model: Decoder, decoder: TextDecoder, tokens: list[int], hidden: Array) -> None:
     expected = log_probs(model, tokens, hidden)
-    step = decoder.read(heard(decoder, hidden), tokens)
+    step = decoder.decode(heard(decoder, hidden), tokens)
     np.testing.assert_array_equal(step.best, expected.argmax(axis=1))
     np.testing.assert_allclose(step.log_prob, expected.max(axis=1), atol=EXACT)
     assert step.attention.shape == (len(tokens), len(hidden))
@@ -88,7 +88,7 @@ def check(model: Decoder, decoder: TextDecoder, tokens: list[int], hidden: Array
         SMALL,
         replace(SMALL, heads=1, layers=3),
         replace(SMALL, heads=5, vocabulary=257, rotary_share=0.5, rotary_base=100.0),
-        replace(SMALL, head_width=6, tied=False),
+        replace(SMALL, width=24, tied=False),
         replace(SMALL, rotary_share=1.0, width=64),
     ],
     ids=str,
@@ -116,7 +116,7 @@ def test_any_cutting_into_passes_and_any_number_of_frames(
     hidden, tokens = hidden_states(frames), tokens_of(sum(sizes))
     state, best, certain, at = heard(decoder, hidden), [], [], 0
     for size in sizes:
-        step = decoder.read(state, tokens[at : at + size])
+        step = decoder.decode(state, tokens[at : at + size])
         best += step.best.tolist()
         certain += step.log_prob.tolist()
         at += size
@@ -134,8 +134,8 @@ def test_a_token_read_among_others_gives_what_it_gives_alone(
     hidden, tokens = hidden_states(frames), tokens_of(sum(sizes))
     alone, among, at = heard(rounded, hidden), heard(rounded, hidden), 0
     for size in sizes:
-        together = rounded.read(among, tokens[at : at + size])
-        steps = [rounded.read(alone, [token]) for token in tokens[at : at + size]]
+        together = rounded.decode(among, tokens[at : at + size])
+        steps = [rounded.decode(alone, [token]) for token in tokens[at : at + size]]
         assert together.best.tolist() == [int(step.best[0]) for step in steps]
         singly = np.concatenate([step.log_prob for step in steps])
         np.testing.assert_allclose(together.log_prob, singly, rtol=LAST_BITS, atol=0)
@@ -147,16 +147,16 @@ def test_8_bits_are_near_the_float32_model(exact: tuple[Decoder, TextDecoder], r
     """Random weights make more of the rounding than trained ones: measured 0.05."""
     hidden, tokens = hidden_states(90), tokens_of(40)
     expected = log_probs(exact[0], tokens, hidden)
-    step = rounded.read(heard(rounded, hidden), tokens)
+    step = rounded.decode(heard(rounded, hidden), tokens)
     off = step.log_prob - expected[np.arange(40), step.best]
     assert np.median(np.abs(off)) < 0.1
 
 
 def test_rows_that_are_not_asked_for_are_left_out(rounded: TextDecoder) -> None:
     hidden, tokens = hidden_states(90), tokens_of(12)
-    every = rounded.read(heard(rounded, hidden), tokens)
+    every = rounded.decode(heard(rounded, hidden), tokens)
     state = heard(rounded, hidden)
-    some = rounded.read(state, tokens, rows_from=9)
+    some = rounded.decode(state, tokens, rows_from=9)
     for whole, part in zip(every, some, strict=True):
         np.testing.assert_allclose(part, whole[9:], rtol=LAST_BITS, atol=0)
     assert state.tokens == 12
@@ -165,11 +165,11 @@ def test_rows_that_are_not_asked_for_are_left_out(rounded: TextDecoder) -> None:
 def test_tokens_taken_back_leave_no_trace(rounded: TextDecoder) -> None:
     hidden = hidden_states(90)
     state = heard(rounded, hidden)
-    rounded.read(state, tokens_of(100, seed=8))
+    rounded.decode(state, tokens_of(100, seed=8))
     rounded.truncate(state, 5)
     rounded.truncate(state, 0)
     for mine, fresh in zip(
-        rounded.read(state, [7, 8, 9]), rounded.read(heard(rounded, hidden), [7, 8, 9]), strict=True
+        rounded.decode(state, [7, 8, 9]), rounded.decode(heard(rounded, hidden), [7, 8, 9]), strict=True
     ):
         np.testing.assert_array_equal(mine, fresh)
 
@@ -184,12 +184,12 @@ def test_frames_heard_again_replace_those_from_there_on(
     state, kept = rounded.begin(), np.zeros((0, SMALL.width), np.float32)
     for number, (final, provisional) in enumerate(pieces):
         hidden = hidden_states(final + provisional, seed=number)
-        rounded.listen(state, hidden, at=len(kept))
+        rounded.push(state, hidden, at=len(kept))
         kept = np.concatenate([kept, hidden[:final]])
     kept = np.concatenate([kept, hidden[final:]])
     assert state.frames == len(kept)
     if len(kept):
-        found, expected = rounded.read(state, [1, 2]), rounded.read(heard(rounded, kept), [1, 2])
+        found, expected = rounded.decode(state, [1, 2]), rounded.decode(heard(rounded, kept), [1, 2])
         np.testing.assert_array_equal(found.best, expected.best)
         np.testing.assert_array_equal(found.attention, expected.attention)
 
@@ -207,7 +207,7 @@ def test_the_attention_is_the_mean_of_the_heads(exact: tuple[Decoder, TextDecode
         channels = slice(head * SMALL.head_dim, (head + 1) * SMALL.head_dim)
         scores = queries[layer][:, channels] @ state.cross[layer][0][0, head].T * SMALL.head_dim**-0.5
         expected += scores.softmax(-1).numpy() / len(HEADS)
-    step = decoder.read(heard(decoder, hidden), tokens[0].tolist())
+    step = decoder.decode(heard(decoder, hidden), tokens[0].tolist())
     np.testing.assert_allclose(step.attention, expected, atol=1e-5)
     np.testing.assert_allclose(step.attention.sum(axis=1), 1, atol=1e-5)
 
@@ -215,13 +215,13 @@ def test_the_attention_is_the_mean_of_the_heads(exact: tuple[Decoder, TextDecode
 def test_what_cannot_be_read_is_refused_and_changes_nothing(rounded: TextDecoder) -> None:
     state = rounded.begin()
     with pytest.raises(ValueError, match="0 frames"):
-        rounded.read(state, [1])
-    rounded.listen(state, hidden_states(3))
+        rounded.decode(state, [1])
+    rounded.push(state, hidden_states(3))
     for tokens, rows_from in (([], 0), ([1], 1), ([1], -1), ([1] * (LONGEST + 1), 0)):
         with pytest.raises(ValueError, match="cannot read"):
-            rounded.read(state, tokens, rows_from)
+            rounded.decode(state, tokens, rows_from)
     with pytest.raises(ValueError, match="frame 4 cannot follow 3"):
-        rounded.listen(state, hidden_states(1), at=4)
+        rounded.push(state, hidden_states(1), at=4)
     with pytest.raises(ValueError, match="cannot keep 1 of 0"):
         rounded.truncate(state, 1)
     assert (state.frames, state.tokens) == (3, 0)
@@ -231,17 +231,17 @@ def test_the_longest_text_can_be_read(exact: tuple[Decoder, TextDecoder]) -> Non
     model, decoder = exact
     hidden, tokens = hidden_states(5), tokens_of(LONGEST)
     state = heard(decoder, hidden)
-    decoder.read(state, tokens[:-1], rows_from=LONGEST - 2)
-    step = decoder.read(state, tokens[-1:])
+    decoder.decode(state, tokens[:-1], rows_from=LONGEST - 2)
+    step = decoder.decode(state, tokens[-1:])
     assert step.best[0] == log_probs(model, tokens, hidden)[-1].argmax()
 
 
 def test_reading_on_copies_no_buffer(rounded: TextDecoder) -> None:
     """The graph writes new rows where the state keeps them, and the rows before stay as they are."""
     state = heard(rounded, hidden_states(20))
-    rounded.read(state, [1, 2, 3])
+    rounded.decode(state, [1, 2, 3])
     buffer, before = state.own, state.own.copy()
-    rounded.read(state, [4])
+    rounded.decode(state, [4])
     assert state.own is buffer
     np.testing.assert_array_equal(buffer[..., :3, :], before[..., :3, :])
     assert (buffer[..., 3, : SMALL.head_dim] != before[..., 3, : SMALL.head_dim]).any(axis=-1).all()
@@ -250,7 +250,7 @@ def test_reading_on_copies_no_buffer(rounded: TextDecoder) -> None:
 def read_greedily(decoder: TextDecoder, hidden: Array) -> list[int]:
     state, token = heard(decoder, hidden), BOS
     tokens: list[int] = []
-    while len(tokens) < 60 and (token := int(decoder.read(state, [token]).best[0])) != EOS:
+    while len(tokens) < 60 and (token := int(decoder.decode(state, [token]).best[0])) != EOS:
         tokens.append(token)
     return tokens
 
@@ -276,7 +276,7 @@ def test_the_shipped_decoder_reads_the_recordings_as_torch_does(model_path: Call
         tokens = torch_greedily(model, hidden)
         assert read_greedily(decoder, hidden) == tokens
         state = heard(decoder, hidden)
-        step = decoder.read(state, [BOS, *tokens])
+        step = decoder.decode(state, [BOS, *tokens])
         certain = log_probs(model, [BOS, *tokens], hidden).max(axis=1)
         np.testing.assert_allclose(step.log_prob, certain, atol=0.2)  # measured 0.085 at most
 
@@ -290,7 +290,7 @@ def test_the_alignment_heads_hear_a_text_in_order(model_path: Callable[[str], Pa
     recording = recordings()["005"]
     hidden = encoder.encode(recording.audio[: recording.end + 3200])
     tokens = read_greedily(decoder, hidden)
-    step = decoder.read(heard(decoder, hidden), [BOS, *tokens])
+    step = decoder.decode(heard(decoder, hidden), [BOS, *tokens])
     samples = step.attention[1:].argmax(axis=1) * 384 + 447
     backwards = np.diff(samples) < -3200
     assert backwards.mean() < 0.2

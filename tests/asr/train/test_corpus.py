@@ -1,4 +1,4 @@
-"""Stretches of recordings, told apart by their samples."""
+"""AudioSpanes of recordings, told apart by their samples."""
 
 from pathlib import Path
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from asr.moonshine import local
 from asr.moonshine.config import BOS, EOS
-from asr.train.distill import Distillation, Losses, LossWeights
+from asr.train.distill import Distillation, Losses
 
 TOKENS = torch.tensor(
     [[7, 8, 9, EOS, EOS, EOS, EOS], [5, EOS, EOS, EOS, EOS, EOS, EOS], [3, 4, 5, 6, 7, 8, EOS]]
@@ -128,7 +128,7 @@ def test_what_stands_after_the_end_does_not_count(models: Distillation, heard: T
 
 def test_only_the_student_learns(models: Distillation, heard: Tensor) -> None:
     frozen = [*models.teacher.parameters(), *models.decoder.parameters()]
-    total = models.losses(heard, heard, TOKENS, NARROW).total(LossWeights())
+    total = models.losses(heard, heard, TOKENS, NARROW).total
     torch.autograd.backward(total + models.silence(torch.zeros(2, 8000), NARROW))
     assert all(parameter.grad is None for parameter in frozen)
     for name, parameter in models.student.named_parameters():
@@ -145,7 +145,7 @@ def test_every_part_reaches_the_student(models: Distillation, heard: Tensor, par
 
 def test_the_total_is_weighted() -> None:
     losses = Losses(*torch.tensor([1.0, 10.0, 100.0, 1000.0]))
-    assert losses.total(LossWeights(0.5, 2, 3, 0.1)) == 0.5 + 20 + 300 + 100
+    assert losses.total == 0.5 + 10 + 100 + 100
 
 
 @pytest.mark.parametrize("sound", [torch.zeros, lambda *size: audio(*size)], ids=["silence", "sound"])

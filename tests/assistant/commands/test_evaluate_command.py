@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import typer
 
-from asr.stream import Stretch
+from asr.audio import AudioSpan
 from assistant.audio.clips import ClipError
 from assistant.commands import evaluate
-from assistant.commands.evaluate import condition_names, reader_names, run_evaluate_asr
+from assistant.commands.evaluate import condition_names, mode_names, run_evaluate_asr
 from assistant.models.catalog import load_catalog
 from assistant.models.speech import ASR, VAD
 from assistant.models.store import ModelStore
@@ -40,10 +40,10 @@ class OneLine:
     def begin(self, start_sample: int = 0) -> None:
         """Forget nothing."""
 
-    def partial(self, stretch: Stretch) -> Heard:
+    def partial(self, span: AudioSpan) -> Heard:
         return Heard(self.line, "", self.line)
 
-    def final(self, stretch: Stretch) -> Heard:
+    def final(self, span: AudioSpan) -> Heard:
         return Heard(self.line)
 
     def transcribe(self, audio: np.ndarray) -> Heard:
@@ -62,7 +62,7 @@ class OneLiners:
 def install(readers: OneLiners, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the command load these readers in place of the real ones."""
     monkeypatch.setattr(evaluate, "asr_paths", lambda _: None)
-    monkeypatch.setattr(evaluate, "load_readers", lambda *_: readers)
+    monkeypatch.setattr(evaluate, "load_recognizers", lambda *_: readers)
 
 
 def folder_of(count: int, folder: Path) -> list[dict[str, str]]:
@@ -119,11 +119,11 @@ def test_the_output_fits_on_one_screen(
 def test_a_name_that_is_none() -> None:
     assert condition_names("telephone, clean") == ("clean", "telephone")
     assert condition_names("all") == ("clean", "noisy", "far", "telephone")
-    assert reader_names("full,streaming") == ("streaming", "full")
+    assert mode_names("full,streaming") == ("streaming", "full")
     with pytest.raises(typer.BadParameter, match=r"--conditions: 'nosy' is none of .*did you mean 'noisy'"):
         condition_names("clean,nosy")
-    with pytest.raises(typer.BadParameter, match="--readers: '' is none of"):
-        reader_names("")
+    with pytest.raises(typer.BadParameter, match="--modes: '' is none of"):
+        mode_names("")
 
 
 @pytest.mark.models

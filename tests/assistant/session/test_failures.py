@@ -12,8 +12,9 @@ import typer
 from ended import Command
 from numpy.typing import NDArray
 
+from asr.audio import AudioSpan
 from asr.stabilize import Partial
-from asr.words import Hypothesis, Stretch
+from asr.words import Hypothesis
 from assistant import cli
 from assistant.commands import chat, demo, replay
 from assistant.session.stages import Stages
@@ -126,10 +127,10 @@ class Ears:
 
     def begin(self, start_sample: int = 0) -> None: ...
 
-    def partial(self, stretch: Stretch) -> Partial:
+    def partial(self, span: AudioSpan) -> Partial:
         return Partial("", "hello")
 
-    def final(self, stretch: Stretch) -> Hypothesis:
+    def final(self, span: AudioSpan) -> Hypothesis:
         return Hypothesis("hello", (), 0)
 
 

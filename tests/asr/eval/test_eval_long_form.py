@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scripted_readers import Part, Text, Ticker
+from scripted_models import Part, Text, Ticker
 
-from asr.eval.talk import make_talk, read_talk
-from asr.words import Stretch
+from asr.audio import AudioSpan
+from asr.eval.long_form import join_recordings, transcribe_long_form
 
 RATE = 16000
 LENGTHS = {"one": 8000, "two words": 24_000, "three more words": 40_001}
@@ -28,7 +28,7 @@ def parts(audio: NDArray[np.float32]) -> list[tuple[int, NDArray[np.float32]]]:
 
 
 def test_a_talk_is_all_recordings_again_and_again_with_pauses() -> None:
-    audio, text = make_talk(recordings(), 1.5)
+    audio, text = join_recordings(recordings(), 1.5)
     assert audio.dtype == np.float32
     heard = parts(audio)
     spoken, pauses = heard[::2], heard[1::2]
@@ -48,20 +48,20 @@ def test_a_talk_is_all_recordings_again_and_again_with_pauses() -> None:
 
 @pytest.mark.parametrize("minutes", [0.01, 0.5, 3])
 def test_it_ends_with_the_first_recording_that_makes_it_long_enough(minutes: float) -> None:
-    audio, _ = make_talk(recordings(), minutes)
+    audio, _ = join_recordings(recordings(), minutes)
     *_, (_, last), (_, pause) = parts(audio)
     assert len(audio) >= minutes * 60 * RATE
     assert len(audio) - len(last) - len(pause) < minutes * 60 * RATE
 
 
 def test_it_is_the_same_every_time() -> None:
-    first, again = make_talk(recordings(), 0.5), make_talk(recordings(), 0.5)
+    first, again = join_recordings(recordings(), 0.5), join_recordings(recordings(), 0.5)
     assert (first[0] == again[0]).all() and first[1] == again[1]
 
 
 def test_there_is_no_talk_of_nothing() -> None:
     with pytest.raises(ValueError, match="there are none"):
-        make_talk([], 1)
+        join_recordings([], 1)
 
 
 @dataclass
@@ -78,15 +78,15 @@ class Listener:
         assert start_sample == 0 and self.ended
         self.ended = False
 
-    def partial(self, stretch: Stretch) -> Part:
+    def partial(self, span: AudioSpan) -> Part:
         assert not self.ended
-        assert stretch.start_sample == sum(map(len, self.heard))
-        self.heard.append(stretch.audio)
+        assert span.start_sample == sum(map(len, self.heard))
+        self.heard.append(span.audio)
         self.ticker.ms += self.work_ms.pop(0)
         return Part("", "")
 
-    def final(self, stretch: Stretch) -> Text:
-        assert stretch.start_sample == sum(map(len, self.heard)) and len(stretch.audio) == 0
+    def final(self, span: AudioSpan) -> Text:
+        assert span.start_sample == sum(map(len, self.heard)) and len(span.audio) == 0
         self.ticker.ms += 1e6
         self.ended = True
         return Text(self.line)
@@ -99,7 +99,9 @@ def test_every_minute_is_measured_for_itself() -> None:
     ticker = Ticker()
     listener = Listener(ticker, list(work), "turn on the the light")
     resident = iter([300.0, 310.5, 305.0])
-    found = read_talk(listener, audio, "Turn on the lamp.", 700, ticker.clocks, lambda: next(resident))
+    found = transcribe_long_form(
+        listener, audio, "Turn on the lamp.", 700, ticker.clocks, lambda: next(resident)
+    )
     assert listener.work_ms == [] and listener.ended
     np.testing.assert_array_equal(np.concatenate(listener.heard), audio)
     assert [len(piece) for piece in listener.heard[84:88]] == [11_200, 8000, 11_200, 11_200]
@@ -121,6 +123,8 @@ def test_every_minute_is_measured_for_itself() -> None:
 def test_a_whole_number_of_minutes_has_no_empty_one() -> None:
     ticker = Ticker()
     listener = Listener(ticker, [1.0] * 120, "")
-    found = read_talk(listener, np.zeros(120 * RATE, np.float32), "a b", 1000, ticker.clocks, lambda: 1.0)
+    found = transcribe_long_form(
+        listener, np.zeros(120 * RATE, np.float32), "a b", 1000, ticker.clocks, lambda: 1.0
+    )
     assert [len(minute.partial_ms) for minute in found.minutes] == [60, 60]
     assert found.words.deletions == 2

@@ -1,4 +1,4 @@
-"""Where a long talk is cut, so that each piece is short enough to read: in a pause between two words."""
+"""Segment boundaries: long-form audio is cut in pauses between words, before a segment becomes too long."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.moonshine.config import RATE
+from asr.audio import RATE
 from asr.words import Word
 
 _HOP = RATE // 50  # samples between two places that are looked at
@@ -21,55 +21,59 @@ _SILENT_PLACES = 2  # at most, of a pause
 
 
 @dataclass(frozen=True)
-class SeamConfig:
-    """Seconds."""
+class SegmentConfig:
+    """How long a segment is, in seconds, and which pauses end it."""
 
     shortest_s: float = 8.0
-    """A piece is not cut before it is so long."""
+    """A segment does not end before it is so long."""
     longest_s: float = 20.0
-    """And is cut then, pause or not: the recogniser was trained on pieces of up to 16 s, and reads 30."""
+    """It ends then, pause or not: the recognizer was trained on clips of up to 16 s, and manages 30."""
     pause_s: float = 1.5
-    """So long a pause ends a piece of any length: behind it the decoder often takes the talk for over, and
+    """So long a pause ends a segment of any length: behind it the decoder often takes the audio for over, and
     loses what is said next. An assistant's turn ends in it anyway."""
-    settled_s: float = 0.8
-    """The latest audio is not looked at: its words may still change."""
+    stability_delay_s: float = 0.8
+    """No boundary is in the latest audio: its words may still change."""
 
     def __post_init__(self) -> None:
         if self.pause_s < 0.5:
             raise ValueError(f"pause_s must be at least 0.5, not {self.pause_s}")
-        if not (1 <= self.shortest_s <= self.longest_s and 0 <= self.settled_s < self.longest_s / 2 - 0.5):
+        if not (
+            1 <= self.shortest_s <= self.longest_s and 0 <= self.stability_delay_s < self.longest_s / 2 - 0.5
+        ):
             raise ValueError(
-                "1 <= shortest_s <= longest_s and 0 <= settled_s < longest_s / 2 - 0.5 must hold"
+                "1 <= shortest_s <= longest_s and 0 <= stability_delay_s < longest_s / 2 - 0.5 must hold"
             )
 
 
-class Seam(NamedTuple):
-    """Where to cut, and how many words are said before that."""
+class Boundary(NamedTuple):
+    """The end of a segment, and how many words are said before it."""
 
     sample: int
     words: int
 
 
-def find_seam(audio: NDArray[np.float32], words: Sequence[Word], config: SeamConfig) -> Seam | None:
-    """Where to cut `audio` [n], in which `words` are said; None if it need not be cut now.
+def find_boundary(
+    audio: NDArray[np.float32], words: Sequence[Word], config: SegmentConfig
+) -> Boundary | None:
+    """The boundary in `audio` [n], in which `words` are said; None if the segment need not end now.
 
-    The quietest place of a pause between two words, the latest pause first; of a piece that has become too
-    long the quietest place in its second half.
+    The quietest place of a pause between two words, the latest pause first; where a segment has become too
+    long, the quietest place in its second half.
     """
     seconds = len(audio) / RATE
-    if seconds < min(config.shortest_s, config.pause_s + config.settled_s):
+    if seconds < min(config.shortest_s, config.pause_s + config.stability_delay_s):
         return None
-    blocks, last = _power(audio), _place(seconds - config.settled_s) - _PLACES
+    blocks, last = _power(audio), _place(seconds - config.stability_delay_s) - _PLACES
     power = np.convolve(blocks, np.full(_PLACES, 1 / _PLACES), "valid")
     if words and (end := _end_of_long_pause(power[: max(0, last)], words, config)):
         sample = _middle(end)
-        return Seam(sample, sum(word.end_s <= sample / RATE for word in words))
+        return Boundary(sample, sum(word.end_s <= sample / RATE for word in words))
     if seconds < config.shortest_s:
         return None
     if seconds >= config.longest_s:
         first = _place(seconds / 2)
         sample = _middle(first + int(power[first:last].argmin()))
-        return Seam(sample, sum(word.end_s <= sample / RATE + _LATE_S for word in words))
+        return Boundary(sample, sum(word.end_s <= sample / RATE + _LATE_S for word in words))
     weak = np.percentile(power, 90) * 10 ** (-_QUIET_DB / 10)
     quiet, loud = power < weak, blocks > weak
     for index in range(len(words) - 1, -1, -1):
@@ -80,11 +84,13 @@ def find_seam(audio: NDArray[np.float32], words: Sequence[Word], config: SeamCon
         places = np.flatnonzero(quiet[first : max(first, end)])
         if len(places):
             sample = _middle(first + int(places[power[first + places].argmin()]))
-            return Seam(sample, index + 1 + _is_before(loud, words[index : index + 2], sample))
+            return Boundary(sample, index + 1 + _is_before(loud, words[index : index + 2], sample))
     return None
 
 
-def _end_of_long_pause(power: NDArray[np.float64], words: Sequence[Word], config: SeamConfig) -> int | None:
+def _end_of_long_pause(
+    power: NDArray[np.float64], words: Sequence[Word], config: SegmentConfig
+) -> int | None:
     """The last quiet place of the latest long pause behind a word."""
     if not len(power):
         return None

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.eval.inventions import inventions, repetitions
+from asr.eval.hallucinations import hallucinations, repetitions
 
 SAID = "Turn on the light in the kitchen."
-INVENTED = [
+HALLUCINATED = [
     (SAID, SAID, []),
     (SAID, "turn on the lights in kitchen", []),
     (SAID, "turn on the light in the kitchen please do it", []),  # three words more
@@ -18,7 +18,7 @@ INVENTED = [
     ("", "thank you very much", ["thank you very much"]),
     ("", "thank you", []),
     (SAID, "", []),
-    # Misheard, not invented: as many words as were said.
+    # Misheard, not hallucinated: as many words as were said.
     ("turn on the light", "burn all of night", []),
     # An alignment may call any of the six the misheard "stop", and so part the five that are too many.
     ("please stop now", "please a b c d e f now", ["a b c d e f"]),
@@ -42,9 +42,9 @@ REPEATED = [
 ]
 
 
-@pytest.mark.parametrize(("reference", "hypothesis", "found"), INVENTED)
+@pytest.mark.parametrize(("reference", "hypothesis", "found"), HALLUCINATED)
 def test_inventions(reference: str, hypothesis: str, found: list[str]) -> None:
-    assert inventions(reference, hypothesis) == found
+    assert hallucinations(reference, hypothesis) == found
 
 
 @pytest.mark.parametrize(("reference", "hypothesis", "found"), REPEATED)
@@ -57,7 +57,7 @@ texts = st.lists(st.sampled_from("abcde"), max_size=12).map(" ".join)
 
 @given(texts)
 def test_what_was_said_is_neither(text: str) -> None:
-    assert inventions(text, text) == []
+    assert hallucinations(text, text) == []
     assert repetitions(text, text) == []
 
 
@@ -66,4 +66,4 @@ def test_words_that_were_not_said_are_found_wherever_they_are_put_in(
     before: str, after: str, count: int
 ) -> None:
     added = " ".join(f"x{n}" for n in "zyxwvutsr"[:count])
-    assert inventions(f"{before} {after}", f"{before} {added} {after}") == [added]
+    assert hallucinations(f"{before} {after}", f"{before} {added} {after}") == [added]

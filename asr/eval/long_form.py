@@ -1,4 +1,4 @@
-"""A long talk out of short recordings: whether its words survive, and what a minute of it costs."""
+"""Long-form audio out of short recordings: whether its words survive, and what a minute of it costs."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.eval.read import RATE, Clocks, StreamReader
+from asr.audio import RATE, AudioSpan
+from asr.eval.feed import Clocks
 from asr.eval.score import WordErrors, word_errors
-from asr.words import Stretch
+from asr.stream import Transcriber
 
 _PAUSES_S = (0.4, 1.2)  # between two recordings
 _HUM = 1e-4  # RMS of the noise in the pauses: a digital silence is no pause that a room makes
@@ -17,7 +18,7 @@ _HUM = 1e-4  # RMS of the noise in the pauses: a digital silence is no pause tha
 
 @dataclass(frozen=True)
 class Minute:
-    """One minute of a talk, while someone speaks. `cpu_share` is of one core."""
+    """One minute of long-form audio, while someone speaks. `cpu_share` is of one core."""
 
     cpu_share: float
     partial_ms: tuple[float, ...]  # of computing, each
@@ -25,15 +26,15 @@ class Minute:
 
 
 @dataclass(frozen=True)
-class TalkReading:
-    """What was read of a talk."""
+class LongFormResult:
+    """What was transcribed of long-form audio."""
 
     words: WordErrors
     minutes: tuple[Minute, ...]
     text: str
 
 
-def make_talk(
+def join_recordings(
     recordings: Sequence[tuple[NDArray[np.float32], str]], minutes: float
 ) -> tuple[NDArray[np.float32], str]:
     """Audio and text: `recordings` ([n] at 16 kHz, and what is said) one after the other, again and again.
@@ -41,7 +42,7 @@ def make_talk(
     Raises ValueError if there are none.
     """
     if not recordings:
-        raise ValueError("a talk is made of recordings, and there are none")
+        raise ValueError("long-form audio is made of recordings, and there are none")
     chance, noise = random.Random(0), np.random.default_rng(0)
     pieces: list[NDArray[np.float32]] = []
     texts, samples = [], 0
@@ -57,26 +58,26 @@ def make_talk(
     return np.concatenate(pieces), " ".join(texts)
 
 
-def read_talk(
-    reader: StreamReader,
+def transcribe_long_form(
+    transcriber: Transcriber,
     audio: NDArray[np.float32],
     text: str,
     partial_ms: int,
     clocks: Clocks,
     resident_mb: Callable[[], float],
-) -> TalkReading:
-    """Let `reader` hear the talk in steps of `partial_ms`, with a partial after each."""
-    reader.begin(0)
+) -> LongFormResult:
+    """Push the audio in steps of `partial_ms`, with a partial after each."""
+    transcriber.begin(0)
     minutes = [
-        _minute(reader, audio, first, partial_ms, clocks, resident_mb)
+        _minute(transcriber, audio, first, partial_ms, clocks, resident_mb)
         for first in range(0, len(audio), 60 * RATE)
     ]
-    read = reader.final(Stretch(audio[len(audio) :], len(audio))).text
-    return TalkReading(word_errors(text, read), tuple(minutes), read)
+    final = transcriber.final(AudioSpan(audio[len(audio) :], len(audio))).text
+    return LongFormResult(word_errors(text, final), tuple(minutes), final)
 
 
 def _minute(
-    reader: StreamReader,
+    transcriber: Transcriber,
     audio: NDArray[np.float32],
     first: int,
     partial_ms: int,
@@ -87,7 +88,7 @@ def _minute(
     cpu_ns, took = clocks.cpu_ns(), []
     for at, until in _steps(first, end, partial_ms * RATE // 1000):
         start_ns = clocks.wall_ns()
-        reader.partial(Stretch(audio[at:until], at))
+        transcriber.partial(AudioSpan(audio[at:until], at))
         took.append((clocks.wall_ns() - start_ns) / 1e6)
     share = (clocks.cpu_ns() - cpu_ns) / 1e9 / ((end - first) / RATE)
     return Minute(share, tuple(took), resident_mb())

@@ -1,4 +1,4 @@
-"""`assistant eval talk` on real clips, with a reader that was told what to say."""
+"""`assistant eval long-form` on real clips, with a transcriber that was told what to say."""
 
 import json
 import re
@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from asr.words import Stretch
+from asr.audio import AudioSpan
 from assistant.audio.clips import ClipError
-from assistant.commands import evaluate_talk
-from assistant.commands.evaluate_talk import run_evaluate_talk
+from assistant.commands import evaluate_long_form
+from assistant.commands.evaluate_long_form import run_evaluate_long_form
 from assistant.trace.summary import ReportError
 
 TRACES = Path(__file__).parents[3] / "traces"
@@ -39,11 +39,11 @@ class OneLine:
     def begin(self, start_sample: int = 0) -> None:
         self.heard = []
 
-    def partial(self, stretch: Stretch) -> Heard:
-        self.heard.append(stretch.audio)
+    def partial(self, span: AudioSpan) -> Heard:
+        self.heard.append(span.audio)
         return Heard(self.line)
 
-    def final(self, stretch: Stretch) -> Heard:
+    def final(self, span: AudioSpan) -> Heard:
         return Heard(self.line)
 
 
@@ -58,8 +58,8 @@ def folder(tmp_path: Path) -> Path:
 
 def install(line: str, monkeypatch: pytest.MonkeyPatch) -> OneLine:
     reader = OneLine(line)
-    monkeypatch.setattr(evaluate_talk, "asr_paths", lambda _: None)
-    monkeypatch.setattr(evaluate_talk, "load_reader", lambda *_: reader)
+    monkeypatch.setattr(evaluate_long_form, "asr_paths", lambda _: None)
+    monkeypatch.setattr(evaluate_long_form, "load_transcriber", lambda *_: reader)
     return reader
 
 
@@ -67,10 +67,10 @@ def test_the_table_and_the_report_have_every_minute(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reader = install("turn on the light " * 3 + "off", monkeypatch)
-    run_evaluate_talk(folder, 1.05, folder / "report.json", None)
+    run_evaluate_long_form(folder, 1.05, folder / "report.json", None)
     report = json.loads((folder / "report.json").read_text())
     assert set(report) == {"machine", "talk"}
-    talk = report["talk"]
+    talk = report["long_form"]
     seconds = sum(map(len, reader.heard)) / 16_000
     assert 63 <= seconds < 63 + 15
     assert [len(minute["partial_ms"]) for minute in talk["minutes"]] == [375, -(-(seconds - 60) // 0.16)]
@@ -91,15 +91,15 @@ def test_a_talk_without_an_error(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     install("Turn on the light.", monkeypatch)
-    run_evaluate_talk(folder, 0.01, None, None)
+    run_evaluate_long_form(folder, 0.01, None, None)
     assert "word error rate 0.00%: of 4 words 0 wrong, 0 lost, 0 too many" in capsys.readouterr().out
 
 
 def test_what_cannot_be_read_or_written_is_refused_before_anything_is_loaded(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluate_talk, "load_reader", None)
+    monkeypatch.setattr(evaluate_long_form, "load_transcriber", None)
     with pytest.raises(ReportError, match="cannot be written"):
-        run_evaluate_talk(folder, 1, folder, None)
+        run_evaluate_long_form(folder, 1, folder, None)
     with pytest.raises(ClipError, match="no such file or folder"):
-        run_evaluate_talk(folder / "nowhere", 1, None, None)
+        run_evaluate_long_form(folder / "nowhere", 1, None, None)

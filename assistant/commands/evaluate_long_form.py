@@ -1,4 +1,4 @@
-"""`assistant eval talk`: a talk of many minutes, read as it comes: words lost, work a minute, memory."""
+"""`assistant eval long-form`: many minutes, transcribed as they come: words lost, work a minute, memory."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -10,34 +10,34 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from asr.eval.read import Clocks
-from asr.eval.talk import Minute, TalkReading, make_talk, read_talk
-from asr.words import Stretch
+from asr.audio import RATE, AudioSpan
+from asr.eval.feed import Clocks
+from asr.eval.long_form import LongFormResult, Minute, join_recordings, transcribe_long_form
 from assistant.audio.clips import Clip, read_clip
 from assistant.audio.resample import to_asr_rate
 from assistant.commands.preflight import check_file, labelled_clips
 from assistant.config import read_config
-from assistant.models.speech import asr_paths, load_reader
+from assistant.models.speech import asr_paths, load_transcriber
 from assistant.models.store import ModelStore
 from assistant.runtime.machine import machine
 from assistant.trace.summary import ReportError, write_json
 
 
-def run_evaluate_talk(folder: Path, minutes: float, json: Path | None, config_path: Path | None) -> None:
-    """Join the clips of `folder` to a talk of `minutes` and read it in steps.
+def run_evaluate_long_form(folder: Path, minutes: float, json: Path | None, config_path: Path | None) -> None:
+    """Join the clips of `folder` to `minutes` of audio and transcribe it in steps.
 
     Raises the typed errors of what cannot be read or loaded.
     """
     config = read_config(config_path)
     check_file(json, ReportError)
     clips = [(_voice(clip), clip.reference or "") for clip in labelled_clips(folder)]
-    audio, text = make_talk(clips, minutes)
-    reader = load_reader(asr_paths(ModelStore()), config.asr)
-    reader.final(Stretch(audio[:16000]))  # warm: memory that is taken once is not the talk's
-    result = read_talk(reader, audio, text, config.asr.partial_ms, Clocks(), _resident_mb)
+    audio, text = join_recordings(clips, minutes)
+    transcriber = load_transcriber(asr_paths(ModelStore()), config.asr)
+    transcriber.final(AudioSpan(audio[:RATE]))  # warm-up: memory that is taken once is not counted
+    result = transcribe_long_form(transcriber, audio, text, config.asr.partial_ms, Clocks(), _resident_mb)
     if json:
         content = asdict(result) | {"wer": result.words.wer}
-        write_json(json, {"machine": machine(), "talk": content})
+        write_json(json, {"machine": machine(), "long_form": content})
     _print(result)
 
 
@@ -53,7 +53,7 @@ def _resident_mb() -> float:
     return resident / 1e6
 
 
-def _print(result: TalkReading) -> None:
+def _print(result: LongFormResult) -> None:
     table = Table("minute", "share of a core", "partial ms p50", "p95", "memory MB", box=None)
     for number, minute in enumerate(result.minutes, 1):
         table.add_row(str(number), *_cells(minute))

@@ -1,4 +1,4 @@
-"""Greedy reading with a draft: what the decoder would have read token by token, in fewer passes.
+"""Greedy decoding with a draft: the tokens that the decoder would choose one by one, in fewer passes.
 
 The tokens of a draft are verified in one pass, up to the first that the decoder would not have chosen. A row
 of a pass does not depend on the rows beside it, so a draft changes the time and nothing else.
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from asr.moonshine.config import BOS, EOS
 from asr.moonshine.text_decoder import DecoderState, Step
 
+Array = NDArray[np.float32]
+
 TOKENS_PER_SECOND = 6.5  # the authors' bound on how much can be said, against endless repetition
 _LONGEST_PHRASE = 24  # tokens, of those that are looked for twice
 _SHORTEST_PHRASE = 3
@@ -21,26 +23,28 @@ _LATER = 0.8  # of the length of a phrase: by so much it is heard later, if it i
 
 
 class Decoder(Protocol):
-    """What reads tokens; see `asr.moonshine.text_decoder`."""
+    """Hidden states to tokens; see `asr.moonshine.text_decoder`."""
 
-    def read(self, state: DecoderState, tokens: Sequence[int], rows_from: int = 0) -> Step: ...  # noqa: D102
+    def begin(self) -> DecoderState: ...  # noqa: D102
+    def push(self, state: DecoderState, hidden: Array, at: int | None = None) -> None: ...  # noqa: D102
+    def decode(self, state: DecoderState, tokens: Sequence[int], rows_from: int = 0) -> Step: ...  # noqa: D102
     def truncate(self, state: DecoderState, positions: int) -> None: ...  # noqa: D102
 
 
 class Row(NamedTuple):
-    """How sure the decoder was of a token, and where it listened while it chose it."""
+    """How sure the decoder was of a token, and which frames it attended to when it chose it."""
 
     log_prob: float
-    attention: NDArray[np.float32]  # [frames]
+    attention: Array  # [frames]
 
     @property
     def peak(self) -> int:
-        """The frame that it listened to most."""
+        """The frame with the most attention."""
         return int(self.attention.argmax())
 
 
 @dataclass(frozen=True)
-class Reading:
+class Decoding:
     """Tokens without the first and the last; the rows that chose those without a known row, and the end."""
 
     tokens: tuple[int, ...]
@@ -49,26 +53,26 @@ class Reading:
 
 
 def token_limit(seconds: float) -> int:
-    """The most tokens that are read of so much audio."""
+    """The most tokens that so much audio is given."""
     return int(seconds * TOKENS_PER_SECOND) + 4
 
 
-def read(
+def decode(
     decoder: Decoder,
     state: DecoderState,
     draft: Sequence[int],
     limit: int,
     forced: int = 0,
     known: Sequence[int] = (),
-) -> Reading:
-    """Read what `state` has heard, from the first token on; the first `forced` tokens of `draft` stay.
+) -> Decoding:
+    """Decode the frames of `state` from the first token on; the first `forced` tokens of `draft` stay.
 
     `known` are the peaks of the rows that chose the first of them, at most all: these rows are not wanted
-    again. A phrase that is read again where it was heard the first time ends the reading before it.
+    again. A phrase that is said again at the frames of the first time ends the text before it.
     """
     draft = tuple(draft[: max(limit, forced)])
     decoder.truncate(state, 0)
-    step = decoder.read(state, [BOS, *draft], len(known))
+    step = decoder.decode(state, [BOS, *draft], len(known))
     accepted = forced + _agreement(step.best[forced - len(known) :], draft[forced:])
     following = int(step.best[accepted - len(known)])
     rows = _rows(step)[: accepted - len(known) + 1]
@@ -81,19 +85,19 @@ def read(
         if again := repeated(tokens, peaks):
             del tokens[max(forced, len(tokens) - again) :]
             break
-        step = decoder.read(state, [following])
+        step = decoder.decode(state, [following])
         rows += _rows(step)
         peaks.append(rows[-1].peak)
         following = int(step.best[0])
-    return Reading(tuple(tokens), tuple(rows[: len(tokens) - len(known) + 1]), min(accepted, len(tokens)))
+    return Decoding(tuple(tokens), tuple(rows[: len(tokens) - len(known) + 1]), min(accepted, len(tokens)))
 
 
 def repeated(tokens: Sequence[int], peaks: Sequence[int]) -> int:
-    """How many tokens at the end say again what stands before them, heard at the same place; 0 if none.
+    """How many tokens at the end repeat those before them at the same place in the audio; 0 if none.
 
-    `peaks` are the frames that were listened to while each of `tokens` was chosen: where the one before it
-    ends. Who really says a phrase twice needs as long for it the second time: what is made up is heard where
-    the first was, or all in the silence behind it.
+    `peaks` are the frames with the most attention while each of `tokens` was chosen: where the one before it
+    ends. Who really says a phrase twice needs as long for it the second time; a hallucinated repetition is
+    placed where the first was, or all in the silence behind it.
     """
     for length in range(_SHORTEST_PHRASE, min(_LONGEST_PHRASE, len(tokens) // 2) + 1):
         if tokens[-length:] != tokens[-2 * length : -length]:
@@ -105,7 +109,7 @@ def repeated(tokens: Sequence[int], peaks: Sequence[int]) -> int:
 
 
 def _before_repetition(tokens: Sequence[int], peaks: Sequence[int], forced: int) -> int:
-    """How many of `tokens` reading them one by one would have kept."""
+    """How many of `tokens` decoding them one by one would have kept."""
     for end in range(forced + 1, len(tokens) + 1):
         if again := repeated(tokens[:end], peaks[:end]):
             return max(forced, end - again)

@@ -1,7 +1,7 @@
-"""Sentences that nobody said: runs of words put in, and phrases that a reader got caught in.
+"""Hallucinations: long insertions, and phrases that a decoder got caught in.
 
 Both are what an autoregressive decoder does when it loses the audio, and neither shows in a word error rate
-over many clips. Another spelling of what was said is no invention, nor is a repetition that was said.
+over many clips. Another spelling of what was said is no hallucination, nor is a repetition that was said.
 """
 
 import re
@@ -11,25 +11,25 @@ from itertools import pairwise
 from asr.eval.normalize import normalize
 from asr.eval.score import align
 
-INVENTED_WORDS = 4
+INSERTED_WORDS = 4
 """Words more than were said, between two that were: fewer are a word heard as two, or a filler."""
 REPEATED_WORDS = 3
 """Words of the shortest phrase whose repetition counts: people do say "no no" and "very very"."""
 
 
-def inventions(reference: str, hypothesis: str) -> list[str]:
-    """What the hypothesis says between two words that were said, where it has INVENTED_WORDS too many there.
+def hallucinations(reference: str, hypothesis: str) -> list[str]:
+    """Insertions of INSERTED_WORDS and more: what the hypothesis says between two words that were said.
 
     The surplus counts and not the words that an alignment calls put in: which of five words stands for the
     one that was misheard is arbitrary, and may part the run.
     """
-    said, read = normalize(reference).split(), normalize(hypothesis).split()
-    hits = [(left, right) for left, right, equal in align(said, read) if equal]
-    ends = [(-1, -1), *((left or 0, right or 0) for left, right in hits), (len(said), len(read))]
+    said, written = normalize(reference).split(), normalize(hypothesis).split()
+    hits = [(left, right) for left, right, equal in align(said, written) if equal]
+    ends = [(-1, -1), *((left or 0, right or 0) for left, right in hits), (len(said), len(written))]
     return [
-        " ".join(read[start[1] + 1 : end[1]])
+        " ".join(written[start[1] + 1 : end[1]])
         for start, end in pairwise(ends)
-        if (end[1] - start[1]) - (end[0] - start[0]) >= INVENTED_WORDS
+        if (end[1] - start[1]) - (end[0] - start[0]) >= INSERTED_WORDS
     ]
 
 

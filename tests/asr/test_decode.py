@@ -1,4 +1,4 @@
-"""Reading with a draft, on decoders whose language is a rule on the whole prefix."""
+"""Decoding with a draft, on decoders whose language is a rule on the whole prefix."""
 
 import random
 import statistics
@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from asr.decode import Decoding, decode, repeated, token_limit
 from asr.moonshine.config import BOS, EOS
 from asr.moonshine.text_decoder import Step
-from asr.reading import Reading, read, repeated, token_limit
 
 VOCABULARY, FRAMES = 8, 40
 Rule = Callable[[tuple[int, ...]], tuple[int, int]]
@@ -31,7 +31,7 @@ class Ruled:
     rule: Rule
     passes: list[tuple[int, int]] = field(default_factory=list)  # tokens and rows of each
 
-    def read(self, state: State, tokens: Sequence[int], rows_from: int = 0) -> Step:
+    def decode(self, state: State, tokens: Sequence[int], rows_from: int = 0) -> Step:
         assert 0 <= rows_from < len(tokens)
         first = len(state.tokens) + rows_from
         state.tokens += tokens
@@ -90,10 +90,10 @@ def invented(tokens: list[int], peaks: list[int]) -> int:
     return 0
 
 
-def run(rule: Rule, draft: Sequence[int], limit: int, forced: int = 0, known: int = 0) -> Reading:
+def run(rule: Rule, draft: Sequence[int], limit: int, forced: int = 0, known: int = 0) -> Decoding:
     decoder, state = Ruled(rule), State([BOS, 5, 5])  # what was read before does not matter
     peaks = [rule(tuple(draft[:end]))[1] for end in range(known)]
-    return read(decoder, state, draft, limit, forced, peaks)
+    return decode(decoder, state, draft, limit, forced, peaks)
 
 
 drafts = st.lists(st.integers(2, VOCABULARY - 1), max_size=30)
@@ -153,7 +153,7 @@ RIGHT = [3, 4, 5, 6, 7, 3, 4, 5, 6, 7]
 )
 def test_the_draft_is_verified_in_one_pass(draft: list[int], accepted: int, passes: int) -> None:
     decoder = Ruled(counting)
-    reading = read(decoder, State(), draft, 40)
+    reading = decode(decoder, State(), draft, 40)
     assert list(reading.tokens) == RIGHT
     assert reading.accepted == accepted
     assert decoder.passes[0] == (1 + len(draft), 1 + len(draft))
@@ -162,7 +162,7 @@ def test_the_draft_is_verified_in_one_pass(draft: list[int], accepted: int, pass
 
 def test_no_rows_are_computed_that_are_known() -> None:
     decoder = Ruled(counting)
-    reading = read(decoder, State(), RIGHT, 40, 8, range(6))
+    reading = decode(decoder, State(), RIGHT, 40, 8, range(6))
     assert decoder.passes == [(11, 5)]
     assert len(reading.rows) == 5
 

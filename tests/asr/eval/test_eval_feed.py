@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from scripted_readers import SECOND, Part, Said, ScriptedFull, ScriptedStream, Text, Ticker
+from scripted_models import SECOND, Part, Said, ScriptedFull, ScriptedStream, Text, Ticker
 
-from asr.eval.read import read_stream, read_whole
+from asr.eval.feed import feed_stream, feed_whole
 
 
 def audio(seconds: float) -> np.ndarray:
@@ -19,7 +19,7 @@ def test_a_partial_comes_after_each_chunk_and_the_final_text_after_all() -> None
         (Text("Turn on.", (Said("Turn", 0, 1),)), 20),
     ]
     reader = ScriptedStream(ticker, steps)
-    reading = read_stream(reader, audio(1.2), 480, ticker.clocks)
+    reading = feed_stream(reader, audio(1.2), 480, ticker.clocks)
     assert reader.steps == []
     assert reader.heard == [7680, 15360, 19200]
     assert (reading.text, reading.words) == ("Turn on.", (Said("Turn", 0, 1),))
@@ -33,7 +33,7 @@ def test_a_partial_comes_after_each_chunk_and_the_final_text_after_all() -> None
 def test_a_reader_slower_than_speech_falls_behind() -> None:
     ticker = Ticker()
     steps = [(Part("", "a"), 700), (Part("", "b"), 100), (Part("", "c"), 10), (Text("c"), 5)]
-    reading = read_stream(ScriptedStream(ticker, steps), audio(1.6), 500, ticker.clocks)
+    reading = feed_stream(ScriptedStream(ticker, steps), audio(1.6), 500, ticker.clocks)
     # The second chunk ends at 1000 ms, while the first is read until 1200; the third at 1500, in time again.
     assert [partial.shown_ms for partial in reading.shown] == [1200, 1300, 1510]
     assert reading.final_shown_ms == 1605
@@ -43,7 +43,7 @@ def test_a_reader_slower_than_speech_falls_behind() -> None:
 def test_a_clip_no_longer_than_a_chunk_has_no_partial(samples: int) -> None:
     ticker = Ticker()
     reader = ScriptedStream(ticker, [(Text("Stop."), 8)])
-    reading = read_stream(reader, np.zeros(samples, np.float32), 480, ticker.clocks)
+    reading = feed_stream(reader, np.zeros(samples, np.float32), 480, ticker.clocks)
     assert reader.heard == [samples]
     assert (reading.text, reading.shown, reading.wall_ms) == ("Stop.", (), 8)
     assert reading.final_shown_ms == samples / 16 + 8
@@ -52,7 +52,7 @@ def test_a_clip_no_longer_than_a_chunk_has_no_partial(samples: int) -> None:
 def test_the_full_reader_hears_everything_at_once() -> None:
     ticker = Ticker()
     reader = ScriptedFull(ticker, [(Text("Stop.", (Said("Stop.", 0.5, 0.75),)), 40)])
-    reading = read_whole(reader, audio(2), ticker.clocks)
+    reading = feed_whole(reader, audio(2), ticker.clocks)
     assert [len(heard) for heard in reader.heard] == [32000]
     assert (reading.wall_ms, reading.cpu_ms, reading.final_ms, reading.final_shown_ms) == (40, 80, 40, 2040)
     assert (reading.text, reading.words, reading.shown) == ("Stop.", (Said("Stop.", 0.5, 0.75),), ())

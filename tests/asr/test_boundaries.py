@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from asr.seams import SeamConfig, find_seam
+from asr.boundaries import SegmentConfig, find_boundary
 from asr.words import Word
 
 RATE = 16000
 Array = NDArray[np.float32]
-CONFIG = SeamConfig()
+CONFIG = SegmentConfig()
 
 
 NOISE = np.random.default_rng(0).normal(0, 1, 60 * RATE).astype(np.float32)
@@ -36,8 +36,8 @@ def fluent(start_s: float, end_s: float) -> list[tuple[float, float]]:
     return [(float(at), float(at) + 0.4) for at in np.arange(start_s, end_s - 0.3, 0.4)]
 
 
-def cut_s(audio: Array, words: Sequence[Word], config: SeamConfig = CONFIG) -> float | None:
-    seam = find_seam(audio, words, config)
+def cut_s(audio: Array, words: Sequence[Word], config: SegmentConfig = CONFIG) -> float | None:
+    seam = find_boundary(audio, words, config)
     return None if seam is None else seam.sample / RATE
 
 
@@ -136,7 +136,7 @@ def test_no_word_is_cut_through_or_on_the_wrong_side(case: tuple[Array, list[Wor
     """Even if all ends are known no better than to 60 ms."""
     audio, words = case
     guessed = [Word(word.text, word.start_s, max(0.0, word.end_s + wrong_s), 1.0) for word in words]
-    seam = find_seam(audio, guessed, CONFIG)
+    seam = find_boundary(audio, guessed, CONFIG)
     if seam is None:
         assert len(audio) < 20 * RATE
         return
@@ -158,7 +158,7 @@ def test_a_word_is_before_the_pause_even_if_its_end_is_placed_behind_it(
     before, after = fluent(0, 6), fluent(6.5 + length_s, 10)
     audio, words = spoken(*before, (6.0, 6.0 + length_s), *after, seconds=9.5)
     words[len(before)] = Word("late", 6.0, 6.0 + length_s + late_s, 1.0)
-    seam = find_seam(audio, words, CONFIG)
+    seam = find_boundary(audio, words, CONFIG)
     assert seam is not None
     assert 6.1 + length_s <= seam.sample / RATE <= 6.4 + length_s
     assert seam.words == len(before) + 1
@@ -166,8 +166,8 @@ def test_a_word_is_before_the_pause_even_if_its_end_is_placed_behind_it(
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"shortest_s": 0.5}, {"shortest_s": 21}, {"settled_s": -0.1}, {"settled_s": 9.6}],
+    [{"shortest_s": 0.5}, {"shortest_s": 21}, {"stability_delay_s": -0.1}, {"stability_delay_s": 9.6}],
 )
 def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        SeamConfig(**wrong)
+        SegmentConfig(**wrong)

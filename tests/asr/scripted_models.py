@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from asr.eval.read import Clocks
-from asr.stream import Stretch
+from asr.audio import AudioSpan
+from asr.eval.feed import Clocks
 
 SECOND = 16000
 
@@ -52,7 +52,7 @@ class ScriptedStream:
 
     ticker: Ticker
     steps: list[tuple[Part | Text, float]]
-    heard: list[int] = field(default_factory=list)  # where each stretch ended
+    heard: list[int] = field(default_factory=list)  # where each span ended
     _open: bool = False
 
     def begin(self, start_sample: int = 0) -> None:
@@ -60,21 +60,21 @@ class ScriptedStream:
         assert not self._open, "the last utterance was not finished"
         self._open = True
 
-    def partial(self, stretch: Stretch) -> Part:
-        part = self._next(stretch)
+    def partial(self, span: AudioSpan) -> Part:
+        part = self._next(span)
         assert isinstance(part, Part)
         return part
 
-    def final(self, stretch: Stretch) -> Text:
-        text = self._next(stretch)
+    def final(self, span: AudioSpan) -> Text:
+        text = self._next(span)
         assert isinstance(text, Text)
         self._open = False
         return text
 
-    def _next(self, stretch: Stretch) -> Part | Text:
+    def _next(self, span: AudioSpan) -> Part | Text:
         assert self._open
-        assert stretch.start_sample == 0
-        self.heard.append(len(stretch.audio))
+        assert span.start_sample == 0
+        self.heard.append(len(span.audio))
         step, ms = self.steps.pop(0)
         self.ticker.ms += ms
         return step
@@ -96,7 +96,7 @@ class ScriptedFull:
 
 
 @dataclass(frozen=True)
-class ScriptedReaders:
+class ScriptedRecognizers:
     """All three."""
 
     streaming: ScriptedStream
