@@ -60,18 +60,18 @@ def read_weights(gguf: GgufFile, config: LlamaConfig, context: int, device: torc
 
     def norms(name: str, order: NDArray[np.int64] | None = None) -> Tensor:
         rows = np.stack([_floats(gguf, f"blk.{i}.{name}") for i in range(config.layers)])
-        return torch.from_numpy(rows if order is None else rows[:, order]).to(device)
+        return _tensor(rows if order is None else rows[:, order], device)
 
     return Weights(
         shape=shape_of(config),
         embedding=embedding,
         attn_norm=norms("attn_norm.weight"),
         ffn_norm=norms("ffn_norm.weight"),
-        output_norm=torch.from_numpy(_floats(gguf, "output_norm.weight")).to(device),
+        output_norm=_tensor(_floats(gguf, "output_norm.weight"), device),
         head=embedding if tied else _matrices(gguf, [["output.weight"]], device),
-        cos=torch.from_numpy(np.cos(angles).astype(np.float32)).to(device),
-        sin=torch.from_numpy(np.sin(angles).astype(np.float32)).to(device),
-        qkv_bias=_biases(gguf, config).to(device) if config.qkv_bias else None,
+        cos=_tensor(np.cos(angles).astype(np.float32), device),
+        sin=_tensor(np.sin(angles).astype(np.float32), device),
+        qkv_bias=_tensor(_biases(gguf, config), device) if config.qkv_bias else None,
         q_norm=norms("attn_q_norm.weight", order) if config.qk_norm else None,
         k_norm=norms("attn_k_norm.weight", order) if config.qk_norm else None,
         **kinds,
@@ -187,14 +187,19 @@ def _empty(
     return Quantized(codes, scales, minima)
 
 
-def _biases(gguf: GgufFile, config: LlamaConfig) -> Tensor:
+def _biases(gguf: GgufFile, config: LlamaConfig) -> NDArray[np.float32]:
     """Float32 [layers, rows of q, k and v]."""
     layers = [
         np.concatenate([_floats(gguf, f"blk.{i}.attn_{part}.bias") for part in "qkv"])
         for i in range(config.layers)
     ]
     rows = np.stack(layers)
-    return torch.from_numpy(rows[:, _qkv_order(config)] if config.rotary == "half" else rows)
+    return rows[:, _qkv_order(config)] if config.rotary == "half" else rows
+
+
+def _tensor(array: NDArray[np.float32], device: torch.device) -> Tensor:
+    """The array on the device, its rows one after the other: numpy leaves `x[:, order]` column by column."""
+    return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
 
 def _floats(gguf: GgufFile, name: str) -> NDArray[np.float32]:

@@ -1,6 +1,8 @@
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from quantized_files import Stored, dequantized, quantized_weights, stored, write_quantized
 
 from kernels.formats.llama import Weights
+from kernels.formats.quantized import Quantized
 from llm.cuda.weights import bits_of_kind, read_weights, why_not
 from llm.gguf.config import LlamaConfig, read_config
 from llm.gguf.file import GgufError, open_gguf
@@ -17,6 +20,7 @@ from llm.gguf.quants import BLOCKS, GgmlType
 
 CPU = torch.device("cpu")
 LLAMA = replace(SMALL, heads=4, kv_heads=2, head_dim=16, width=64, hidden=96)
+QWEN2 = replace(SMALL_QWEN2, heads=4, head_dim=16, width=64, hidden=96)
 QWEN3 = replace(SMALL_QWEN3, heads=6, kv_heads=2, head_dim=32, width=64, hidden=96)
 WIDE = replace(LLAMA, heads=16, head_dim=16, width=256, hidden=512)  # K quants are of 256
 Floats = NDArray[np.float32]
@@ -114,7 +118,7 @@ def test_matrices_of_mixed_types_are_held_in_the_bits_of_the_widest(
     assert (np.abs(held - wanted).max() < 1e-6) == exact
 
 
-@pytest.mark.parametrize("config", [QWEN3, replace(SMALL_QWEN2, heads=4, head_dim=16, width=64, hidden=96)])
+@pytest.mark.parametrize("config", [QWEN3, QWEN2])
 def test_channels_that_are_rotated_together_become_neighbours(tmp_path: Path, config: LlamaConfig) -> None:
     """Row 2i of a head is the file's i, row 2i + 1 its i + half; v stays as it is."""
     tensors = quantized_weights(config, {"": GgmlType.Q8_0})
@@ -145,6 +149,26 @@ def test_channels_that_are_rotated_together_become_neighbours(tmp_path: Path, co
             assert weights.k_norm is not None
             np.testing.assert_array_equal(weights.q_norm[i].numpy(), of_layer(i, "q_norm"))
             np.testing.assert_array_equal(weights.k_norm[i].numpy(), of_layer(i, "k_norm"))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("config", [LLAMA, QWEN2, QWEN3], ids=["llama", "qwen2", "qwen3"])
+def test_every_tensor_is_contiguous_however_numpy_lays_out_arrays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: LlamaConfig, order: Literal["C", "F"]
+) -> None:
+    """The kernels refuse others, and numpy promises no layout for what it stacks, indexes or computes."""
+
+    def laid_out(function: Callable[..., Floats], *arguments: object, **options: object) -> Floats:
+        return np.array(function(*arguments, **options), order=order)
+
+    for name in ("stack", "concatenate", "cos", "sin"):
+        monkeypatch.setattr(np, name, partial(laid_out, getattr(np, name)))
+    weights = load(tmp_path, config, quantized_weights(config, {"": GgmlType.Q4_1}, tied=False))
+    held = [getattr(weights, field.name) for field in fields(weights)]
+    held += [getattr(x, field.name) for x in held if isinstance(x, Quantized) for field in fields(x)]
+    tensors = [x for x in held if isinstance(x, torch.Tensor)]
+    assert len(tensors) == 6 * 3 + 5 + config.qkv_bias + 2 * config.qk_norm
+    assert all(x.is_contiguous() for x in tensors)
 
 
 def test_what_is_not_quantized(tmp_path: Path) -> None:
