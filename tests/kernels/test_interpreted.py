@@ -1,7 +1,7 @@
 """Every test of a Triton kernel, in its interpreter: all files of `tests/kernels/triton` in one process.
 
-Triton decides at its first import whether it interprets, so these tests cannot share a process with those that
-compile; among themselves they can, and loading torch and Triton is a third of what they take.
+Triton decides at its first import whether it interprets, so they share no process with tests that compile.
+They share one with each other: loading torch and Triton ten times was a third of what they took.
 """
 
 import os
