@@ -2,18 +2,30 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Whole files go to two processes, the slowest first (tests/conftest.py): two fill two cores, more fill the memory.
+PYTEST := $(BIN)/python -m pytest -q
 
-.PHONY: demo test clean
+.PHONY: demo test test-full checks parallel clean
 
 demo: $(VENV)/.installed
 	$(BIN)/assistant demo traces -o reply.wav
 
+# What the checks say is shown behind the tests beside which they run.
 test: $(VENV)/.installed-test
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/assistant models fetch
-	$(BIN)/python -m pytest -q
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 parallel checks; status=$$?; \
+	cat $(VENV)/checks.log; exit $$status
+	$(PYTEST) -m realtime tests/realtime
+
+# The slowest tests at four times their size.
+test-full: export FULL_TESTS := 1
+test-full: test
+
+checks:
+	@{ $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy; } >$(VENV)/checks.log 2>&1
+
+parallel:
+	$(PYTEST) -m "not realtime" -n 2 --dist loadfile --no-loadscope-reorder
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -22,9 +34,9 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
 	touch $@
 
-$(VENV)/.installed-test: $(VENV)/.installed
+$(VENV)/.installed-test: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
-	touch $@
+	touch $(VENV)/.installed $@
 
 clean:
 	rm -rf $(VENV)

@@ -6,6 +6,21 @@ import pytest
 
 from assistant.models.store import ModelStore
 
+TESTS = Path(__file__).parent
+REALTIME = TESTS / "realtime"  # the one folder in which `make test` looks for such tests
+# From the one that takes longest, so that neither of two processes ends long before the other.
+SLOWEST_FILES = ["kernels/test_interpreted.py"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the slowest files first where pytest-xdist runs them, and refuse tests that nobody would run."""
+    for item in items:
+        if item.get_closest_marker("realtime") and REALTIME not in item.path.parents:
+            raise pytest.UsageError(f"{item.nodeid} is marked realtime, but is not in tests/realtime")
+    if hasattr(config, "workerinput"):
+        order = {TESTS / name: place for place, name in enumerate(SLOWEST_FILES)}
+        items.sort(key=lambda item: order.get(item.path, len(order)))
+
 
 @pytest.fixture(scope="session")
 def model_path() -> Callable[[str], Path]:

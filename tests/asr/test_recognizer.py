@@ -15,8 +15,6 @@ from scripted_recognizer import RATE, WORDS, pause, recognizer, text, voice
 
 from asr.decode import token_limit
 from asr.recognizer import Recognizer
-from assistant.models.speech import asr_paths, load_recognizer
-from assistant.models.store import ModelStore
 
 MODEL = ("moonshine-tiny-en-encoder", "moonshine-tiny-en-decoder", "moonshine-tiny-en-tokenizer")
 Array = NDArray[np.float32]
@@ -47,8 +45,8 @@ def test_words_have_times_from_the_offset_on() -> None:
 
 
 @pytest.fixture(scope="module")
-def model() -> Recognizer:
-    return load_recognizer(asr_paths(ModelStore()))
+def model(default_recognizer: Recognizer) -> Recognizer:
+    return default_recognizer
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,6 @@ from asr.recognizer import Recognizer
 from asr.stabilize import Partial
 from asr.stream import StreamConfig, Transcriber
 from asr.words import Hypothesis
-from assistant.models.speech import asr_paths, load_recognizer
-from assistant.models.store import ModelStore
 
 pytestmark = pytest.mark.models
 
@@ -30,8 +28,8 @@ CONFIGS = {"streaming": StreamConfig(second_pass=False), "final": StreamConfig()
 
 
 @pytest.fixture(scope="module")
-def models() -> Recognizer:
-    return load_recognizer(asr_paths(ModelStore()))
+def models(default_recognizer: Recognizer) -> Recognizer:
+    return default_recognizer
 
 
 @pytest.mark.parametrize("config", CONFIGS)

@@ -176,8 +176,8 @@ def test_attention_that_forgets_a_key_is_red(m: int, monkeypatch: pytest.MonkeyP
         attended = right(q, cache, layer, replace(rows, positions=rows.positions - 1))
         return out.fill(attended) if isinstance(out, Packed) else out.copy_(attended)
 
-    module = cached.few_attention if m == 2 else cached.paged_attention
-    monkeypatch.setattr(module, module.__name__.split(".")[-1], forgetful)
+    name = "few_attention" if m == 2 else "paged_attention"
+    monkeypatch.setattr(getattr(cached, name), name, forgetful)
     (wrong, *_) = cached.decode_section(asked(rows=(m,)))
     assert wrong.red
     assert wrong.right(cached.SDPA)

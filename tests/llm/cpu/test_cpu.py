@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from in_threads import DEADLOCK_S, start, until
 from llama_files import SMALL, SMALL_QWEN2, SMALL_QWEN3, one_thread, write_llama
 from numpy.typing import NDArray
+from sizes import quarter
 
 from llm.cpu.model import CpuConfig, CpuModel
 from llm.decode.engine import ContextFull, prefill, step
@@ -107,7 +108,7 @@ def close(a: Logits, b: Logits) -> bool:
 
 
 @given(calls=st.lists(st.tuples(st.integers(0, 2), any_call), max_size=20))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=quarter(120), deadline=None)
 def test_any_calls_give_what_a_fresh_engine_gives(
     file: GgufFile, reference: Reference, calls: list[tuple[int, Call]]
 ) -> None:
@@ -116,7 +117,7 @@ def test_any_calls_give_what_a_fresh_engine_gives(
 
 
 @given(calls=st.lists(st.tuples(st.integers(0, 2), st.one_of(any_call, prefills)), max_size=20))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=quarter(120), deadline=None)
 def test_with_one_block_any_cuts_give_what_a_fresh_engine_gives(
     one_block: GgufFile, one_block_reference: Reference, calls: list[tuple[int, Call]]
 ) -> None:
@@ -155,7 +156,7 @@ script = st.lists(st.one_of(*single_calls), min_size=5, max_size=15)
 
 @pytest.mark.parametrize("threads", [1, 2])
 @given(scripts=st.lists(script, min_size=4, max_size=4))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=quarter(15), deadline=None)
 def test_sessions_in_threads_do_not_touch_each_other(
     file: GgufFile, reference: Reference, threads: int, scripts: list[list[Call]]
 ) -> None:

@@ -31,6 +31,7 @@ from llama_files import (
 )
 from numpy.typing import NDArray
 from quantized_files import Stored, dequantized, quantized_weights, write_quantized
+from sizes import FULL, quarter
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
@@ -380,8 +381,8 @@ def test_heads_that_the_attention_cannot_turn_are_refused(tmp_path: Path, head_d
 SCRIPT = """
 import sys
 from pathlib import Path
-from llm.cpu import CpuConfig, CpuModel
-from llm.gguf import open_gguf
+from llm.cpu.model import CpuConfig, CpuModel
+from llm.gguf.file import open_gguf
 config = CpuConfig(threads=1, kv="int8", kernel="onnxruntime")
 model = CpuModel(open_gguf(Path(sys.argv[1])), config, Path(sys.argv[2]))
 with model.open() as engine:
@@ -400,7 +401,7 @@ def test_the_engine_runs_without_torch(tmp_path: Path) -> None:
 # The default model
 
 WINDOW = 500  # tokens of the text that are read at once
-STRETCH = 200  # tokens that are also read one by one
+STRETCH = quarter(200)  # tokens that are also read one by one
 
 
 @pytest.fixture(scope="module")
@@ -455,4 +456,6 @@ def test_the_perplexity_of_the_default_model_is_kept(
     windows = np.concatenate([losses(model, ids[:WINDOW]), losses(model, ids[WINDOW:])])
     assert np.exp(windows.mean() - np.mean(f32_losses)) == pytest.approx(1, abs=allowed)
     decoded, exact = losses(model, ids[:STRETCH], piece=1), f32_losses[0][: STRETCH - 1]
-    assert np.exp(decoded.mean() - exact.mean()) == pytest.approx(1, abs=allowed)
+    assert np.exp(decoded.mean() - windows[: STRETCH - 1].mean()) == pytest.approx(1, abs=allowed)
+    if FULL:  # of fewer tokens it is by chance that they are so close
+        assert np.exp(decoded.mean() - exact.mean()) == pytest.approx(1, abs=allowed)

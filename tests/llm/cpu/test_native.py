@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from llama_files import SMALL, SMALL_QWEN2, SMALL_QWEN3, one_thread, write_llama
 from numpy.typing import NDArray
 from quantized_files import quantized_weights, write_quantized
+from sizes import quarter
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
@@ -275,18 +276,36 @@ def test_what_the_kernel_cannot_do_runs_on_onnxruntime(
     assert CpuModel(llama, settings).kernel == "onnxruntime"
 
 
+@pytest.fixture(scope="session")
+def default_model(model_path: Callable[[str], Path]) -> GgufFile:
+    return open_gguf(model_path("smollm2-135m-instruct-q4_1"))
+
+
+@pytest.fixture(scope="session")
+def ids(default_model: GgufFile) -> list[int]:
+    return Tokenizer.from_gguf(default_model).encode(text())[: quarter(1500)]
+
+
+@pytest.fixture(scope="session")
+def reference_perplexity(default_model: GgufFile, ids: list[int]) -> float:
+    """Of the same file in float32, on ONNX Runtime."""
+    return perplexity(
+        CpuModel(default_model, CpuConfig(context=512, weights="f32", prefix_bytes=0)).open(), ids
+    )
+
+
 @pytest.mark.models
 @pytest.mark.parametrize(("kv", "limit"), [("f32", 1.01), ("int8", 1.015)])
-def test_perplexity_of_the_default_model(model_path: Callable[[str], Path], kv: KvType, limit: float) -> None:
-    """Beside the same file in float32: all of the text read in windows, and some of it token by token."""
-    file = open_gguf(model_path("smollm2-135m-instruct-q4_1"))
-    ids = Tokenizer.from_gguf(file).encode(text())[:1500]
-    reference = CpuModel(file, CpuConfig(context=512, weights="f32", prefix_bytes=0)).open()
-    model = CpuModel(file, CpuConfig(context=512, kv=kv, prefix_bytes=0))
+def test_perplexity_of_the_default_model(
+    default_model: GgufFile, ids: list[int], reference_perplexity: float, kv: KvType, limit: float
+) -> None:
+    """All of the text read in windows, and some of it token by token."""
+    model = CpuModel(default_model, CpuConfig(context=512, kv=kv, prefix_bytes=0))
     assert model.kernel == "compiled"
     engine = model.open()
-    assert perplexity(engine, ids) / perplexity(reference, ids) < limit
-    assert decode_perplexity(engine, ids[:512]) == pytest.approx(perplexity(engine, ids[:512]), rel=1e-9)
+    assert perplexity(engine, ids) / reference_perplexity < limit
+    few = ids[: quarter(512)]
+    assert decode_perplexity(engine, few) == pytest.approx(perplexity(engine, few), rel=1e-9)
 
 
 def test_shapes_that_fit() -> None:

@@ -17,6 +17,7 @@ from in_threads import DEADLOCK_S, start
 from llama_files import SMALL, SMALL_QWEN3, one_thread, real_model
 from numpy.typing import NDArray
 from quantized_files import quantized_weights, write_quantized
+from sizes import quarter
 
 from kernels.formats.llama import PAGE
 from kernels.llama.graph import GraphRunner
@@ -121,7 +122,7 @@ def close_all(model: CudaModel) -> None:
 
 
 @given(calls=st.lists(st.tuples(st.integers(0, 2), any_call), max_size=20))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=quarter(100), deadline=None)
 def test_any_calls_give_what_a_fresh_engine_gives(
     file: GgufFile, reference: Reference, calls: list[tuple[int, Call]]
 ) -> None:
@@ -133,7 +134,7 @@ def test_any_calls_give_what_a_fresh_engine_gives(
 
 
 @given(calls=st.lists(st.tuples(st.integers(0, 2), st.one_of(any_call, prefills)), max_size=20))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=quarter(100), deadline=None)
 def test_with_one_block_any_cuts_give_what_a_fresh_engine_gives(
     one_block: GgufFile, one_block_reference: Reference, calls: list[tuple[int, Call]]
 ) -> None:
@@ -145,7 +146,7 @@ def test_with_one_block_any_cuts_give_what_a_fresh_engine_gives(
 
 
 @given(calls=st.lists(st.tuples(st.integers(0, 2), any_call), max_size=12))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=quarter(15), deadline=None)
 def test_any_calls_with_the_launches_of_a_gpu(
     file: GgufFile, reference: Reference, calls: list[tuple[int, Call]]
 ) -> None:
@@ -160,7 +161,7 @@ script = st.lists(st.one_of(*single_calls), min_size=5, max_size=15)
 
 
 @given(scripts=st.lists(script, min_size=4, max_size=4))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=quarter(10), deadline=None)
 def test_sessions_in_threads_do_not_touch_each_other(
     file: GgufFile, reference: Reference, scripts: list[list[Call]]
 ) -> None:

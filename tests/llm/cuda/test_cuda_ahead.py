@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from in_threads import DEADLOCK_S, start
 from llama_files import SMALL, one_thread
 from quantized_files import quantized_weights, write_quantized
+from sizes import quarter
 
 from kernels.formats.llama import PAGE
 from kernels.formats.packed import FEW
@@ -149,7 +150,7 @@ class Pair:
 
 
 @given(calls=st.lists(st.tuples(st.integers(0, 1), CALLS), max_size=14))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=quarter(120), deadline=None)
 def test_any_calls_choose_what_the_logits_do(
     file: GgufFile, calls: list[tuple[int, tuple[str, object]]]
 ) -> None:

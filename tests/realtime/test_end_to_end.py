@@ -29,7 +29,7 @@ from assistant.session.session import Session
 from assistant.trace.replay import ReplayedTurn, replay
 from llm.text.chat import Message
 
-pytestmark = pytest.mark.models
+pytestmark = [pytest.mark.models, pytest.mark.realtime]
 
 QUESTION = "What is the capital of France?"
 VOICE_RATE = 24000
