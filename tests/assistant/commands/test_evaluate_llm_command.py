@@ -141,8 +141,8 @@ def test_on_a_gpu_its_engine_is_measured(assistant: Command, tmp_path: Path, gpu
         assert {one["kernel"] for one in row["served"]} == {"torch"}
         assert [kernel["kernel"] for kernel in row["not_used"]] == ["decoding ahead"]
         assert (
-            f"{row['kv']}: of {128 * JUDGED} greedy tokens, one by one, {judged['equal']} are the reference's own after "
-            f"the same text, {judged['ties']} within 0.1 logits of it, 0 further off"
+            f"{row['kv']}: of {128 * JUDGED} greedy tokens, one by one, {judged['equal']} are the reference's own "
+            f"after the same text, {judged['ties']} within 0.1 logits of it, 0 further off"
         ) in ended.out
         assert f"{row['kv']}: not used: decoding ahead: " in ended.out
 
