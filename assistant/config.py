@@ -40,8 +40,6 @@ class LlmConfig:
     GPU, what is not int8 is float16."""
     speculate: bool = True
     """Draft tokens by looking them up in the prompt; the reply is the same, sooner where it repeats."""
-    draft_model: str | None = None
-    """A smaller model of the same vocabulary that drafts as well: a GGUF file's path."""
     system_prompt: str = SYSTEM_PROMPT
     generate: GenerateConfig = GenerateConfig()
     remote: RemoteConfig = RemoteConfig()

@@ -6,8 +6,7 @@ from pathlib import Path
 from assistant.config import LlmConfig
 from assistant.models.engine import open_engine
 from assistant.session.stages import ReplyWriter
-from llm.decode.drafts import Drafter, DraftModel, check_vocabulary, prompt_lookups
-from llm.decode.engine import Engine
+from llm.decode.drafts import prompt_lookups
 from llm.decode.responder import Responder
 from llm.decode.speculate import Speculator
 from llm.gguf.file import open_gguf
@@ -33,21 +32,7 @@ def load_model(config: LlmConfig, path: Path) -> Responder:
     tokenizer = Tokenizer.from_gguf(gguf)
     template = ChatTemplate.from_gguf(gguf, tokenizer)
     engine = open_engine(config, gguf).engine
-    speculator = Speculator(_drafters(config, tokenizer), time.monotonic_ns) if config.speculate else None
+    speculator = Speculator(prompt_lookups(), time.monotonic_ns) if config.speculate else None
     writer = Responder(engine, tokenizer, template, config.generate, speculator, engine.take_served)
     writer.warm_up([Message("system", config.system_prompt)])
     return writer
-
-
-def _drafters(config: LlmConfig, tokenizer: Tokenizer) -> list[Drafter]:
-    drafters: list[Drafter] = [*prompt_lookups()]
-    if config.draft_model is not None:
-        drafters.append(DraftModel(_draft_engine(config, Path(config.draft_model), tokenizer)))
-    return drafters
-
-
-def _draft_engine(config: LlmConfig, path: Path, tokenizer: Tokenizer) -> Engine:
-    """Raises VocabularyMismatch, and what opening a model raises."""
-    gguf = open_gguf(path)
-    check_vocabulary(Tokenizer.from_gguf(gguf), tokenizer)
-    return open_engine(config, gguf).engine

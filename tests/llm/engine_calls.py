@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from torch_llama import Llama, TorchEngine
 
 from llm.decode.engine import ContextFull, prefill
-from llm.reference.engine import TorchEngine
-from llm.reference.model import Llama
 from llm.serve.sessions import EngineBusy, Sessions, SlotEngine
 
 Logits = NDArray[np.float32]

@@ -11,6 +11,7 @@ import torch
 from ended import Command
 from gguf import GGUFWriter
 from tokenizers import pre_tokenizers
+from torch_llama import Llama, TorchEngine
 
 from assistant.commands.evaluate_llm import run_evaluate_llm
 from kernels.llama.reference import ReferenceRunner
@@ -19,8 +20,6 @@ from llm.eval import engines as eval_engines
 from llm.eval.data import text
 from llm.eval.predict import EvalError, perplexity
 from llm.gguf.file import GgufError, open_gguf
-from llm.reference.engine import TorchEngine
-from llm.reference.model import Llama
 from llm.text.tokenizer import Tokenizer
 
 WIDTH, HIDDEN, HEADS, KV_HEADS = 64, 128, 4, 2

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from in_threads import DEADLOCK_S, start, until
 from llama_files import SMALL, SMALL_QWEN2, SMALL_QWEN3, one_thread, write_llama
 from numpy.typing import NDArray
+from torch_llama import Llama
 
 from llm.cpu.model import CpuConfig, CpuModel
 from llm.decode.engine import ContextFull, prefill, step
 from llm.gguf.config import LlamaConfig
 from llm.gguf.file import GgufFile, open_gguf
-from llm.reference.model import Llama
 from llm.serve.batch import Part
 from llm.serve.cache import BLOCK, BudgetTooSmall
 from llm.serve.kv_type import KvType

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from quantized_files import quantized_weights, write_quantized
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
+from torch_llama import Llama, TorchEngine
 
 from kernels.cpu import llama as llama_cpu
 from kernels.cpu.llama import BLOCK, LANES, Cache, LlamaPass, Matrix
@@ -25,8 +26,6 @@ from llm.eval.predict import decode_perplexity, perplexity
 from llm.gguf.config import LlamaConfig, read_config
 from llm.gguf.file import GgufFile, open_gguf
 from llm.gguf.quants import GgmlType
-from llm.reference.engine import TorchEngine
-from llm.reference.model import Llama
 from llm.serve.batch import Part
 from llm.serve.cache import KvLayout, KvSlots
 from llm.serve.kv_type import KvType

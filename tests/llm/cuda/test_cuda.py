@@ -17,6 +17,7 @@ from in_threads import DEADLOCK_S, start
 from llama_files import SMALL, SMALL_QWEN3, one_thread, real_model
 from numpy.typing import NDArray
 from quantized_files import quantized_weights, write_quantized
+from torch_llama import Llama, TorchEngine
 
 from kernels.formats.llama import PAGE
 from kernels.llama.graph import GraphRunner
@@ -28,8 +29,6 @@ from llm.eval.data import text as words
 from llm.gguf.config import LlamaConfig
 from llm.gguf.file import GgufFile, open_gguf
 from llm.gguf.quants import GgmlType
-from llm.reference.engine import TorchEngine
-from llm.reference.model import Llama
 from llm.serve.batch import Part
 from llm.serve.cache import BudgetTooSmall
 from llm.serve.sessions import EngineBusy, SlotEngine

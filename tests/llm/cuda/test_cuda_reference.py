@@ -10,13 +10,12 @@ import torch
 from llama_files import SMALL, SMALL_QWEN2, SMALL_QWEN3, one_thread
 from numpy.typing import NDArray
 from quantized_files import quantized_weights, write_quantized
+from torch_llama import Llama, TorchEngine
 
 from llm.cuda.reference import ReferenceEngine
 from llm.decode.engine import ContextFull, CudaBroken, EngineOutOfMemory, prefill, step
 from llm.gguf.file import GgufFile, open_gguf
 from llm.gguf.quants import GgmlType
-from llm.reference.engine import TorchEngine
-from llm.reference.model import Llama
 
 CPU = torch.device("cpu")
 CONTEXT = 100  # not whole pages

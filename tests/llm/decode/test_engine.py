@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from llama_files import SMALL, CountingLlama, one_thread, write_llama
+from torch_llama import Llama, TorchEngine
 
 from llm.decode.engine import ContextFull, prefill, step
 from llm.gguf.file import open_gguf
-from llm.reference.engine import TorchEngine
-from llm.reference.model import Llama
 
 Make = Callable[[int], tuple[TorchEngine, CountingLlama]]
 TOLERANCE = 1e-4  # of logits; the order of the sums depends on how the tokens were cut

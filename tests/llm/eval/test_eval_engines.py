@@ -11,6 +11,7 @@ import torch
 from ahead_standin import Standin
 from llama_files import SMALL, one_thread
 from quantized_files import quantized_weights, write_quantized
+from torch_llama import Llama, TorchEngine
 
 from kernels.llama import ahead as llama_ahead
 from kernels.llama.ahead import Start
@@ -25,8 +26,6 @@ from llm.eval.predict import EvalError
 from llm.eval.quality import Quality, Task, measure, read_task
 from llm.gguf.file import GgufError, GgufFile, open_gguf
 from llm.gguf.quants import GgmlType
-from llm.reference.engine import TorchEngine
-from llm.reference.model import Llama
 
 CPU = torch.device("cpu")
 CONFIG = replace(SMALL, head_dim=32, width=64, hidden=64)

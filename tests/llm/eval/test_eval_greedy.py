@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 from llama_files import SMALL, one_thread, random_weights, write_llama
 from numpy.typing import NDArray
 from table_engine import VOCABULARY, Table, TableEngine, constant_table, random_table
+from torch_llama import Llama, TorchEngine
 
 from llm.decode.engine import ChoosesAhead, ContextFull
 from llm.decode.sample import Sampling
 from llm.eval.greedy import Judged, judge
 from llm.eval.predict import EvalError
 from llm.gguf.file import open_gguf
-from llm.reference.engine import TorchEngine
-from llm.reference.model import Llama
 
 PROMPTS = [list(text) for text in (b"Who are you?", b"Hello.", b"And now?")]
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.stats import entropy
 from table_engine import VOCABULARY, Table, TableEngine, constant_table, random_table
 from torch.nn import functional as F  # noqa: N812
+from torch_llama import KvCache, Llama, TorchEngine
 
 from llm.decode.engine import ContextFull
 from llm.eval.data import prompts, sentences, text
@@ -24,9 +25,6 @@ from llm.eval.quality import measure, read_task
 from llm.eval.replies import Agreement, Continuation, continuations, greedy
 from llm.eval.speed import DecodeSpeed, Speed, speed
 from llm.gguf.file import open_gguf
-from llm.reference.cache import KvCache
-from llm.reference.engine import TorchEngine
-from llm.reference.model import Llama
 from llm.text.tokenizer import Tokenizer
 
 DATA = Path(__file__).parents[3] / "llm" / "data"
