@@ -11,11 +11,11 @@ from pydantic import TypeAdapter, ValidationError
 from asr.stream import StreamConfig
 from assistant.session.turn import TurnConfig
 from assistant.spelling import nearest
-from llm.cuda.device import Device
-from llm.decode.generate import GenerateConfig
-from llm.remote.client import RemoteConfig
-from llm.serve.kv_type import KvType
-from llm.text.conversation import SYSTEM_PROMPT
+from llm.cuda import Device
+from llm.decode import GenerateConfig
+from llm.remote import RemoteConfig
+from llm.serve import KvType
+from llm.text import SYSTEM_PROMPT
 from tts.stream import SpeakerConfig
 
 

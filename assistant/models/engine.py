@@ -11,11 +11,9 @@ from typing import Literal, Protocol
 from assistant.config import LlmConfig
 from assistant.models.store import cache_dir
 from llm.cpu.model import CpuConfig, CpuModel
-from llm.cuda.device import obstacle
-from llm.decode.engine import ChoosesAhead, Engine
-from llm.decode.sample import Sampling
-from llm.decode.served import NotUsed, Served
-from llm.gguf.file import GgufError, GgufFile
+from llm.cuda import unsupported_reason
+from llm.decode import Engine, MultiStepEngine, Sampling, Served, Unsupported
+from llm.gguf import GgufError, GgufFile
 
 _GPU = "GPU kernels"
 _PROMPT = 64  # tokens of a trial: a prompt to every engine
@@ -36,7 +34,7 @@ class Opened:
 
     engine: ServedEngine
     device: Literal["cpu", "cuda"]
-    not_used: tuple[NotUsed, ...]
+    unsupported: tuple[Unsupported, ...]
 
 
 def open_engine(config: LlmConfig, gguf: GgufFile) -> Opened:
@@ -46,8 +44,8 @@ def open_engine(config: LlmConfig, gguf: GgufFile) -> Opened:
     RuntimeWarning says why, once.
     """
     if config.device == "cpu":
-        return _on_cpu(config, gguf, NotUsed(_GPU, 'the configuration says device = "cpu"', of_gpu=True))
-    reason = obstacle()
+        return _on_cpu(config, gguf, Unsupported(_GPU, 'the configuration says device = "cpu"', of_gpu=True))
+    reason = unsupported_reason()
     tried = reason is None
     if tried:
         found = _on_gpu(config, gguf)
@@ -55,10 +53,10 @@ def open_engine(config: LlmConfig, gguf: GgufFile) -> Opened:
             return found
         reason = found
         gc.collect()  # the model that failed: its parts refer to each other, and hold GPU memory
-    assert reason is not None, "the GPU was tried, or there was an obstacle"
+    assert reason is not None, "the GPU was tried, or is unsupported"
     if tried or config.device == "cuda":
         warn_once(f"the language model runs on the CPU, not on the GPU: {reason}")
-    return _on_cpu(config, gguf, NotUsed(_GPU, reason, of_gpu=True))
+    return _on_cpu(config, gguf, Unsupported(_GPU, reason, of_gpu=True))
 
 
 def trial(engine: Engine) -> None:
@@ -67,8 +65,8 @@ def trial(engine: Engine) -> None:
         tokens = [0] * min(rows, engine.context)
         engine.extend(tokens, len(tokens) if rows in _DRAFTED else 0)
         engine.truncate(0)
-    if isinstance(engine, ChoosesAhead):
-        engine.choose(0, 1, seen=[0], sampling=Sampling())
+    if isinstance(engine, MultiStepEngine):
+        engine.decode_steps(0, 1, seen=[0], sampling=Sampling())
         engine.truncate(0)
 
 
@@ -97,13 +95,13 @@ def _on_gpu(config: LlmConfig, gguf: GgufFile) -> Opened | str:
     # that no kernel takes, Triton's compilation and the C compiler's.
     except (RuntimeError, ValueError, OSError, TritonError, subprocess.SubprocessError) as error:
         return _one_line(error)
-    return Opened(engine, "cuda", model.not_used)
+    return Opened(engine, "cuda", model.unsupported)
 
 
-def _on_cpu(config: LlmConfig, gguf: GgufFile, gpu: NotUsed) -> Opened:
+def _on_cpu(config: LlmConfig, gguf: GgufFile, gpu: Unsupported) -> Opened:
     settings = CpuConfig(context=config.context, threads=config.threads, kv=config.kv)
     model = CpuModel(gguf, settings, cache_dir() / "graphs")
-    return Opened(model.open(), "cpu", (gpu, *model.not_used))
+    return Opened(model.open(), "cpu", (gpu, *model.unsupported))
 
 
 def _one_line(error: Exception) -> str:

@@ -17,8 +17,8 @@ import typer
 
 from llm.bench.command import EXPECTED, default_model
 from llm.cuda.device import Device
-from llm.decode.ahead import Runs
-from llm.decode.engine import ChoosesAhead, CudaBroken, Engine, EngineOutOfMemory, prefill, step
+from llm.decode.engine import CudaBroken, Engine, EngineOutOfMemory, MultiStepEngine, prefill, step
+from llm.decode.multi_step import StepRuns
 from llm.decode.sample import Sampler, Sampling
 from llm.eval.data import text
 from llm.eval.engines import Place, place_of
@@ -37,8 +37,8 @@ def follow(engine: Engine, prompt: Sequence[int], tokens: int, sampling: Samplin
     sampler = Sampler(sampling)
     chosen = [sampler.choose(prefill(engine, prompt)[-1], [])]
     yield chosen[0]
-    ahead = isinstance(engine, ChoosesAhead) and engine.chooses_as(sampling)
-    runs = Runs(engine, max_tokens=tokens, sampling=sampling) if ahead else None  # type: ignore[arg-type]
+    ahead = isinstance(engine, MultiStepEngine) and engine.can_sample(sampling)
+    runs = StepRuns(engine, max_tokens=tokens, sampling=sampling) if ahead else None  # type: ignore[arg-type]
     while len(chosen) < tokens:
         chosen.append(runs.follow(chosen) if runs else sampler.choose(step(engine, chosen[-1]), chosen))
         yield chosen[-1]

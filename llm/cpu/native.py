@@ -20,13 +20,13 @@ MAX_ROWS = 256
 
 def fits(config: LlamaConfig) -> bool:
     """Whether the kernel is there, runs on this processor and takes a model of these sizes."""
-    return why_not(config) is None
+    return unsupported_reason(config) is None
 
 
-def why_not(config: LlamaConfig) -> str | None:
+def unsupported_reason(config: LlamaConfig) -> str | None:
     """What keeps the kernel from running such a model here; None if it fits."""
     if not compiled():
-        return "it was not compiled: install a C compiler, then the assistant anew"
+        return "it was not compiled: install a C compiler, then the assistant again"
     if not supported():
         return "the processor has no AVX2"
     sizes = (config.width, config.hidden, config.heads * config.head_dim)
@@ -55,7 +55,7 @@ def read_model(gguf: GgufFile, config: LlamaConfig, context: int) -> Model:
 
 
 class NativeRunner:
-    """Runs passes on keys and values in `kv`; see `llm.serve.batch.Run`."""
+    """StepRuns passes on keys and values in `kv`; see `llm.serve.batch.Run`."""
 
     def __init__(self, model: Model, kv: KvSlots, *, threads: int) -> None:
         scales = kv.layout.scales

@@ -14,13 +14,13 @@ from kernels.formats.llama import PAGE, PagedCache, Shape, Weights, empty_cache
 from kernels.llama import ahead as llama_ahead
 from kernels.llama.reference import ReferenceRunner
 from kernels.llama.staging import Download
-from llm.cuda.ahead import Ahead, make_decoder
-from llm.cuda.ahead_engine import AheadEngine
 from llm.cuda.cache import PagedStore
+from llm.cuda.engine import CudaEngine
 from llm.cuda.errors import Gpu
+from llm.cuda.multi_step import MultiStepRunner, make_decoder
 from llm.cuda.served import Form, describe
 from llm.cuda.weights import read_weights, why_not
-from llm.decode.served import NotUsed, rows_of
+from llm.decode.served import Unsupported, rows_of
 from llm.gguf.config import read_config
 from llm.gguf.file import GgufFile
 from llm.gguf.rope import rope_frequencies
@@ -30,7 +30,7 @@ from llm.serve.calibrate import calibration_tokens, scales_of
 from llm.serve.sessions import Sessions, SlotEngine
 
 MAX_ROWS = 64
-"""Of a pass that is not one prompt's; more rows are read in several."""
+"""Rows of a pass that is not one prompt's; more are read in several."""
 
 _PROMPT = 512  # tokens of a prompt's pass: the largest that GraphRunner captures
 _PROMPT_BESIDE = 256  # when others decode, who then wait for half as long
@@ -88,7 +88,7 @@ class CudaModel:
         """
         self.config, self.model = config, read_config(gguf)
         self.context = min(config.context, self.model.context)
-        self.not_used: tuple[NotUsed, ...] = ()
+        self.unsupported: tuple[Unsupported, ...] = ()
         if (reason := why_not(self.model)) is not None:
             raise ValueError(f"{gguf.path}: {reason}")
         device = torch.device(config.device)
@@ -133,7 +133,7 @@ class CudaModel:
             describe=describe(
                 weights, self.model, context=self.context, kv=config.kv, triton=device.type == "cuda"
             ),
-            engine=None if ahead is None else partial(AheadEngine, ahead),
+            engine=None if ahead is None else partial(CudaEngine, ahead),
         )
 
     @property
@@ -149,16 +149,16 @@ class CudaModel:
         self._gpu.check()
         return self.sessions.open(wait_s)
 
-    def _ahead(self, weights: Weights, cache: PagedCache) -> Ahead | None:
+    def _ahead(self, weights: Weights, cache: PagedCache) -> MultiStepRunner | None:
         """Steps that choose on the device, where the kernels take the model; its sequences `choose` then."""
         if (reason := llama_ahead.why_not(weights, self._gpu.device)) is not None:
-            self.not_used = (NotUsed("decoding ahead", reason, of_gpu=True),)
+            self.unsupported = (Unsupported("decoding ahead", reason, of_gpu=True),)
             return None
         sessions = self.config.sessions
         decoder = self._gpu.run("the steps ahead", partial(make_decoder, weights, cache, sessions))
         return self._gpu.run(
             "the steps ahead",
-            lambda: Ahead(
+            lambda: MultiStepRunner(
                 self._gpu,
                 decoder,
                 self.store,

@@ -101,7 +101,7 @@ class Acceptance:
 
 
 class _Share:
-    """Of outcomes, the newer the weightier; beginning with a guess."""
+    """The share of good outcomes, the newer the weightier; it begins with a guess."""
 
     def __init__(self, guess: float) -> None:
         self._guess = guess

@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from llm.decode.ahead import Runs
-from llm.decode.engine import ChoosesAhead, Engine, prefill, step
+from llm.decode.engine import Engine, MultiStepEngine, prefill, step
+from llm.decode.multi_step import StepRuns
 from llm.decode.sample import Sampler, Sampling
 from llm.decode.served import Kernels
 from llm.decode.speculate import Lookahead, Speculated, Speculator
@@ -88,8 +88,8 @@ def generate(
     config = replace(config, max_tokens=min(config.max_tokens, room))
     sampler = Sampler(config.sampling)
     decode = partial(_decode, tokenizer, sampler.choose(logits[-1], []), config, stopped)
-    if isinstance(engine, ChoosesAhead) and engine.chooses_as(config.sampling):
-        with closing(Runs(engine, max_tokens=config.max_tokens, sampling=config.sampling)) as runs:
+    if isinstance(engine, MultiStepEngine) and engine.can_sample(config.sampling):
+        with closing(StepRuns(engine, max_tokens=config.max_tokens, sampling=config.sampling)) as runs:
             for event in decode(runs.follow):
                 if isinstance(event, Finished):
                     runs.close()

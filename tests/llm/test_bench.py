@@ -67,7 +67,7 @@ class PacedEngine:
     def truncate(self, length: int) -> None:
         del self.tokens[length:]
 
-    def cut(self, start: int, stop: int) -> None:
+    def shift(self, start: int, stop: int) -> None:
         raise AssertionError("nothing is to be cut")
 
 
@@ -376,7 +376,7 @@ def test_llama_cpp_is_asked_the_same(model_path: Callable[[str], Path]) -> None:
         assert (both[0].argmax(1) == both[1].argmax(1)).all()
         assert np.corrcoef(both[0].ravel(), both[1].ravel())[0, 1] > 0.99
         for engine in (ours, theirs):
-            engine.cut(7, 14)
+            engine.shift(7, 14)
         assert list(theirs.tokens) == ids[:7] + ids[14:70]
         after = [engine.extend(ids[70:72], 1)[0].copy() for engine in (ours, theirs)]
         assert np.corrcoef(*after)[0, 1] > 0.99

@@ -118,7 +118,7 @@ class TorchEngine:
         """See Engine."""
         del self._cache.tokens[length:]
 
-    def cut(self, start: int, stop: int) -> None:
+    def shift(self, start: int, stop: int) -> None:
         """See Engine; the reference reads anew what lay behind, as if what is cut had never been there."""
         behind = list(self.tokens[stop:])
         self.truncate(start)

@@ -68,13 +68,13 @@ def tiny(path: Path, letters: list[str] = LETTERS, scale: float = 1.0) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(eval_engines, "obstacle", lambda: "there is no NVIDIA driver")
+    monkeypatch.setattr(eval_engines, "unsupported_reason", lambda: "there is no NVIDIA driver")
 
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU that can be used, whose passes run in torch on the CPU."""
-    monkeypatch.setattr(eval_engines, "obstacle", lambda: None)
+    monkeypatch.setattr(eval_engines, "unsupported_reason", lambda: None)
     monkeypatch.setattr(eval_engines, "_GPU", "cpu")
 
 
@@ -136,7 +136,7 @@ def test_on_a_gpu_its_engine_is_measured(assistant: Command, tmp_path: Path, gpu
         [judged] = row["greedy"]
         assert (judged["form"], judged["tokens"], judged["beyond"]) == ("one by one", 256, 0)
         assert {one["kernel"] for one in row["served"]} == {"torch"}
-        assert [kernel["kernel"] for kernel in row["not_used"]] == ["decoding ahead"]
+        assert [kernel["kernel"] for kernel in row["unsupported"]] == ["decoding ahead"]
         assert (
             f"{row['kv']}: of 256 greedy tokens, one by one, {judged['equal']} are the reference's own after "
             f"the same text, {judged['ties']} within 0.1 logits of it, 0 further off"

@@ -180,7 +180,7 @@ class Tape:
         assert 0 <= length <= len(self.tokens)
         del self.tokens[length:]
 
-    def cut(self, start: int, stop: int) -> None:
+    def shift(self, start: int, stop: int) -> None:
         assert 0 <= start < stop <= len(self.tokens)
         self.cuts.append((start, stop))
         del self.tokens[start:stop]
@@ -258,7 +258,7 @@ def test_the_reference_cuts_as_if_it_had_never_been_there(model: Llama, make: Ma
         engine.truncate(0)
         engine.extend(text)
         counting.computed.clear()
-        engine.cut(start, stop)
+        engine.shift(start, stop)
         assert counting.computed == ([text[stop:]] if text[stop:] else [])
         left = text[:start] + text[stop:]
         assert engine.tokens == left
