@@ -1,4 +1,4 @@
-"""Decoding ahead: several steps of some sequences on the GPU, of which only the tokens come back."""
+"""Multi-step decoding: several steps of some sequences on the GPU, of which only the tokens come back."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

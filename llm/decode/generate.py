@@ -75,9 +75,9 @@ def generate(
     """Yield Started, Prefilled, Tokens and Finished; ends early, without Finished, once `stopped()`.
 
     The texts of the tokens and of Finished, joined, are the reply. A speculator changes nothing in it, but
-    reports by Speculated before Finished. An engine that decodes ahead does so where it can choose as wanted:
-    nothing is drafted then, or reported. Raises ContextFull when the prompt alone does not fit, and
-    BrokenLogits.
+    reports by Speculated before Finished. Where the engine can sample so on its device, decoding is
+    multi-step: nothing is drafted then, or reported. Raises ContextFull when the prompt alone does not fit,
+    and BrokenLogits.
     """
     yield Started()
     if stopped():

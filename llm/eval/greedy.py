@@ -104,7 +104,7 @@ def _ahead(engine: MultiStepEngine, tokens: int, prompt: Sequence[int]) -> list[
 def _gaps(
     engine: Engine, reference: Engine, prompt: Sequence[int], write: Callable[[Sequence[int]], list[int]]
 ) -> tuple[float, ...]:
-    # From nothing: what a cut or another text's beginning left would be judged with it.
+    # From nothing: what a context shift or another text's beginning left would be judged with it.
     engine.truncate(0)
     ids = write(prompt)
     reference.truncate(0)

@@ -13,7 +13,8 @@ from llama_files import SMALL, one_thread
 from quantized_files import quantized_weights, write_quantized
 from typer.testing import CliRunner
 
-from llm.bench.many import bench, follow, rate
+from llm.bench.many import bench
+from llm.bench.sessions import follow, rate
 from llm.cpu.model import CpuConfig, CpuModel
 from llm.cuda.model import CudaConfig, CudaModel
 from llm.decode.engine import EngineOutOfMemory, MultiStepEngine

@@ -136,12 +136,12 @@ def test_on_a_gpu_its_engine_is_measured(assistant: Command, tmp_path: Path, gpu
         [judged] = row["greedy"]
         assert (judged["form"], judged["tokens"], judged["beyond"]) == ("one by one", 256, 0)
         assert {one["kernel"] for one in row["served"]} == {"torch"}
-        assert [kernel["kernel"] for kernel in row["unsupported"]] == ["decoding ahead"]
+        assert [kernel["kernel"] for kernel in row["unsupported"]] == ["multi-step decoding"]
         assert (
             f"{row['kv']}: of 256 greedy tokens, one by one, {judged['equal']} are the reference's own after "
             f"the same text, {judged['ties']} within 0.1 logits of it, 0 further off"
         ) in ended.out
-        assert f"{row['kv']}: not used: decoding ahead: " in ended.out
+        assert f"{row['kv']}: not used: multi-step decoding: " in ended.out
 
 
 def test_a_gpu_that_computes_otherwise_is_reported(

@@ -116,10 +116,10 @@ def test_without_a_compiler_the_doctor_says_what_is_missed() -> None:
 
 def test_the_kernels_that_ran_and_why_others_did_not() -> None:
     operations = [Operation(name, "Triton", "", "") for name in ("qkv", "attention")]
-    unsupported = [Unsupported("decoding ahead", "too few multiprocessors", of_gpu=True)]
+    unsupported = [Unsupported("multi-step decoding", "too few multiprocessors", of_gpu=True)]
     kernels, persistent = check_llm("cuda", operations, unsupported, driver=True)
     assert kernels == Check("LLM kernels", "ok", "on CUDA: Triton: qkv, attention")
-    assert (persistent.name, persistent.state) == ("decoding ahead", "warn")
+    assert (persistent.name, persistent.state) == ("multi-step decoding", "warn")
     assert persistent.found == "not used: too few multiprocessors"
     assert persistent.remedy
 

@@ -22,7 +22,7 @@ from llm.decode.served import Operation, Served, Unsupported
 from llm.gguf.file import GgufError, GgufFile, open_gguf
 from llm.serve.sessions import SlotEngine
 
-SLOW = Unsupported("decoding ahead", "the GPU has too few multiprocessors")
+SLOW = Unsupported("multi-step decoding", "the GPU has too few multiprocessors")
 TAIL = "runs on the CPU, not on the GPU: "
 
 

@@ -602,5 +602,5 @@ def test_steps_ahead_are_told_under_their_kernel(file: GgufFile) -> None:
 def test_a_model_that_the_kernel_does_not_take(file: GgufFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(llama_ahead, "why_not", lambda *_: "it is odd")
     model = load(file)
-    assert model.unsupported == (Unsupported("decoding ahead", "it is odd", of_gpu=True),)
+    assert model.unsupported == (Unsupported("multi-step decoding", "it is odd", of_gpu=True),)
     assert not isinstance(model.open(), MultiStepEngine)

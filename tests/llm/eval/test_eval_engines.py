@@ -152,7 +152,7 @@ def test_without_the_kernel_ahead_there_is_one_form(
 ) -> None:
     monkeypatch.setattr(llama_ahead, "why_not", lambda *_: "it is odd")
     with reference(file, "cuda") as judge, subject(file, "cuda", "f16") as opened:
-        assert opened.unsupported == (Unsupported("decoding ahead", "it is odd", of_gpu=True),)
+        assert opened.unsupported == (Unsupported("multi-step decoding", "it is odd", of_gpu=True),)
         [judged] = measure(opened.engine, judge, task).greedy
     assert judged.form == "one by one"
 
