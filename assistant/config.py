@@ -11,11 +11,11 @@ from pydantic import TypeAdapter, ValidationError
 from asr.stream import StreamConfig
 from assistant.session.turn import TurnConfig
 from assistant.spelling import nearest
-from llm.cuda.device import Device
-from llm.decode.generate import GenerateConfig
-from llm.remote.client import RemoteConfig
-from llm.serve.kv_type import KvType
-from llm.text.conversation import SYSTEM_PROMPT
+from llm.cuda import Device
+from llm.decode import GenerateConfig
+from llm.remote import RemoteConfig
+from llm.serve import KvType
+from llm.text import SYSTEM_PROMPT
 from tts.stream import SpeakerConfig
 
 
@@ -42,8 +42,6 @@ class LlmConfig:
     GPU, what is not int8 is float16."""
     speculate: bool = True
     """Draft tokens by looking them up in the prompt; the reply is the same, sooner where it repeats."""
-    draft_model: str | None = None
-    """A smaller model of the same vocabulary that drafts as well: a GGUF file's path."""
     system_prompt: str = SYSTEM_PROMPT
     generate: GenerateConfig = GenerateConfig()
     remote: RemoteConfig = RemoteConfig()

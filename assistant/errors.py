@@ -8,14 +8,11 @@ from assistant.models.catalog import ModelStoreError
 from assistant.trace.otel import OtelError
 from assistant.trace.perfetto import PerfettoError
 from assistant.trace.summary import ReportError
-from llm.decode.drafts import VocabularyMismatch
-from llm.decode.engine import ContextFull, CudaBroken, EngineOutOfMemory
-from llm.decode.sample import BrokenLogits
-from llm.eval.predict import EvalError
-from llm.gguf.file import GgufError
-from llm.remote.patience import RemoteError
-from llm.text.chat import ChatTemplateError
-from llm.text.tokenizer import TokenizerError
+from llm.decode import BrokenLogits, ContextFull, CudaBroken, EngineOutOfMemory
+from llm.eval import EvalError
+from llm.gguf import GgufError
+from llm.remote import RemoteError
+from llm.text import ChatTemplateError, TokenizerError
 from tts.errors import TtsError
 
 EXPECTED: tuple[type[Exception], ...] = (
@@ -37,5 +34,4 @@ EXPECTED: tuple[type[Exception], ...] = (
     ReportError,
     TokenizerError,
     TtsError,
-    VocabularyMismatch,
 )

@@ -34,7 +34,7 @@ FLOORS = {
         {"text"},
         {"decode"},
         {"serve"},
-        {"cpu", "cuda", "reference", "remote"},
+        {"cpu", "cuda", "remote"},
         {"eval"},
         {"bench"},
     ),

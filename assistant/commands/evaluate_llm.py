@@ -17,12 +17,22 @@ from assistant.models.load import locate_llm
 from assistant.models.store import ModelStore
 from assistant.runtime.machine import machine
 from assistant.trace.summary import ReportError, write_json
-from llm.cuda.device import Device
-from llm.decode.engine import Engine
-from llm.eval.engines import KINDS, Kv, Place, gpu_name, place_of, reference, subject
-from llm.eval.predict import EvalError
-from llm.eval.quality import Task, measure, read_task
-from llm.gguf.file import GgufFile, open_gguf
+from llm.cuda import Device
+from llm.decode import Engine
+from llm.eval import (
+    KINDS,
+    EvalError,
+    Kv,
+    Place,
+    Task,
+    gpu_name,
+    measure,
+    place_of,
+    read_task,
+    reference,
+    subject,
+)
+from llm.gguf import GgufFile, open_gguf
 
 # A judged reply is 128 tokens and a pass over them in float32: a second or so of a CPU.
 _PROMPTS: Mapping[Place, int] = MappingProxyType({"cpu": 10, "cuda": 50})
@@ -87,7 +97,7 @@ def _measure(gguf: GgufFile, place: Place, kind: Kv, judge: Engine, task: Task) 
             quality = measure(opened.engine, judge, task)
         except EvalError as error:
             raise EvalError(f"{gguf.path}: {error}") from None
-        return Measured(quality, opened.engine.take_served(), opened.not_used)
+        return Measured(quality, opened.engine.take_served(), opened.unsupported)
 
 
 @contextmanager

@@ -8,11 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from llm.decode.served import NotUsed, Served, by_kernel
-from llm.eval.engines import REFERENCES, Kv, Place
-from llm.eval.greedy import Judged
-from llm.eval.quality import Quality, Task
-from llm.eval.replies import TIE
+from llm.decode import Served, Unsupported, by_kernel
+from llm.eval import REFERENCES, TIE, Judged, Kv, Place, Quality, Task
 
 
 @dataclass(frozen=True)
@@ -21,14 +18,14 @@ class Measured:
 
     quality: Quality
     served: Sequence[Served]
-    not_used: tuple[NotUsed, ...]
+    unsupported: tuple[Unsupported, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
         return {
             **self.quality.to_dict(),
             "served": [served.to_dict() for served in self.served],
-            "not_used": [asdict(kernel) for kernel in self.not_used],
+            "unsupported": [asdict(kernel) for kernel in self.unsupported],
         }
 
 
@@ -77,8 +74,8 @@ def _lines(measured: Measured) -> Iterator[str]:
     for judged in measured.quality.greedy:
         yield _agreement(judged)
     yield f"served by {by_kernel(served.operation for served in measured.served)}"
-    for kernel in measured.not_used:
-        yield f"not used: {kernel.kernel}: {kernel.why}"
+    for kernel in measured.unsupported:
+        yield f"not used: {kernel.kernel}: {kernel.reason}"
 
 
 def _agreement(judged: Judged) -> str:

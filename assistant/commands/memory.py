@@ -13,11 +13,10 @@ from rich.text import Text
 from assistant.config import LlmConfig
 from assistant.models.load import locate_llm
 from assistant.models.store import ModelStore
-from llm.cpu.memory import Memory, PlannedKv, memory
-from llm.cpu.native import fits
-from llm.gguf.config import LlamaConfig, read_config
-from llm.gguf.file import open_gguf
-from llm.serve.kv_type import Kernel, KvType
+from llm.cpu import Memory, PlannedKv, fits
+from llm.cpu.memory import memory
+from llm.gguf import LlamaConfig, open_gguf, read_config
+from llm.serve import Kernel, KvType
 
 _ENGINE_KV = get_args(KvType)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from assistant.models.store import ModelState
-from llm.decode.served import NotUsed, Operation, by_kernel
+from llm.decode import Operation, Unsupported, by_kernel
 
 _PYTHON = (3, 11)
 _THREADS = 2  # what the delays were tuned on: one for the model at work, one for all the others
@@ -98,19 +98,19 @@ def check_cpu_kernel(*, compiled: bool, instructions: str | None) -> Check:
         return Check("CPU kernel", "ok", f"compiled, {instructions}")
     if compiled:
         return Check("CPU kernel", "ok", "ONNX Runtime: the compiled one needs AVX2")
-    remedy = "install a C compiler, then install the assistant anew: replies come about twice as fast then"
+    remedy = "install a C compiler, then install the assistant again: replies come about twice as fast then"
     return Check("CPU kernel", "warn", "ONNX Runtime: the compiled one is not there", remedy)
 
 
 def check_llm(
-    device: str, operations: Sequence[Operation], not_used: Sequence[NotUsed], *, driver: bool
+    device: str, operations: Sequence[Operation], unsupported: Sequence[Unsupported], *, driver: bool
 ) -> list[Check]:
     """Which kernels the language model's passes just ran on, and why on no others."""
     checks = [Check("LLM kernels", "ok", f"on {device.upper()}: {by_kernel(operations)}")]
-    for one in not_used:
+    for one in unsupported:
         missed = driver and one.of_gpu  # a GPU is there
         remedy = 'mend that, or say device = "cpu" under [llm] of the configuration' if missed else ""
-        found = f"not used: {one.why}"
+        found = f"not used: {one.reason}"
         checks.append(Check(one.kernel, "warn" if missed else "ok", found, remedy))
     return checks
 

@@ -27,7 +27,7 @@ from assistant.doctor.checks import (
 from assistant.models.store import ModelState, ModelStore
 from assistant.runtime.machine import cpu_features, cpu_model, usable_threads
 from kernels.cpu.llama import compiled, instructions
-from llm.cuda.device import has_driver
+from llm.cuda import has_driver
 
 
 def doctor(store: ModelStore | None = None) -> None:
@@ -65,7 +65,7 @@ def _check_llm(models: Sequence[ModelState]) -> list[Check]:
     # Here, since they import ONNX Runtime, which may be what is missing.
     from assistant.config import LlmConfig  # noqa: PLC0415
     from assistant.models.engine import load_model, warm_up  # noqa: PLC0415
-    from llm.gguf.file import open_gguf  # noqa: PLC0415
+    from llm.gguf import open_gguf  # noqa: PLC0415
 
     path = next((one.path for one in models if one.name == LlmConfig().model and one.state == "ok"), None)
     if path is None:
@@ -76,7 +76,7 @@ def _check_llm(models: Sequence[ModelState]) -> list[Check]:
     engine = loaded.model.open()
     warm_up(engine)
     operations = [served.operation for served in engine.take_served()]
-    return check_llm(loaded.device, operations, loaded.not_used, driver=has_driver())
+    return check_llm(loaded.device, operations, loaded.unsupported, driver=has_driver())
 
 
 def _print(checks: Sequence[Check]) -> None:

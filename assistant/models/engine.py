@@ -11,11 +11,9 @@ from typing import Literal, Protocol
 from assistant.config import LlmConfig
 from assistant.models.store import cache_dir
 from llm.cpu.model import CpuConfig, CpuModel
-from llm.cuda.device import obstacle
-from llm.decode.engine import ChoosesAhead, Engine
-from llm.decode.sample import Sampling
-from llm.decode.served import NotUsed, Served
-from llm.gguf.file import GgufError, GgufFile
+from llm.cuda import unsupported_reason
+from llm.decode import Engine, MultiStepEngine, Sampling, Served, Unsupported
+from llm.gguf import GgufError, GgufFile
 
 _GPU = "GPU kernels"
 _PROMPT = 64  # tokens of a warm-up: a prompt to every engine
@@ -48,7 +46,7 @@ class Loaded:
 
     model: ServedModel
     device: Literal["cpu", "cuda"]
-    not_used: tuple[NotUsed, ...]
+    unsupported: tuple[Unsupported, ...]
 
 
 def load_model(config: LlmConfig, gguf: GgufFile) -> Loaded:
@@ -58,8 +56,8 @@ def load_model(config: LlmConfig, gguf: GgufFile) -> Loaded:
     RuntimeWarning says why, once.
     """
     if config.device == "cpu":
-        return _on_cpu(config, gguf, NotUsed(_GPU, 'the configuration says device = "cpu"', of_gpu=True))
-    reason = obstacle()
+        return _on_cpu(config, gguf, Unsupported(_GPU, 'the configuration says device = "cpu"', of_gpu=True))
+    reason = unsupported_reason()
     tried = reason is None
     if tried:
         found = _on_gpu(config, gguf)
@@ -67,10 +65,10 @@ def load_model(config: LlmConfig, gguf: GgufFile) -> Loaded:
             return found
         reason = found
         gc.collect()  # the model that failed: its parts refer to each other, and hold GPU memory
-    assert reason is not None, "the GPU was tried, or there was an obstacle"
+    assert reason is not None, "the GPU was tried, or is unsupported"
     if tried or config.device == "cuda":
         warn_once(f"the language model runs on the CPU, not on the GPU: {reason}")
-    return _on_cpu(config, gguf, NotUsed(_GPU, reason, of_gpu=True))
+    return _on_cpu(config, gguf, Unsupported(_GPU, reason, of_gpu=True))
 
 
 def warm_up(engine: Engine) -> None:
@@ -79,8 +77,8 @@ def warm_up(engine: Engine) -> None:
         tokens = [0] * min(rows, engine.context)
         engine.extend(tokens, len(tokens) if rows in _DRAFTED else 0)
         engine.truncate(0)
-    if isinstance(engine, ChoosesAhead):
-        engine.choose(0, 1, seen=[0], sampling=Sampling())
+    if isinstance(engine, MultiStepEngine):
+        engine.decode_steps(0, 1, seen=[0], sampling=Sampling())
         engine.truncate(0)
 
 
@@ -110,15 +108,15 @@ def _on_gpu(config: LlmConfig, gguf: GgufFile) -> Loaded | str:
     # that no kernel takes, Triton's compilation and the C compiler's.
     except (RuntimeError, ValueError, OSError, TritonError, subprocess.SubprocessError) as error:
         return _one_line(error)
-    return Loaded(model, "cuda", model.not_used)
+    return Loaded(model, "cuda", model.unsupported)
 
 
-def _on_cpu(config: LlmConfig, gguf: GgufFile, gpu: NotUsed) -> Loaded:
+def _on_cpu(config: LlmConfig, gguf: GgufFile, gpu: Unsupported) -> Loaded:
     settings = CpuConfig(
         context=config.context, sessions=config.sessions, threads=config.threads, kv=config.kv
     )
     model = CpuModel(gguf, settings, cache_dir() / "graphs")
-    return Loaded(model, "cpu", (gpu, *model.not_used))
+    return Loaded(model, "cpu", (gpu, *model.unsupported))
 
 
 def _one_line(error: Exception) -> str:

@@ -1,16 +1,23 @@
 """Loading the language model."""
 
 import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from assistant.config import LlmConfig
-from assistant.models.engine import ServedModel, load_model
-from assistant.models.pool import LocalLanguage, Opened
+from assistant.models.engine import ServedEngine, ServedModel, load_model
+from assistant.models.pool import LanguageModels, Opened
+from assistant.runtime.clock import Clock
+from assistant.runtime.worker import Worker
+from assistant.session.scheduled import SessionLanguageModel
+from assistant.session.stages import AskUrgency
 from llm.decode.drafts import prompt_lookups
-from llm.decode.responder import Responder
+from llm.decode.generate import Generated, Prefilled
+from llm.decode.responder import Prompt, Responder
 from llm.decode.speculate import Speculator
-from llm.gguf.file import open_gguf
-from llm.remote.client import RemoteWriter
+from llm.gguf import open_gguf
+from llm.remote.client import RemoteModel
 from llm.text.chat import ChatTemplate, Message
 from llm.text.tokenizer import Tokenizer
 
@@ -23,35 +30,71 @@ class LocalModel:
     ) -> None:
         self._model, self._tokenizer, self._template, self._config = model, tokenizer, template, config
 
-    def open(self) -> Opened:
-        """A session's generator; raises EngineBusy."""
-        engine = self._model.open()
-        speculator = Speculator(prompt_lookups(), time.monotonic_ns) if self._config.speculate else None
-        generator = Responder(
-            engine, self._tokenizer, self._template, self._config.generate, speculator, engine.take_served
-        )
-        return Opened(generator, engine.close)
+    def open(self, worker: Worker, clock: Clock) -> Opened:
+        """A session's sequence and drafters; raises EngineBusy."""
+        engine, generator = self._open()
+        language = SessionLanguageModel(generator, worker, clock)
+
+        def close(then: Callable[[], None]) -> None:
+            worker.post(lambda: _both(engine.close, then), lane=language)
+
+        return Opened(language, close)
 
     def warm_up(self) -> None:
         """Read the system prompt, once for all sessions, and run each kernel once."""
-        opened = self.open()
-        assert isinstance(opened.generator, Responder)
-        opened.generator.warm_up([Message("system", self._config.system_prompt)])
-        opened.close()
+        engine, generator = self._open()
+        generator.warm_up([Message("system", self._config.system_prompt)])
+        engine.close()
+
+    def _open(self) -> tuple[ServedEngine, Responder]:
+        engine = self._model.open()
+        speculator = Speculator(prompt_lookups(), time.monotonic_ns) if self._config.speculate else None
+        return engine, Responder(
+            engine, self._tokenizer, self._template, self._config.generate, speculator, engine.take_served
+        )
+
+
+def _both(first: Callable[[], None], then: Callable[[], None]) -> None:
+    try:
+        first()
+    finally:
+        then()
 
 
 class RemoteLanguage:
     """A model on another machine, which keeps no state of a session."""
 
     def __init__(self, config: LlmConfig) -> None:
-        self._writer = RemoteWriter(config.remote, config.generate)
+        self._model = RemoteModel(config.remote, config.generate)
 
-    def open(self) -> Opened:
-        """A session's generator."""
-        return Opened(self._writer, lambda: None)
+    def open(self, worker: Worker, clock: Clock) -> Opened:  # noqa: ARG002  # it runs elsewhere
+        """See LanguageModels."""
+        return Opened(RemoteSession(self._model), lambda then: then())
 
 
-def load_language(config: LlmConfig, path: Path | None) -> LocalLanguage:
+@dataclass(frozen=True)
+class RemoteSession:
+    """See LanguageModel: neither urgency nor reading ahead reach a server."""
+
+    model: RemoteModel
+
+    async def read_ahead(self, history: Sequence[Message], words: str, wanted: Callable[[], bool]) -> None:
+        """Nothing: a server is asked once."""
+
+    def prompt(self, history: Sequence[Message], transcript: str) -> Prompt:
+        """See LanguageModel."""
+        return self.model.prompt(history, transcript)
+
+    def reply(self, prompt: Prompt, urgency: AskUrgency) -> AsyncGenerator[Generated, None]:  # noqa: ARG002
+        """See LanguageModel."""
+        return self.model.reply(prompt)
+
+    def completeness(self, prefilled: Prefilled) -> float:
+        """See LanguageModel."""
+        return self.model.completeness(prefilled)
+
+
+def load_language(config: LlmConfig, path: Path | None) -> LanguageModels:
     """The language model in the file at `path`, or, without one, on another machine.
 
     Raises RemoteError, GgufError and its relatives. Warns once if it runs on the CPU and not on the GPU that

@@ -3,7 +3,6 @@
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from threading import Lock
 from typing import Protocol
 
@@ -11,10 +10,8 @@ from asr.vad import Vad, VadState
 from assistant.runtime.clock import Clock
 from assistant.runtime.worker import ThreadWorker, Worker
 from assistant.session.scheduled import (
-    Generator,
     ScorerModel,
     SessionDetector,
-    SessionLanguageModel,
     SessionRecognizer,
     SessionScorer,
     SessionSynthesizer,
@@ -22,7 +19,7 @@ from assistant.session.scheduled import (
     Transcriber,
     VadBatcher,
 )
-from assistant.session.stages import Hearing, Stages
+from assistant.session.stages import Hearing, LanguageModel, Stages
 
 
 class PoolBusy(RuntimeError):  # noqa: N818  # a condition with a name of its own
@@ -35,16 +32,16 @@ class PoolBusy(RuntimeError):  # noqa: N818  # a condition with a name of its ow
 
 @dataclass(frozen=True)
 class Opened:
-    """One session's generator, and what gives its place back."""
+    """One session's language model; `close` gives its place back, and then calls what it is given."""
 
-    generator: Generator
-    close: Callable[[], None]
+    language: LanguageModel
+    close: Callable[[Callable[[], None]], None]
 
 
-class LocalLanguage(Protocol):
-    """A language model: `open` gives a session its own sequence and drafters."""
+class LanguageModels(Protocol):
+    """A language model here or elsewhere: `open` gives a session its own state."""
 
-    def open(self) -> Opened: ...  # noqa: D102
+    def open(self, worker: Worker, clock: Clock) -> Opened: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ class HearingModels:
 class Models:
     """What is loaded once. Without `hearing` input is typed, without `speaker` output is text."""
 
-    language: LocalLanguage
+    language: LanguageModels
     hearing: HearingModels | None = None
     speaker: Speaker | None = None
 
@@ -101,13 +98,13 @@ class ModelPool:
                 raise PoolBusy(self.sessions)
             self.taken += 1
         try:
-            opened, speaker = self._models.language.open(), self._models.speaker
+            opened = self._models.language.open(self._workers.llm, self._clock)
         except BaseException:
             self._give_back()
             raise
-        language = SessionLanguageModel(opened.generator, self._workers.llm, self._clock)
+        speaker = self._models.speaker
         voice = SessionSynthesizer(speaker, self._workers.tts) if speaker else None
-        return Stages(language, self._hearing(), voice, self._closer(opened, language))
+        return Stages(opened.language, self._hearing(), voice, self._closer(opened))
 
     def _hearing(self) -> Hearing | None:
         models, asr, clock = self._models.hearing, self._workers.asr, self._clock
@@ -119,21 +116,15 @@ class ModelPool:
             SessionRecognizer(models.transcriber(), asr, clock),
         )
 
-    def _closer(self, opened: Opened, lane: SessionLanguageModel) -> Callable[[], None]:
-        """Gives a session's place back, once, when the step that may still run in it is over."""
+    def _closer(self, opened: Opened) -> Callable[[], None]:
+        """Gives a session's place back, once."""
         left = [opened]
 
-        def close(opened: Opened) -> None:
-            try:
-                opened.close()
-            finally:
-                self._give_back()
-
-        def post() -> None:
+        def close() -> None:
             if left:
-                self._workers.llm.post(partial(close, left.pop()), lane=lane)
+                left.pop().close(self._give_back)
 
-        return post
+        return close
 
     def _give_back(self) -> None:
         with self._lock:

@@ -80,7 +80,7 @@ class LlamaCpp:
         self._lib.llama_memory_seq_rm(self._memory, 0, length, -1)
         del self._tokens[length:]
 
-    def cut(self, start: int, stop: int) -> None:
+    def shift(self, start: int, stop: int) -> None:
         """See Engine."""
         self._lib.llama_memory_seq_rm(self._memory, 0, start, stop)
         self._lib.llama_memory_seq_add(self._memory, 0, stop, -1, start - stop)

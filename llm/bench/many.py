@@ -4,75 +4,27 @@ Each session is a thread that takes its tokens as the assistant does, so that wh
 and how sessions wait for each other, is in the figures.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from threading import Barrier, BrokenBarrierError
-from time import perf_counter
 from typing import Annotated, cast
 
 import typer
 
 from llm.bench.command import EXPECTED, default_model
-from llm.cuda.device import Device
-from llm.decode.ahead import Runs
-from llm.decode.engine import ChoosesAhead, CudaBroken, Engine, EngineOutOfMemory, prefill, step
-from llm.decode.sample import Sampler, Sampling
+from llm.bench.sessions import rate
+from llm.cuda import Device
+from llm.decode import CudaBroken, EngineOutOfMemory, Sampling
+from llm.eval import Place, place_of
 from llm.eval.data import text
-from llm.eval.engines import Place, place_of
-from llm.gguf.file import GgufFile, open_gguf
-from llm.serve.sessions import SlotEngine
-from llm.text.tokenizer import Tokenizer
+from llm.gguf import GgufFile, open_gguf
+from llm.serve import SlotEngine
+from llm.text import Tokenizer
 
 CONTEXT = 128
 """Tokens that each session has read."""
 
 _EXPECTED: tuple[type[Exception], ...] = (*EXPECTED, CudaBroken, EngineOutOfMemory)
-
-
-def follow(engine: Engine, prompt: Sequence[int], tokens: int, sampling: Sampling) -> Iterator[int]:
-    """A reply of so many tokens, whatever they are."""
-    sampler = Sampler(sampling)
-    chosen = [sampler.choose(prefill(engine, prompt)[-1], [])]
-    yield chosen[0]
-    ahead = isinstance(engine, ChoosesAhead) and engine.chooses_as(sampling)
-    runs = Runs(engine, max_tokens=tokens, sampling=sampling) if ahead else None  # type: ignore[arg-type]
-    while len(chosen) < tokens:
-        chosen.append(runs.follow(chosen) if runs else sampler.choose(step(engine, chosen[-1]), chosen))
-        yield chosen[-1]
-
-
-def rate(
-    open_session: Callable[[], SlotEngine],
-    prompts: Sequence[Sequence[int]],
-    tokens: int,
-    sampling: Sampling,
-    now_s: Callable[[], float] = perf_counter,
-) -> float:
-    """Tokens a second of a session for each prompt, from when all have read theirs."""
-    begun: list[float] = []
-    barrier = Barrier(len(prompts), action=lambda: begun.append(now_s()))
-
-    def write(engine: SlotEngine, prompt: Sequence[int]) -> None:
-        reply = follow(engine, prompt, tokens + 1, sampling)
-        try:
-            next(reply)
-            barrier.wait()
-            assert sum(1 for _ in reply) == tokens
-        except BaseException:
-            barrier.abort()  # or the others would wait for this one
-            raise
-
-    with ExitStack() as stack:
-        engines = [stack.enter_context(open_session()) for _ in prompts]
-        pool = stack.enter_context(ThreadPoolExecutor(len(engines)))
-        writing = [pool.submit(write, *pair) for pair in zip(engines, prompts, strict=True)]
-        failed = [error for one in writing if (error := one.exception()) is not None]
-        for error in sorted(failed, key=lambda error: isinstance(error, BrokenBarrierError)):
-            raise error  # the one that the others failed for
-        return tokens * len(prompts) / (now_s() - begun[0])
 
 
 def open_model(gguf: GgufFile, place: Place, sessions: int) -> Callable[[], SlotEngine]:

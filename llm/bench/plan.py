@@ -29,11 +29,9 @@ class Plan:
     prompt: int = 512
     held: int = 400
     new: int = 12
-    text: int | None = None
     questions: int = 25  # of each kind
     reply: int = 72
     reply_rounds: int = 3
-    draws: int = 100_000
     session_reply: int = 64
     neighbour: int = 1024
 
@@ -51,11 +49,9 @@ QUICK = Plan(
     steps=8,
     prompt=128,
     held=100,
-    text=600,
     questions=3,
     reply=24,
     reply_rounds=1,
-    draws=5000,
     session_reply=16,
     neighbour=256,
 )
@@ -63,9 +59,8 @@ QUICK = Plan(
 
 @dataclass(frozen=True)
 class Material:
-    """The text and the questions in a model's tokens; `timed` is the text again and again."""
+    """The questions, and in `timed` the text again and again, in a model's tokens."""
 
-    text: Sequence[int]
     timed: Sequence[int]
     questions: Sequence[Question]
 
@@ -86,4 +81,4 @@ def read_material(gguf: GgufFile, tokenizer: Tokenizer, plan: Plan) -> Material:
 
     both = zip(ask("chat", "free_chat.txt"), ask("repeat", "repeating.txt"), strict=True)
     timed = list(islice(cycle(ids), plan.longest + 1))
-    return Material(ids[: plan.text], timed, list(chain.from_iterable(both)))
+    return Material(timed, list(chain.from_iterable(both)))

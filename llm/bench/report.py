@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import os
+import platform
 from collections.abc import Sequence
 from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -12,8 +15,10 @@ from rich.table import Table
 
 from llm.bench.entry import LLAMA_CPP, Entry
 from llm.bench.llama import system_info
-from llm.bench.machine import machine
 from llm.bench.run import Results
+
+_PACKAGES = ("numpy", "onnxruntime", "llama-cpp-python")
+_CPUINFO = Path("/proc/cpuinfo")
 
 
 def report(results: Results, path: Path, threads: int, now: datetime, *, quick: bool) -> dict[str, Any]:
@@ -31,7 +36,6 @@ def report(results: Results, path: Path, threads: int, now: datetime, *, quick: 
             "built_for": None if results.without else system_info(),
         },
         "entries": [entry.to_dict() for entry in results.entries],
-        "replies": list(results.replies),
     }
 
 
@@ -68,3 +72,30 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on, ready for JSON; names no person and no host."""
+    return {
+        "cpu": _cpu(),
+        "logical_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "os": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu() -> str:
+    try:
+        lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())

@@ -5,15 +5,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from llm.bench.entry import Entry
 from llm.bench.llama import LlamaCpp, LlamaCppError
 from llm.bench.plan import SESSIONS, Material, Plan, read_material
-from llm.bench.quality import draws, perplexities
 from llm.bench.rounds import Timing
 from llm.bench.sessions import fairness, throughput
-from llm.bench.speculation import details, entries, replies
+from llm.bench.speculation import entries, replies
 from llm.bench.speed import F32, OURS, THEIRS, decode, follow_up, load, prompt
 from llm.cpu.model import CpuConfig, CpuModel
 from llm.decode.engine import Engine
@@ -30,10 +28,9 @@ class BenchError(RuntimeError):
 
 @dataclass(frozen=True)
 class Results:
-    """All that was measured, and one record for each reply; `without` says why there is no llama.cpp."""
+    """All that was measured; `without` says why there is no llama.cpp."""
 
     entries: tuple[Entry, ...]
-    replies: tuple[dict[str, Any], ...]
     without: str | None
 
 
@@ -53,10 +50,6 @@ class Subject:
         """The model as users have it, but without a prefix store: what is timed must be computed."""
         return CpuModel(self.gguf, replace(self.config, kv=kv, sessions=sessions), self.cache)
 
-    def reference(self) -> CpuModel:
-        """The same file in float32: not kept, since half a gigabyte is wanted once or twice."""
-        return CpuModel(self.gguf, replace(self.config, weights="f32"))
-
 
 def run(path: Path, plan: Plan, threads: int, timing: Timing, say: Callable[[str], None]) -> Results:
     """Measure everything; `say` gets the name of each part as it begins.
@@ -72,19 +65,17 @@ def run(path: Path, plan: Plan, threads: int, timing: Timing, say: Callable[[str
     with tempfile.TemporaryDirectory() as cache:
         material = read_material(gguf, tokenizer, plan)
         subject = Subject(gguf, tokenizer, material, plan, config, timing, Path(cache))
-        without = _obstacle(path, config)
+        without = _llama_cpp_missing(path, config)
         say("loading")
         found = load(path, config, subject.cache, timing, theirs=without is None)
         found += _one_session(subject, say, theirs=without is None)
-        spoken, records = _speculation(subject, say)
-        say("drawing")
-        found += [*spoken, draws(tokenizer, plan.draws)]
+        found += _speculation(subject, say)
         say(f"{SESSIONS} sessions")
         found += _sessions(subject)
-    return Results(tuple(found), tuple(records), without)
+    return Results(tuple(found), without)
 
 
-def _obstacle(path: Path, config: CpuConfig) -> str | None:
+def _llama_cpp_missing(path: Path, config: CpuConfig) -> str | None:
     """Why there can be no llama.cpp to compare with."""
     try:
         LlamaCpp(path, config.context, config.threads or 1).close()
@@ -108,20 +99,15 @@ def _one_session(subject: Subject, say: Callable[[str], None], *, theirs: bool) 
             found += decode(engines, ids, depth, plan.steps, timing)
         say("reading a prompt")
         found += prompt(engines, ids, plan.prompt, timing)
-        found += follow_up(engines, ids, plan.held, plan.new, timing)
-        say("perplexity")
-        reference = stack.enter_context(subject.reference().open())
-        return found + perplexities(engines, reference, subject.material.text)
+        return found + follow_up(engines, ids, plan.held, plan.new, timing)
 
 
-def _speculation(subject: Subject, say: Callable[[str], None]) -> tuple[list[Entry], list[dict[str, Any]]]:
+def _speculation(subject: Subject, say: Callable[[str], None]) -> list[Entry]:
     timing = replace(subject.timing, rounds=subject.plan.reply_rounds)
     config = GenerateConfig(max_tokens=subject.plan.reply)  # the assistant's own, but for a shorter --quick
     with subject.open().open() as engine:
         say("replies with and without speculation")
-        rounds = replies(engine, subject.tokenizer, subject.material.questions, config, timing)
-    with subject.reference().open() as reference:
-        return entries(rounds), details(rounds, subject.tokenizer, reference, config)
+        return entries(replies(engine, subject.tokenizer, subject.material.questions, config, timing))
 
 
 def _sessions(subject: Subject) -> list[Entry]:

@@ -1,17 +1,21 @@
 """Several sessions at once: how much they write together, and how long one waits for another's prompt."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from statistics import median
+from threading import Barrier, BrokenBarrierError
+from time import perf_counter
 
 from llm.bench.entry import Entry, Goal
 from llm.bench.rounds import Timing, by_turns
 from llm.cpu.model import CpuModel
-from llm.decode.engine import Engine, prefill, step
-from llm.eval.replies import greedy
+from llm.decode.engine import Engine, MultiStepEngine, prefill, step
+from llm.decode.multi_step import StepRuns
+from llm.decode.sample import Sampler, Sampling
 from llm.serve.batch import Logits
+from llm.serve.sessions import SlotEngine
 
 CHUNK = 64
 """Tokens of a prompt that are read between two steps of another session; see `llm.serve.batch.Batcher`."""
@@ -19,26 +23,58 @@ CHUNK = 64
 
 def throughput(model: CpuModel, prompts: Sequence[Sequence[int]], tokens: int, timing: Timing) -> Entry:
     """Tokens a second of a session for each prompt, all at once, beside the first session alone."""
-    with ExitStack() as stack:
-        engines = [stack.enter_context(model.open()) for _ in prompts]
-        pool = stack.enter_context(ThreadPoolExecutor(len(engines)))
-
-        def write(engine: Engine, prompt: Sequence[int]) -> None:
-            greedy(engine, prompt, tokens)
-
-        def rate(sessions: int) -> float:
-            pairs = list(zip(engines[:sessions], prompts, strict=False))
-            for engine, prompt in pairs:
-                prefill(engine, prompt)  # `greedy` reads the last token again, and no more
-            return (
-                tokens * sessions / timing.seconds(lambda: list(pool.map(write, *zip(*pairs, strict=True))))
-            )
-
-        samples = by_turns({"all": partial(rate, len(engines)), "one": partial(rate, 1)}, timing.rounds)
+    rates = {
+        name: partial(rate, model.open, some, tokens, Sampling())
+        for name, some in (("all", prompts), ("one", prompts[:1]))
+    }
+    samples = by_turns(rates, timing.rounds)
     goals = (Goal("ratio", ">=", 1.8),)
     return Entry(
         f"{len(prompts)} sessions at once", "tok/s", samples["all"], samples["one"], goals, "one alone"
     )
+
+
+def follow(engine: Engine, prompt: Sequence[int], tokens: int, sampling: Sampling) -> Iterator[int]:
+    """A reply of so many tokens, whatever they are."""
+    sampler = Sampler(sampling)
+    chosen = [sampler.choose(prefill(engine, prompt)[-1], [])]
+    yield chosen[0]
+    ahead = isinstance(engine, MultiStepEngine) and engine.can_sample(sampling)
+    runs = StepRuns(engine, max_tokens=tokens, sampling=sampling) if ahead else None  # type: ignore[arg-type]
+    while len(chosen) < tokens:
+        chosen.append(runs.follow(chosen) if runs else sampler.choose(step(engine, chosen[-1]), chosen))
+        yield chosen[-1]
+
+
+def rate(
+    open_session: Callable[[], SlotEngine],
+    prompts: Sequence[Sequence[int]],
+    tokens: int,
+    sampling: Sampling,
+    now_s: Callable[[], float] = perf_counter,
+) -> float:
+    """Tokens a second of a session for each prompt, from when all have read theirs."""
+    begun: list[float] = []
+    barrier = Barrier(len(prompts), action=lambda: begun.append(now_s()))
+
+    def write(engine: SlotEngine, prompt: Sequence[int]) -> None:
+        reply = follow(engine, prompt, tokens + 1, sampling)
+        try:
+            next(reply)
+            barrier.wait()
+            assert sum(1 for _ in reply) == tokens
+        except BaseException:
+            barrier.abort()  # or the others would wait for this one
+            raise
+
+    with ExitStack() as stack:
+        engines = [stack.enter_context(open_session()) for _ in prompts]
+        pool = stack.enter_context(ThreadPoolExecutor(len(engines)))
+        writing = [pool.submit(write, *pair) for pair in zip(engines, prompts, strict=True)]
+        failed = [error for one in writing if (error := one.exception()) is not None]
+        for error in sorted(failed, key=lambda error: isinstance(error, BrokenBarrierError)):
+            raise error  # the one that the others failed for
+        return tokens * len(prompts) / (now_s() - begun[0])
 
 
 def fairness(

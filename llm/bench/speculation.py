@@ -7,9 +7,8 @@ from typing import Any, Literal
 from llm.bench.entry import Entry, Goal
 from llm.bench.rounds import Timing
 from llm.decode.drafts import prompt_lookups
-from llm.decode.engine import Engine, common_prefix, prefill
+from llm.decode.engine import Engine, prefill
 from llm.decode.generate import GenerateConfig, Prefilled, Token, generate
-from llm.decode.sample import penalize
 from llm.decode.speculate import Speculated, Speculator
 from llm.text.tokenizer import Tokenizer
 
@@ -97,29 +96,6 @@ def entries(rounds: Sequence[Sequence[Pair]]) -> list[Entry]:
     ]
 
 
-def details(
-    rounds: Sequence[Sequence[Pair]], tokenizer: Tokenizer, reference: Engine, config: GenerateConfig
-) -> list[dict[str, Any]]:
-    """One record for each question, ready for JSON: the last round, and where a reply parts, how clearly."""
-    records = []
-    for pairs in zip(*rounds, strict=True):
-        parted = next((pair for pair in pairs if not pair.identical), None)
-        last = pairs[-1]
-        records.append(
-            {
-                "kind": last.question.kind,
-                "text": last.question.text,
-                "reply": tokenizer.decode(list(last.plain.ids)),
-                "tokens": len(last.plain.ids),
-                "copied": round(copied(last.question.prompt, last.plain.ids), 3),
-                "identical": parted is None,
-                "margin": margin(reference, parted, tokenizer, config) if parted else None,
-                **_drafting([last]),
-            }
-        )
-    return records
-
-
 def copied(prompt: Sequence[int], reply: Sequence[int]) -> float:
     """The share of the reply's tokens that stand in three or more in a row that the prompt has, too."""
     n = _COPIED
@@ -127,18 +103,6 @@ def copied(prompt: Sequence[int], reply: Sequence[int]) -> float:
     starts = (i for i in range(len(reply) - n + 1) if tuple(reply[i : i + n]) in known)
     covered = {i + j for i in starts for j in range(n)}
     return len(covered) / len(reply) if reply else 0.0
-
-
-def margin(reference: Engine, pair: Pair, tokenizer: Tokenizer, config: GenerateConfig) -> float:
-    """By how many logits, penalized as in the reply, the reference prefers one of the two where they part."""
-    plain, speculative = pair.plain.ids, pair.speculative.ids
-    same = common_prefix(plain, speculative)
-    before = plain[:same]
-    logits = prefill(reference, [*pair.question.prompt, *before])[-1]
-    logits = penalize(logits, before, config.sampling.repetition_penalty)
-    ends = sorted(tokenizer.eos_ids)
-    chosen = [logits[list(ids[same : same + 1]) or ends].max() for ids in (plain, speculative)]
-    return float(abs(chosen[0] - chosen[1]))
 
 
 def _reply(

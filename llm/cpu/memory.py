@@ -173,7 +173,7 @@ def _layer_activations(c: LlamaConfig) -> int:
 
 
 def _packed_bytes(gguf: GgufFile, names: Sequence[str]) -> tuple[int, int]:
-    """Of the codes and of the scales of matrices that are packed together; rows fill whole blocks."""
+    """Bytes of the codes and scales of matrices that are packed together; rows fill whole blocks."""
     tensors = [gguf.tensors[name] for name in names]
     packing = packing_of(info.type for info in tensors)
     blocks = sum(info.shape[0] * -(-info.shape[1] // packing.block) for info in tensors)

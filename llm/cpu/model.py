@@ -15,7 +15,7 @@ from llm.cpu.graph import CpuGraph, WeightType, build_graph
 from llm.cpu.graph_store import GraphStore
 from llm.cpu.ort_runner import OrtRunner
 from llm.cpu.served import describe
-from llm.decode.served import NotUsed, rows_of
+from llm.decode.served import Unsupported, rows_of
 from llm.gguf.config import LlamaConfig, read_config
 from llm.gguf.file import GgufFile
 from llm.gguf.rope import rope_frequencies
@@ -59,7 +59,7 @@ class CpuModel:
         self.config, self.model = config, read_config(gguf)
         self.context = min(config.context, self.model.context)
         self.kernel = _kernel(config, self.model)
-        self.not_used = _not_used(config, self.model, self.kernel)
+        self.unsupported = _not_used(config, self.model, self.kernel)
         prepare = _compiled if self.kernel == "compiled" else _on_onnxruntime
         self.kv, self._runner = prepare(gguf, self.model, config, cache)
         self.prefixes = PrefixStore(config.prefix_bytes, BLOCK * self.kv.layout.token_bytes)
@@ -105,7 +105,7 @@ class _Store:
     def token_bytes(self) -> int:
         return self.kv.layout.token_bytes
 
-    def recall(self, slot: int, held: Sequence[int], tokens: Sequence[int]) -> int:
+    def lookup(self, slot: int, held: Sequence[int], tokens: Sequence[int]) -> int:
         if len(tokens) < BLOCK or not self.prefixes.budget:
             return 0
         blocks = self.prefixes.match([*held, *tokens])
@@ -120,13 +120,10 @@ class _Store:
     def truncate(self, slot: int, length: int) -> None:
         pass  # what lies behind is written over
 
-    def cut(self, slot: int, start: int, stop: int, length: int) -> None:
-        self.kv.cut(slot, start, stop, length, self.frequencies)
+    def shift(self, slot: int, start: int, stop: int, length: int) -> None:
+        self.kv.shift(slot, start, stop, length, self.frequencies)
 
-    def copy(self, source: int, target: int, length: int) -> None:
-        self.kv.write(target, 0, self.kv.read(source, 0, length))
-
-    def share(self, slot: int, tokens: Sequence[int]) -> None:
+    def insert(self, slot: int, tokens: Sequence[int]) -> None:
         blocks = self.prefixes.missing(tokens)
         kv = {i: self.kv.read(slot, i * BLOCK, (i + 1) * BLOCK) for i in blocks}
         self.prefixes.add(tokens, kv)
@@ -140,11 +137,11 @@ def _kernel(config: CpuConfig, model: LlamaConfig) -> Kernel:
     return "compiled" if native.fits(model) else "onnxruntime"
 
 
-def _not_used(config: CpuConfig, model: LlamaConfig, kernel: Kernel) -> tuple[NotUsed, ...]:
+def _not_used(config: CpuConfig, model: LlamaConfig, kernel: Kernel) -> tuple[Unsupported, ...]:
     if kernel == "compiled":
         return ()
     unwanted = "float32 weights" if config.weights == "f32" else "ONNX Runtime was asked for"
-    return (NotUsed("compiled CPU kernel", native.why_not(model) or unwanted),)
+    return (Unsupported("compiled CPU kernel", native.unsupported_reason(model) or unwanted),)
 
 
 def _compiled(

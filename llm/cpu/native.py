@@ -13,6 +13,7 @@ from llm.gguf.file import GgufError, GgufFile
 from llm.gguf.rope import rope_frequencies
 from llm.serve.batch import Part
 from llm.serve.cache import KvSlots
+from llm.serve.rows import read_rows
 
 MAX_ROWS = 256
 """Rows of a pass; a longer one is read in pieces. Activations of so many lie in the processor's caches."""
@@ -20,13 +21,13 @@ MAX_ROWS = 256
 
 def fits(config: LlamaConfig) -> bool:
     """Whether the kernel is there, runs on this processor and takes a model of these sizes."""
-    return why_not(config) is None
+    return unsupported_reason(config) is None
 
 
-def why_not(config: LlamaConfig) -> str | None:
+def unsupported_reason(config: LlamaConfig) -> str | None:
     """What keeps the kernel from running such a model here; None if it fits."""
     if not compiled():
-        return "it was not compiled: install a C compiler, then the assistant anew"
+        return "it was not compiled: install a C compiler, then the assistant again"
     if not supported():
         return "the processor has no AVX2"
     sizes = (config.width, config.hidden, config.heads * config.head_dim)
@@ -55,7 +56,7 @@ def read_model(gguf: GgufFile, config: LlamaConfig, context: int) -> Model:
 
 
 class NativeRunner:
-    """Runs passes on keys and values in `kv`; see `llm.serve.batch.Run`."""
+    """StepRuns passes on keys and values in `kv`; see `llm.serve.batch.Run`."""
 
     def __init__(self, model: Model, kv: KvSlots, *, threads: int) -> None:
         scales = kv.layout.scales
@@ -63,21 +64,8 @@ class NativeRunner:
         self._pass = LlamaPass(model, cache, threads=threads, max_rows=MAX_ROWS)
 
     def __call__(self, parts: Sequence[Part]) -> list[NDArray[np.float32]]:
-        """Read the parts, of any lengths, in as few passes as they take; the logits of each."""
-        tokens = np.concatenate([np.asarray(part.tokens, np.int64) for part in parts])
-        slots = np.repeat([part.slot for part in parts], [len(part.tokens) for part in parts]).astype(
-            np.int32
-        )
-        positions = np.concatenate([np.arange(part.start, part.start + len(part.tokens)) for part in parts])
-        ends = np.cumsum([len(part.tokens) for part in parts])
-        wanted = np.concatenate([np.arange(e - p.logits_for, e) for e, p in zip(ends, parts, strict=True)])
-        pieces = []
-        for start in range(0, len(tokens), MAX_ROWS):
-            here = slice(start, start + MAX_ROWS)
-            inside = wanted[(wanted >= start) & (wanted < start + MAX_ROWS)] - start
-            pieces.append(self._pass.run(tokens[here], slots[here], positions[here], inside))
-        logits = np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
-        return np.split(logits, np.cumsum([part.logits_for for part in parts])[:-1])
+        """Read the parts, of any lengths; the logits of each."""
+        return read_rows(parts, MAX_ROWS, lambda ids, *rows: self._pass.run(ids.astype(np.int64), *rows))
 
 
 def _layer(gguf: GgufFile, config: LlamaConfig, i: int) -> Layer:

@@ -14,7 +14,7 @@ ort.set_default_logger_severity(3)  # its warnings are noise to a user
 
 
 class OrtRunner:
-    """Runs passes of parts of equal length on keys and values in `kv`; see `llm.serve.batch.Run`."""
+    """StepRuns passes of parts of equal length on keys and values in `kv`; see `llm.serve.batch.Run`."""
 
     def __init__(self, graph: CpuGraph, kv: KvSlots, *, vocabulary: int, threads: int) -> None:
         self._session = open_session(graph, threads)

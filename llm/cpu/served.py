@@ -1,6 +1,6 @@
 """What serves the operations of the CPU engine: the compiled kernel, or nodes of an ONNX Runtime graph."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from kernels.cpu.llama import instructions
@@ -10,12 +10,14 @@ from llm.gguf.blocks import bits_of
 from llm.gguf.config import LlamaConfig
 from llm.gguf.file import GgufFile
 from llm.serve.kv_type import Kernel, KvType
-from llm.serve.operations import Name, shapes
+from llm.serve.operations import Name, operations
 
-_NODES: Mapping[Name, tuple[str, str]] = MappingProxyType(  # with quantized weights, and with float32 ones
+_TENSORS: Mapping[Name, Sequence[str]] = MappingProxyType(  # of a layer
     {
-        "embedding": ("GatherBlockQuantized", "Gather"),
-        "attention": ("GroupQueryAttention", "GroupQueryAttention"),
+        "qkv": ("attn_q", "attn_k", "attn_v"),
+        "out": ("attn_output",),
+        "gate_up": ("ffn_gate", "ffn_up"),
+        "down": ("ffn_down",),
     }
 )
 
@@ -24,46 +26,31 @@ def describe(
     gguf: GgufFile, config: LlamaConfig, *, context: int, kernel: Kernel, kv: KvType, dense: bool
 ) -> Callable[[int], Sequence[Operation]]:
     """A function from the rows of a pass to its operations. `dense`: weights are float32."""
-    bits = {} if dense else _bits(gguf, config, kernel)
-
-    def dtype(name: Name) -> str:
-        if name == "attention":
-            return f"float32 x {'int8' if kv == 'int8' else 'float32'}"
-        if name == "embedding":
-            return "float32" if dense else bits[name]
-        return "float32 x float32" if dense else f"int8 x {bits[name]}"
-
-    def operations(rows: int) -> Sequence[Operation]:
-        return [
-            Operation(name, _kernel(name, kernel, dense=dense), shape, dtype(name))
-            for name, shape in shapes(config, context, rows).items()
-        ]
-
-    return operations
-
-
-def _kernel(name: Name, kernel: Kernel, *, dense: bool) -> str:
+    names: tuple[Name, ...] = ("embedding", *_TENSORS, "head")
+    weights = dict.fromkeys(names, "float32") if dense else _bits(gguf, config, kernel)
+    activations = "float32" if dense else "int8"
+    dtypes = {name: f"{activations} x {held}" for name, held in weights.items()}
+    dtypes["embedding"] = weights["embedding"]
+    dtypes["attention"] = f"float32 x {'int8' if kv == 'int8' else 'float32'}"
     if kernel == "compiled":
-        return f"compiled, {instructions()}"
-    return f"ONNX Runtime, {_NODES.get(name, ('MatMulNBits', 'MatMul'))[dense]}"
+        kernels = dict.fromkeys(dtypes, f"compiled, {instructions()}")
+    else:
+        kernels = dict.fromkeys(dtypes, f"ONNX Runtime, {'MatMul' if dense else 'MatMulNBits'}")
+        kernels["embedding"] = f"ONNX Runtime, {'Gather' if dense else 'GatherBlockQuantized'}"
+        kernels["attention"] = "ONNX Runtime, GroupQueryAttention"
+    return lambda rows: operations(config, context, rows, kernels, dtypes)
 
 
 def _bits(gguf: GgufFile, config: LlamaConfig, kernel: Kernel) -> dict[Name, str]:
-    """Of the weights of each product; those of the layers may differ."""
+    """Bits of the weights of each product; those of the layers may differ."""
     head = "output" if "output.weight" in gguf.tensors else "token_embd"
-    of_layer: dict[Name, Sequence[str]] = {
-        "qkv": ("attn_q", "attn_k", "attn_v"),
-        "out": ("attn_output",),
-        "gate_up": ("ffn_gate", "ffn_up"),
-        "down": ("ffn_down",),
-    }
+    groups: dict[Name, list[list[str]]] = {"embedding": [["token_embd"]], "head": [[head]]}
+    for name, parts in _TENSORS.items():
+        groups[name] = [[f"blk.{i}.{part}" for part in parts] for i in range(config.layers)]
 
-    def held(names: Iterable[str]) -> set[int]:
-        types = [gguf.tensors[f"{name}.weight"].type for name in names]
+    def held(group: Sequence[str]) -> set[int]:
+        types = [gguf.tensors[f"{name}.weight"].type for name in group]
         return {packing_of(types).bits} if kernel == "onnxruntime" else set(map(bits_of, types))
 
-    sets: dict[Name, set[int]] = {"embedding": held(["token_embd"]), "head": held([head])}
-    for name, parts in of_layer.items():
-        layers = [held(f"blk.{i}.{part}" for part in parts) for i in range(config.layers)]
-        sets[name] = set().union(*layers)
-    return {name: f"{' and '.join(map(str, sorted(found)))} bits" for name, found in sets.items()}
+    found = {name: set[int]().union(*map(held, several)) for name, several in groups.items()}
+    return {name: f"{' and '.join(map(str, sorted(bits)))} bits" for name, bits in found.items()}

@@ -55,7 +55,7 @@ class PagedStore:
                 self._stale = True
                 raise
 
-    def recall(self, slot: int, held: Sequence[int], tokens: Sequence[int]) -> int:
+    def lookup(self, slot: int, held: Sequence[int], tokens: Sequence[int]) -> int:
         """See Store. Pages are held together with those who have them, not copied."""
         if len(tokens) < PAGE or not self.pages.most_stored:
             return 0
@@ -103,7 +103,7 @@ class PagedStore:
             del self._held[slot][kept:]
             self.pages.drop(dropped)
 
-    def cut(self, slot: int, start: int, stop: int, length: int) -> None:
+    def shift(self, slot: int, start: int, stop: int, length: int) -> None:
         """See Store. Raises EngineOutOfMemory."""
         source, end = self._held[slot], length - (stop - start)
         first, last = start // PAGE, -(-end // PAGE)
@@ -121,13 +121,7 @@ class PagedStore:
         self._set(slot, first, target[first:])
         self.pages.drop(left)
 
-    def copy(self, source: int, target: int, length: int) -> None:
-        """See Store. Nothing is copied until one of the two writes."""
-        pages = self._held[source][: -(-length // PAGE)]
-        self.pages.hold(pages)
-        self._set(target, 0, pages)
-
-    def share(self, slot: int, tokens: Sequence[int]) -> None:
+    def insert(self, slot: int, tokens: Sequence[int]) -> None:
         """See Store."""
         names = block_names(tokens)
         self.pages.name(names, self._held[slot][: len(names)])
@@ -167,11 +161,11 @@ class PagedStore:
             old = _places(source, stop, length, device)
             return cos, sin, old, _places(target, start, start + length - stop, device)
 
-        cos, sin, old, new = self._gpu.run("a cut", prepare)
+        cos, sin, old, new = self._gpu.run("a context shift", prepare)
         # Where a page is both, a layer is read before it is written; no call undoes itself when repeated.
         for layer in range(len(self.cache.keys)):
-            parts = self._gpu.run("a cut", partial(self._turned, layer, old, cos, sin))
-            self._gpu.run("a cut", partial(self._write, layer, new, parts))
+            parts = self._gpu.run("a context shift", partial(self._turned, layer, old, cos, sin))
+            self._gpu.run("a context shift", partial(self._write, layer, new, parts))
 
     def _turned(
         self, layer: int, at: tuple[Tensor, Tensor], cos: Tensor, sin: Tensor
@@ -192,6 +186,6 @@ class PagedStore:
 
 
 def _places(pages: Sequence[int], start: int, stop: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Of tokens start to stop: the page, and where in it."""
+    """The page of each token from start to stop, and where in it."""
     tokens = torch.arange(start, stop, device=device)
     return torch.tensor(pages, device=device)[tokens // PAGE], tokens % PAGE

@@ -22,7 +22,7 @@ def has_driver() -> bool:
 
 
 @cache
-def obstacle() -> str | None:
+def unsupported_reason() -> str | None:
     """Why no model can run on a GPU here; None if one can, unless it is too large or no kernel takes it.
 
     torch, whose import takes a second, is imported only where there are a driver, torch and Triton.
@@ -34,10 +34,10 @@ def obstacle() -> str | None:
             return f"{name} is not installed: {_INSTALL}"
     if not (os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")):
         return "Triton needs a C compiler to start its kernels: install gcc, or set CC"
-    return _torch_obstacle()
+    return _unsupported_by_torch()
 
 
-def _torch_obstacle() -> str | None:
+def _unsupported_by_torch() -> str | None:
     try:
         import torch  # noqa: PLC0415  # optional, and slow to import
     except (ImportError, OSError) as error:

@@ -14,23 +14,24 @@ from kernels.formats.llama import PAGE, PagedCache, Shape, Weights, empty_cache
 from kernels.llama import ahead as llama_ahead
 from kernels.llama.reference import ReferenceRunner
 from kernels.llama.staging import Download
-from llm.cuda.ahead import Ahead, make_decoder
-from llm.cuda.ahead_engine import AheadEngine
 from llm.cuda.cache import PagedStore
+from llm.cuda.engine import CudaEngine
 from llm.cuda.errors import Gpu
+from llm.cuda.multi_step import MultiStepRunner, make_decoder
 from llm.cuda.served import Form, describe
 from llm.cuda.weights import read_weights, why_not
-from llm.decode.served import NotUsed, rows_of
+from llm.decode.served import Unsupported, rows_of
 from llm.gguf.config import read_config
 from llm.gguf.file import GgufFile
 from llm.gguf.rope import rope_frequencies
 from llm.serve.batch import SHORT, Batcher, Logits, Part
 from llm.serve.cache import BudgetTooSmall
 from llm.serve.calibrate import calibration_tokens, scales_of
+from llm.serve.rows import read_rows
 from llm.serve.sessions import Sessions, SlotEngine
 
 MAX_ROWS = 64
-"""Of a pass that is not one prompt's; more rows are read in several."""
+"""Rows of a pass that is not one prompt's; more are read in several."""
 
 _PROMPT = 512  # tokens of a prompt's pass: the largest that GraphRunner captures
 _PROMPT_BESIDE = 256  # when others decode, who then wait for half as long
@@ -88,7 +89,7 @@ class CudaModel:
         """
         self.config, self.model = config, read_config(gguf)
         self.context = min(config.context, self.model.context)
-        self.not_used: tuple[NotUsed, ...] = ()
+        self.unsupported: tuple[Unsupported, ...] = ()
         if (reason := why_not(self.model)) is not None:
             raise ValueError(f"{gguf.path}: {reason}")
         device = torch.device(config.device)
@@ -121,8 +122,8 @@ class CudaModel:
             "the passes' buffers", partial(_make_runner, weights, cache, config.sessions)
         )
         self._download = Download()
-        ahead = self._ahead(weights, cache)
-        self._gpu.hold(self.store, self._runner, self._download, ahead)
+        multi_step = self._multi_step(weights, cache)
+        self._gpu.hold(self.store, self._runner, self._download, multi_step)
         self.sessions = Sessions(
             config.sessions,
             waiting=config.waiting,
@@ -133,7 +134,7 @@ class CudaModel:
             describe=describe(
                 weights, self.model, context=self.context, kv=config.kv, triton=device.type == "cuda"
             ),
-            engine=None if ahead is None else partial(AheadEngine, ahead),
+            engine=None if multi_step is None else partial(CudaEngine, multi_step),
         )
 
     @property
@@ -144,21 +145,21 @@ class CudaModel:
     def open(self, wait_s: float = 0.0) -> SlotEngine:
         """A new sequence; waits up to `wait_s` for a place. Raises EngineBusy and CudaBroken.
 
-        Its `extend` and `cut` may raise EngineOutOfMemory, for that call only, and CudaBroken.
+        Its `extend` and `shift` may raise EngineOutOfMemory, for that call only, and CudaBroken.
         """
         self._gpu.check()
         return self.sessions.open(wait_s)
 
-    def _ahead(self, weights: Weights, cache: PagedCache) -> Ahead | None:
-        """Steps that choose on the device, where the kernels take the model; its sequences `choose` then."""
+    def _multi_step(self, weights: Weights, cache: PagedCache) -> MultiStepRunner | None:
+        """Multi-step decoding, where the kernels take the model."""
         if (reason := llama_ahead.why_not(weights, self._gpu.device)) is not None:
-            self.not_used = (NotUsed("decoding ahead", reason, of_gpu=True),)
+            self.unsupported = (Unsupported("multi-step decoding", reason, of_gpu=True),)
             return None
         sessions = self.config.sessions
-        decoder = self._gpu.run("the steps ahead", partial(make_decoder, weights, cache, sessions))
+        decoder = self._gpu.run("multi-step decoding", partial(make_decoder, weights, cache, sessions))
         return self._gpu.run(
-            "the steps ahead",
-            lambda: Ahead(
+            "multi-step decoding",
+            lambda: MultiStepRunner(
                 self._gpu,
                 decoder,
                 self.store,
@@ -194,22 +195,7 @@ class CudaModel:
             wanted = np.arange(count - part.logits_for, count, dtype=np.int32)
             tokens, slots = np.array(part.tokens, np.int32), np.full(count, part.slot, np.int32)
             return [self._download.fetch(self._runner.decode(tokens, slots, positions, wanted))]
-        lengths = [len(part.tokens) for part in parts]
-        tokens = np.concatenate([np.asarray(part.tokens, np.int32) for part in parts])
-        slots = np.repeat(np.array([part.slot for part in parts], np.int32), lengths)
-        positions = np.concatenate(
-            [np.arange(part.start, part.start + len(part.tokens), dtype=np.int32) for part in parts]
-        )
-        ends = np.cumsum(lengths)
-        wanted = np.concatenate([np.arange(e - p.logits_for, e) for e, p in zip(ends, parts, strict=True)])
-        pieces = []
-        for start in range(0, len(tokens), MAX_ROWS):
-            here = slice(start, start + MAX_ROWS)
-            inside = wanted[(wanted >= start) & (wanted < start + MAX_ROWS)] - start
-            found = self._runner.decode(tokens[here], slots[here], positions[here], inside.astype(np.int32))
-            pieces.append(self._download.fetch(found))
-        logits = np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
-        return np.split(logits, np.cumsum([part.logits_for for part in parts])[:-1])
+        return read_rows(parts, MAX_ROWS, lambda *rows: self._download.fetch(self._runner.decode(*rows)))
 
 
 def page_counts(config: CudaConfig, shape: Shape, context: int) -> tuple[int, int]:

@@ -60,8 +60,8 @@ class ReferenceEngine:
         """See Engine."""
         del self.tokens[length:]
 
-    def cut(self, start: int, stop: int) -> None:
-        """See Engine; what lay behind is read anew, as if what is cut had never been there."""
+    def shift(self, start: int, stop: int) -> None:
+        """See Engine; what lay behind is read again, as if what goes had never been there."""
         behind = self.tokens[stop:]
         self.truncate(start)
         if behind:

@@ -9,11 +9,11 @@ from kernels.formats.packed import FEW
 from kernels.products.few_rows import why_not
 from llm.decode.served import Operation
 from llm.gguf.config import LlamaConfig
-from llm.serve.operations import Name, shapes
+from llm.serve.operations import Name, operations
 
 
 class Form(NamedTuple):
-    """Of passes that have the same operations: rows at most, and whether they are of one prompt.
+    """What passes that have the same operations have in common: their most rows, and whether it is a prompt.
 
     `ahead`: steps that follow each other on the device.
     """
@@ -23,27 +23,15 @@ class Form(NamedTuple):
     ahead: bool = False
 
 
-_TRITON: Mapping[Name, str] = MappingProxyType(
+_KERNELS: Mapping[Name, tuple[str, str]] = MappingProxyType(  # for few rows, and for more
     {
-        "embedding": "embed",
-        "qkv": "qkv",
-        "attention": "paged_attention",
-        "out": "linear",
-        "gate_up": "norm_gate_up",
-        "down": "linear",
-        "head": "head",
-    }
-)
-
-_FEW: Mapping[Name, str] = MappingProxyType(
-    {
-        "embedding": "embed",
-        "qkv": "few_rows.qkv",
-        "attention": "few_attention",
-        "out": "few_rows.add",
-        "gate_up": "few_rows.gate_up",
-        "down": "few_rows.add",
-        "head": "few_rows.head",
+        "embedding": ("embed", "embed"),
+        "qkv": ("few_rows.qkv", "qkv"),
+        "attention": ("few_attention", "paged_attention"),
+        "out": ("few_rows.add", "linear"),
+        "gate_up": ("few_rows.gate_up", "norm_gate_up"),
+        "down": ("few_rows.add", "linear"),
+        "head": ("few_rows.head", "head"),
     }
 )
 
@@ -52,39 +40,28 @@ def describe(
     weights: Weights, config: LlamaConfig, *, context: int, kv: str, triton: bool
 ) -> Callable[[Form], Sequence[Operation]]:
     """A function from a pass's form to its operations."""
-    bits = {
-        "embedding": weights.embedding.bits,
-        "qkv": weights.qkv.bits,
-        "out": weights.out.bits,
-        "gate_up": weights.gate_up.bits,
-        "down": weights.down.bits,
-        "head": weights.head.bits,
+    w = weights
+    bits: dict[Name, int] = {
+        "qkv": w.qkv.bits,
+        "out": w.out.bits,
+        "gate_up": w.gate_up.bits,
+        "down": w.down.bits,
+        "head": w.head.bits,
     }
+    takes_few = why_not(w.shape, w.head.codes.device) is None
 
-    odd = why_not(weights.shape, weights.head.codes.device) is not None
+    def of_form(form: Form) -> Sequence[Operation]:
+        few = form.ahead or (form.rows <= FEW and not form.prompt and takes_few)
+        on_triton = triton or form.ahead
+        kernels = {name: f"Triton, {few_many[not few]}" for name, few_many in _KERNELS.items()}
+        if form.prompt:
+            kernels["attention"] = "Triton, prompt_attention"
+        if not on_triton:
+            kernels = dict.fromkeys(_KERNELS, "torch")
+        activations = "float16" if on_triton else "float32"
+        dtypes = {name: f"{activations} x {held} bits" for name, held in bits.items()}
+        dtypes["embedding"] = f"{w.embedding.bits} bits"
+        dtypes["attention"] = f"{activations} x {'int8' if kv == 'int8' else 'float16'}"
+        return operations(config, context, form.rows, kernels, dtypes)
 
-    def few(form: Form) -> bool:
-        return form.rows <= FEW and not form.prompt and not odd
-
-    def kernel(name: Name, form: Form) -> str:
-        if not triton and not form.ahead:
-            return "torch"
-        if form.ahead or few(form):
-            return f"Triton, {_FEW[name]}"
-        return f"Triton, {'prompt_attention' if name == 'attention' and form.prompt else _TRITON[name]}"
-
-    def dtype(name: Name, form: Form) -> str:
-        activations = "float16" if triton or form.ahead else "float32"
-        if name == "embedding":
-            return f"{bits[name]} bits"
-        if name == "attention":
-            return f"{activations} x {'int8' if kv == 'int8' else 'float16'}"
-        return f"{activations} x {bits[name]} bits"
-
-    def operations(form: Form) -> Sequence[Operation]:
-        return [
-            Operation(name, kernel(name, form), shape, dtype(name, form))
-            for name, shape in shapes(config, context, form.rows).items()
-        ]
-
-    return operations
+    return of_form

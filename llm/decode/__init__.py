@@ -1,1 +1,35 @@
-"""From a prompt to a reply: sampling, speculation, generation."""
+"""From a prompt to a reply: engines, sampling, speculation, generation."""
+
+from llm.decode.drafts import prompt_lookups
+from llm.decode.engine import ContextFull, CudaBroken, Engine, EngineOutOfMemory, MultiStepEngine
+from llm.decode.generate import Finished, GenerateConfig, Generated, Prefilled, Started, Token
+from llm.decode.responder import Prompt, Responder
+from llm.decode.sample import BrokenLogits, Sampling
+from llm.decode.served import Kernels, Operation, Served, Unsupported, by_kernel
+from llm.decode.speculate import Speculated, Speculator
+
+__all__ = [
+    "BrokenLogits",
+    "ContextFull",
+    "CudaBroken",
+    "Engine",
+    "EngineOutOfMemory",
+    "Finished",
+    "GenerateConfig",
+    "Generated",
+    "Kernels",
+    "MultiStepEngine",
+    "Operation",
+    "Prefilled",
+    "Prompt",
+    "Responder",
+    "Sampling",
+    "Served",
+    "Speculated",
+    "Speculator",
+    "Started",
+    "Token",
+    "Unsupported",
+    "by_kernel",
+    "prompt_lookups",
+]

@@ -101,7 +101,7 @@ class Acceptance:
 
 
 class _Share:
-    """Of outcomes, the newer the weightier; beginning with a guess."""
+    """The share of good outcomes, the newer the weightier; it begins with a guess."""
 
     def __init__(self, guess: float) -> None:
         self._guess = guess
@@ -151,7 +151,7 @@ class DraftLength:
 
     def plan(self, times: PassTimes) -> None:
         """Set the plans by what is known now."""
-        # A draft model's first measurement contains the reading of the prompt.
+        # A drafter's first call may read the whole prompt.
         cost = median(self._costs) if len(self._costs) >= _ENOUGH else 0.0
         costs = [times.ratio(1 + k) + k * cost for k in range(self._longest + 1)]
         self.fresh, self.going = self._best(costs, going=False), self._best(costs, going=True)

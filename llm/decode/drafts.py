@@ -1,10 +1,9 @@
-"""Guesses at the tokens that come next: from the text itself, or from a smaller model."""
+"""Guesses at the tokens that come next, from the text itself."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
-from llm.decode.engine import Engine, common_prefix, prefill, step
-from llm.text.tokenizer import Tokenizer
+from llm.decode.engine import common_prefix
 
 
 class Drafter(Protocol):
@@ -16,10 +15,6 @@ class Drafter(Protocol):
         A sequence object that is passed again may have grown, but not changed.
         """
         ...
-
-
-class VocabularyMismatch(ValueError):  # noqa: N818  # a condition with a name of its own
-    """A draft model whose tokens mean something else than the target's."""
 
 
 class PromptLookup:
@@ -79,37 +74,3 @@ def prompt_lookups() -> tuple[PromptLookup, PromptLookup]:
     behind such a chat, together they read text back 1.3 times as fast as plainly, and apart 1.5 times.
     """
     return PromptLookup(4, 3), PromptLookup(2, 2)
-
-
-class DraftModel:
-    """What a smaller model with the same vocabulary finds likeliest (see `check_vocabulary`)."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def propose(self, tokens: Sequence[int], limit: int) -> list[int]:
-        """See Drafter. Only what differs from the last call is read; past the model's context: no guess."""
-        count = min(limit, self._engine.context - len(tokens) + 1)  # the last guess is not read
-        if count < 1 or not tokens:
-            return []
-        draft = [int(prefill(self._engine, tokens)[-1].argmax())]
-        while len(draft) < count:
-            draft.append(int(step(self._engine, draft[-1]).argmax()))
-        return draft
-
-
-def check_vocabulary(draft: Tokenizer, target: Tokenizer) -> None:
-    """Raise VocabularyMismatch unless every id means the same to both, and the same ids end a reply."""
-    if draft.vocab_size != target.vocab_size:
-        raise VocabularyMismatch(
-            f"the draft model has {draft.vocab_size} tokens and the target {target.vocab_size}"
-        )
-    for i in range(target.vocab_size):
-        ours, theirs = draft.token_bytes(i), target.token_bytes(i)
-        if ours != theirs:
-            raise VocabularyMismatch(f"token {i} is {ours!r} to the draft model and {theirs!r} to the target")
-    if draft.eos_ids != target.eos_ids:
-        ours_end, theirs_end = sorted(draft.eos_ids), sorted(target.eos_ids)
-        raise VocabularyMismatch(
-            f"replies end with {ours_end} in the draft model, {theirs_end} in the target"
-        )

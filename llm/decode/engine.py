@@ -60,28 +60,28 @@ class Engine(Protocol):
         """Keep the first `length` tokens, exactly as if no more had been read."""
         ...
 
-    def cut(self, start: int, stop: int) -> None:
-        """Take tokens `start` to `stop` out of the middle.
+    def shift(self, start: int, stop: int) -> None:
+        """Context shift: tokens `start` to `stop` go, and those behind them move up.
 
-        Those behind move up. Their keys and values still come from a text that had the missing ones
-        in it: a sliding window whose first tokens stay (attention sinks, Xiao et al. 2023).
+        Their keys and values still come from a text that had the missing ones in it: a sliding window whose
+        first tokens stay (attention sinks, Xiao et al. 2023).
         """
         ...
 
 
 @runtime_checkable
-class ChoosesAhead(Engine, Protocol):
-    """An engine that also chooses tokens itself, several in one call.
+class MultiStepEngine(Engine, Protocol):
+    """An engine that also samples on the device, several tokens in one call.
 
     What it computes then may differ in rounding from what `extend` gives: a reply should not mix the two.
     """
 
-    def chooses_as(self, sampling: Sampling) -> bool:
-        """Whether it can choose in that way."""
+    def can_sample(self, sampling: Sampling) -> bool:
+        """Whether the device can sample in that way."""
         ...
 
-    def choose(
-        self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling, then: int = 0
+    def decode_steps(
+        self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling, lookahead: int = 0
     ) -> list[int]:
         """Append `token`, and then each choice but the last; returns the choices, `steps` at most.
 
@@ -89,21 +89,21 @@ class ChoosesAhead(Engine, Protocol):
         `llm.decode.sample.penalize`, with those chosen. What is drawn depends on the seed, on how many
         they are, and on the logits. There are fewer choices where others in the same pass want fewer,
         where fewer had been begun, where there is no memory for all, or where a later step fails: the call
-        that goes on from there raises. `then` says how many more are likely to be asked for next: they may be
-        begun at once. Raises BrokenLogits, ContextFull and what `extend` does, having changed nothing.
+        that goes on from there raises. `lookahead` says how many more are likely to be asked for next: they
+        may be begun at once. Raises BrokenLogits, ContextFull and what `extend` does, having changed nothing.
         """
         ...
 
 
-# A shorter stretch is not worth what its keys and values have seen of the text that was cut.
+# Fewer tokens are not worth keeping: their keys and values have seen the text that was shifted out.
 _WORTH_KEEPING = 32
 
 
 def prefill(engine: Engine, tokens: Sequence[int], logits_for: int = 1) -> NDArray[np.float32]:
     """Make the engine hold exactly `tokens`; logits [logits_for, vocabulary] of the last ones.
 
-    Only what differs from the tokens held before is computed; a stretch that the new prompt leaves out, as
-    when the oldest turns are forgotten, is cut. Raises ContextFull, having changed nothing.
+    Only what differs from the tokens held before is computed; what the new prompt leaves out, as when the
+    oldest turns are forgotten, is shifted out. Raises ContextFull, having changed nothing.
     """
     if len(tokens) > engine.context:
         raise ContextFull(len(tokens), engine.context)
@@ -111,7 +111,7 @@ def prefill(engine: Engine, tokens: Sequence[int], logits_for: int = 1) -> NDArr
         raise ValueError(f"{logits_for} logits asked of {len(tokens)} tokens")
     same = common_prefix(engine.tokens, tokens)
     if left_out := _left_out(engine.tokens[same:], tokens[same:]):
-        engine.cut(same, same + left_out)
+        engine.shift(same, same + left_out)
         same = common_prefix(engine.tokens, tokens)
     reused = min(same, len(tokens) - logits_for)
     engine.truncate(reused)
@@ -119,7 +119,7 @@ def prefill(engine: Engine, tokens: Sequence[int], logits_for: int = 1) -> NDArr
 
 
 def _left_out(held: Sequence[int], wanted: Sequence[int]) -> int:
-    """How many tokens of `held` lie before the longest stretch, worth keeping, that `wanted` begins with.
+    """How many tokens of `held` lie before the longest run, worth keeping, that `wanted` begins with.
 
     0 if there is none. The longest, because turns that begin alike need not go on alike.
     """

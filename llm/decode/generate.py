@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from llm.decode.ahead import Runs
-from llm.decode.engine import ChoosesAhead, Engine, prefill, step
+from llm.decode.engine import Engine, MultiStepEngine, prefill, step
+from llm.decode.multi_step import StepRuns
 from llm.decode.sample import Sampler, Sampling
 from llm.decode.served import Kernels
 from llm.decode.speculate import Lookahead, Speculated, Speculator
@@ -75,9 +75,9 @@ def generate(
     """Yield Started, Prefilled, Tokens and Finished; ends early, without Finished, once `stopped()`.
 
     The texts of the tokens and of Finished, joined, are the reply. A speculator changes nothing in it, but
-    reports by Speculated before Finished. An engine that decodes ahead does so where it can choose as wanted:
-    nothing is drafted then, or reported. Raises ContextFull when the prompt alone does not fit, and
-    BrokenLogits.
+    reports by Speculated before Finished. Where the engine can sample so on its device, decoding is
+    multi-step: nothing is drafted then, or reported. Raises ContextFull when the prompt alone does not fit,
+    and BrokenLogits.
     """
     yield Started()
     if stopped():
@@ -88,8 +88,8 @@ def generate(
     config = replace(config, max_tokens=min(config.max_tokens, room))
     sampler = Sampler(config.sampling)
     decode = partial(_decode, tokenizer, sampler.choose(logits[-1], []), config, stopped)
-    if isinstance(engine, ChoosesAhead) and engine.chooses_as(config.sampling):
-        with closing(Runs(engine, max_tokens=config.max_tokens, sampling=config.sampling)) as runs:
+    if isinstance(engine, MultiStepEngine) and engine.can_sample(config.sampling):
+        with closing(StepRuns(engine, max_tokens=config.max_tokens, sampling=config.sampling)) as runs:
             for event in decode(runs.follow):
                 if isinstance(event, Finished):
                     runs.close()

@@ -49,11 +49,11 @@ class Kernels:
 
 
 @dataclass(frozen=True)
-class NotUsed:
-    """A kernel, or the kernels of a device, that could have served, and why not."""
+class Unsupported:
+    """A kernel, or the kernels of a device, that could have served, and why it did not."""
 
     kernel: str
-    why: str
+    reason: str
     of_gpu: bool = False
 
 

@@ -90,7 +90,7 @@ class Speculator:
 
     @property
     def length(self) -> int:
-        """Of the longest draft that pays now."""
+        """Tokens in the longest draft that pays now."""
         return max((source.policy.fresh.length for source in self._sources), default=0)
 
     def begin(self) -> None:
@@ -118,7 +118,7 @@ class Speculator:
             source.debt -= _PROBE_BUDGET / len(self._sources)
 
     def observe_draft(self, draft: Draft, read: int, accepted: int, *, rejected: bool) -> None:
-        """Of the `read` drafted tokens, so many were accepted, and the next rejected or not reached."""
+        """So many of the `read` drafted tokens were accepted, and the next was rejected or not reached."""
         draft.source.policy.observe_draft(accepted, rejected=rejected, going=draft.going)
         if draft.probe:
             lost = self._times.ratio(1 + read) + draft.cost - (1 + accepted)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from llm.cuda.device import Device, obstacle
+from llm.cuda.device import Device, unsupported_reason
 from llm.decode.engine import Engine
-from llm.decode.served import NotUsed
+from llm.decode.served import Unsupported
 from llm.eval.predict import EvalError
 from llm.gguf.file import GgufError, GgufFile
 from llm.serve.sessions import SlotEngine
@@ -42,12 +42,12 @@ class Subject:
     """An engine to measure, and what it could have run on but does not."""
 
     engine: SlotEngine
-    not_used: tuple[NotUsed, ...]
+    unsupported: tuple[Unsupported, ...]
 
 
 def place_of(device: Device) -> Place:
     """Where a model is measured. Raises EvalError where a GPU is asked for and none can be used."""
-    reason = None if device == "cpu" else obstacle()
+    reason = None if device == "cpu" else unsupported_reason()
     if device == "cuda" and reason is not None:
         raise EvalError(f"no model can be measured on a GPU here: {reason}")
     return "cpu" if device == "cpu" or reason is not None else "cuda"
@@ -82,7 +82,7 @@ def subject(gguf: GgufFile, place: Place, kv: Kv) -> Iterator[Subject]:
     assert kv in KINDS[place], f"{kv} keys and values on {place}"
     model = _on_cpu(gguf, kv) if place == "cpu" else _on_gpu(gguf, kv)
     with model.open() as engine:
-        yield Subject(engine, model.not_used)
+        yield Subject(engine, model.unsupported)
 
 
 def _on_cpu(gguf: GgufFile, kv: Kv) -> "CpuModel":

@@ -12,14 +12,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from llm.decode.ahead import Runs
-from llm.decode.engine import ChoosesAhead, Engine, prefill
+from llm.decode.engine import Engine, MultiStepEngine, prefill
+from llm.decode.multi_step import StepRuns
 from llm.decode.sample import Sampling
 from llm.eval.predict import EvalError
 from llm.eval.replies import TIE, check_room, greedy
 
 TOKENS = 128
-"""Of a reply that is judged; it does not end before."""
+"""Length of a reply that is judged; it does not end before."""
 
 Form = Literal["one by one", "ahead"]
 """How an engine writes: a token a call, chosen here; or in runs of tokens that it chooses itself."""
@@ -84,7 +84,7 @@ def judge(
     forms: dict[Form, Callable[[Sequence[int]], list[int]]] = {
         "one by one": lambda prompt: greedy(engine, prompt, tokens)
     }
-    if isinstance(engine, ChoosesAhead):
+    if isinstance(engine, MultiStepEngine):
         forms["ahead"] = partial(_ahead, engine, tokens)
     return tuple(
         Judged(form, tuple(_gaps(engine, reference, prompt, write) for prompt in prompts))
@@ -92,10 +92,10 @@ def judge(
     )
 
 
-def _ahead(engine: ChoosesAhead, tokens: int, prompt: Sequence[int]) -> list[int]:
-    """As the assistant has its greedy replies written, but with no penalty."""
+def _ahead(engine: MultiStepEngine, tokens: int, prompt: Sequence[int]) -> list[int]:
+    """A greedy reply by multi-step decoding, as the assistant generates it, but with no penalty."""
     ids = [int(prefill(engine, prompt)[-1].argmax())]
-    runs = Runs(engine, max_tokens=tokens, sampling=Sampling())
+    runs = StepRuns(engine, max_tokens=tokens, sampling=Sampling())
     while len(ids) < tokens:
         ids.append(runs.follow(ids))
     return ids
@@ -104,7 +104,7 @@ def _ahead(engine: ChoosesAhead, tokens: int, prompt: Sequence[int]) -> list[int
 def _gaps(
     engine: Engine, reference: Engine, prompt: Sequence[int], write: Callable[[Sequence[int]], list[int]]
 ) -> tuple[float, ...]:
-    # From nothing: what a cut or another text's beginning left would be judged with it.
+    # From nothing: what a context shift or another text's beginning left would be judged with it.
     engine.truncate(0)
     ids = write(prompt)
     reference.truncate(0)

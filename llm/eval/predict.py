@@ -50,11 +50,6 @@ def perplexity(engine: Engine, ids: Sequence[int], window: int = WINDOW, *, rows
     return _perplexity(losses)
 
 
-def decode_perplexity(engine: Engine, ids: Sequence[int], window: int = WINDOW) -> float:
-    """The same with one token a call: the kernels that write a reply are not those that read a prompt."""
-    return perplexity(engine, ids, window, rows=1)
-
-
 def compare(
     engine: Engine,
     reference: Engine,

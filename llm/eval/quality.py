@@ -19,7 +19,7 @@ from llm.text.tokenizer import Tokenizer
 _REPLY = 48  # tokens
 # Tokens of the text that are also read one by one, and in prompts. By chance the ratio of two perplexities is
 # off by about sqrt(2 KL / tokens): with 8-bit weights 0.3 % here, and 0.7 % with a quarter of them.
-_STRETCH = 1024
+_START = 1024
 _DEPTHS = (128, 1024)  # tokens of context at which decoding is timed
 _PROMPT = 512  # tokens of the prompt that is timed
 _STEPS = 32  # tokens timed at each depth
@@ -102,13 +102,13 @@ def measure(engine: Engine, reference: Engine, task: Task) -> Quality:
     128), and ValueError for a text of fewer than two tokens and engines of two vocabularies.
     """
     room = min(engine.context, reference.context)
-    window, stretch = min(WINDOW, room), task.text[: _STRETCH + 1]
+    window, start = min(WINDOW, room), task.text[: _START + 1]
     depths = [depth for depth in _DEPTHS if depth + _STEPS < room] or [1]
     timed = list(islice(cycle(task.text), max(_PROMPT, depths[-1] + _STEPS + 1)))
     return Quality(
         compare(engine, reference, task.text, window),
-        compare(engine, reference, stretch, window, decode=True),
-        compare_prompts(engine, reference, stretch, window),
+        compare(engine, reference, start, window, decode=True),
+        compare_prompts(engine, reference, start, window),
         continuations(engine, reference, task.prompts, _REPLY, task.ends),
         judge(engine, reference, task.judged) if task.judged else (),
         speed(engine, timed, depths, min(_PROMPT, room), steps=_STEPS),

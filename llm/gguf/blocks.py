@@ -40,12 +40,12 @@ class Blocks:
 
     @property
     def bits(self) -> int:
-        """Of a code."""
+        """Bits of a code."""
         return 4 if self.codes.dtype == np.uint8 else 8
 
 
 def bits_of(kind: GgmlType) -> int:
-    """Of a weight, as `read_blocks` holds it."""
+    """Bits of a weight, as `read_blocks` holds it."""
     return 4 if kind in _FOUR_BITS else 8
 
 

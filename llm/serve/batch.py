@@ -20,8 +20,8 @@ SHORT = 16
 
 Logits = NDArray[np.float32]
 
-_LINGERS = 4
-"""Times `linger_s`, at the most: those who have come wait, too."""
+_WINDOWS = 4
+"""Batching windows in a row, at the most: those whose requests have arrived wait, too."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,9 @@ class _Request(Generic[PartT]):
 class Batcher(Generic[PartT]):
     """`alone` and `chunk` are the longest pieces of a prompt when nobody else, or somebody, is decoding.
 
-    `ragged` says that `run` takes parts of different lengths. Those who took part in the last pass are
-    waited for, `linger_s` at a time as long as one after the other comes, four times that in all.
+    `ragged` says that `run` takes parts of different lengths. The batching window is `window_s`: as long as
+    the leader waits for those who took part in the last pass; it begins again as long as one after the other
+    arrives, four times in all.
     """
 
     def __init__(
@@ -88,17 +89,17 @@ class Batcher(Generic[PartT]):
         ragged: bool = False,
         alone: int = 512,
         chunk: int = 64,
-        linger_s: float = 0.002,
+        window_s: float = 0.002,
     ) -> None:
         self._ragged = ragged
-        self._run, self._alone, self._chunk, self._linger_s = run, alone, chunk, linger_s
-        self._changed = Condition()  # what is below; only a leader that lingers waits for it
+        self._run, self._alone, self._chunk, self._window_s = run, alone, chunk, window_s
+        self._changed = Condition()  # what is below; only a leader in its batching window waits for it
         self._waiting: dict[_Request[PartT], None] = {}  # in the order in which they have their turn
         self._running: list[_Request[PartT]] = []
         self._leading = False
         self._prompt_was_last = False
         self._expected: set[int] = set()  # slots of the last short pass, about to ask again
-        self._missing: set[int] = set()  # those of them that a lingering leader waits for
+        self._awaited: set[int] = set()  # those of them that the leader waits for
         self._decoding: set[int] = set()  # slots of all short passes since the last chunk of a prompt
 
     def read(self, part: PartT) -> NDArray[Any]:
@@ -109,19 +110,19 @@ class Batcher(Generic[PartT]):
             with self._changed:
                 self._waiting[request] = None
                 request.leads, self._leading = not self._leading, True
-                self._came(part.slot)
+                self._arrived(part.slot)
             # Each is woken by itself: were all told of every change, 64 would take the lock 64 times a pass.
             if not request.leads:
                 request.wake.acquire()
             while request.leads and not request.done:
                 self._pass(*self._choose())
         finally:
-            self._leave(request)
+            self._hand_over(request)
         if request.error is not None:
             raise request.error
         return request.logits[0] if len(request.logits) == 1 else np.concatenate(request.logits)
 
-    def _leave(self, request: _Request[PartT]) -> None:
+    def _hand_over(self, request: _Request[PartT]) -> None:
         """Hand over the lead; after KeyboardInterrupt nobody is there to take what another would read."""
         with self._changed:
             request.gone = request in self._running and not request.leads
@@ -136,29 +137,29 @@ class Batcher(Generic[PartT]):
                     successor.leads = True
                     successor.wake.release()
 
-    def not_coming(self, slot: int) -> None:
-        """It is not about to ask again: nobody needs to wait for it."""
+    def leave(self, slot: int) -> None:
+        """The slot is idle, and leaves the batch: nobody needs to wait for it."""
         with self._changed:
             self._expected.discard(slot)
-            self._came(slot)
+            self._arrived(slot)
 
-    def _came(self, slot: int) -> None:
-        if slot in self._missing:
-            self._missing.remove(slot)
-            if not self._missing:
+    def _arrived(self, slot: int) -> None:
+        if slot in self._awaited:
+            self._awaited.remove(slot)
+            if not self._awaited:
                 self._changed.notify()
 
     def _choose(self) -> tuple[list[_Request[PartT]], int]:
         with self._changed:
-            self._missing = self._expected - {r.part.slot for r in self._waiting}
-            before = len(self._missing) + 1
-            for _ in range(_LINGERS):
-                if not self._missing or len(self._missing) == before:
+            self._awaited = self._expected - {r.part.slot for r in self._waiting}
+            before = len(self._awaited) + 1
+            for _ in range(_WINDOWS):
+                if not self._awaited or len(self._awaited) == before:
                     break
-                before = len(self._missing)
-                self._changed.wait(self._linger_s)
-            self._expected -= self._missing  # who has not come may have finished
-            self._missing = set()
+                before = len(self._awaited)
+                self._changed.wait(self._window_s)
+            self._expected -= self._awaited  # who has not arrived may have finished
+            self._awaited = set()
             short = [r for r in self._waiting if r.left <= SHORT]
             prompts = [r for r in self._waiting if r.left > SHORT]
             if self._prompt_was_last:
@@ -166,7 +167,7 @@ class Batcher(Generic[PartT]):
                     request.delayed = True
             self._prompt_was_last = bool(prompts) and not any(r.delayed for r in short)
             if self._prompt_was_last:
-                # One that is out to sample may take longer than the linger: it has this chunk's time to come.
+                # One that is out to sample may take longer than the window: it has this chunk's time.
                 others = short or len(prompts) > 1 or self._decoding - {prompts[0].part.slot}
                 self._decoding = set()
                 return prompts[:1], self._chunk if others else self._alone

@@ -27,7 +27,7 @@ class KvLayout:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of an element."""
+        """The type of an element."""
         return np.dtype(np.float32 if self.scales is None else np.int8)
 
     @property
@@ -59,7 +59,7 @@ class KvSlots:
             for part, tokens in zip(layer, held, strict=True):
                 part[slot, :, start:stop] = tokens
 
-    def cut(self, slot: int, start: int, stop: int, length: int, frequencies: NDArray[np.float64]) -> None:
+    def shift(self, slot: int, start: int, stop: int, length: int, frequencies: NDArray[np.float64]) -> None:
         """Take tokens start to stop out of `length`; the keys behind them turn back by as many positions.
 
         `frequencies` [head dim / 2] are radians a position.

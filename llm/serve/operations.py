@@ -1,17 +1,28 @@
-"""The operations of a pass of a llama-like model, and the shapes that each works on."""
+"""The operations of a pass of a llama-like model: what computes each, on which shape and type."""
 
+from collections.abc import Mapping
 from typing import Literal
 
+from llm.decode.served import Operation
 from llm.gguf.config import LlamaConfig
 
 Name = Literal["embedding", "qkv", "attention", "out", "gate_up", "down", "head"]
 
 
-def shapes(config: LlamaConfig, context: int, rows: int) -> dict[Name, str]:
-    """Of one call each, in a pass of up to `rows` rows of sequences of up to `context` tokens.
+def operations(
+    config: LlamaConfig, context: int, rows: int, kernels: Mapping[Name, str], dtypes: Mapping[Name, str]
+) -> list[Operation]:
+    """One call of each operation, in a pass of up to `rows` rows of sequences of up to `context` tokens."""
+    return [
+        Operation(name, kernels[name], shape, dtypes[name])
+        for name, shape in shapes(config, context, rows).items()
+    ]
 
-    A matrix is [out, in], as in the file; q, k and v are one, and gate and up. The head may be computed for
-    fewer rows.
+
+def shapes(config: LlamaConfig, context: int, rows: int) -> dict[Name, str]:
+    """The shape of one call each. A matrix is [out, in], as in the file; q, k and v are one, and gate and up.
+
+    The head may be computed for fewer rows.
     """
     c = config
     r = "1" if rows == 1 else f"<={rows}"

@@ -29,8 +29,8 @@ class Store(Protocol):
         """Keys and values of one token in all layers."""
         ...
 
-    def recall(self, slot: int, held: Sequence[int], tokens: Sequence[int]) -> int:
-        """Of how many of `tokens`, behind those `held`, are keys and values known? The slot has them then."""
+    def lookup(self, slot: int, held: Sequence[int], tokens: Sequence[int]) -> int:
+        """How many of `tokens`, behind those `held`, the prefix cache has; the slot holds them then."""
         ...
 
     def reserve(self, slot: int, held: int, total: int) -> None:
@@ -41,19 +41,15 @@ class Store(Protocol):
         """Keep the first `length` tokens."""
         ...
 
-    def cut(self, slot: int, start: int, stop: int, length: int) -> None:
-        """Take tokens start to stop out of `length`; those behind them move up, their keys turned back.
+    def shift(self, slot: int, start: int, stop: int, length: int) -> None:
+        """Shift tokens start to stop out of `length`; those behind move up, their keys rotated back.
 
         If it fails, only the first `start` tokens are what they were.
         """
         ...
 
-    def copy(self, source: int, target: int, length: int) -> None:
-        """Let the empty slot `target` have the `length` tokens of `source`."""
-        ...
-
-    def share(self, slot: int, tokens: Sequence[int]) -> None:
-        """Keep what there is of `tokens`, with which the slot begins, for `recall`."""
+    def insert(self, slot: int, tokens: Sequence[int]) -> None:
+        """Put what there is of `tokens`, with which the slot begins, into the prefix cache."""
         ...
 
 
@@ -121,7 +117,7 @@ class SlotEngine:
         self._sessions, self._slot = sessions, slot
         self._store: Store = sessions.store
         self._tokens: list[int] = []
-        self._pure = self.context  # tokens up to here have seen nothing that was cut
+        self._before_shift = self.context  # tokens up to here saw nothing that was shifted out
         self._closed = False
 
     @property
@@ -135,7 +131,7 @@ class SlotEngine:
         return len(self._tokens) * self._store.token_bytes
 
     def extend(self, tokens: Sequence[int], logits_for: int = 1) -> NDArray[np.float32]:
-        """See Engine. What others have read and shared is not computed; if it fails, nothing has changed."""
+        """See Engine. What the prefix cache has is not computed; if it fails, nothing has changed."""
         held, total = len(self._tokens), len(self._tokens) + len(tokens)
         if total > self.context:
             raise ContextFull(total, self.context)
@@ -148,15 +144,15 @@ class SlotEngine:
         if not tokens:
             return np.empty((0, vocabulary), np.float32)
         try:
-            known = self._store.recall(self._slot, self._tokens, tokens[: len(tokens) - max(logits_for, 1)])
-            self._tokens.extend(tokens[:known])
-            self._store.reserve(self._slot, held + known, total)
-            part = Part(self._slot, held + known, tokens[known:], logits_for)
+            hit = self._store.lookup(self._slot, self._tokens, tokens[: len(tokens) - max(logits_for, 1)])
+            self._tokens.extend(tokens[:hit])
+            self._store.reserve(self._slot, held + hit, total)
+            part = Part(self._slot, held + hit, tokens[hit:], logits_for)
             logits = self._sessions.batcher.read(part)
         except BaseException:
             self.truncate(held)
             raise
-        self._tokens.extend(tokens[known:])
+        self._tokens.extend(tokens[hit:])
         return logits
 
     def truncate(self, length: int) -> None:
@@ -165,48 +161,41 @@ class SlotEngine:
             return
         del self._tokens[length:]
         self._store.truncate(self._slot, len(self._tokens))
-        if length <= self._pure:
-            self._pure = self.context
+        if length <= self._before_shift:
+            self._before_shift = self.context
 
-    def cut(self, start: int, stop: int) -> None:
+    def shift(self, start: int, stop: int) -> None:
         """See Engine. If it fails, the first `start` tokens are left."""
         if not 0 <= start <= stop <= len(self._tokens):
-            raise ValueError(f"tokens {start} to {stop} of {len(self._tokens)} cannot be cut")
+            raise ValueError(f"tokens {start} to {stop} of {len(self._tokens)} cannot be shifted out")
         if start == stop:
             return
         if stop == len(self._tokens):
             self.truncate(start)
         else:
             try:
-                self._store.cut(self._slot, start, stop, len(self._tokens))
+                self._store.shift(self._slot, start, stop, len(self._tokens))
             except BaseException:
                 self.truncate(start)
                 raise
-            self._pure = min(self._pure, start)
+            self._before_shift = min(self._before_shift, start)
             del self._tokens[start:stop]
 
     def take_served(self) -> Sequence[Served]:
         """What served this sequence's passes since this was asked last."""
         return self._sessions.tallies[self._slot].take()
 
-    def fork(self, wait_s: float = 0.0) -> "SlotEngine":
-        """A second sequence with the same tokens; the two go their own ways from here. Raises EngineBusy."""
-        other = self._sessions.open(wait_s)
-        self._store.copy(self._slot, other._slot, len(self._tokens))
-        other._tokens, other._pure = list(self._tokens), self._pure
-        return other
+    def cache_prefix(self) -> None:
+        """Put what is held into the prefix cache, for sequences that begin alike.
 
-    def share(self) -> None:
-        """Keep what is held for sequences that begin alike.
-
-        Not what lies behind a cut: its keys and values are of a text that others do not have.
+        Not what lies behind a context shift: its keys and values have seen a text that others do not have.
         """
-        self._store.share(self._slot, self._tokens[: self._pure])
+        self._store.insert(self._slot, self._tokens[: self._before_shift])
 
     def close(self) -> None:
-        """Give the place back; what was held is kept as by `share`."""
+        """Give the place back; what was held is kept as by `cache_prefix`."""
         if not self._closed:
-            self.share()
+            self.cache_prefix()
             self.take_served()
             self._closed = True
             self._tokens = []  # the place is another's from here

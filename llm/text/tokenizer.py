@@ -124,7 +124,7 @@ class TextStream:
         return self._decoder.decode(self._tokenizer.text_bytes(token_id))
 
     def flush(self) -> str:
-        """U+FFFD if the last character is unfinished, else nothing. The stream starts anew after it."""
+        """U+FFFD if the last character is unfinished, else nothing. The stream starts again after it."""
         rest = self._decoder.decode(b"", final=True)
         self._decoder.reset()
         return rest

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from torch_llama import Llama, TorchEngine
 
+from kernels.formats.llama import PAGE
+from llm.cuda.cache import PagedStore
 from llm.decode.engine import ContextFull, prefill
-from llm.reference.engine import TorchEngine
-from llm.reference.model import Llama
 from llm.serve.sessions import EngineBusy, Sessions, SlotEngine
 
 Logits = NDArray[np.float32]
@@ -36,6 +37,20 @@ class Reference:
         """Whether they are those of the last tokens."""
         distance = np.abs(logits - self.logits(tokens, len(logits)))
         return logits.dtype == np.float32 and float(distance.max(initial=0)) < self.tolerance
+
+
+def fork(engine: SlotEngine) -> SlotEngine:
+    """A second sequence that holds the same: pages in common, as after a prefix-cache hit, or a copy."""
+    other, store, length = engine._sessions.open(), engine._store, len(engine.tokens)
+    if isinstance(store, PagedStore):
+        pages = store._held[engine._slot][: -(-length // PAGE)]
+        store.pages.hold(pages)
+        store._set(other._slot, 0, pages)
+    else:
+        kv = store.kv  # type: ignore[attr-defined]
+        kv.write(other._slot, 0, kv.read(engine._slot, 0, length))
+    other._tokens, other._before_shift = list(engine._tokens), engine._before_shift
+    return other
 
 
 Call = tuple[str, Any]
@@ -80,11 +95,11 @@ class Session:
         if length <= self.pure:
             self.pure = CONTEXT
 
-    def cut(self, what: tuple[int, int]) -> None:
+    def shift(self, what: tuple[int, int]) -> None:
         start, stop = sorted(number % (len(self.held) + 1) for number in what)
         if start < stop < len(self.held) and self.reference.model.config.layers > 1:
             self.pure = min(self.pure, start)
-        self.engine.cut(start, stop)
+        self.engine.shift(start, stop)
         del self.held[start:stop]
 
     def reopen(self, what: int) -> None:
@@ -93,7 +108,7 @@ class Session:
         self.engine = self.sessions.open()
 
     def fork(self) -> "Session":
-        return replace(self, engine=self.engine.fork(), held=list(self.held))
+        return replace(self, engine=fork(self.engine), held=list(self.held))
 
     def check(self, logits: Logits, logits_for: int) -> None:
         assert logits.shape == (logits_for, self.reference.model.config.vocabulary)
@@ -108,7 +123,7 @@ number = st.integers(0, CONTEXT)
 single_calls = [
     st.tuples(st.just("extend"), st.tuples(st.one_of(few, long), st.integers(0, 6))),
     st.tuples(st.just("truncate"), number),
-    st.tuples(st.just("cut"), st.tuples(number, number)),
+    st.tuples(st.just("shift"), st.tuples(number, number)),
     st.tuples(st.just("reopen"), number),
 ]
 any_call = st.one_of(*single_calls, st.tuples(st.just("fork"), number))
@@ -128,6 +143,6 @@ def run(places: Sessions[Any], reference: Reference, calls: list[tuple[int, Call
             sessions.append(session.fork())
         else:
             with pytest.raises(EngineBusy):
-                session.engine.fork()
+                fork(session.engine)
     for session in sessions:
         session.do(("extend", ([1], 1)))

@@ -11,11 +11,10 @@ import torch
 from gguf_writer import F32, I32, STRING, U32, Entry, array, build, typed
 from numpy.typing import NDArray
 from tokenizers import pre_tokenizers
+from torch_llama import KvCache, Llama
 
 from llm.gguf.config import LlamaConfig
 from llm.gguf.file import open_gguf
-from llm.reference.cache import KvCache
-from llm.reference.model import Llama
 
 Weights = dict[str, NDArray[np.float32]]
 

@@ -13,18 +13,16 @@ import numpy as np
 import pytest
 from llama_files import SMALL, write_llama
 from rich.console import Console
-from scipy.stats import chisquare
 
 from llm.bench import __main__ as bench
 from llm.bench import llama as bench_llama
 from llm.bench.entry import Entry, Goal
 from llm.bench.llama import LlamaCpp, LlamaCppError
-from llm.bench.plan import FULL, QUICK
-from llm.bench.quality import draws, p_value
+from llm.bench.plan import FULL
 from llm.bench.report import report, table, write_json
 from llm.bench.rounds import Timing, by_turns
 from llm.bench.run import Results
-from llm.bench.speculation import Pair, Question, Reply, copied, details, entries, replies
+from llm.bench.speculation import Pair, Question, Reply, copied, entries, replies
 from llm.bench.speed import decode, follow_up, prompt
 from llm.cpu.model import CpuConfig, CpuModel
 from llm.decode.engine import ContextFull
@@ -69,7 +67,7 @@ class PacedEngine:
     def truncate(self, length: int) -> None:
         del self.tokens[length:]
 
-    def cut(self, start: int, stop: int) -> None:
+    def shift(self, start: int, stop: int) -> None:
         raise AssertionError("nothing is to be cut")
 
 
@@ -185,23 +183,6 @@ def test_a_follow_up_turn_reads_only_what_is_new() -> None:
     assert entry.ok is True
 
 
-def test_p_value_is_pearsons() -> None:
-    """One row as by scipy; a second that is as expected adds its degrees of freedom and nothing else."""
-    counts, p = np.array([[30.0, 50.0, 20.0]]), np.array([[0.25, 0.5, 0.25]])
-    assert p_value(counts, p) == pytest.approx(chisquare(counts[0], 100 * p[0]).pvalue)
-    # 2 degrees of freedom more: exp(-x/2) (1 + x/2), with x = 25/25 + 0 + 25/25 = 2
-    both = np.array([[30.0, 50.0, 20.0], [25.0, 50.0, 25.0]])
-    assert p_value(both, np.vstack([p, p])) == pytest.approx(2 * np.exp(-1))
-
-
-def test_what_is_drawn_with_speculation_has_the_distribution(small: Path) -> None:
-    entry = draws(Tokenizer.from_gguf(open_gguf(small)), 4000)
-    assert entry.ok
-    drawn, drafted, accepted = (int(word) for word in entry.note.replace(",", "").split() if word.isdigit())
-    assert drawn >= 4000
-    assert 0 < accepted < drafted
-
-
 def test_copied_is_the_share_of_long_runs() -> None:
     prompt = [1, 2, 3, 4, 5]
     assert copied(prompt, [1, 2, 3, 4, 5]) == 1.0
@@ -230,7 +211,7 @@ def test_speed_up_and_identity_by_hand() -> None:
 
 
 def test_replies_are_timed_from_the_prompt_on_and_told_apart(small: Path) -> None:
-    """The scripted engine counts up: the margin where a reply parts is what its logits say, 1 over 0."""
+    """The scripted engine counts up."""
     tokenizer, clock = Tokenizer.from_gguf(open_gguf(small)), Clock()
     config = GenerateConfig(max_tokens=6, stop=())
     questions = [Question("chat", "?", [10, 11]), Question("repeat", "!", [20, 21, 22, 20, 21])]
@@ -240,21 +221,14 @@ def test_replies_are_timed_from_the_prompt_on_and_told_apart(small: Path) -> Non
     assert plain.ids == (12, 13, 14, 15, 16, 17)
     assert plain.seconds == pytest.approx(5 * 0.002)  # the prompt gives the first token
     assert all(each.identical for pairs in rounds for each in pairs)
-
-    wrong = Pair(questions[0], plain, Reply((12, 13, 99), 1.0, None))
-    reference = PacedEngine(clock, 2)
-    [chat, _] = details([[wrong, rounds[0][1]]], tokenizer, reference, config)
-    assert (chat["identical"], chat["margin"]) == (False, pytest.approx(1.0))
-    short = Pair(questions[0], plain, Reply((12, 13), 1.0, None))  # it ended, where the model says 14
-    [chat, _] = details([[short, rounds[0][1]]], tokenizer, reference, config)
-    assert chat["margin"] == pytest.approx(1.0)
+    assert not Pair(questions[0], plain, Reply((12, 13, 99), 1.0, None)).identical
 
 
 def test_the_file_of_results(tmp_path: Path) -> None:
     entry = Entry("load", "s", (0.5, 0.7, 0.6), (0.2,), (Goal("ours", "<=", 1.0),), note="warm")
     odd = Entry("perplexity", "", (float("inf"),), None, (Goal("ratio", "<=", 1.01),), "float32")
     (model := tmp_path / "m.gguf").write_bytes(b"abc")
-    results = Results((entry, odd), ({"kind": "chat"},), "not installed")
+    results = Results((entry, odd), "not installed")
     now = datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
     write_json(out := tmp_path / "out.json", report(results, model, 2, now, quick=True))
     read = json.loads(out.read_text())
@@ -281,7 +255,6 @@ def test_the_file_of_results(tmp_path: Path) -> None:
     assert read["model"]["sha256"] == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert read["llama_cpp"] == {"missing": "not installed", "built_for": None}
     assert read["machine"]["packages"]["numpy"] == np.__version__
-    assert read["replies"] == [{"kind": "chat"}]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.gguf", "out.json"]
 
 
@@ -307,13 +280,12 @@ def test_all_of_it_on_a_small_model(
     assert run_main(monkeypatch, str(small), "--quick", "--threads", "1", "--json", str(out)) == 0
     read = json.loads(out.read_text())
     names = [entry["name"] for entry in read["entries"]]
-    assert len(set(names)) == len(names) == 18
+    assert len(set(names)) == len(names) == 15
     assert all(entry["ours"] is not None for entry in read["entries"])
     beside_llama = [entry for entry in read["entries"] if entry["against"] == "llama.cpp"]
     assert len(beside_llama) == 10
     assert all(entry["theirs"] is None and entry["ratio"] is None for entry in beside_llama)
     assert "llama-cpp-python" in read["llama_cpp"]["missing"]
-    assert [reply["kind"] for reply in read["replies"]] == ["chat", "repeat"] * QUICK.questions
     shown = capsys.readouterr().out
     assert "decode at 128 tokens, tok/s" in shown
     assert "Ours only: llama-cpp-python (extra `bench`) is not there" in shown
@@ -404,7 +376,7 @@ def test_llama_cpp_is_asked_the_same(model_path: Callable[[str], Path]) -> None:
         assert (both[0].argmax(1) == both[1].argmax(1)).all()
         assert np.corrcoef(both[0].ravel(), both[1].ravel())[0, 1] > 0.99
         for engine in (ours, theirs):
-            engine.cut(7, 14)
+            engine.shift(7, 14)
         assert list(theirs.tokens) == ids[:7] + ids[14:70]
         after = [engine.extend(ids[70:72], 1)[0].copy() for engine in (ours, theirs)]
         assert np.corrcoef(*after)[0, 1] > 0.99

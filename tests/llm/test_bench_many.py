@@ -13,10 +13,11 @@ from llama_files import SMALL, one_thread
 from quantized_files import quantized_weights, write_quantized
 from typer.testing import CliRunner
 
-from llm.bench.many import bench, follow, rate
+from llm.bench.many import bench
+from llm.bench.sessions import follow, rate
 from llm.cpu.model import CpuConfig, CpuModel
 from llm.cuda.model import CudaConfig, CudaModel
-from llm.decode.engine import ChoosesAhead, EngineOutOfMemory
+from llm.decode.engine import EngineOutOfMemory, MultiStepEngine
 from llm.decode.sample import Sampling
 from llm.gguf.file import GgufFile, open_gguf
 from llm.gguf.quants import GgmlType
@@ -45,8 +46,8 @@ def prompts(sessions: int) -> list[list[int]]:
 def test_a_reply_is_the_same_from_logits_and_ahead(file: GgufFile) -> None:
     model = CudaModel(file, CudaConfig(context=64, sessions=2, device="cpu"))
     ahead, plain = model.open(), SlotEngine(model.sessions, 1)
-    assert isinstance(ahead, ChoosesAhead)
-    assert not isinstance(plain, ChoosesAhead)
+    assert isinstance(ahead, MultiStepEngine)
+    assert not isinstance(plain, MultiStepEngine)
     (prompt,) = prompts(1)
     replies = [list(follow(engine, prompt, 30, PENALTY)) for engine in (ahead, plain)]
     assert replies[0] == replies[1]

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asr.moonshine import prepared
 from asr.moonshine.prepared import Graphs, GraphStore
 from asr.moonshine.runtime import load_decoder
 from asr.onnx import OnnxGraph
+from kernels import prepared
 
 
 def graphs(seed: int = 0) -> Graphs:
@@ -100,7 +100,7 @@ def test_what_a_killed_process_left_is_removed(store: GraphStore, source: Path) 
 def test_a_disk_that_takes_nothing_does_not_stop_a_start(
     store: GraphStore, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(graphs: Graphs) -> str:
+    def full(files: object) -> str:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:

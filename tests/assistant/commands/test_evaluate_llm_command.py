@@ -12,6 +12,7 @@ from ended import Command
 from gguf import GGUFWriter
 from sizes import quarter
 from tokenizers import pre_tokenizers
+from torch_llama import Llama, TorchEngine
 
 from assistant.commands.evaluate_llm import run_evaluate_llm
 from kernels.llama.reference import ReferenceRunner
@@ -20,8 +21,6 @@ from llm.eval import engines as eval_engines
 from llm.eval.data import text
 from llm.eval.predict import EvalError, perplexity
 from llm.gguf.file import GgufError, open_gguf
-from llm.reference.engine import TorchEngine
-from llm.reference.model import Llama
 from llm.text.tokenizer import Tokenizer
 
 WIDTH, HIDDEN, HEADS, KV_HEADS = 64, 128, 4, 2
@@ -71,13 +70,13 @@ def tiny(path: Path, letters: list[str] = LETTERS, scale: float = 1.0) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(eval_engines, "obstacle", lambda: "there is no NVIDIA driver")
+    monkeypatch.setattr(eval_engines, "unsupported_reason", lambda: "there is no NVIDIA driver")
 
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU that can be used, whose passes run in torch on the CPU."""
-    monkeypatch.setattr(eval_engines, "obstacle", lambda: None)
+    monkeypatch.setattr(eval_engines, "unsupported_reason", lambda: None)
     monkeypatch.setattr(eval_engines, "_GPU", "cpu")
 
 
@@ -139,12 +138,12 @@ def test_on_a_gpu_its_engine_is_measured(assistant: Command, tmp_path: Path, gpu
         [judged] = row["greedy"]
         assert (judged["form"], judged["tokens"], judged["beyond"]) == ("one by one", 128 * JUDGED, 0)
         assert {one["kernel"] for one in row["served"]} == {"torch"}
-        assert [kernel["kernel"] for kernel in row["not_used"]] == ["decoding ahead"]
+        assert [kernel["kernel"] for kernel in row["unsupported"]] == ["multi-step decoding"]
         assert (
-            f"{row['kv']}: of {128 * JUDGED} greedy tokens, one by one, {judged['equal']} are the reference's own "
-            f"after the same text, {judged['ties']} within 0.1 logits of it, 0 further off"
+            f"{row['kv']}: of {128 * JUDGED} greedy tokens, one by one, {judged['equal']} are the "
+            f"reference's own after the same text, {judged['ties']} within 0.1 logits of it, 0 further off"
         ) in ended.out
-        assert f"{row['kv']}: not used: decoding ahead: " in ended.out
+        assert f"{row['kv']}: not used: multi-step decoding: " in ended.out
 
 
 def test_a_gpu_that_computes_otherwise_is_reported(

@@ -29,7 +29,7 @@ from assistant.doctor.checks import (
 from assistant.doctor.doctor import check, doctor
 from assistant.models.catalog import WheelPart
 from assistant.models.store import ModelSpec, ModelStore
-from llm.decode.served import NotUsed, Operation
+from llm.decode.served import Operation, Unsupported
 
 CONTENT = b"a model"
 SPEC = ModelSpec(
@@ -116,17 +116,18 @@ def test_without_a_compiler_the_doctor_says_what_is_missed() -> None:
 
 def test_the_kernels_that_ran_and_why_others_did_not() -> None:
     operations = [Operation(name, "Triton", "", "") for name in ("qkv", "attention")]
-    not_used = [NotUsed("decoding ahead", "too few multiprocessors", of_gpu=True)]
-    kernels, persistent = check_llm("cuda", operations, not_used, driver=True)
+    unsupported = [Unsupported("multi-step decoding", "too few multiprocessors", of_gpu=True)]
+    kernels, persistent = check_llm("cuda", operations, unsupported, driver=True)
     assert kernels == Check("LLM kernels", "ok", "on CUDA: Triton: qkv, attention")
-    assert (persistent.name, persistent.state) == ("decoding ahead", "warn")
+    assert (persistent.name, persistent.state) == ("multi-step decoding", "warn")
     assert persistent.found == "not used: too few multiprocessors"
     assert persistent.remedy
 
 
 def test_kernels_for_a_gpu_are_missed_only_where_there_is_one() -> None:
     operations = [Operation("qkv", "compiled", "", "")]
-    gpu, cpu = NotUsed("GPU kernels", "no torch", of_gpu=True), NotUsed("compiled CPU kernel", "no compiler")
+    gpu = Unsupported("GPU kernels", "no torch", of_gpu=True)
+    cpu = Unsupported("compiled CPU kernel", "no compiler")
     states = {
         driver: [one.state for one in check_llm("cpu", operations, [gpu, cpu], driver=driver)]
         for driver in (False, True)

@@ -18,11 +18,11 @@ from assistant.models.engine import open_engine, trial
 from llm.cpu.model import CpuConfig, CpuModel
 from llm.decode.engine import CudaBroken, EngineOutOfMemory
 from llm.decode.sample import Sampling
-from llm.decode.served import NotUsed, Operation, Served
+from llm.decode.served import Operation, Served, Unsupported
 from llm.gguf.file import GgufError, GgufFile, open_gguf
 from llm.serve.sessions import SlotEngine
 
-SLOW = NotUsed("decoding ahead", "the GPU has too few multiprocessors")
+SLOW = Unsupported("multi-step decoding", "the GPU has too few multiprocessors")
 TAIL = "runs on the CPU, not on the GPU: "
 
 
@@ -50,7 +50,7 @@ class CudaEngine:
     def truncate(self, length: int) -> None:
         del self.tokens[length:]
 
-    def cut(self, start: int, stop: int) -> None:
+    def shift(self, start: int, stop: int) -> None:
         raise AssertionError("not asked for")
 
     def take_served(self) -> Sequence[Served]:
@@ -58,7 +58,7 @@ class CudaEngine:
 
 
 class CudaModel:
-    not_used = (SLOW,)
+    unsupported = (SLOW,)
     fails_at: tuple[int, Exception] = (-1, Exception())
     loading: Exception | None = None
 
@@ -86,7 +86,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> type[CudaModel]:
     module = ModuleType("llm.cuda.model")
     module.CudaConfig, module.CudaModel = CudaConfig, model  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "llm.cuda.model", module)
-    monkeypatch.setattr(load_engine, "obstacle", lambda: None)
+    monkeypatch.setattr(load_engine, "unsupported_reason", lambda: None)
     return model
 
 
@@ -127,7 +127,7 @@ def test_a_gpu_that_can_is_used_and_every_kind_of_pass_tried(file: GgufFile, cud
     assert opened.engine.model.config == CudaConfig(context=128, kv="int8")
     assert opened.engine.model.passes == [(64, 0), (16, 16), (8, 8), (4, 4), (2, 2), (1, 1)]
     assert opened.engine.tokens == []
-    assert opened.not_used == (SLOW,)
+    assert opened.unsupported == (SLOW,)
 
 
 def test_f32_keys_and_values_are_float16_on_a_gpu(file: GgufFile, cuda: type[CudaModel]) -> None:
@@ -139,20 +139,22 @@ def test_the_cpu_is_used_where_it_is_asked_for(file: GgufFile, cuda: type[CudaMo
     cuda.loading = AssertionError("the GPU was touched")
     opened = open_engine(config(device="cpu"), file)
     assert opened.device == "cpu" and isinstance(opened.engine, SlotEngine)
-    assert opened.not_used[0] == NotUsed("GPU kernels", 'the configuration says device = "cpu"', of_gpu=True)
+    assert opened.unsupported[0] == Unsupported(
+        "GPU kernels", 'the configuration says device = "cpu"', of_gpu=True
+    )
 
 
 def test_without_a_gpu_auto_is_the_cpu_and_silent(file: GgufFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load_engine, "obstacle", lambda: "there is no NVIDIA driver")
+    monkeypatch.setattr(load_engine, "unsupported_reason", lambda: "there is no NVIDIA driver")
     opened = open_engine(config(), file)  # a warning would be an error
     assert opened.device == "cpu"
-    assert opened.not_used[0] == NotUsed("GPU kernels", "there is no NVIDIA driver", of_gpu=True)
+    assert opened.unsupported[0] == Unsupported("GPU kernels", "there is no NVIDIA driver", of_gpu=True)
 
 
 def test_a_gpu_that_was_asked_for_and_is_not_there_is_missed_aloud_once(
     file: GgufFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(load_engine, "obstacle", lambda: "there is no NVIDIA driver")
+    monkeypatch.setattr(load_engine, "unsupported_reason", lambda: "there is no NVIDIA driver")
     with pytest.warns(RuntimeWarning, match=f"{TAIL}there is no NVIDIA driver"):
         assert open_engine(config(device="cuda"), file).device == "cpu"
     assert open_engine(config(device="cuda"), file).device == "cpu"  # as a draft model is, after its target
@@ -183,7 +185,7 @@ def test_a_gpu_that_fails_at_the_start_is_left_aloud(
     assert opened.device == "cpu"
     (warning,) = caught
     assert str(warning.message).endswith(TAIL + " ".join(str(error).split()))
-    assert opened.not_used[0].why == " ".join(str(error).split())
+    assert opened.unsupported[0].reason == " ".join(str(error).split())
 
 
 def test_a_kernel_that_cannot_be_compiled_is_as_good_a_reason(file: GgufFile, cuda: type[CudaModel]) -> None:
@@ -222,20 +224,20 @@ def test_a_trial_leaves_nothing_behind_and_fits_any_context(context: int, file: 
 
 
 def test_decoding_ahead_is_tried_too() -> None:
-    class Ahead(CudaEngine):
+    class MultiStepRunner(CudaEngine):
         steps = 0
 
-        def chooses_as(self, sampling: Sampling) -> bool:
+        def can_sample(self, sampling: Sampling) -> bool:
             return True
 
-        def choose(
-            self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling, then: int = 0
+        def decode_steps(
+            self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling, lookahead: int = 0
         ) -> list[int]:
             self.tokens.append(token)
             self.steps += steps
             return [0] * steps
 
-    engine = Ahead(CudaModel(None, CudaConfig(1, "int8")))  # type: ignore[arg-type]
+    engine = MultiStepRunner(CudaModel(None, CudaConfig(1, "int8")))  # type: ignore[arg-type]
     trial(engine)
     assert engine.steps == 1
     assert engine.tokens == []

@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_calls import CONTEXT, Call, Reference, Session, any_call, prefills, run, single_calls
+from engine_calls import CONTEXT, Call, Reference, Session, any_call, fork, prefills, run, single_calls
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_threads import DEADLOCK_S, start, until
 from llama_files import SMALL, SMALL_QWEN2, SMALL_QWEN3, one_thread, write_llama
 from numpy.typing import NDArray
 from sizes import quarter
+from torch_llama import Llama
 
 from llm.cpu.model import CpuConfig, CpuModel
 from llm.decode.engine import ContextFull, prefill, step
 from llm.gguf.config import LlamaConfig
 from llm.gguf.file import GgufFile, open_gguf
-from llm.reference.model import Llama
 from llm.serve.batch import Part
 from llm.serve.cache import BLOCK, BudgetTooSmall
 from llm.serve.kv_type import KvType
@@ -254,7 +254,7 @@ def test_a_common_beginning_may_differ_behind_it_and_be_held_in_part(
     tokens = text(100)
     first = model.open()
     first.extend(tokens)
-    first.share()  # and goes on
+    first.cache_prefix()  # and goes on
     model.computed()
     second = model.open()
     second.extend(tokens[:40])
@@ -273,8 +273,8 @@ def test_what_lies_behind_a_cut_is_not_given_to_others(file: GgufFile, reference
     tokens = text(120)
     with model.open() as first:
         first.extend(tokens)
-        first.cut(40, 50)
-        with first.fork():
+        first.shift(40, 50)
+        with fork(first):
             pass
     model.computed()
     second = model.open()
@@ -286,13 +286,13 @@ def test_what_lies_behind_a_cut_is_not_given_to_others(file: GgufFile, reference
 @pytest.mark.parametrize(
     ("calls", "shared"),
     [
-        ([("cut", 40, 50), ("cut", 90, 95)], 32),
-        ([("cut", 40, 50), ("truncate", 80), ("extend", 10)], 32),
-        ([("cut", 40, 50), ("truncate", 40), ("extend", 30)], 64),  # what was behind the cut is gone
-        ([("cut", 110, 120)], 96),  # the end
-        ([("cut", 50, 50)], 96),
-        ([("cut", 90, 100), ("truncate", 95), ("cut", 40, 50), ("truncate", 60)], 32),
-        ([("cut", 0, 120), ("extend", 64)], 64),
+        ([("shift", 40, 50), ("shift", 90, 95)], 32),
+        ([("shift", 40, 50), ("truncate", 80), ("extend", 10)], 32),
+        ([("shift", 40, 50), ("truncate", 40), ("extend", 30)], 64),  # what was behind the cut is gone
+        ([("shift", 110, 120)], 96),  # the end
+        ([("shift", 50, 50)], 96),
+        ([("shift", 90, 100), ("truncate", 95), ("shift", 40, 50), ("truncate", 60)], 32),
+        ([("shift", 0, 120), ("extend", 64)], 64),
     ],
     ids=str,
 )
@@ -398,8 +398,8 @@ def test_a_cut_out_of_what_is_held_is_refused(model: Counting) -> None:
     engine = model.open()
     engine.extend(text(10))
     for start_, stop in ((-1, 3), (5, 4), (3, 11), (11, 11)):
-        with pytest.raises(ValueError, match=f"tokens {start_} to {stop} of 10 cannot be cut"):
-            engine.cut(start_, stop)
+        with pytest.raises(ValueError, match=f"tokens {start_} to {stop} of 10 cannot be shifted out"):
+            engine.shift(start_, stop)
     assert list(engine.tokens) == text(10)
 
 
@@ -413,7 +413,7 @@ def test_the_first_blocks_keys_behind_a_cut_are_those_of_their_new_positions(
     tokens = text(90)
     cut, whole = model.open(), model.open()
     cut.extend(tokens)
-    cut.cut(7, 30)
+    cut.shift(7, 30)
     whole.extend(tokens[:7] + tokens[30:])
     got, expected = (model.kv.read(slot, 0, 67)[0] for slot in range(2))
     if kv == "f32":
@@ -434,7 +434,7 @@ def test_a_session_takes_what_its_tokens_take(model: Counting) -> None:
     engine.extend(text(30))
     assert engine.kv_bytes == 30 * TOKEN_BYTES
     engine.truncate(20)
-    engine.cut(2, 7)
+    engine.shift(2, 7)
     assert engine.kv_bytes == 15 * TOKEN_BYTES
     engine.close()
     assert engine.kv_bytes == 0
@@ -448,9 +448,9 @@ def test_a_closed_session_cannot_touch_its_place(model: Counting, reference: Ref
     other.extend(text(30, 1))
     closed.close()
     closed.truncate(0)
-    closed.share()
-    with pytest.raises(ValueError, match="of 0 cannot be cut"):
-        closed.cut(2, 4)
+    closed.cache_prefix()
+    with pytest.raises(ValueError, match="of 0 cannot be shifted out"):
+        closed.shift(2, 4)
     with pytest.raises(AssertionError, match="a closed sequence"):
         closed.extend([1])
     assert close(other.extend([1]), reference.logits([*text(30, 1), 1]))
@@ -467,8 +467,8 @@ def test_a_place_is_given_back_once(file: GgufFile) -> None:
         assert (caught.value.sessions, caught.value.waiting) == (2, 0)
         last.extend([1])
         with pytest.raises(EngineBusy):
-            last.fork()
-    model.open().fork()
+            fork(last)
+    fork(model.open())
 
 
 def test_an_error_in_a_session_gives_its_place_back(file: GgufFile) -> None:

@@ -34,6 +34,7 @@ from quantized_files import Stored, dequantized, quantized_weights, write_quanti
 from sizes import FULL, quarter
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
+from torch_llama import Llama, TorchEngine
 
 from llm.cpu.graph import WeightType, build_graph
 from llm.cpu.model import CpuConfig, CpuModel
@@ -43,8 +44,6 @@ from llm.eval.data import text
 from llm.gguf.config import LlamaConfig
 from llm.gguf.file import GgufError, GgufFile, open_gguf
 from llm.gguf.quants import BLOCKS, GgmlType
-from llm.reference.engine import TorchEngine
-from llm.reference.model import Llama
 from llm.serve.cache import KvLayout, KvSlots
 from llm.serve.kv_type import KvType
 from llm.text.tokenizer import Tokenizer

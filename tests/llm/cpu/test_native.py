@@ -15,6 +15,7 @@ from quantized_files import quantized_weights, write_quantized
 from sizes import quarter
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
+from torch_llama import Llama, TorchEngine
 
 from kernels.cpu import llama as llama_cpu
 from kernels.cpu.llama import BLOCK, LANES, Cache, LlamaPass, Matrix
@@ -22,12 +23,10 @@ from llm.cpu import native
 from llm.cpu.model import CpuConfig, CpuModel
 from llm.cpu.native import NativeRunner, fits, read_model
 from llm.eval.data import text
-from llm.eval.predict import decode_perplexity, perplexity
+from llm.eval.predict import perplexity
 from llm.gguf.config import LlamaConfig, read_config
 from llm.gguf.file import GgufFile, open_gguf
 from llm.gguf.quants import GgmlType
-from llm.reference.engine import TorchEngine
-from llm.reference.model import Llama
 from llm.serve.batch import Part
 from llm.serve.cache import KvLayout, KvSlots
 from llm.serve.kv_type import KvType
@@ -305,7 +304,7 @@ def test_perplexity_of_the_default_model(
     engine = model.open()
     assert perplexity(engine, ids) / reference_perplexity < limit
     few = ids[: quarter(512)]
-    assert decode_perplexity(engine, few) == pytest.approx(perplexity(engine, few), rel=1e-9)
+    assert perplexity(engine, few, rows=1) == pytest.approx(perplexity(engine, few), rel=1e-9)
 
 
 def test_shapes_that_fit() -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
-from engine_calls import CONTEXT, Call, Reference, Session, any_call, prefills, run, single_calls
+from engine_calls import CONTEXT, Call, Reference, Session, any_call, fork, prefills, run, single_calls
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_threads import DEADLOCK_S, start
@@ -18,6 +18,7 @@ from llama_files import SMALL, SMALL_QWEN3, one_thread, real_model
 from numpy.typing import NDArray
 from quantized_files import quantized_weights, write_quantized
 from sizes import quarter
+from torch_llama import Llama, TorchEngine
 
 from kernels.formats.llama import PAGE
 from kernels.llama.graph import GraphRunner
@@ -29,8 +30,6 @@ from llm.eval.data import text as words
 from llm.gguf.config import LlamaConfig
 from llm.gguf.file import GgufFile, open_gguf
 from llm.gguf.quants import GgmlType
-from llm.reference.engine import TorchEngine
-from llm.reference.model import Llama
 from llm.serve.batch import Part
 from llm.serve.cache import BudgetTooSmall
 from llm.serve.sessions import EngineBusy, SlotEngine
@@ -274,11 +273,11 @@ def test_beginnings_in_common_are_held_once(file: GgufFile, reference: Reference
     total, tokens = model.store.pages.total, text(100)
     first = model.open()
     first.extend(tokens[:70])
-    first.share()  # and goes on
+    first.cache_prefix()  # and goes on
     second = model.open()
     second.extend(tokens[:50])
     assert model.store.pages.free == total - 3 - 1
-    third = first.fork()
+    third = fork(first)
     assert model.store.pages.free == total - 4
     # Each writes into a page that others have, and gets one of its own.
     for engine, held in ((first, tokens[:70]), (third, tokens[:70]), (second, tokens[:50])):
@@ -302,8 +301,8 @@ def test_what_lies_behind_a_cut_is_not_given_to_others(file: GgufFile, reference
     tokens = text(120)
     with model.open() as first:
         first.extend(tokens)
-        first.cut(40, 50)
-        with first.fork():
+        first.shift(40, 50)
+        with fork(first):
             pass
     model.computed()
     second = model.open()
@@ -317,9 +316,9 @@ def test_a_cut_leaves_those_who_hold_the_same_pages_alone(file: GgufFile, refere
     tokens = text(120)
     first = model.open()
     first.extend(tokens)
-    first.share()
-    second = first.fork()
-    first.cut(10, 90)
+    first.cache_prefix()
+    second = fork(first)
+    first.shift(10, 90)
     assert reference.agrees(second.extend([3]), [*tokens, 3])
     model.computed()
     third = model.open()
@@ -338,7 +337,7 @@ def test_the_first_blocks_keys_behind_a_cut_are_those_of_their_new_positions(
     tokens = text(100)
     cut, whole = model.open(), model.open()
     cut.extend(tokens)
-    cut.cut(7, 30)
+    cut.shift(7, 30)
     whole.extend(tokens[:7] + tokens[30:])
     model.store.upload()
     got, expected = (torch.stack(model.store.cache.gather(0, slot, 77)) for slot in range(2))
@@ -403,7 +402,7 @@ def test_sessions_may_be_promised_more_than_there_is(file: GgufFile, reference: 
         assert list(second.tokens) == text(40, 1)
     assert reference.agrees(second.extend(text(24, 2)), text(40, 1) + text(24, 2))
     assert reference.agrees(first.extend([3]), [*text(90), 3])
-    with first.fork() as third:  # takes none, but there is none to write into either
+    with fork(first) as third:  # takes none, but there is none to write into either
         with pytest.raises(EngineOutOfMemory):
             third.extend([1])
         first.close()
@@ -418,9 +417,9 @@ def test_a_cut_for_which_there_is_no_page_keeps_what_is_before_it(
     model = load(file, sessions=2, kv_bytes=5 * PAGE_BYTES)
     first = model.open()
     first.extend(text(128))
-    second = first.fork()
+    second = fork(first)
     with pytest.raises(EngineOutOfMemory):
-        first.cut(40, 50)
+        first.shift(40, 50)
     assert list(first.tokens) == text(40)
     assert list(second.tokens) == text(128)
     assert model.store.pages.free == 1  # taken for the cut, and given back
@@ -472,7 +471,7 @@ def test_a_call_for_which_there_is_no_memory_fails_alone(
     model = load(file, sessions=2, prefix_bytes=4 * PAGE_BYTES)
     engine, other = model.open(), model.open()
     other.extend(text(64, 1))
-    other.share()
+    other.cache_prefix()
     engine.extend(text(20))
     free = model.store.pages.free
     Failing(model, error, error)
@@ -524,7 +523,7 @@ def test_a_gpu_that_failed_is_never_asked_again(file: GgufFile, error: RuntimeEr
     with pytest.raises(CudaBroken, match=what):
         other.extend([1])
     with pytest.raises(CudaBroken, match=what):
-        other.cut(3, 5)
+        other.shift(3, 5)
     with pytest.raises(CudaBroken, match=what):
         model.open()
     assert failing.calls == 1
@@ -578,8 +577,8 @@ def test_a_closed_session_cannot_touch_its_place(file: GgufFile, reference: Refe
     other.extend(text(30, 1))
     closed.close()
     closed.truncate(0)
-    closed.cut(0, 0)
-    closed.share()
+    closed.shift(0, 0)
+    closed.cache_prefix()
     with pytest.raises(AssertionError, match="a closed sequence"):
         closed.extend([1])
     assert reference.agrees(other.extend([1]), [*text(30, 1), 1])
@@ -591,7 +590,7 @@ def test_places_are_limited_and_given_back(file: GgufFile) -> None:
         with pytest.raises(EngineBusy, match="all 1 sessions are taken and 0 wait for one"):
             model.open()
         with pytest.raises(EngineBusy):
-            engine.fork()
+            fork(engine)
     model.open().close()
 
 

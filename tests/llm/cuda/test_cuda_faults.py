@@ -17,7 +17,7 @@ from llama_files import SMALL
 from quantized_files import quantized_weights, write_quantized
 
 from llm.cuda.model import CudaConfig, CudaModel
-from llm.decode.engine import ChoosesAhead, CudaBroken, EngineOutOfMemory
+from llm.decode.engine import CudaBroken, EngineOutOfMemory, MultiStepEngine
 from llm.decode.sample import Sampling
 from llm.gguf.file import open_gguf
 from llm.gguf.quants import GgmlType
@@ -38,7 +38,7 @@ def test_a_real_error_of_the_device(tmp_path: Path, what: str) -> None:
     assert "terminate called" not in done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     if what == "memory":
-        failed = {"choose": "EngineOutOfMemory", "cut": "EngineOutOfMemory"}
+        failed = {"choose": "EngineOutOfMemory", "shift": "EngineOutOfMemory"}
         assert found == failed | {"ready": True, "the same again": True}
     else:
         assert found == dict.fromkeys(("choose", "again", "extend", "open"), "CudaBroken") | {"ready": False}
@@ -60,8 +60,8 @@ def opened(model: CudaModel) -> SlotEngine:
 
 
 def choose(engine: SlotEngine) -> list[int]:
-    assert isinstance(engine, ChoosesAhead)
-    return engine.choose(1, 8, seen=[1], sampling=GREEDY, then=8)
+    assert isinstance(engine, MultiStepEngine)
+    return engine.decode_steps(1, 8, seen=[1], sampling=GREEDY, lookahead=8)
 
 
 def memory(model: CudaModel) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def memory(model: CudaModel) -> dict[str, Any]:
         except torch.OutOfMemoryError:
             continue
     found: dict[str, Any] = {"choose": raised(lambda: choose(engine))}
-    found["cut"] = raised(lambda: engine.cut(8, 16))
+    found["shift"] = raised(lambda: engine.shift(8, 16))
     hog.clear()
     torch.cuda.set_per_process_memory_fraction(1.0)
     engine.truncate(0)

@@ -10,13 +10,12 @@ import torch
 from llama_files import SMALL, SMALL_QWEN2, SMALL_QWEN3, one_thread
 from numpy.typing import NDArray
 from quantized_files import quantized_weights, write_quantized
+from torch_llama import Llama, TorchEngine
 
 from llm.cuda.reference import ReferenceEngine
 from llm.decode.engine import ContextFull, CudaBroken, EngineOutOfMemory, prefill, step
 from llm.gguf.file import GgufFile, open_gguf
 from llm.gguf.quants import GgmlType
-from llm.reference.engine import TorchEngine
-from llm.reference.model import Llama
 
 CPU = torch.device("cpu")
 CONTEXT = 100  # not whole pages
@@ -61,11 +60,11 @@ def test_any_calls_give_float32_s_logits(file: GgufFile) -> None:
     np.testing.assert_allclose(engine.extend(ids[70:], 3), exact(file, ids, 3), **near)
     engine.truncate(50)
     np.testing.assert_allclose(step(engine, 7), exact(file, [*ids[:50], 7])[0], **near)
-    engine.cut(10, 30)
+    engine.shift(10, 30)
     left = [*ids[:10], *ids[30:50], 7]
     assert list(engine.tokens) == left
     np.testing.assert_allclose(step(engine, 8), exact(file, [*left, 8])[0], **near)
-    engine.cut(20, len(engine.tokens))
+    engine.shift(20, len(engine.tokens))
     np.testing.assert_allclose(step(engine, 9), exact(file, [*left[:20], 9])[0], **near)
     other = text(60, seed=1)
     np.testing.assert_allclose(prefill(engine, other, 5), exact(file, other, 5), **near)

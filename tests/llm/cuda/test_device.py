@@ -15,12 +15,12 @@ from llm.cuda import device
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """One on which nothing is missing."""
-    device.obstacle.cache_clear()
+    device.unsupported_reason.cache_clear()
     monkeypatch.setattr(device, "has_driver", lambda: True)
     monkeypatch.setenv("CC", "cc")
     gpu(monkeypatch, available=True, capability=(9, 0))
     yield
-    device.obstacle.cache_clear()
+    device.unsupported_reason.cache_clear()
 
 
 def gpu(monkeypatch: pytest.MonkeyPatch, *, available: bool, capability: tuple[int, int] = (9, 0)) -> None:
@@ -30,7 +30,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch, *, available: bool, capability: tuple[i
 
 
 def test_nothing_is_in_the_way() -> None:
-    assert device.obstacle() is None
+    assert device.unsupported_reason() is None
 
 
 @pytest.mark.parametrize("missing", ["torch", "triton"])
@@ -39,28 +39,28 @@ def test_libraries_that_are_missing(missing: str, monkeypatch: pytest.MonkeyPatc
         return None if name == missing else object()
 
     monkeypatch.setattr(importlib.util, "find_spec", find_spec)
-    assert device.obstacle() == f"{missing} is not installed: pip install 'assistant[gpu]'"
+    assert device.unsupported_reason() == f"{missing} is not installed: pip install 'assistant[gpu]'"
 
 
 def test_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "has_driver", lambda: False)
     monkeypatch.setitem(sys.modules, "torch", None)  # not looked at
-    assert device.obstacle() == "there is no NVIDIA driver"
+    assert device.unsupported_reason() == "there is no NVIDIA driver"
 
 
 def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CC")
     monkeypatch.setenv("PATH", "")
-    assert "install gcc, or set CC" in (device.obstacle() or "")
+    assert "install gcc, or set CC" in (device.unsupported_reason() or "")
 
 
 def test_a_torch_that_cannot_be_imported_or_sees_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     gpu(monkeypatch, available=False)
-    assert "torch sees no GPU" in (device.obstacle() or "")
-    device.obstacle.cache_clear()
+    assert "torch sees no GPU" in (device.unsupported_reason() or "")
+    device.unsupported_reason.cache_clear()
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
     monkeypatch.setitem(sys.modules, "torch", None)
-    reason = device.obstacle() or ""
+    reason = device.unsupported_reason() or ""
     assert reason.startswith("torch cannot be imported: ") and "\n" not in reason
 
 
@@ -69,13 +69,13 @@ def test_the_gpu_may_be_too_old(
     capability: tuple[int, int], runs: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gpu(monkeypatch, available=True, capability=capability)
-    assert (device.obstacle() is None) is runs
+    assert (device.unsupported_reason() is None) is runs
 
 
 def test_a_machine_without_a_driver_imports_no_torch() -> None:
     code = (
-        "import sys\nfrom llm import device\ndevice.has_driver = lambda: False\n"
-        "import assistant.load_writer\nassert device.obstacle()\n"
+        "import sys\nfrom llm.cuda import device\ndevice.has_driver = lambda: False\n"
+        "import assistant.models.language\nassert device.unsupported_reason()\n"
         "print(sorted({'torch', 'triton'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -49,7 +49,7 @@ class Plain:
         assert length <= len(self.held)
         del self.held[length:]
 
-    def cut(self, start: int, stop: int) -> None:
+    def shift(self, start: int, stop: int) -> None:
         raise AssertionError("not asked for")
 
     def _logits(self, tokens: Sequence[int]) -> np.ndarray:
@@ -60,26 +60,26 @@ class Plain:
         return logits
 
 
-class Ahead(Plain):
+class MultiStepRunner(Plain):
     """Remembers its runs."""
 
     def __init__(self, context: int = 1000, broken: int | None = None) -> None:
         super().__init__(context, broken)
-        self.runs, self.then = list[int](), list[int]()
+        self.runs, self.lookahead = list[int](), list[int]()
 
     def truncate(self, length: int) -> None:
         super().truncate(length)
-        self.then.clear()
+        self.lookahead.clear()
 
-    def chooses_as(self, sampling: Sampling) -> bool:
+    def can_sample(self, sampling: Sampling) -> bool:
         return sampling.temperature == 0
 
-    def choose(
-        self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling, then: int = 0
+    def decode_steps(
+        self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling, lookahead: int = 0
     ) -> list[int]:
-        assert not any(self.then[-1:]) or steps == self.then[-1], "what was said to come next"
+        assert not any(self.lookahead[-1:]) or steps == self.lookahead[-1], "what was said to come next"
         self.runs.append(steps)
-        self.then.append(then)
+        self.lookahead.append(lookahead)
         sampler, seen = Sampler(sampling), list(seen)
         chosen: list[int] = []
         for _ in range(steps):
@@ -90,7 +90,7 @@ class Ahead(Plain):
                 self.held.pop()
                 if not chosen:
                     raise
-                self.then[-1] = 0  # there is no next
+                self.lookahead[-1] = 0  # there is no next
                 break
             seen.append(chosen[-1])
         return chosen
@@ -147,7 +147,7 @@ def test_a_reply_is_the_one_that_comes_token_by_token(
     broken: int | None,
     speculate: bool,
 ) -> None:
-    plain, ahead = Plain(context, broken), Ahead(context, broken)
+    plain, ahead = Plain(context, broken), MultiStepRunner(context, broken)
     for prompt in prompts:
         speculator = Speculator(list(prompt_lookups()), lambda: 0) if speculate else None
         expected, failed = outcome(
@@ -181,7 +181,7 @@ def test_runs_grow_up_to_what_the_reply_may_have(
     engine = endless()
     list(generate(engine, tokenizer, [A], GenerateConfig(max_tokens, stop=())))
     assert engine.runs == runs
-    assert not engine.then, "nothing is left under way"
+    assert not engine.lookahead, "nothing is left under way"
 
 
 def test_a_reader_who_leaves_leaves_what_was_chosen(tokenizer: Tokenizer) -> None:
@@ -221,10 +221,10 @@ def test_the_end_is_told_with_nothing_held_behind_it(tokenizer: Tokenizer) -> No
             assert len(engine.held) == said.index(stop) + len(stop)
 
 
-def endless() -> Ahead:
+def endless() -> MultiStepRunner:
     """An engine that neither ends nor breaks the line."""
 
-    class Endless(Ahead):
+    class Endless(MultiStepRunner):
         def _logits(self, tokens: Sequence[int]) -> np.ndarray:
             logits = super()._logits(tokens)
             logits[[NEWLINE, END]] = -9

@@ -1,17 +1,10 @@
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pytest
-from gguf_writer import write_vocabulary
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from llama_files import CountingLlama, one_thread, write_llama
 
-from llm.decode.drafts import DraftModel, PromptLookup, VocabularyMismatch, check_vocabulary, prompt_lookups
-from llm.gguf.file import open_gguf
-from llm.reference.engine import TorchEngine
-from llm.reference.model import Llama
-from llm.text.tokenizer import Tokenizer
+from llm.decode.drafts import PromptLookup, prompt_lookups
 
 
 def scanned(tokens: Sequence[int], limit: int, longest: int, shortest: int) -> list[int]:
@@ -111,77 +104,3 @@ def test_the_usual_lookups_part_long_from_short_matches() -> None:
     assert (long.propose(text, 2), short.propose(text, 2)) == ([], [4, 9])
     text = [1, 2, 3, 4, 9, 1, 2, 3]
     assert long.propose(text, 2) == [4, 9]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Llama]:
-    with one_thread():
-        yield Llama(open_gguf(write_llama(tmp_path_factory.mktemp("drafts") / "m.gguf")))
-
-
-def likeliest(model: Llama, tokens: list[int], count: int) -> list[int]:
-    """The greedy continuation, the whole text computed anew for each token."""
-    text = list(tokens)
-    for _ in range(count):
-        text.append(int(TorchEngine(model, 256).extend(text)[0].argmax()))
-    return text[len(tokens) :]
-
-
-def test_a_draft_model_goes_on_greedily_wherever_the_text_went(model: Llama) -> None:
-    counting = CountingLlama.of(model)
-    drafter = DraftModel(TorchEngine(counting, 256))
-    text = [3, 1, 4, 1, 5]
-    first = drafter.propose(text, 4)
-    assert first == likeliest(model, text, 4)
-    other = (first[2] + 1) % 256
-    text += [*first[:2], other]  # two accepted, then another
-    counting.computed.clear()
-    assert drafter.propose(text, 3) == likeliest(model, text, 3)
-    assert counting.computed[0] == [other]  # what it had drafted itself it has read
-    turn = [3, 1, 4, 9]
-    counting.computed.clear()
-    assert drafter.propose(turn, 2) == likeliest(model, turn, 2)
-    assert counting.computed[0] == [9]
-
-
-def test_a_draft_model_stops_where_its_context_does(model: Llama) -> None:
-    drafter = DraftModel(TorchEngine(model, 8))
-    text = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3]
-    for length in range(1, 11):
-        room = max(0, 9 - length)  # the last token drafted need not be read
-        assert drafter.propose(text[:length], 4) == likeliest(model, text[:length], min(4, room))
-    assert drafter.propose(text[:3], 0) == []
-    assert drafter.propose([], 4) == []
-
-
-def vocabulary(path: Path, tokens: Sequence[str], kinds: Sequence[int], eos: int) -> Tokenizer:
-    return Tokenizer.from_gguf(open_gguf(write_vocabulary(path, tokens, kinds, [], ids={"eos": eos})))
-
-
-@pytest.mark.parametrize(
-    ("tokens", "kinds", "eos", "message"),
-    [
-        (["a", "b", "Ġ", "<e>"], [1, 1, 1, 3], 3, None),
-        (["a", "b", "Ġ"], [1, 1, 1], 2, "the draft model has 3 tokens and the target 4"),
-        (
-            ["a", "c", "Ġ", "<e>"],
-            [1, 1, 1, 3],
-            3,
-            "token 1 is b'c' to the draft model and b'b' to the target",
-        ),
-        (["a", "b", "Ġ", "<f>"], [1, 1, 1, 3], 3, "token 3 is b'<f>'"),
-        (["b", "a", "Ġ", "<e>"], [1, 1, 1, 3], 3, "token 0 is b'b'"),
-        (["a", "b", "Ġ", "<e>"], [1, 1, 3, 3], 3, "token 2 is"),  # the letter itself, not a space
-        (["a", "b", "Ġ", "<e>"], [1, 1, 1, 3], 1, r"replies end with \[1\] in the draft model, \[3\] in the"),
-    ],
-)
-def test_vocabularies_are_compared(
-    tmp_path: Path, tokens: list[str], kinds: list[int], eos: int, message: str | None
-) -> None:
-    target = vocabulary(tmp_path / "target.gguf", ["a", "b", "Ġ", "<e>"], [1, 1, 1, 3], 3)
-    draft = vocabulary(tmp_path / "draft.gguf", tokens, kinds, eos)
-    if message is None:
-        check_vocabulary(draft, target)
-    else:
-        with pytest.raises(VocabularyMismatch, match=message):
-            check_vocabulary(draft, target)

@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from llama_files import SMALL, CountingLlama, one_thread, write_llama
+from torch_llama import Llama, TorchEngine
 
 from llm.decode.engine import ContextFull, prefill, step
 from llm.gguf.file import open_gguf
-from llm.reference.engine import TorchEngine
-from llm.reference.model import Llama
 
 Make = Callable[[int], tuple[TorchEngine, CountingLlama]]
 TOLERANCE = 1e-4  # of logits; the order of the sums depends on how the tokens were cut
@@ -181,7 +180,7 @@ class Tape:
         assert 0 <= length <= len(self.tokens)
         del self.tokens[length:]
 
-    def cut(self, start: int, stop: int) -> None:
+    def shift(self, start: int, stop: int) -> None:
         assert 0 <= start < stop <= len(self.tokens)
         self.cuts.append((start, stop))
         del self.tokens[start:stop]
@@ -259,7 +258,7 @@ def test_the_reference_cuts_as_if_it_had_never_been_there(model: Llama, make: Ma
         engine.truncate(0)
         engine.extend(text)
         counting.computed.clear()
-        engine.cut(start, stop)
+        engine.shift(start, stop)
         assert counting.computed == ([text[stop:]] if text[stop:] else [])
         left = text[:start] + text[stop:]
         assert engine.tokens == left

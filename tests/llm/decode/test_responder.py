@@ -3,14 +3,13 @@ from pathlib import Path
 
 import pytest
 from llama_files import SMALL, CountingLlama, one_thread, real_model, write_llama
+from torch_llama import Llama, TorchEngine
 
 from llm.decode.engine import ContextFull
 from llm.decode.generate import Finished, GenerateConfig, Prefilled, Started, Token
 from llm.decode.responder import Prompt, Responder
 from llm.decode.sample import Sampling
 from llm.gguf.file import GgufFile, open_gguf
-from llm.reference.engine import TorchEngine
-from llm.reference.model import Llama
 from llm.text.chat import ChatTemplate, Message
 from llm.text.conversation import SYSTEM_PROMPT
 from llm.text.tokenizer import Tokenizer

@@ -11,7 +11,7 @@ from kernels.cpu import llama as llama_cpu
 from llm.cpu.model import CpuConfig, CpuModel
 from llm.decode.generate import Finished, GenerateConfig
 from llm.decode.responder import Responder
-from llm.decode.served import Kernels, NotUsed, Operation, Served, Tally, by_kernel, rows_of
+from llm.decode.served import Kernels, Operation, Served, Tally, Unsupported, by_kernel, rows_of
 from llm.gguf.file import GgufFile, open_gguf
 from llm.gguf.quants import GgmlType
 from llm.serve.operations import shapes
@@ -95,7 +95,7 @@ def test_what_was_recalled_was_not_served(file: GgufFile) -> None:
     model = CpuModel(file, replace(CPU, weights="f32", sessions=2, prefix_bytes=2**20))
     first = model.open()
     first.extend([1] * 100)
-    first.share()
+    first.cache_prefix()
     again = model.open()
     again.extend([1] * 100)
     assert passes(first.take_served(), "out") == {"[<=128, 64] x [64, 64]": 1}
@@ -145,17 +145,17 @@ def test_the_compiled_kernel_serves_all_of_a_pass(mixed: GgufFile) -> None:
     assert [(one.operation.name, one.passes) for one in served] == [(name, 1) for name in NAMES]
     assert {one.operation.kernel for one in served} == {f"compiled, {llama_cpu.instructions()}"}
     assert {one.operation.name: one.operation.dtype for one in served}["gate_up"] == "int8 x 4 bits"
-    assert model.not_used == ()
+    assert model.unsupported == ()
 
 
 def test_why_the_compiled_kernel_is_not_used(file: GgufFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = CpuModel(file, CPU).not_used
+    asked = CpuModel(file, CPU).unsupported
     assert [one.kernel for one in asked] == ["compiled CPU kernel"]
     monkeypatch.setattr(llama_cpu, "_library", None)
     monkeypatch.setattr(llama_cpu, "_compiled", {})  # as without a C compiler
-    (missing,) = CpuModel(file, replace(CPU, kernel="auto")).not_used
-    assert missing == NotUsed(
-        "compiled CPU kernel", "it was not compiled: install a C compiler, then the assistant anew"
+    (missing,) = CpuModel(file, replace(CPU, kernel="auto")).unsupported
+    assert missing == Unsupported(
+        "compiled CPU kernel", "it was not compiled: install a C compiler, then the assistant again"
     )
 
 

@@ -12,6 +12,7 @@ from ahead_standin import Standin
 from llama_files import SMALL, one_thread
 from quantized_files import quantized_weights, write_quantized
 from sizes import quarter
+from torch_llama import Llama, TorchEngine
 
 from kernels.llama import ahead as llama_ahead
 from kernels.llama.ahead import Start
@@ -19,15 +20,13 @@ from kernels.llama.graph import GraphRunner
 from kernels.llama.reference import ReferenceRunner
 from llm.cuda import model as cuda
 from llm.cuda.reference import ReferenceEngine
-from llm.decode.served import NotUsed
+from llm.decode.served import Unsupported
 from llm.eval import engines as eval_engines
 from llm.eval.engines import Kv, Place, place_of, reference, subject
 from llm.eval.predict import EvalError
 from llm.eval.quality import Quality, Task, measure, read_task
 from llm.gguf.file import GgufError, GgufFile, open_gguf
 from llm.gguf.quants import GgmlType
-from llm.reference.engine import TorchEngine
-from llm.reference.model import Llama
 
 CPU = torch.device("cpu")
 CONFIG = replace(SMALL, head_dim=32, width=64, hidden=64)
@@ -149,7 +148,7 @@ def test_the_kernels_that_served_are_told(file: GgufFile, task: Task) -> None:
     assert {one.operation.kernel for one in served} >= {"torch", "Triton, few_rows.head"}
     ahead = {one.passes for one in served if one.operation.kernel != "torch"}
     assert ahead == {127 * JUDGED}  # the first of each reply is the prompt's
-    assert opened.not_used == ()
+    assert opened.unsupported == ()
 
 
 def test_without_the_kernel_ahead_there_is_one_form(
@@ -157,7 +156,7 @@ def test_without_the_kernel_ahead_there_is_one_form(
 ) -> None:
     monkeypatch.setattr(llama_ahead, "why_not", lambda *_: "it is odd")
     with reference(file, "cuda") as judge, subject(file, "cuda", "f16") as opened:
-        assert opened.not_used == (NotUsed("decoding ahead", "it is odd", of_gpu=True),)
+        assert opened.unsupported == (Unsupported("multi-step decoding", "it is odd", of_gpu=True),)
         [judged] = measure(opened.engine, judge, task).greedy
     assert judged.form == "one by one"
 
@@ -176,7 +175,7 @@ def test_nothing_is_copied_from_what_was_read_before(file: GgufFile, task: Task)
         with subject(file, place, kv) as opened:
             for _ in range(2):
                 opened.engine.extend(task.text[:100], 0)
-                opened.engine.share()
+                opened.engine.cache_prefix()
                 opened.engine.truncate(0)
             rows = opened.engine.take_served()
         assert {one.passes for one in rows} == {2}
@@ -184,9 +183,9 @@ def test_nothing_is_copied_from_what_was_read_before(file: GgufFile, task: Task)
 
 
 def test_where_a_model_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(eval_engines, "obstacle", lambda: None)
+    monkeypatch.setattr(eval_engines, "unsupported_reason", lambda: None)
     assert [place_of(device) for device in ("auto", "cpu", "cuda")] == ["cuda", "cpu", "cuda"]
-    monkeypatch.setattr(eval_engines, "obstacle", lambda: "there is no NVIDIA driver")
+    monkeypatch.setattr(eval_engines, "unsupported_reason", lambda: "there is no NVIDIA driver")
     assert [place_of(device) for device in ("auto", "cpu")] == ["cpu", "cpu"]
     with pytest.raises(EvalError, match="no model can be measured on a GPU here: there is no NVIDIA driver"):
         place_of("cuda")

@@ -10,33 +10,32 @@ from hypothesis import strategies as st
 from llama_files import SMALL, one_thread, random_weights, write_llama
 from numpy.typing import NDArray
 from table_engine import VOCABULARY, Table, TableEngine, constant_table, random_table
+from torch_llama import Llama, TorchEngine
 
-from llm.decode.engine import ChoosesAhead, ContextFull
+from llm.decode.engine import ContextFull, MultiStepEngine
 from llm.decode.sample import Sampling
 from llm.eval.greedy import Judged, judge
 from llm.eval.predict import EvalError
 from llm.gguf.file import open_gguf
-from llm.reference.engine import TorchEngine
-from llm.reference.model import Llama
 
 PROMPTS = [list(text) for text in (b"Who are you?", b"Hello.", b"And now?")]
 
 
-class AheadEngine(TableEngine):
+class MultiStepTable(TableEngine):
     """Also chooses itself, by a table that may be another; notes how many steps it was asked for."""
 
     def __init__(self, table: Table, ahead: Table) -> None:
         super().__init__(table)
         self.ahead, self.asked = ahead, list[int]()
 
-    def cut(self, start: int, stop: int) -> None:
+    def shift(self, start: int, stop: int) -> None:
         raise AssertionError("not asked for")
 
-    def chooses_as(self, sampling: Sampling) -> bool:
+    def can_sample(self, sampling: Sampling) -> bool:
         return True
 
-    def choose(
-        self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling, then: int = 0
+    def decode_steps(
+        self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling, lookahead: int = 0
     ) -> list[int]:
         assert sampling == Sampling()
         assert seen[-1] == token
@@ -156,8 +155,8 @@ def test_steps_ahead_are_judged_apart() -> None:
     theirs = random_table(3, 64)
     wrong = theirs.copy()
     wrong[20:] = random_table(4, 44)
-    engine = AheadEngine(theirs, wrong)
-    assert isinstance(engine, ChoosesAhead)
+    engine = MultiStepTable(theirs, wrong)
+    assert isinstance(engine, MultiStepEngine)
     steps, ahead = judge(engine, TableEngine(theirs), [[1, 2], [3]], 40)
     assert (steps.form, steps.equal) == ("one by one", 80)
     assert ahead.form == "ahead"
@@ -167,7 +166,7 @@ def test_steps_ahead_are_judged_apart() -> None:
         assert sum(gap > 0.1 for gap in row[right:]) > 5
     # The first is chosen by the prompt's logits, the other 39 as the assistant has them chosen.
     assert engine.asked == 2 * [1, 8, 16, 14]
-    right_ahead = judge(AheadEngine(theirs, theirs), TableEngine(theirs), [[1, 2], [3]], 40)
+    right_ahead = judge(MultiStepTable(theirs, theirs), TableEngine(theirs), [[1, 2], [3]], 40)
     assert [judged.equal for judged in right_ahead] == [80, 80]
 
 

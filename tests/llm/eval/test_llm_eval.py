@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +17,15 @@ from numpy.typing import NDArray
 from scipy.stats import entropy
 from table_engine import VOCABULARY, Table, TableEngine, constant_table, random_table
 from torch.nn import functional as F  # noqa: N812
+from torch_llama import KvCache, Llama, TorchEngine
 
 from llm.decode.engine import ContextFull
 from llm.eval.data import prompts, sentences, text
-from llm.eval.predict import EvalError, compare, compare_prompts, decode_perplexity, perplexity
+from llm.eval.predict import EvalError, compare, compare_prompts, perplexity
 from llm.eval.quality import measure, read_task
 from llm.eval.replies import Agreement, Continuation, continuations, greedy
 from llm.eval.speed import DecodeSpeed, Speed, speed
 from llm.gguf.file import open_gguf
-from llm.reference.cache import KvCache
-from llm.reference.engine import TorchEngine
-from llm.reference.model import Llama
 from llm.text.tokenizer import Tokenizer
 
 DATA = Path(__file__).parents[3] / "llm" / "data"
@@ -103,7 +102,7 @@ def test_perplexity_is_torch_s_cross_entropy(small: Llama, length: int, window: 
     engine = TorchEngine(small, SMALL.context)
     assert perplexity(engine, ids, window, rows=5) == pytest.approx(expected, rel=1e-5)
     assert perplexity(engine, ids, window) == pytest.approx(expected, rel=1e-5)
-    assert decode_perplexity(engine, ids, window) == pytest.approx(expected, rel=1e-5)
+    assert perplexity(engine, ids, window, rows=1) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.models
@@ -115,7 +114,7 @@ def test_perplexity_of_the_real_model_is_torch_s_cross_entropy(model_path: Calla
     assert 5 < expected < 100  # a model that reads English
     assert perplexity(TorchEngine(model, 64), ids, 50, rows=16) == pytest.approx(expected, rel=1e-4)
     expected = torch_perplexity(model, ids[:13], 50)
-    assert decode_perplexity(TorchEngine(model, 64), ids[:13]) == pytest.approx(expected, rel=1e-4)
+    assert perplexity(TorchEngine(model, 64), ids[:13], rows=1) == pytest.approx(expected, rel=1e-4)
 
 
 def test_without_a_preference_perplexity_is_the_size_of_the_vocabulary() -> None:
@@ -148,7 +147,7 @@ def test_each_window_starts_from_nothing_and_each_token_is_predicted_once() -> N
     "measure",
     [
         perplexity,
-        decode_perplexity,
+        partial(perplexity, rows=1),
         lambda e, ids: compare(e, e, ids),
         lambda e, ids: compare_prompts(e, e, ids),
     ],

@@ -9,6 +9,7 @@ import torch
 from llama_files import SMALL, SMALL_QWEN2, SMALL_QWEN3, one_thread
 from numpy.typing import NDArray
 from quantized_files import quantized_weights, write_quantized
+from torch_llama import Llama, TorchEngine
 
 from kernels.formats.llama import PagedCache, empty_cache
 from kernels.llama.reference import ReferenceRunner, misplaced, rotate, store
@@ -16,8 +17,6 @@ from llm.cuda.weights import read_weights, shape_of
 from llm.gguf.config import LlamaConfig, read_config
 from llm.gguf.file import GgufFile, open_gguf
 from llm.gguf.quants import GgmlType
-from llm.reference.engine import TorchEngine
-from llm.reference.model import Llama
 
 CPU = torch.device("cpu")
 CONTEXT = 128

@@ -21,6 +21,7 @@ from llama_files import (
 )
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
+from torch_llama import KvCache, Llama, TorchEngine
 from transformers import LlamaConfig as HfConfig
 from transformers import (
     LlamaForCausalLM,
@@ -34,9 +35,6 @@ from transformers import (
 from llm.decode.engine import prefill, step
 from llm.gguf.config import LlamaConfig, read_config
 from llm.gguf.file import GgufError, GgufFile, open_gguf
-from llm.reference.cache import KvCache
-from llm.reference.engine import TorchEngine
-from llm.reference.model import Llama
 from llm.text.tokenizer import Tokenizer
 
 HF_NAMES = {

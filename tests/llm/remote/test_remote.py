@@ -4,8 +4,7 @@ import json
 import shutil
 import socket
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from math import log
 from pathlib import Path
@@ -16,12 +15,11 @@ import psutil
 import pytest
 from remote_server import CHUNKED, DONE, ROLE, SSE, RemoteServer, Step, chunk, event
 
-from assistant.runtime.worker import Worker
 from assistant.session.turn import TurnConfig, completeness
 from llm.decode.generate import Finished, GenerateConfig, Generated, Prefilled, Started, Token
 from llm.decode.responder import Prompt
 from llm.decode.sample import Sampling
-from llm.remote.client import RemoteConfig, RemoteError, RemoteWriter
+from llm.remote.client import RemoteConfig, RemoteError, RemoteModel
 from llm.text.chat import Message
 
 SYSTEM = Message("system", "Be brief.")
@@ -39,32 +37,48 @@ def server() -> Iterator[RemoteServer]:
     server.close()
 
 
-def writer(server: RemoteServer, generate: GenerateConfig = CONFIG, **changes: object) -> RemoteWriter:
+def model(server: RemoteServer, generate: GenerateConfig = CONFIG, **changes: object) -> RemoteModel:
     """Patient with a machine that is slow, unless told otherwise."""
     waits = {"connect_s": 20.0, "first_token_s": 20.0, "between_tokens_s": 20.0}
     config = {"url": f"http://127.0.0.1:{server.port}/v1", "model": "tiny", **waits, **changes}
-    return RemoteWriter(RemoteConfig(**config), generate, {"KEY": SECRET})  # type: ignore[arg-type]
+    return RemoteModel(RemoteConfig(**config), generate, {"KEY": SECRET})  # type: ignore[arg-type]
 
 
-def start(writer: RemoteWriter, stopped: Callable[[], bool] = lambda: False) -> Iterator[Generated]:
-    return writer.reply(writer.prompt([SYSTEM], QUESTION), stopped)
+def start(remote: RemoteModel) -> AsyncGenerator[Generated, None]:
+    return remote.reply(remote.prompt([SYSTEM], QUESTION))
 
 
-def say(writer: RemoteWriter, stopped: Callable[[], bool] = lambda: False) -> list[Generated]:
-    return list(start(writer, stopped))
+async def say(remote: RemoteModel) -> list[Generated]:
+    return [item async for item in start(remote)]
 
 
-def say_until_error(writer: RemoteWriter) -> tuple[list[str], RemoteError]:
+async def say_until_error(remote: RemoteModel) -> tuple[list[str], RemoteError]:
     """The texts that came, and what ended them."""
     texts: list[str] = []
     with pytest.raises(RemoteError) as caught:
-        for item in start(writer):
+        async for item in start(remote):
             if isinstance(item, Token):
                 texts.append(item.text)
     assert SECRET not in str(caught.value)
     assert QUESTION not in str(caught.value)
     assert "\n" not in str(caught.value)
     return texts, caught.value
+
+
+async def say_until_cancelled(remote: RemoteModel, server: RemoteServer) -> list[Generated]:
+    """What came before the task was cancelled, which it is when the server has sent all that it will."""
+    items: list[Generated] = []
+
+    async def collect() -> None:
+        async for item in start(remote):
+            items.append(item)
+
+    task = asyncio.create_task(collect())
+    await asyncio.to_thread(server.until, "sent")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    return items
 
 
 def texts(items: list[Generated]) -> list[str]:
@@ -74,9 +88,9 @@ def texts(items: list[Generated]) -> list[str]:
 # A reply
 
 
-def test_a_reply_comes_as_from_a_model_at_home(server: RemoteServer) -> None:
+async def test_a_reply_comes_as_from_a_model_at_home(server: RemoteServer) -> None:
     server.play(HELLO)
-    started, prefilled, *tokens, finished = say(writer(server))
+    started, prefilled, *tokens, finished = await say(model(server))
     assert started == Started()
     assert isinstance(prefilled, Prefilled)
     assert prefilled.logits.shape == (0, 0)
@@ -85,12 +99,12 @@ def test_a_reply_comes_as_from_a_model_at_home(server: RemoteServer) -> None:
     assert len(server.requests()) == 1
 
 
-def test_the_request_asks_for_what_is_configured(server: RemoteServer) -> None:
+async def test_the_request_asks_for_what_is_configured(server: RemoteServer) -> None:
     server.play(HELLO)
     sampling = Sampling(repetition_penalty=1.3, temperature=0.5, top_p=0.9, min_p=0.1, seed=7)
-    remote = writer(server, GenerateConfig(max_tokens=9, sampling=sampling), api_key_env="KEY")
+    remote = model(server, GenerateConfig(max_tokens=9, sampling=sampling), api_key_env="KEY")
     history = [SYSTEM, Message("user", "Hi."), Message("assistant", "Hello."), Message("user", "Do you")]
-    list(remote.reply(remote.prompt(history, "know Rome"), lambda: False))
+    _ = [item async for item in remote.reply(remote.prompt(history, "know Rome"))]
     (request,) = server.requests()
     assert request["path"] == "/v1/chat/completions"
     assert request["headers"]["host"] == f"127.0.0.1:{server.port}"
@@ -111,9 +125,9 @@ def test_the_request_asks_for_what_is_configured(server: RemoteServer) -> None:
     }
 
 
-def test_without_a_key_none_is_sent(server: RemoteServer) -> None:
+async def test_without_a_key_none_is_sent(server: RemoteServer) -> None:
     server.play(HELLO)
-    say(writer(server))
+    await say(model(server))
     assert "authorization" not in server.requests()[0]["headers"]
 
 
@@ -137,80 +151,79 @@ ODD_BUT_RIGHT = f": keep-alive\n\n{ROLE}event: message\nid: 4\n{THOUGHT}{USAGE}"
 )
 @pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"], ids=["lf", "crlf", "cr"])
 @pytest.mark.parametrize("headers", [CHUNKED, SSE], ids=["chunked", "until closed"])
-def test_the_text_is_that_of_the_events(
+async def test_the_text_is_that_of_the_events(
     server: RemoteServer, pieces: list[str], expected: str, ends: str, headers: dict[str, str]
 ) -> None:
     server.play(Step([p.replace("\n", ends) for p in pieces], headers=headers))
-    items = say(writer(server))
+    items = await say(model(server))
     assert "".join(texts(items)) == expected
     assert isinstance(items[-1], Finished)
     assert items[-1].reason == ("stop" if expected == "Hello. " else "end")
     assert [type(item) for item in items[:2]] == [Started, Prefilled]
 
 
-def test_the_text_is_the_same_byte_by_byte(server: RemoteServer) -> None:
+async def test_the_text_is_the_same_byte_by_byte(server: RemoteServer) -> None:
     whole = ROLE + chunk("Zürich ") + chunk("🦜 東") + chunk("京.") + chunk(None, "stop")
     single = [bytes([b]).decode(errors="surrogateescape") for b in whole.encode()]
     server.play(Step(single))
-    assert texts(say(writer(server))) == ["Zürich ", "🦜 東", "京."]
+    assert texts(await say(model(server))) == ["Zürich ", "🦜 東", "京."]
 
 
-def test_the_limit_of_the_server_is_known(server: RemoteServer) -> None:
+async def test_the_limit_of_the_server_is_known(server: RemoteServer) -> None:
     server.play(Step([chunk("To be or"), chunk(None, "length")]))
-    assert say(writer(server))[-1] == Finished("length", "")
+    assert (await say(model(server)))[-1] == Finished("length", "")
 
 
-def test_what_could_have_become_a_stop_string_is_said(server: RemoteServer) -> None:
+async def test_what_could_have_become_a_stop_string_is_said(server: RemoteServer) -> None:
     server.play(Step([chunk("a E"), chunk("N"), chunk("", "stop")]))
-    items = say(writer(server, GenerateConfig(stop=("END",))))
+    items = await say(model(server, GenerateConfig(stop=("END",))))
     assert texts(items) == ["a ", ""]
     assert items[-1] == Finished("end", "EN")
 
 
-def test_a_server_that_never_ends_is_left_at_the_limit(server: RemoteServer) -> None:
+async def test_a_server_that_never_ends_is_left_at_the_limit(server: RemoteServer) -> None:
     server.play(Step([chunk("la ")], "forever"))
-    items = say(writer(server))
+    items = await say(model(server))
     assert texts(items) == ["la "] * CONFIG.max_tokens
     assert items[-1] == Finished("length", "")
     server.until("gone")
 
 
-def test_a_reply_is_bounded_however_much_comes_at_once(server: RemoteServer) -> None:
+async def test_a_reply_is_bounded_however_much_comes_at_once(server: RemoteServer) -> None:
     server.play(Step([chunk("la " * 20)], "forever"))
-    items = say(writer(server))
+    items = await say(model(server))
     assert len("".join(texts(items))) == 16 * CONFIG.max_tokens
     assert items[-1] == Finished("length", "")
     server.until("gone")
 
 
-def test_a_stop_string_closes_the_stream(server: RemoteServer) -> None:
+async def test_a_stop_string_closes_the_stream(server: RemoteServer) -> None:
     server.play(Step([chunk("One.\nTwo.")], "hang"))
-    assert say(writer(server))[-2:] == [Token(-1, "One."), Finished("stop", "")]
+    assert (await say(model(server)))[-2:] == [Token(-1, "One."), Finished("stop", "")]
     server.until("gone")
 
 
-def test_a_name_that_has_several_addresses_is_tried_at_each(
+async def test_a_name_that_has_several_addresses_is_tried_at_each(
     server: RemoteServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     look_up = socket.getaddrinfo
 
-    def two_addresses(host: str, port: int, type: int, flags: int) -> list[Any]:  # noqa: A002  # as in socket
+    def two_addresses(host: bytes, *args: Any) -> list[Any]:  # noqa: ANN401  # as in socket
         # Nobody listens at the first.
-        named = host == "llm.example" and not flags & socket.AI_NUMERICHOST
-        hosts = ["127.0.0.2", "127.0.0.1"] if named else [host]
-        return [address for h in hosts for address in look_up(h, port, type=type, flags=flags)]
+        hosts = [b"127.0.0.2", b"127.0.0.1"] if host == b"llm.example" else [host]
+        return [address for h in hosts for address in look_up(h, *args)]
 
     monkeypatch.setattr(socket, "getaddrinfo", two_addresses)
     server.play(HELLO)
-    remote = writer(server, url=f"http://llm.example:{server.port}/v1/", retries=0)
-    assert texts(say(remote)) == SAYS_HELLO
+    remote = model(server, url=f"http://llm.example:{server.port}/v1/", retries=0)
+    assert texts(await say(remote)) == SAYS_HELLO
 
 
-def test_a_prompt_larger_than_any_buffer_arrives_whole(server: RemoteServer) -> None:
+async def test_a_prompt_larger_than_any_buffer_arrives_whole(server: RemoteServer) -> None:
     server.play(HELLO)
     words = "word " * 600_000 + "end."
-    remote = writer(server)
-    assert texts(list(remote.reply(remote.prompt([SYSTEM], words), lambda: False))) == SAYS_HELLO
+    remote = model(server)
+    assert texts([item async for item in remote.reply(remote.prompt([SYSTEM], words))]) == SAYS_HELLO
     assert server.requests()[0]["body"]["messages"][1]["content"] == words
 
 
@@ -241,24 +254,24 @@ RESET = Step(then="die", status=None)
         Step([ROLE], headers=SSE),
     ],
 )
-def test_what_may_pass_is_tried_again(server: RemoteServer, failure: Step) -> None:
+async def test_what_may_pass_is_tried_again(server: RemoteServer, failure: Step) -> None:
     server.play(failure, failure, HELLO)
-    assert texts(say(writer(server, retries=2))) == SAYS_HELLO
+    assert texts(await say(model(server, retries=2))) == SAYS_HELLO
     assert len(server.requests()) == 3
 
 
 @pytest.mark.parametrize("failure", [busy(503), RESET])
-def test_it_is_tried_no_more_often_than_configured(server: RemoteServer, failure: Step) -> None:
+async def test_it_is_tried_no_more_often_than_configured(server: RemoteServer, failure: Step) -> None:
     server.play(failure, failure)
-    said, error = say_until_error(writer(server, retries=1))
+    said, error = await say_until_error(model(server, retries=1))
     assert (said, error.status) == ([], failure.status)
     assert len(server.requests()) == 2
 
 
 @pytest.mark.parametrize("when", ["60", "999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
-def test_nobody_is_kept_waiting_longer_than_configured(server: RemoteServer, when: str) -> None:
+async def test_nobody_is_kept_waiting_longer_than_configured(server: RemoteServer, when: str) -> None:
     server.play(busy(503, Retry_After=when), HELLO)
-    _, error = say_until_error(writer(server))
+    _, error = await say_until_error(model(server))
     assert error.status == 503
     assert error.retry_after_s >= 59
     assert len(server.requests()) == 1
@@ -279,18 +292,18 @@ def test_nobody_is_kept_waiting_longer_than_configured(server: RemoteServer, whe
         (Step(["HTTP/1.1 200 OK\r\nX: " + "x" * 99_999], "forever", status=None), None, "HTTP"),
     ],
 )
-def test_what_will_not_pass_is_not_tried_again(
+async def test_what_will_not_pass_is_not_tried_again(
     server: RemoteServer, answer: Step, status: int | None, what: str
 ) -> None:
     server.play(answer, HELLO)
-    remote = writer(server, api_key_env="KEY")
-    said, error = say_until_error(remote)
+    remote = model(server, api_key_env="KEY")
+    said, error = await say_until_error(remote)
     assert (said, error.status) == ([], status)
     assert error.url == f"http://127.0.0.1:{server.port}/v1/chat/completions"
     assert what in error.what
     assert str(error) == f"{error.url}: {error.what}"
     assert len(server.requests()) == 1
-    assert texts(say(remote)) == SAYS_HELLO
+    assert texts(await say(remote)) == SAYS_HELLO
 
 
 BEFORE_A_WORD = [
@@ -304,12 +317,12 @@ BEFORE_A_WORD = [
 
 
 @pytest.mark.parametrize("stall", BEFORE_A_WORD)
-def test_a_server_that_says_no_word_is_given_up(server: RemoteServer, stall: Step) -> None:
+async def test_a_server_that_says_no_word_is_given_up(server: RemoteServer, stall: Step) -> None:
     server.play(stall, HELLO)
-    said, error = say_until_error(writer(server, first_token_s=0.3))
+    said, error = await say_until_error(model(server, first_token_s=0.3))
     assert (said, error.what) == ([], "no word of a reply within 0.3 s")
     server.until("gone")
-    assert texts(say(writer(server))) == SAYS_HELLO
+    assert texts(await say(model(server))) == SAYS_HELLO
     assert len(server.requests()) == 2
 
 
@@ -340,15 +353,15 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("piece", "what"), BROKEN)
-def test_a_malformed_event_ends_the_reply(server: RemoteServer, piece: str, what: str) -> None:
+async def test_a_malformed_event_ends_the_reply(server: RemoteServer, piece: str, what: str) -> None:
     server.play(Step([chunk("One"), chunk(" two"), piece], "hang"), HELLO)
-    remote = writer(server)
-    said, error = say_until_error(remote)
+    remote = model(server)
+    said, error = await say_until_error(remote)
     assert said == ["One", " two"]
     assert what in error.what
     server.until("gone")
     assert len(server.requests()) == 1
-    assert texts(say(remote)) == SAYS_HELLO
+    assert texts(await say(remote)) == SAYS_HELLO
 
 
 @pytest.mark.parametrize(
@@ -359,13 +372,13 @@ def test_a_malformed_event_ends_the_reply(server: RemoteServer, piece: str, what
         (Step([chunk("One"), chunk(" two"), "data: [DO"]), "ended the stream before the reply was over"),
     ],
 )
-def test_a_reply_that_has_begun_is_not_begun_again(server: RemoteServer, step: Step, what: str) -> None:
+async def test_a_reply_that_has_begun_is_not_begun_again(server: RemoteServer, step: Step, what: str) -> None:
     server.play(step, HELLO)
-    remote = writer(server)
-    said, error = say_until_error(remote)
+    remote = model(server)
+    said, error = await say_until_error(remote)
     assert (said, error.what) == (["One", " two"], what)
     assert len(server.requests()) == 1
-    assert texts(say(remote)) == SAYS_HELLO
+    assert texts(await say(remote)) == SAYS_HELLO
 
 
 @pytest.mark.parametrize(
@@ -377,22 +390,22 @@ def test_a_reply_that_has_begun_is_not_begun_again(server: RemoteServer, step: S
     ],
     ids=["silence", "keep-alives", "empty chunks"],
 )
-def test_a_server_that_stops_speaking_is_given_up(server: RemoteServer, stall: Step) -> None:
+async def test_a_server_that_stops_speaking_is_given_up(server: RemoteServer, stall: Step) -> None:
     server.play(stall, HELLO)
-    said, error = say_until_error(writer(server, between_tokens_s=0.3))
+    said, error = await say_until_error(model(server, between_tokens_s=0.3))
     assert (said, error.what) == (["One"], "no more of the reply within 0.3 s")
     server.until("gone")
     assert len(server.requests()) == 1
-    assert texts(say(writer(server))) == SAYS_HELLO
+    assert texts(await say(model(server))) == SAYS_HELLO
 
 
-def test_a_slow_reader_is_no_slow_server(server: RemoteServer) -> None:
+async def test_a_slow_reader_is_no_slow_server(server: RemoteServer) -> None:
     server.play(HELLO)
     said = []
-    for item in start(writer(server, between_tokens_s=0.2)):
+    async for item in start(model(server, between_tokens_s=0.2)):
         said.append(item)
         if isinstance(item, Token):
-            threading.Event().wait(0.3)
+            await asyncio.sleep(0.3)
     assert texts(said) == SAYS_HELLO
 
 
@@ -400,88 +413,63 @@ def test_a_slow_reader_is_no_slow_server(server: RemoteServer) -> None:
 
 
 @pytest.mark.parametrize("stall", [*BEFORE_A_WORD[:3], Step([chunk("One")], "hang")])
-def test_stopping_closes_the_stream_of_a_server_that_stalls(server: RemoteServer, stall: Step) -> None:
+async def test_cancelling_closes_the_stream_of_a_server_that_stalls(
+    server: RemoteServer, stall: Step
+) -> None:
     server.play(stall, HELLO)
-    remote = writer(server)
-    items = say(remote, lambda: server.has("sent"))
+    remote = model(server)
+    items = await say_until_cancelled(remote, server)
     assert not any(isinstance(item, Finished) for item in items)
     server.until("gone")
-    assert texts(say(remote)) == SAYS_HELLO
+    assert texts(await say(remote)) == SAYS_HELLO
 
 
-def test_stopping_closes_the_stream_of_a_server_that_never_pauses(server: RemoteServer) -> None:
+async def test_closing_a_reply_closes_the_stream_of_a_server_that_never_pauses(server: RemoteServer) -> None:
     server.play(Step([chunk("la ")], "forever"))
     said: list[Generated] = []
-    for item in start(writer(server), lambda: len(said) == 7):
-        said.append(item)  # `stopped` looks at it meanwhile
-    assert len(said) < CONFIG.max_tokens
-    assert not isinstance(said[-1], Finished)
+    async with aclosing(start(model(server))) as items:
+        async for item in items:
+            said.append(item)
+            if len(said) == 7:
+                break
+    assert texts(said) == ["la "] * 5
     server.until("gone")
 
 
-def test_stopping_ends_the_wait_for_another_try(server: RemoteServer) -> None:
+async def test_closing_a_reply_closes_the_stream_of_a_server_that_stalls(server: RemoteServer) -> None:
+    server.play(Step([chunk("One")], "hang"))
+    async with aclosing(start(model(server))) as items:
+        assert [await anext(items) for _ in range(3)][-1] == Token(-1, "One")
+    server.until("gone")
+
+
+async def test_cancelling_ends_the_wait_for_another_try(server: RemoteServer) -> None:
     server.play(busy(503, Retry_After="15"))
-    polls = 0
-
-    def stopped() -> bool:
-        nonlocal polls
-        polls += server.has("sent")
-        return polls > 10
-
-    assert say(writer(server), stopped) == [Started()]
+    assert await say_until_cancelled(model(server), server) == [Started()]
     assert len(server.requests()) == 1
 
 
-def test_what_is_not_wanted_is_not_asked_for(server: RemoteServer) -> None:
+async def test_what_is_not_wanted_is_not_asked_for(server: RemoteServer) -> None:
     server.play()
-    assert say(writer(server), lambda: True) == [Started()]
+    async with aclosing(start(model(server))) as items:
+        assert await anext(items) == Started()
     assert server.requests() == []
 
 
-def test_a_stalled_server_does_not_keep_us_from_asking_whether_to_stop(server: RemoteServer) -> None:
-    server.play(Step(then="hang"))
-    polls = 0
-
-    def stopped() -> bool:
-        nonlocal polls
-        polls += 1
-        return False
-
-    with pytest.raises(RemoteError):
-        say(writer(server, first_token_s=1.0), stopped)
-    assert polls >= 20  # 1 s / 50 ms
-
-
-def test_a_reader_that_goes_away_closes_the_stream(server: RemoteServer) -> None:
-    server.play(Step([chunk("One")], "hang"))
-    reply = start(writer(server))
-    assert next(item for item in reply if isinstance(item, Token)) == Token(-1, "One")
-    reply.close()  # type: ignore[attr-defined]
-    server.until("gone")
-
-
-def test_a_session_that_is_cancelled_closes_the_stream(server: RemoteServer) -> None:
+async def test_a_server_that_stalls_holds_up_no_other_reply(server: RemoteServer) -> None:
     server.play(Step([chunk("One")], "hang"), HELLO)
-    remote, worker = writer(server), Worker("llm")
-    prompt = remote.prompt([SYSTEM], QUESTION)
-
-    async def interrupted() -> None:
-        async with aclosing(worker.stream(lambda stop: remote.reply(prompt, stop.is_set))) as items:
-            async for item in items:
-                if isinstance(item, Token):
-                    return
-
-    async def again() -> list[Generated]:
-        async with aclosing(worker.stream(lambda stop: remote.reply(prompt, stop.is_set))) as items:
-            return [item async for item in items]
-
-    asyncio.run(interrupted())
+    remote = model(server)
+    async with aclosing(start(remote)) as stalled:
+        assert [await anext(stalled) for _ in range(3)][-1] == Token(-1, "One")
+        waiting = asyncio.ensure_future(anext(stalled))
+        assert texts(await say(remote)) == SAYS_HELLO
+        assert not waiting.done()
+        waiting.cancel()
+        await asyncio.wait([waiting])
     server.until("gone")
-    assert texts(asyncio.run(again())) == SAYS_HELLO
-    worker.close()
 
 
-def test_nothing_leaks(server: RemoteServer) -> None:
+async def test_nothing_leaks(server: RemoteServer) -> None:
     steps = [
         HELLO,
         Step([chunk("One")], "die"),
@@ -490,60 +478,62 @@ def test_nothing_leaks(server: RemoteServer) -> None:
         busy(401),
         Step(["no HTTP\r\n\r\n"], status=None),
     ]
-    remote = writer(server, url=f"http://localhost:{server.port}/v1", retries=0, between_tokens_s=0.05)
+    remote = model(server, url=f"http://localhost:{server.port}/v1", retries=0, between_tokens_s=0.05)
     process = psutil.Process()
+    server.play(HELLO)
+    await say(remote)  # the first look-up of a name starts the event loop's threads for such calls
     gc.collect()
-    before = process.num_fds(), set(threading.enumerate())
+    before = process.num_fds(), asyncio.all_tasks()
     for _ in range(3):
         server.play(*steps)
         for _ in steps:
             try:
-                say(remote)
+                await say(remote)
             except RemoteError:
                 continue
         assert len(server.requests()) == len(steps)
         for stall in (Step(then="hang"), Step([chunk("One")], "hang")):
             server.play(stall)
-            say(remote, lambda: server.has("sent"))
+            await say_until_cancelled(remote, server)
             server.until("gone")
-    assert (process.num_fds(), set(threading.enumerate())) == before
+    assert (process.num_fds(), asyncio.all_tasks()) == before
+    await remote.close()
 
 
 # Connecting
 
 
-def test_a_server_that_starts_late_is_found(server: RemoteServer) -> None:
+async def test_a_server_that_starts_late_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     late = RemoteServer.start("--late")
+    sleep = asyncio.sleep
+
+    async def start_and_sleep(seconds: float) -> None:
+        if seconds >= 0.2:  # before another try: it has been refused
+            late.play(HELLO)
+        await sleep(seconds)
+
     try:
-        _, error = say_until_error(writer(late, retries=0))
+        _, error = await say_until_error(model(late, retries=0))
         assert (error.what, error.status) == ("no connection: Connection refused", None)
-        polls = 0
-
-        def stopped() -> bool:
-            nonlocal polls
-            polls += 1
-            if polls == 8:  # it has been refused by now
-                late.play(HELLO)
-            return False
-
-        assert texts(say(writer(late, retries=5), stopped)) == SAYS_HELLO
+        monkeypatch.setattr(asyncio, "sleep", start_and_sleep)
+        assert texts(await say(model(late, retries=1))) == SAYS_HELLO
         assert len(late.requests()) == 1
     finally:
         late.close()
 
 
-def test_a_host_that_does_not_answer_is_given_up() -> None:
+async def test_a_host_that_does_not_answer_is_given_up() -> None:
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
         with socket.create_connection(full.getsockname()):  # the queue is full: the next SYN is ignored
             config = RemoteConfig(f"http://127.0.0.1:{full.getsockname()[1]}", connect_s=0.3)
-            _, error = say_until_error(RemoteWriter(config, CONFIG))
+            _, error = await say_until_error(RemoteModel(config, CONFIG))
     assert error.what == "no connection within 0.3 s"
 
 
-def test_a_name_that_nobody_has_is_one_clear_line() -> None:
-    _, error = say_until_error(RemoteWriter(RemoteConfig("http://nobody.invalid/v1", retries=0), CONFIG))
+async def test_a_name_that_nobody_has_is_one_clear_line() -> None:
+    _, error = await say_until_error(RemoteModel(RemoteConfig("http://nobody.invalid/v1", retries=0), CONFIG))
     assert str(error) == "http://nobody.invalid/v1/chat/completions: its host name has no address"
 
 
@@ -570,33 +560,33 @@ def tls_server(certificate: Path) -> Iterator[RemoteServer]:
     server.close()
 
 
-def test_https_wants_a_certificate_that_the_system_trusts(
+async def test_https_wants_a_certificate_that_the_system_trusts(
     tls_server: RemoteServer, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tls_server.play(HELLO)
     local, number = (f"https://{host}:{tls_server.port}/v1" for host in ("localhost", "127.0.0.1"))
-    _, error = say_until_error(writer(tls_server, url=local))
+    _, error = await say_until_error(model(tls_server, url=local))
     assert "certificate is refused: self" in error.what
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    _, error = say_until_error(writer(tls_server, url=number))
+    _, error = await say_until_error(model(tls_server, url=number))
     assert "certificate is refused: IP address mismatch" in error.what
     assert tls_server.requests() == []
-    assert texts(say(writer(tls_server, url=local))) == SAYS_HELLO
+    assert texts(await say(model(tls_server, url=local))) == SAYS_HELLO
     tls_server.play(Step([chunk("One")], "hang"))
-    said = say(writer(tls_server, url=local), lambda: tls_server.has("sent"))
+    said = await say_until_cancelled(model(tls_server, url=local), tls_server)
     assert not any(isinstance(item, Finished) for item in said)
     tls_server.until("gone")
 
 
-def test_https_to_a_server_without_it_is_one_clear_line(server: RemoteServer) -> None:
-    _, error = say_until_error(writer(server, url=f"https://127.0.0.1:{server.port}/v1"))
+async def test_https_to_a_server_without_it_is_one_clear_line(server: RemoteServer) -> None:
+    _, error = await say_until_error(model(server, url=f"https://127.0.0.1:{server.port}/v1"))
     assert "no connection: TLS: " in error.what
 
 
-def test_a_handshake_that_stalls_is_given_up() -> None:
+async def test_a_handshake_that_stalls_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         config = RemoteConfig(f"https://127.0.0.1:{mute.getsockname()[1]}", connect_s=0.3)
-        _, error = say_until_error(RemoteWriter(config, CONFIG))
+        _, error = await say_until_error(RemoteModel(config, CONFIG))
     assert error.what == "no connection within 0.3 s"
 
 
@@ -625,7 +615,7 @@ def test_a_handshake_that_stalls_is_given_up() -> None:
 )
 def test_a_url_that_cannot_be_used_is_refused_at_once(url: str) -> None:
     with pytest.raises(RemoteError) as caught:
-        RemoteWriter(RemoteConfig(url, "tiny"), CONFIG)
+        RemoteModel(RemoteConfig(url, "tiny"), CONFIG)
     assert SECRET not in str(caught.value)
     assert "URL" in str(caught.value)
 
@@ -634,7 +624,7 @@ def test_a_url_that_cannot_be_used_is_refused_at_once(url: str) -> None:
 def test_a_key_that_cannot_be_used_is_refused_at_once(key: str | None) -> None:
     config = RemoteConfig("http://127.0.0.1/v1", api_key_env="KEY")
     with pytest.raises(RemoteError, match="the environment variable KEY holds no key"):
-        RemoteWriter(config, CONFIG, {"KEY": key} if key is not None else {})
+        RemoteModel(config, CONFIG, {"KEY": key} if key is not None else {})
 
 
 @pytest.mark.parametrize(
@@ -663,7 +653,7 @@ def turns(*texts: str) -> list[Message]:
 
 def prompt_of(history: list[Message], transcript: str, budget: int) -> Prompt:
     config = RemoteConfig("http://127.0.0.1/v1", max_prompt_chars=budget)
-    return RemoteWriter(config, CONFIG).prompt(history, transcript)
+    return RemoteModel(config, CONFIG).prompt(history, transcript)
 
 
 def test_a_history_within_the_budget_is_sent_whole() -> None:
@@ -694,7 +684,7 @@ def test_what_is_said_in_two_breaths_is_one_message() -> None:
 
 
 def test_without_logits_the_sound_alone_decides_the_end_of_a_turn() -> None:
-    remote = RemoteWriter(RemoteConfig("http://127.0.0.1/v1"), CONFIG)
+    remote = RemoteModel(RemoteConfig("http://127.0.0.1/v1"), CONFIG)
     neutral = remote.completeness(Prefilled(np.empty((0, 0), np.float32)))
     for sound in (0.02, 0.5, 0.97):
         assert completeness(sound, neutral, TurnConfig()) == pytest.approx(log(sound / (1 - sound)), abs=0.01)

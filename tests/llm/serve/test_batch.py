@@ -92,10 +92,10 @@ class Gated(Model):
 class Bench:
     """A batcher whose passes are let through one at a time, and sessions that ask it."""
 
-    def __init__(self, linger_s: float = 0.0, *, ragged: bool = False) -> None:
+    def __init__(self, window_s: float = 0.0, *, ragged: bool = False) -> None:
         self.model = Gated()
         self.model.ragged = ragged
-        self.batcher = Batcher(self.model.run, ragged=ragged, alone=512, chunk=64, linger_s=linger_s)
+        self.batcher = Batcher(self.model.run, ragged=ragged, alone=512, chunk=64, window_s=window_s)
         self.asked: Counter[int] = Counter()
         self.let_through = 0
 
@@ -141,7 +141,7 @@ def test_short_requests_of_equal_length_share_a_pass() -> None:
 @pytest.mark.parametrize(("come", "read"), [(2, "012"), (8, "01234")])
 def test_others_are_waited_for_while_one_after_the_other_comes(come: int, read: str) -> None:
     """Each within the time, though all of them together take longer; but four times that at the most."""
-    bench = Bench(linger_s=60.0)
+    bench = Bench(window_s=60.0)
     bench.batcher._expected = set(range(10))
     comes, futures = iter(range(1, come + 1)), []
 
@@ -188,12 +188,12 @@ def test_who_is_interrupted_in_a_pass_leaves_when_it_is_over() -> None:
 
 
 def test_nobody_waits_for_one_who_has_left() -> None:
-    bench = Bench(linger_s=10 * DEADLOCK_S)
+    bench = Bench(window_s=10 * DEADLOCK_S)
     bench.batcher._expected = set(range(3))
-    bench.batcher.not_coming(1)
+    bench.batcher.leave(1)
     first = bench.ask(0, 1)
-    until(lambda: bench.batcher._missing == {2})
-    bench.batcher.not_coming(2)
+    until(lambda: bench.batcher._awaited == {2})
+    bench.batcher.leave(2)
     assert bench.let() == [("0", 1)]
     finished([first])
 
@@ -292,7 +292,7 @@ def test_prompts_take_turns() -> None:
 
 
 def test_sessions_that_decode_wait_a_little_for_each_other() -> None:
-    bench = Bench(linger_s=DEADLOCK_S)
+    bench = Bench(window_s=DEADLOCK_S)
     first = bench.ask(9, SHORT + 1)
 
     def decode(slot: int) -> None:
@@ -318,7 +318,7 @@ def test_logits_are_of_the_last_tokens_however_the_prompt_is_cut(
 ) -> None:
     model = Model(Counter({3: 5}))
     part = Part(3, 5, list(range(100, 100 + prompt)), min(logits_for, prompt))
-    logits = Batcher(model.run, alone=alone, linger_s=0).read(part)
+    logits = Batcher(model.run, alone=alone, window_s=0).read(part)
     np.testing.assert_array_equal(logits, logits_of(part))
     assert sum(len(parts[0].tokens) for parts in model.passes) == prompt
     assert max(len(parts[0].tokens) for parts in model.passes) <= alone
@@ -419,14 +419,14 @@ asks = st.tuples(
 @given(
     sessions=st.lists(st.lists(asks, max_size=12), min_size=1, max_size=5),
     pauses=st.lists(st.integers(0, 5), min_size=1, max_size=5),
-    linger_s=st.sampled_from([0.0, 0.001]),
+    window_s=st.sampled_from([0.0, 0.001]),
 )
 @settings(max_examples=60, deadline=None)
 def test_any_arrivals_are_read_fairly_and_fail_alone(
-    sessions: list[list[tuple[int, int, bool, int]]], pauses: list[int], linger_s: float
+    sessions: list[list[tuple[int, int, bool, int]]], pauses: list[int], window_s: float
 ) -> None:
     model = Watched(pauses)
-    model.batcher = batcher = Batcher(model.run, alone=200, chunk=40, linger_s=linger_s)
+    model.batcher = batcher = Batcher(model.run, alone=200, chunk=40, window_s=window_s)
     barrier = Barrier(len(sessions))
 
     def converse(slot: int) -> int:
@@ -461,7 +461,7 @@ def test_any_arrivals_are_read_fairly_and_fail_alone(
 
 def test_many_threads_that_are_switched_all_the_time_get_all_their_tokens(quick_switches: None) -> None:
     model, steps, sessions = Model(), 60, 12
-    batcher, barrier = Batcher(model.run, linger_s=1e-4), Barrier(sessions)
+    batcher, barrier = Batcher(model.run, window_s=1e-4), Barrier(sessions)
 
     def decode(slot: int) -> list[float]:
         barrier.wait(DEADLOCK_S)
@@ -476,7 +476,7 @@ def test_many_threads_that_are_switched_all_the_time_get_all_their_tokens(quick_
 def test_the_lead_is_handed_over_to_whoever_is_left(quick_switches: None) -> None:
     """Requests that share no pass, and nobody comes after them."""
     model, rounds = Model(), 300
-    batcher, barrier = Batcher(model.run, linger_s=0), Barrier(3)
+    batcher, barrier = Batcher(model.run, window_s=0), Barrier(3)
 
     def ask(slot: int) -> None:
         for i in range(rounds):

@@ -95,7 +95,7 @@ def test_keys_behind_a_cut_are_those_of_their_new_positions(
     for keys, _ in kv.layers:
         keys[slot, :, :length] = at_positions(raw, np.arange(length), rotary)
     before = [[part.copy() for part in layer] for layer in kv.layers]
-    kv.cut(slot, start, stop, length, FREQUENCIES)
+    kv.shift(slot, start, stop, length, FREQUENCIES)
     left = np.delete(np.arange(length), np.s_[start:stop])
     expected = at_positions(raw[:, left], np.arange(len(left)), rotary)
     for (keys, values), (_, old_values) in zip(kv.layers, before, strict=True):
@@ -120,7 +120,7 @@ def test_int8_keys_behind_a_cut_are_within_a_step(rotary: Rotary, span: list[int
         keys[0, :, :length] = np.rint(turned / scale[i, 0]).clip(-128, 127)
         values[0] = i + 1
     old = [values.copy() for _, values in kv.layers]
-    kv.cut(0, start, stop, length, FREQUENCIES)
+    kv.shift(0, start, stop, length, FREQUENCIES)
     left = np.delete(np.arange(length), np.s_[start:stop])
     exact = at_positions(raw[:, left], np.arange(len(left)), rotary)
     for i, (keys, values) in enumerate(kv.layers):
@@ -138,7 +138,7 @@ def test_int8_keys_behind_a_cut_are_within_a_step(rotary: Rotary, span: list[int
 def test_a_cut_of_nothing_changes_nothing() -> None:
     for scale in (None, scales()):
         kv, before = filled(KvLayout(CONFIG, scale)), filled(KvLayout(CONFIG, scale))
-        kv.cut(1, 7, 7, 30, FREQUENCIES)
+        kv.shift(1, 7, 7, 30, FREQUENCIES)
         for layer, was in zip(kv.layers, before.layers, strict=True):
             np.testing.assert_array_equal(layer, was)
 

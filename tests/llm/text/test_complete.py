@@ -7,10 +7,10 @@ from gguf_writer import STRING, typed, write_vocabulary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from llama_files import CHATML, SPECIAL, TOKENS, one_thread, real_model, write_llama
+from torch_llama import TorchEngine
 
 from llm.decode.engine import prefill
 from llm.gguf.file import open_gguf
-from llm.reference.engine import TorchEngine
 from llm.text.chat import ChatTemplate, Message
 from llm.text.complete import TurnReader, closed
 from llm.text.conversation import SYSTEM_PROMPT

@@ -1,14 +1,30 @@
-"""llama, qwen2 and qwen3 in plain torch: the reference that every faster engine is measured by."""
+"""llama, qwen2 and qwen3 in plain torch: the reference that every engine is compared with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # torch's own name for it
 
+from llm.decode.engine import ContextFull
 from llm.gguf.config import LlamaConfig, Rotary, layer_shapes, read_config
 from llm.gguf.file import GgufFile
-from llm.reference.cache import KvCache
+
+
+class KvCache:
+    """Keys and values of up to `capacity` tokens, [layers, kv heads, capacity, head dim] each.
+
+    `tokens` are the ids whose keys and values the cache holds, in order.
+    """
+
+    def __init__(self, config: LlamaConfig, capacity: int, dtype: torch.dtype) -> None:
+        shape = (config.layers, config.kv_heads, capacity, config.head_dim)
+        self.keys = torch.empty(shape, dtype=dtype)
+        self.values = torch.empty(shape, dtype=dtype)
+        self.tokens: list[int] = []
 
 
 @dataclass(frozen=True)
@@ -72,6 +88,42 @@ class Llama:
         mask = _causal_mask(len(x), keys.shape[1])
         out = F.scaled_dot_product_attention(q[None], keys[None], values[None], mask, enable_gqa=True)
         return F.linear(out[0].transpose(0, 1).flatten(1), layer.attn_output)
+
+
+class TorchEngine:
+    """The reference model, with a cache of the model's own dtype."""
+
+    def __init__(self, model: Llama, context: int) -> None:
+        self.context = min(context, model.config.context)
+        self._model = model
+        self._cache = KvCache(model.config, self.context, model.dtype)
+
+    @property
+    def tokens(self) -> Sequence[int]:
+        """See Engine."""
+        return self._cache.tokens
+
+    def extend(self, tokens: Sequence[int], logits_for: int = 1) -> NDArray[np.float32]:
+        """See Engine."""
+        if len(self.tokens) + len(tokens) > self.context:
+            raise ContextFull(len(self.tokens) + len(tokens), self.context)
+        if not tokens:
+            return np.empty((0, self._model.config.vocabulary), np.float32)
+        logits: NDArray[np.float32] = self._model.forward(
+            list(tokens), self._cache, len(tokens) - logits_for
+        ).numpy()
+        return logits
+
+    def truncate(self, length: int) -> None:
+        """See Engine."""
+        del self._cache.tokens[length:]
+
+    def shift(self, start: int, stop: int) -> None:
+        """See Engine; the reference reads anew what lay behind, as if what is cut had never been there."""
+        behind = list(self.tokens[stop:])
+        self.truncate(start)
+        if behind:
+            self.extend(behind, 0)
 
 
 def _tensor(gguf: GgufFile, name: str, dtype: torch.dtype) -> Tensor:

@@ -1,4 +1,4 @@
-"""A sequence whose tokens are chosen on the GPU, several in a row."""
+"""A sequence on the GPU whose tokens are sampled there, several in a row."""
 
 from collections.abc import Sequence
 from math import nan
@@ -8,30 +8,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.llama import ahead as llama_ahead
-from llm.cuda.ahead import Ahead, Steps
+from llm.cuda.multi_step import MultiStepRunner, Steps
 from llm.decode.engine import ContextFull, EngineOutOfMemory
 from llm.decode.sample import BrokenLogits, Sampling
 from llm.serve.sessions import Sessions, SlotEngine
 
 
-class AheadEngine(SlotEngine):
-    """A sequence on the GPU that also decodes ahead; see `llm.decode.engine.ChoosesAhead`.
+class CudaEngine(SlotEngine):
+    """A sequence on the GPU with multi-step decoding; see `llm.decode.engine.MultiStepEngine`.
 
-    A step ahead is the same to the bit as `extend` by its token, whoever shares it.
+    A step is the same to the bit as `extend` by its token, whatever other sequences are in the pass.
     """
 
-    def __init__(self, ahead: Ahead, sessions: Sessions[Any], slot: int) -> None:
+    def __init__(self, runner: MultiStepRunner, sessions: Sessions[Any], slot: int) -> None:
         super().__init__(sessions, slot)
-        self._ahead = ahead
+        self._runner = runner
 
-    def chooses_as(self, sampling: Sampling) -> bool:
-        """See ChoosesAhead. Nucleus sampling wants all probabilities in order, which the device has not."""
+    def can_sample(self, sampling: Sampling) -> bool:
+        """See MultiStepEngine. Nucleus sampling needs all probabilities sorted, which the device has not."""
         return sampling.temperature == 0 or sampling.top_p == 1
 
-    def choose(
-        self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling, then: int = 0
+    def decode_steps(
+        self, token: int, steps: int, *, seen: Sequence[int], sampling: Sampling, lookahead: int = 0
     ) -> list[int]:
-        """See ChoosesAhead. Raises EngineOutOfMemory and CudaBroken."""
+        """See MultiStepEngine. Raises EngineOutOfMemory and CudaBroken."""
         held = len(self._tokens)
         if held + steps > self.context:
             raise ContextFull(held + steps, self.context)
@@ -40,11 +40,11 @@ class AheadEngine(SlotEngine):
                 f"{steps} steps from token {token}, of a vocabulary of {self._sessions.vocabulary}"
             )
         assert not self._closed, "a closed sequence"
-        then = min(then, self.context - held - steps, llama_ahead.MAX_STEPS)
+        lookahead = min(lookahead, self.context - held - steps, llama_ahead.MAX_STEPS)
         try:
             steps = self._reserve(held, min(steps, llama_ahead.MAX_STEPS))
-            run = Steps(self._slot, held, [token], 1, steps, then, seen, sampling)
-            chosen: list[int] = self._ahead.batcher.read(run).tolist()
+            run = Steps(self._slot, held, [token], 1, steps, lookahead, seen, sampling)
+            chosen: list[int] = self._runner.batcher.read(run).tolist()
         except BaseException:
             self.truncate(held)
             raise
@@ -52,7 +52,7 @@ class AheadEngine(SlotEngine):
             self.truncate(held)
             raise BrokenLogits(nan, self._sessions.vocabulary)
         self._tokens += [token, *chosen[:-1]]
-        if not self._ahead.begun(self._slot):  # the pages of steps that were not run, or behind a broken one
+        if not self._runner.has_run(self._slot):  # pages of steps not run, or behind a broken one
             self._store.truncate(self._slot, len(self._tokens))
         return chosen
 
@@ -73,7 +73,7 @@ class AheadEngine(SlotEngine):
 
     def _forget(self) -> None:
         if not self._closed:  # else the place is another's
-            self._ahead.forget(self._slot)
+            self._runner.forget(self._slot)
 
     def _reserve(self, held: int, steps: int) -> int:
         """The steps that there are pages for: all, or half of them and so on, as the reply may end before."""

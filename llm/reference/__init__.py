@@ -1,1 +1,0 @@
-"""llama, qwen2 and qwen3 in plain torch, which faster engines are compared with."""
