@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-try:
-    from kernels.attention import local_triton as local_attention_triton
-except ImportError:  # triton is optional: without it everything runs in torch
-    local_attention_triton = None  # type: ignore[assignment]
+from kernels.device import TRITON, unsupported_reason
+
+if TRITON:
+    from kernels.attention import local_triton
 
 MAX_HEAD = 128
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -153,9 +153,7 @@ class _Kernel(torch.autograd.Function):
         ctx.save_for_backward(q, k, v, lengths)
         ctx.window = left, right, offset, scale
         out = _result_like(q)
-        local_attention_triton.launch(
-            out, q, k, v, left, right, lengths, offset, scale or q.shape[-1] ** -0.5
-        )
+        local_triton.launch(out, q, k, v, left, right, lengths, offset, scale or q.shape[-1] ** -0.5)
         return out
 
     @staticmethod
@@ -214,10 +212,7 @@ def _block_mask(
 def _kernel_runs(q: Tensor, implementation: str | None) -> bool:
     if implementation == "blocked" or (implementation is None and not q.is_cuda):
         return False
-    if local_attention_triton is None:
-        reason: str | None = "triton is not installed: pip install 'assistant[gpu]'"
-    else:
-        reason = local_attention_triton.why_not(q.device, q.dtype)
+    reason = unsupported_reason(q.device, q.dtype)
     if reason is not None:
         _warn_once(reason)
     return reason is None

@@ -1,21 +1,18 @@
 """Attention of a prompt's tokens over the paged cache: bytes moved, a reference, the checked launcher.
 
 The rows are tokens start .. start + T - 1 of the sequence in a slot; their keys are stored already. A token
-sees the keys up to and with its own or, with a `window`, those of that many tokens before it and the first
-`sinks`. Query heads in groups share a head of keys. Rows from `count` on are padding: zeros.
+sees the keys up to and with its own. Query heads in groups share a head of keys. Rows from `count` on are padding: zeros.
 """
 
 import torch
 from torch import Tensor
 
-from kernels.attention.paged import check_cache, check_tensor
-from kernels.formats.llama import PagedCache, Rows
+from kernels.checks import check_tensor
+from kernels.device import TRITON, runs_on
+from kernels.formats.llama import PagedCache, Rows, check_cache
 
-try:
-    from kernels.attention import local_triton as local_attention_triton
-    from kernels.attention import prompt_triton as prompt_attention_triton
-except ImportError:  # triton is optional: without it everything runs in torch
-    prompt_attention_triton = None  # type: ignore[assignment]
+if TRITON:
+    from kernels.attention import prompt_triton
 
 
 def bytes_moved(q: Tensor, cache: PagedCache, start: int) -> int:
@@ -30,9 +27,6 @@ def reference(
     layer: int,
     slot: Tensor,
     start: Tensor,
-    *,
-    window: int | None = None,
-    sinks: int = 0,
     count: Tensor | None = None,
 ) -> Tensor:
     """What is meant, in float32: float16 [T, heads * head_dim]."""
@@ -43,7 +37,7 @@ def reference(
         keys, values = cache.gather(layer, int(slot), begin + real)  # [kv heads, begin + real, D]
         queries = q[:real].float().reshape(real, len(keys), -1, d).permute(1, 2, 0, 3)
         scores = queries @ keys[:, None].mT * d**-0.5  # [kv heads, group, real, begin + real]
-        seen = _visible(begin, real, window, sinks, q.device)
+        seen = torch.ones(real, begin + real, dtype=torch.bool, device=q.device).tril(begin)
         weights = scores.masked_fill(~seen, -torch.inf).softmax(-1)
         out[:real] = (weights @ values[:, None]).permute(2, 0, 1, 3).flatten(1).half()
     return out
@@ -57,8 +51,6 @@ def prompt_attention(
     start: Tensor,
     *,
     out: Tensor,
-    window: int | None = None,
-    sinks: int = 0,
     count: Tensor | None = None,
 ) -> Tensor:
     """Attention of q, float16 [T, heads, head_dim], into `out`, float16 [T, heads * head_dim]; gives `out`.
@@ -67,19 +59,11 @@ def prompt_attention(
     Runs the Triton kernel on CUDA (nothing is allocated, nothing waits) and the reference elsewhere. Raises
     ValueError for shapes, strides, types and devices that do not fit together.
     """
-    _check(q, cache, layer, slot, start, out, window, sinks, count)
-    if prompt_attention_triton is None or local_attention_triton.why_not(q.device, q.dtype) is not None:
-        return out.copy_(reference(q, cache, layer, slot, start, window=window, sinks=sinks, count=count))
-    prompt_attention_triton.launch(out, q, cache, layer, slot, start, count, window, sinks)
+    _check(q, cache, layer, slot, start, out, count)
+    if not runs_on(q.device):
+        return out.copy_(reference(q, cache, layer, slot, start, count))
+    prompt_triton.launch(out, q, cache, layer, slot, start, count)
     return out
-
-
-def _visible(begin: int, real: int, window: int | None, sinks: int, device: torch.device) -> Tensor:
-    """What a token sees, as a mask: bool [real, begin + real]."""
-    key = torch.arange(begin + real, device=device)
-    own = torch.arange(begin, begin + real, device=device)[:, None]
-    seen = key <= own
-    return seen if window is None else seen & ((key >= own - window) | (key < sinks))
 
 
 def _check(
@@ -89,8 +73,6 @@ def _check(
     slot: Tensor,
     start: Tensor,
     out: Tensor,
-    window: int | None,
-    sinks: int,
     count: Tensor | None,
 ) -> None:
     if q.dim() != 3 or 0 in q.shape:
@@ -104,5 +86,3 @@ def _check(
     check_cache(cache, layer, Rows(slot, slot, start), 1, q.device)
     if count is not None:
         check_tensor("count", count, torch.int32, (1,), q.device)
-    if (window is not None and window < 0) or sinks < 0:
-        raise ValueError(f"window {window}, sinks {sinks}: both must be 0 or more")

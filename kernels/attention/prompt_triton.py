@@ -1,18 +1,16 @@
-"""The Triton kernel of `prompt_attention.py`: a program per tile of queries and head of keys."""
+"""The Triton kernel of `prompt.py` and `paged.py`: a program per tile of queries, head of keys, sequence."""
 
 # ruff: noqa: ANN001, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
 
-import contextlib
-import functools
 import math
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from kernels.attention.online_softmax_triton import average, nothing_seen, see
-from kernels.formats.llama import PAGE, PagedCache
+from kernels.device import on_device, processors
+from kernels.formats.llama import PAGE, PagedCache, Rows
 
 
 @triton.jit(do_not_specialize=["tokens", "table_width"])  # type: ignore[untyped-decorator]
@@ -28,8 +26,6 @@ def _attend(  # type: ignore[no-untyped-def]
     count,
     tokens,
     table_width,
-    window,
-    sinks,
     log2_scale,
     KV_HEADS: tl.constexpr,
     GROUP: tl.constexpr,
@@ -41,45 +37,38 @@ def _attend(  # type: ignore[no-untyped-def]
 ):
     """BLOCK_M queries of the GROUP heads that share keys: token by token, the heads of one side by side.
 
-    So any group fills its tiles, and a tile reads its keys once for all of its heads.
+    So any group fills its tiles, and a tile reads its keys once for all of its heads. Each sequence has
+    `tokens` rows of q, a slot and a start of its own; one that starts at -1, with one token, is padding.
     """
-    head = tl.program_id(1)
+    head, sequence = tl.program_id(1), tl.program_id(2)
     # The last tokens see the most keys: they start first, so that the short ones fill the gaps at the end.
     first = (tl.num_programs(0) - 1 - tl.program_id(0)) * BLOCK_M
     lanes, dims, columns = tl.arange(0, BLOCK_M), tl.arange(0, D_PADDED), tl.arange(0, BLOCK_N)
     token = (first + lanes) // GROUP
     real = tokens if count is None else tl.minimum(tl.load(count), tokens)
-    begin = tl.load(start)
+    begin = tl.load(start + sequence)
     last_seen = tl.where(token < real, begin + token, -1)  # by each query; padding sees nothing
     end = begin + tl.minimum((first + BLOCK_M - 1) // GROUP + 1, real)
     end = tl.where(first // GROUP < real, end, 0)
 
-    own = (token * (KV_HEADS * GROUP) + head * GROUP + (first + lanes) % GROUP)[:, None] * D + dims[None, :]
+    row = sequence * tokens + token
+    own = (row * (KV_HEADS * GROUP) + head * GROUP + (first + lanes) % GROUP)[:, None] * D + dims[None, :]
     inside = (token < tokens)[:, None] & (dims < D)[None, :]
     queries = tl.load(q + own, mask=inside, other=0.0)
     if scales is not None:
         key_scales = tl.load(scales + head * D + dims, mask=dims < D, other=0.0)
         queries = (queries.to(tl.float32) * key_scales[None, :]).to(tl.float16)
 
-    steps = tl.cdiv(end, BLOCK_N)
-    sink_steps, skipped = 0, 0
-    if window is not None:
-        sink_steps = tl.cdiv(sinks, BLOCK_N)
-        skipped = tl.maximum(tl.maximum(begin + first // GROUP - window, 0) // BLOCK_N - sink_steps, 0)
-        skipped = tl.minimum(skipped, steps)
-    pages = table + tl.load(slot).to(tl.int64) * table_width
+    pages = table + tl.load(slot + sequence).to(tl.int64) * table_width
     peak, total, sums = nothing_seen(BLOCK_M, D_PADDED)
-    for step in range(0, steps - skipped):
-        block = step if window is None else step + tl.where(step < sink_steps, 0, skipped)
-        key = block * BLOCK_N + columns
+    for step in range(0, tl.cdiv(end, BLOCK_N)):
+        key = step * BLOCK_N + columns
         page = tl.load(pages + key // PAGE, mask=key < end, other=0).to(tl.int64)
         at = (((page * KV_HEADS + head) * PAGE + key % PAGE) * D)[:, None] + dims[None, :]
         known = (key < end)[:, None] & (dims < D)[None, :]
         k = tl.load(keys + at, mask=known, other=0).to(tl.float16)
         v = tl.load(values + at, mask=known, other=0).to(tl.float16)
         seen = key[None, :] <= last_seen[:, None]
-        if window is not None:
-            seen = seen & ((key[None, :] >= last_seen[:, None] - window) | (key < sinks)[None, :])
         scores = tl.where(seen, tl.dot(queries, k.T) * log2_scale, float("-inf"))
         peak, total, sums = see(peak, total, sums, scores, v)
 
@@ -98,33 +87,52 @@ def launch(
     slot: Tensor,
     start: Tensor,
     count: Tensor | None,
-    window: int | None,
-    sinks: int,
     tile: tuple[int, int, int, int] | None = None,
 ) -> None:
-    """Write the attention of `q` into `out`; all are as `prompt_attention` has checked them.
+    """Write the attention of a prompt's `q` into `out`; all are as `prompt_attention` has checked them.
 
     `tile` is queries a program, keys a step, warps and pipeline stages; by default what `choose_tile` says.
     """
     tokens, heads, d = q.shape
+    tile = tile or choose_tile(tokens * heads, d, processors(q.device))
+    _launch(out, q, cache, layer, (slot, start, count, tokens), tile)
+
+
+def launch_rows(out: Tensor, q: Tensor, cache: PagedCache, layer: int, rows: Rows) -> None:
+    """Write the attention of single tokens into `out`; all are as `paged_attention` has checked them."""
+    _, heads, d = q.shape
+    block_m = max(16, triton.next_power_of_2(heads // cache.keys.shape[2]))
+    tile = (block_m, 64, 4, 5) if d <= 128 else (block_m, 32, 8, 5)
+    _launch(out, q, cache, layer, (rows.slots, rows.positions, None, 1), tile)
+
+
+def _launch(
+    out: Tensor,
+    q: Tensor,
+    cache: PagedCache,
+    layer: int,
+    sequences: tuple[Tensor, Tensor, Tensor | None, int],
+    tile: tuple[int, int, int, int],
+) -> None:
+    """`sequences` are slots, starts, how many tokens there are, and how many rows of q each has."""
+    slots, starts, count, tokens = sequences
+    rows, heads, d = q.shape
     kv_heads = cache.keys.shape[2]
     group = heads // kv_heads
-    block_m, block_n, warps, stages = tile or choose_tile(tokens * heads, d, _processors(q.device))
-    with torch.cuda.device(q.device) if q.is_cuda else contextlib.nullcontext():
-        _attend[triton.cdiv(tokens * group, block_m), kv_heads](
+    block_m, block_n, warps, stages = tile
+    with on_device(q):
+        _attend[triton.cdiv(tokens * group, block_m), kv_heads, rows // tokens](
             out,
             q,
             cache.keys[layer],
             cache.values[layer],
             None if cache.scales is None else cache.scales[layer],
             cache.table,
-            slot,
-            start,
+            slots,
+            starts,
             count,
             tokens,
             cache.table.shape[1],
-            window,
-            sinks,
             d**-0.5 * math.log2(math.e),
             KV_HEADS=kv_heads,
             GROUP=group,
@@ -146,8 +154,3 @@ def choose_tile(queries: int, d: int, processors: int) -> tuple[int, int, int, i
     if d > 128:
         return 64, 32, 8, 5
     return (128, 64, 8, 5) if queries >= 2 * 128 * processors else (64, 64, 4, 5)
-
-
-@functools.cache
-def _processors(device: torch.device) -> int:
-    return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from kernels.formats.fragments import Fragments, empty_fragments
 from kernels.formats.llama import PAGE, PagedCache, Rows, Shape, Weights, empty_cache
-from kernels.formats.packed import Packed, empty_packed
 from kernels.formats.quantized import BLOCK, Quantized
 
 MODELS = {
@@ -116,9 +116,9 @@ def sequences(
     return Sequences(cache, Rows(tokens, slot, positions))
 
 
-def unwritten(rows: int, columns: int, device: torch.device) -> Packed:
+def unwritten(rows: int, columns: int, device: torch.device) -> Fragments:
     """Room for packed rows, NaN until they are written."""
-    packed = empty_packed(rows, columns, device)
+    packed = empty_fragments(rows, columns, device)
     return packed.fill(torch.full((rows, columns), torch.nan, device=device))
 
 

@@ -67,16 +67,11 @@ class Result:
         """Of ours, microseconds."""
         return min(self.us[name] for name in self.ours if name in self.us)
 
-    def ratio(self, *names: str) -> float | None:
-        """How many times faster ours is than the fastest right one of `names`; None while ours is red."""
-        rivals = [self.us[name] for name in names if name in self.us and self.right(name)]
+    @property
+    def ratio(self) -> float | None:
+        """How many times faster ours is than the fastest rival that is right; None while ours is red."""
+        rivals = [us for name, us in self.us.items() if name not in self.ours and self.right(name)]
         return min(rivals) / self.best if rivals and not self.red else None
-
-    def take(self, other: "Result") -> None:
-        """Note of the rivals what was found in another case that is no other for them."""
-        self.us |= {name: us for name, us in other.us.items() if name not in self.ours}
-        self.errors |= {name: error for name, error in other.errors.items() if name not in self.ours}
-        self.failed |= {name: why for name, why in other.failed.items() if name not in self.ours}
 
     def attempt(self, name: str, work: Callable[[], tuple[float, float]], device: torch.device) -> None:
         """Note the error and the microseconds that `work` gives, or why it gives none."""

@@ -2,17 +2,15 @@
 
 # ruff: noqa: ANN001, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
 
-import contextlib
-
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from kernels.device import on_device
 from kernels.formats.quantized import Quantized
 from kernels.products.product_triton import row_products
-from kernels.sampling.choose import TILE, Choice
-from kernels.sampling.choose_triton import first_of_the_largest, penalized
+from kernels.sampling.sample_triton import first_of_the_largest, penalized
+from kernels.sampling.state import TILE, SamplingState
 
 
 @triton.jit(do_not_specialize=["tokens"])  # type: ignore[untyped-decorator]
@@ -88,7 +86,7 @@ def launch(
     w: Quantized,
     eps: float,
     wanted: Tensor | None,
-    choice: Choice | None,
+    sampling: SamplingState | None,
     tile: tuple[int, int, int, int] | None = None,
 ) -> None:
     """Write logits into `out`; all are as `head` has checked them. With `norm` x is normalised first.
@@ -101,9 +99,9 @@ def launch(
     # Not below 4, as in `linear_triton.tokens_loaded`: the order of a row's sums would differ.
     tokens = min(block_m, max(4, triton.next_power_of_2(n)))
     chosen: tuple[Tensor | None, ...] = (None,) * 5
-    if choice is not None:
-        chosen = (choice.penalties, choice.slots, choice.seen, choice.best, choice.best_tokens)
-    with torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext():
+    if sampling is not None:
+        chosen = (sampling.penalties, sampling.slots, sampling.seen, sampling.best, sampling.best_tokens)
+    with on_device(x):
         _head[triton.cdiv(n, tokens), triton.cdiv(w.rows, TILE)](
             out,
             x,

@@ -2,14 +2,13 @@
 
 # ruff: noqa: ANN001, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
 
-import contextlib
 from dataclasses import dataclass
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from kernels.device import on_device
 from kernels.formats.quantized import Quantized
 from kernels.formats.quantized_triton import low_columns, weight_tiles
 from kernels.products.product_triton import row_products
@@ -184,7 +183,7 @@ def launch(
     sizes = {"ROWS": w.rows, "COLUMNS": w.columns, "BITS": w.bits, "GATED": gated, "BLOCK_M": tile.tokens}
     sizes |= {"BLOCK_N": tile.rows, "BLOCKS": tile.blocks, "STAGES": tile.stages}
     options = {"num_warps": tile.warps, "num_stages": tile.stages}
-    with torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext():
+    with on_device(x):
         if tile.split:
             each = tokens_loaded(tokens, tile.tokens)
             grid = triton.cdiv(tokens, each), triton.cdiv(w.rows, tile.rows)

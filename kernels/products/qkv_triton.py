@@ -2,19 +2,18 @@
 
 # ruff: noqa: ANN001, ANN201, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
 
-import contextlib
 from dataclasses import dataclass
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from kernels.device import on_device
 from kernels.formats.llama import PAGE, PagedCache, Rows, Weights
 from kernels.formats.quantized_triton import low_columns, weight_tiles
 from kernels.products.product_triton import row_products
 
-FEW = 16
+SMALL_BATCH = 16
 """Tokens of a program that splits the columns over its warps; any number up to it gives the same bits."""
 
 _NORM_SCALE = tl.constexpr(0.125)  # as in product_triton.py: float16 ends at 65504
@@ -272,7 +271,7 @@ def launch(q: Tensor, x: Tensor, weights: Weights, layer: int, cache: PagedCache
     def of_layer(tensor: Tensor | None) -> Tensor | None:
         return None if tensor is None else tensor[layer]
 
-    with torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext():
+    with on_device(x):
         _project[triton.cdiv(shape.qkv_rows, step), triton.cdiv(m, tile.tokens)](
             q,
             cache.keys[layer],
@@ -301,7 +300,7 @@ def launch(q: Tensor, x: Tensor, weights: Weights, layer: int, cache: PagedCache
             PAGE=PAGE,
             BITS=matrix.bits,
             TOKENS=tile.tokens,
-            BLOCK_M=max(tile.tokens, FEW),
+            BLOCK_M=max(tile.tokens, SMALL_BATCH),
             BLOCK_N=tile.rows,
             STEP_N=step,
             BLOCKS=tile.blocks,
@@ -318,10 +317,10 @@ def choose_tile(tokens: int, rows: int, head: int | None) -> Tile:
     read at once, by many processors. Many tokens: tiles as large as still give most of 132 processors work.
     """
     wide = head or 64
-    if tokens > FEW and triton.cdiv(tokens, 128) * triton.cdiv(rows, 128) >= 132 and not head:
+    if tokens > SMALL_BATCH and triton.cdiv(tokens, 128) * triton.cdiv(rows, 128) >= 132 and not head:
         return Tile(128, 128, 2, 0, 8, 3)
-    if tokens > FEW and triton.cdiv(tokens, 64) * triton.cdiv(rows, wide) >= 96:
+    if tokens > SMALL_BATCH and triton.cdiv(tokens, 64) * triton.cdiv(rows, wide) >= 96:
         return Tile(64, wide, 2, 0, 4 if wide <= 64 else 8, 3)
-    wide, few = head or 16, min(max(4, triton.next_power_of_2(tokens)), FEW)  # 4: 16 bytes a load
+    wide, few = head or 16, min(max(4, triton.next_power_of_2(tokens)), SMALL_BATCH)  # 4: 16 bytes a load
     # A third stage of 16 float32 rows would leave a processor room for one program only.
     return Tile(few, wide, max(1, min(4, 128 // wide)), 8, 8, 3 if few <= 4 else 2)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kernels.formats.llama import PAGE, PagedCache, Shape, Weights, empty_cache
-from kernels.llama import ahead as llama_ahead
+from kernels.llama import multi_step
 from kernels.llama.reference import ReferenceRunner
 from kernels.llama.staging import Download
 from llm.cuda.ahead import Ahead, make_decoder
@@ -151,7 +151,7 @@ class CudaModel:
 
     def _ahead(self, weights: Weights, cache: PagedCache) -> Ahead | None:
         """Steps that choose on the device, where the kernels take the model; its sequences `choose` then."""
-        if (reason := llama_ahead.why_not(weights, self._gpu.device)) is not None:
+        if (reason := multi_step.unsupported_reason(weights, self._gpu.device)) is not None:
             self.not_used = (NotUsed("decoding ahead", reason, of_gpu=True),)
             return None
         sessions = self.config.sessions

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
+from kernels.formats.fragments import SMALL_BATCH
 from kernels.formats.llama import Weights
-from kernels.formats.packed import FEW
-from kernels.products.few_rows import why_not
+from kernels.llama.supported import unsupported_reason
 from llm.decode.served import Operation
 from llm.gguf.config import LlamaConfig
 from llm.serve.operations import Name, shapes
@@ -38,12 +38,12 @@ _TRITON: Mapping[Name, str] = MappingProxyType(
 _FEW: Mapping[Name, str] = MappingProxyType(
     {
         "embedding": "embed",
-        "qkv": "few_rows.qkv",
-        "attention": "few_attention",
-        "out": "few_rows.add",
-        "gate_up": "few_rows.gate_up",
-        "down": "few_rows.add",
-        "head": "few_rows.head",
+        "qkv": "small_batch.qkv",
+        "attention": "small_batch_attention",
+        "out": "small_batch.add",
+        "gate_up": "small_batch.gate_up",
+        "down": "small_batch.add",
+        "head": "small_batch.head",
     }
 )
 
@@ -61,10 +61,10 @@ def describe(
         "head": weights.head.bits,
     }
 
-    odd = why_not(weights.shape, weights.head.codes.device) is not None
+    odd = unsupported_reason(weights.shape, weights.head.codes.device) is not None
 
     def few(form: Form) -> bool:
-        return form.rows <= FEW and not form.prompt and not odd
+        return form.rows <= SMALL_BATCH and not form.prompt and not odd
 
     def kernel(name: Name, form: Form) -> str:
         if not triton and not form.ahead:

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from kernels import device
 from kernels.attention import local as module
 from kernels.attention.local import blocked, local_attention, reference
 
@@ -63,7 +64,7 @@ CASES = [
     Case(65, 16, 4, dtype=torch.bfloat16, lengths=(40, 65)),
 ]
 
-# The interpreter has no bfloat16: `python -m kernels.bench` checks it on a GPU.
+# The interpreter has no bfloat16: test_local_on_gpu.py has.
 INTERPRETED = [case for case in CASES if case.dtype != torch.bfloat16]
 
 
@@ -209,8 +210,11 @@ def test_memory_grows_with_the_window_and_not_with_the_square() -> None:
 
 
 @pytest.fixture
-def forget_warnings() -> None:
+def forget_warnings() -> Iterator[None]:
     module._warn_once.cache_clear()
+    device.unsupported_reason.cache_clear()
+    yield
+    device.unsupported_reason.cache_clear()
 
 
 @pytest.mark.usefixtures("forget_warnings")
@@ -219,7 +223,7 @@ def test_a_kernel_that_cannot_run_is_replaced_with_one_warning(
     installed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not installed:
-        monkeypatch.setattr(module, "local_attention_triton", None)
+        monkeypatch.setattr(device, "TRITON", False)
     x = torch.randn(1, 1, 5, 4)
     with pytest.warns(RuntimeWarning, match="without its kernel: (Triton makes no code|triton is not inst)"):
         out = local_attention(x, x, x, 1, 1, implementation="triton")

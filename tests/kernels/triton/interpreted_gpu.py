@@ -10,10 +10,10 @@ import ptx_in_numpy
 import triton.language as tl
 from triton.runtime import interpreter
 
-from kernels.formats.packed_triton import DESCENDING
+from kernels.formats.fragments_triton import DESCENDING
 
 LANES = -1 if DESCENDING else 0
-"""The dimension of a tile, but for its words, along which the lanes of a warp lie: see `packed_triton.py`."""
+"""The dimension of a tile, but for its words, along which a warp's lanes lie: see `fragments_triton.py`."""
 
 
 def install() -> None:

@@ -17,9 +17,9 @@ from in_threads import DEADLOCK_S, start
 from llama_files import SMALL, one_thread
 from quantized_files import quantized_weights, write_quantized
 
+from kernels.formats.fragments import SMALL_BATCH
 from kernels.formats.llama import PAGE
-from kernels.formats.packed import FEW
-from kernels.llama import ahead as llama_ahead
+from kernels.llama import multi_step
 from llm.cuda import ahead as cuda_ahead
 from llm.cuda.ahead import Steps
 from llm.cuda.ahead_engine import AheadEngine
@@ -473,12 +473,12 @@ def reply(engine: AheadEngine, seed: int, wanted: int, sampling: Sampling) -> li
     return chosen[1:]
 
 
-@pytest.mark.parametrize("few", [FEW, 3])
+@pytest.mark.parametrize("few", [SMALL_BATCH, 3])
 def test_sessions_that_choose_at_the_same_time_share_their_steps(
     file: GgufFile, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each gets what it gets alone, though runs are as long as the most modest wants, and of so many."""
-    monkeypatch.setattr(cuda_ahead, "FEW", few)
+    monkeypatch.setattr(cuda_ahead, "SMALL_BATCH", few)
     model, alone = load(file, sessions=4), load(file)
     barrier, how = Barrier(4), (PENALTY, DRAWN, PLAIN, PENALTY)
 
@@ -568,7 +568,7 @@ def test_a_reply_is_that_of_an_engine_of_logits(
 ) -> None:
     """Several, one after the other, with stops and to the end of the context."""
     ahead = opened(load(file))
-    monkeypatch.setattr(llama_ahead, "why_not", lambda *_: "not wanted")
+    monkeypatch.setattr(multi_step, "unsupported_reason", lambda *_: "not wanted")
     plain, tokenizer = load(file).open(), Tokenizer.from_gguf(file)
     for seed in range(4):
         for stop in ((), ("e",), ("a", "\n")):
@@ -591,13 +591,13 @@ def test_steps_ahead_are_told_under_their_kernel(file: GgufFile) -> None:
         s.operation.name: (s.operation.kernel, s.operation.dtype, s.passes) for s in engine.take_served()
     }
     assert len(served) == 7
-    assert served["head"][0] == "Triton, few_rows.head"
-    assert served["gate_up"] == ("Triton, few_rows.gate_up", "float16 x 4 bits", 5)
+    assert served["head"][0] == "Triton, small_batch.head"
+    assert served["gate_up"] == ("Triton, small_batch.gate_up", "float16 x 4 bits", 5)
     assert served["attention"][1:] == ("float16 x float16", 5)
 
 
 def test_a_model_that_the_kernel_does_not_take(file: GgufFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(llama_ahead, "why_not", lambda *_: "it is odd")
+    monkeypatch.setattr(multi_step, "unsupported_reason", lambda *_: "it is odd")
     model = load(file)
     assert model.not_used == (NotUsed("decoding ahead", "it is odd", of_gpu=True),)
     assert not isinstance(model.open(), ChoosesAhead)

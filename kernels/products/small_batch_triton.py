@@ -1,4 +1,4 @@
-"""The Triton kernels of `few_rows.py`: a program per some rows of a matrix and some tokens."""
+"""The Triton kernels of `small_batch.py`: a program per some rows of a matrix and some tokens."""
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 # ruff: noqa: ANN001, ANN202, N803, N806  (a kernel's arguments are Triton's, and its constants are capitals)
@@ -8,29 +8,29 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.formats.packed import Packed
-from kernels.formats.packed_triton import (
+from kernels.device import on_device
+from kernels.formats.fragments import Fragments
+from kernels.formats.fragments_triton import (
     PAIRS_OF_TILES,
     ROWS_ALONE,
     first_steps,
+    fragment_products,
     in_order,
     mean_square,
-    pack,
-    pack_squares,
-    packed_products,
+    store_fragments,
+    store_squares,
     wait_for_last,
 )
 from kernels.formats.quantized import Quantized
-from kernels.products.few_cut_triton import (
+from kernels.products.small_batch_tiles import (
     choose_cut,
     compiled_for,
     grid_of,
     its_tokens,
-    on_device,
     words_of,
 )
-from kernels.sampling.choose import TILE, Choice
-from kernels.sampling.choose_triton import first_of_the_largest, penalized
+from kernels.sampling.sample_triton import first_of_the_largest, penalized
+from kernels.sampling.state import TILE, SamplingState
 
 
 @triton.jit(do_not_specialize=["tokens", "zero"])
@@ -61,7 +61,7 @@ def _add(
     # Nothing just before this kernel writes the stream.
     before, norm = _stream_of(stream, next_norm, tile, token, there, ROWS, TILE)
     wait_for_last(PDL)
-    result, _ = packed_products(begun, x, zero, COLUMNS, BITS, TOKENS, TILE, WARPS, 8, ROWS, False)
+    result, _ = fragment_products(begun, x, zero, COLUMNS, BITS, TOKENS, TILE, WARPS, 8, ROWS, False)
     added = before + in_order(result, pairs, zero, ROWS_ALONE)
     _keep(stream, packed, packed_squares, added, norm, tile, token, there, tokens, ROWS, TILE)
 
@@ -93,13 +93,13 @@ def _keep(
     rows = tile * TILE + tl.arange(0, TILE)
     live = there[:, None] & (rows < ROWS)[None, :]
     tl.store(stream + token[:, None] * ROWS + rows[None, :], x, mask=live)
-    pack(packed, token[:, None], rows[None, :], x * norm[None, :], live, ROWS)
+    store_fragments(packed, token[:, None], rows[None, :], x * norm[None, :], live, ROWS)
     TOKENS: tl.constexpr = x.shape[0]
     GROUPS: tl.constexpr = TILE // 16
     number = tl.arange(0, TOKENS * GROUPS)
     row, group = tl.program_id(0) * TOKENS + number // GROUPS, tile * GROUPS + number % GROUPS
     x = tl.reshape(x, [TOKENS * GROUPS, 16])
-    pack_squares(squares, row, group, x, (row < tokens) & (group * 16 < ROWS), ROWS)
+    store_squares(squares, row, group, x, (row < tokens) & (group * 16 < ROWS), ROWS)
 
 
 @triton.jit(do_not_specialize=["tokens", "zero"])
@@ -127,7 +127,7 @@ def _gate_up(
     tile = tl.program_id(1)
     begun = first_steps(matrix, tile, COLUMNS, BITS, TILE, WARPS, HIDDEN, HIDDEN)
     wait_for_last(PDL)
-    result, sum_of_squares = packed_products(
+    result, sum_of_squares = fragment_products(
         begun, x, zero, COLUMNS, BITS, TOKENS, TILE, WARPS, HIDDEN, HIDDEN, True
     )
     gate, up = tl.split(in_order(result, pairs, zero, PAIRS_OF_TILES))
@@ -135,7 +135,7 @@ def _gate_up(
     gate, up = gate * factor, up * factor
     column = tile * (TILE // 2) + tl.arange(0, TILE // 2)
     live = there[:, None] & (column < HIDDEN)[None, :]
-    pack(packed, token[:, None], column[None, :], gate * tl.sigmoid(gate) * up, live, HIDDEN)
+    store_fragments(packed, token[:, None], column[None, :], gate * tl.sigmoid(gate) * up, live, HIDDEN)
 
 
 @triton.jit(do_not_specialize=["tokens", "zero"])
@@ -169,7 +169,7 @@ def _head(
     tile = tl.program_id(1)
     begun = first_steps(matrix, tile, COLUMNS, BITS, TILE, WARPS, 8, ROWS)
     wait_for_last(PDL)
-    result, sum_of_squares = packed_products(
+    result, sum_of_squares = fragment_products(
         begun, x, zero, COLUMNS, BITS, TOKENS, TILE, WARPS, 8, ROWS, True
     )
     result = in_order(result, pairs, zero, ROWS_ALONE)
@@ -190,8 +190,10 @@ def _head(
         tl.store(best_tokens + at, which, mask=there)
 
 
-def launch_add(stream: Tensor, packed: Packed, x: Packed, norm: Tensor, w: Quantized, layer: int) -> None:
-    """Add to the stream, and pack it; all are as `few_rows.add` has checked them."""
+def launch_add(
+    stream: Tensor, packed: Fragments, x: Fragments, norm: Tensor, w: Quantized, layer: int
+) -> None:
+    """Add to the stream, and pack it; all are as `small_batch.add` has checked them."""
     cut = choose_cut(w, x.rows, 16)
     with on_device(stream):
         _add[grid_of(x.rows, w.rows, cut)](
@@ -209,8 +211,8 @@ def launch_add(stream: Tensor, packed: Packed, x: Packed, norm: Tensor, w: Quant
         )
 
 
-def launch_gate_up(packed: Packed, x: Packed, w: Quantized, layer: int, eps: float) -> None:
-    """Write the hidden activations; all are as `few_rows.gate_up` has checked them."""
+def launch_gate_up(packed: Fragments, x: Fragments, w: Quantized, layer: int, eps: float) -> None:
+    """Write the hidden activations; all are as `small_batch.gate_up` has checked them."""
     cut = choose_cut(w, x.rows, 16)
     with on_device(x.halves):
         _gate_up[grid_of(x.rows, w.rows, cut)](
@@ -228,12 +230,12 @@ def launch_gate_up(packed: Packed, x: Packed, w: Quantized, layer: int, eps: flo
 
 
 def launch_head(
-    out: Tensor, x: Packed, w: Quantized, eps: float, wanted: Tensor | None, choice: Choice | None
+    out: Tensor, x: Fragments, w: Quantized, eps: float, wanted: Tensor | None, sampling: SamplingState | None
 ) -> None:
-    """Write logits into `out`; all are as `few_rows.head` has checked them."""
+    """Write logits into `out`; all are as `small_batch.head` has checked them."""
     chosen: tuple[Tensor | None, ...] = (None,) * 5
-    if choice is not None:
-        chosen = (choice.penalties, choice.slots, choice.seen, choice.best, choice.best_tokens)
+    if sampling is not None:
+        chosen = (sampling.penalties, sampling.slots, sampling.seen, sampling.best, sampling.best_tokens)
     cut = choose_cut(w, len(out), TILE)
     with on_device(out):
         _head[grid_of(len(out), w.rows, cut)](

@@ -3,7 +3,6 @@
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 # ruff: noqa: ANN001, ANN201, N803  (a kernel's arguments are Triton's, and its constants are capitals)
 
-import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +11,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.formats.packed import SPAN
-from kernels.formats.packed_triton import pdl
+from kernels.device import pdl
+from kernels.formats.fragments import SPAN
 from kernels.formats.quantized import Quantized
 
 
@@ -67,8 +66,3 @@ def words_of(w: Quantized, layer: int) -> tuple[Tensor, Tensor]:
 def of_layer(tensor: Tensor | None, layer: int) -> Tensor | None:
     """Its part of what there may be of all layers."""
     return None if tensor is None else tensor[layer]
-
-
-def on_device(x: Tensor) -> contextlib.AbstractContextManager[Any]:
-    """Launches go to where x is, on whatever device that is."""
-    return torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kernels.formats.quantized import BLOCK
 
-FEW = 64
+SMALL_BATCH = 64
 """Rows at most."""
 
 SCALE = 1 / 16
@@ -37,7 +37,7 @@ def places(columns: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Packed:
+class Fragments:
     """Rows [M, K], times SCALE, in float16 [M, K padded to whole spans]; see `places`.
 
     `squares`, float32 [M, padded / GROUP], are sums over neighbouring columns of the residual stream that the
@@ -53,12 +53,12 @@ class Packed:
         """M."""
         return self.halves.shape[0]
 
-    def first(self, rows: int) -> "Packed":
+    def first(self, rows: int) -> "Fragments":
         """The first rows, in the same memory."""
         squares = None if self.squares is None else self.squares[:rows]
-        return Packed(self.halves[:rows], squares, self.columns)
+        return Fragments(self.halves[:rows], squares, self.columns)
 
-    def fill(self, x: Tensor, stream: Tensor | None = None) -> "Packed":
+    def fill(self, x: Tensor, stream: Tensor | None = None) -> "Fragments":
         """Pack float32 [M, K], and the squares of `stream`, by default of x. Gives itself."""
         self.halves[:, places(self.columns).to(x.device)] = (x.float() * SCALE).half()
         if self.squares is not None:
@@ -77,17 +77,17 @@ class Packed:
         return self.squares.sum(1) / self.columns
 
 
-def empty_packed(rows: int, columns: int, device: torch.device, *, squares: bool = True) -> Packed:
+def empty_fragments(rows: int, columns: int, device: torch.device, *, squares: bool = True) -> Fragments:
     """Room for so many, zero beyond the columns; raises ValueError for columns that are not whole blocks."""
     if columns % BLOCK:
         raise ValueError(f"{columns} columns: must be a multiple of {BLOCK}")
     padded = _padded(columns)
     halves = torch.zeros(rows, padded, dtype=torch.float16, device=device)
-    return Packed(halves, torch.zeros(rows, padded // GROUP, device=device) if squares else None, columns)
+    return Fragments(halves, torch.zeros(rows, padded // GROUP, device=device) if squares else None, columns)
 
 
-def check_packed(
-    name: str, x: Packed, rows: int, columns: int, device: torch.device, *, squares: bool = False
+def check_fragments(
+    name: str, x: Fragments, rows: int, columns: int, device: torch.device, *, squares: bool = False
 ) -> None:
     """Raise ValueError unless x is contiguous, of so many rows and columns, with `squares` if it must."""
     shape = (rows, _padded(columns))

@@ -9,8 +9,8 @@ A tile has 8 tokens a step, 16 rows a step, warps, 32 lanes, and four words of e
 Each warp has columns of its own. Which dimensions lanes and warps get is not said to Triton, but follows from
 their order: the innermost first, and then, before Triton 3.7, from the first on, else from the last. So the
 order of a tile's dimensions, but the innermost, depends on the version. In another one than assumed the
-results are wrong: `few_rows.why_not` tries it out. Where there is no GPU, tests carry the instructions out in
-numpy: `tests/kernels/triton/ptx_in_numpy.py`.
+results are wrong: `llama/supported.py` tries it out. Where there is no GPU, tests carry the
+instructions out in numpy: `tests/kernels/triton/ptx_in_numpy.py`.
 
 A kernel asks for weights before it waits for the kernel before it (programmatic dependent launch): while one
 kernel computes, the next ones' weights are on their way.
@@ -19,14 +19,11 @@ kernel computes, the next ones' weights are on their way.
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, assignment, misc"
 # ruff: noqa: ANN001, ANN201, ANN202, N803, N806  (a kernel's arguments are Triton's, and its constants are capitals)
 
-from typing import Any
-
-import torch
 import triton
 import triton.language as tl
 from triton.language.extra import cuda
 
-from kernels.formats.packed import SCALE
+from kernels.formats.fragments import SCALE
 
 DESCENDING = tuple(map(int, triton.__version__.split(".")[:2])) >= (3, 7)
 TOKEN, ROW, WARP, LANE = map(tl.constexpr, (0, 1, 2, 3) if DESCENDING else (3, 2, 1, 0))
@@ -245,7 +242,7 @@ def first_steps(
     APART: tl.constexpr,
     LIMIT: tl.constexpr,
 ):
-    """Ask for the first steps of weights of ROWS rows: what `packed_products` begins with.
+    """Ask for the first steps of weights of ROWS rows: what `fragment_products` begins with.
 
     `matrix` is (codes, pairs, zero): see `lanes_of`. With APART 8 the rows are neighbours; else half of them
     are, from tile * ROWS / 2 on, and each other one is APART behind one of these. LIMIT of them there are.
@@ -273,7 +270,7 @@ def first_steps(
 
 
 @triton.jit
-def packed_products(
+def fragment_products(
     begun,
     x,
     zero,
@@ -286,7 +283,7 @@ def packed_products(
     LIMIT: tl.constexpr,
     NORMED: tl.constexpr,
 ):
-    """Packed rows times rows of a matrix, for `in_order`; with NORMED also squares, for `mean_square`.
+    """Fragments rows times rows of a matrix, for `in_order`; with NORMED also squares, for `mean_square`.
 
     `begun` is what `first_steps` gives. `x` is (words, squares or None, number of the first token, tokens in
     all, which rows they are or None: in order). Zeros for what is not there.
@@ -366,7 +363,7 @@ def over_warps(x):
 
 @triton.jit
 def in_order(products, somewhere, zero, PAIRS: tl.constexpr):
-    """What `packed_products` gives, added up over warps: [tokens, ROWS].
+    """What `fragment_products` gives, added up over warps: [tokens, ROWS].
 
     With PAIRS [tokens, ROWS / 2, 2], both of a pair in one thread: NEIGHBOURS in the order of the rows;
     PAIRS_OF_TILES, a row and the one APART from it.
@@ -403,7 +400,7 @@ def in_order(products, somewhere, zero, PAIRS: tl.constexpr):
 
 @triton.jit
 def mean_square(squares, somewhere, zero, LIKE: tl.constexpr, COLUMNS: tl.constexpr):
-    """What `packed_products` gives of squares, as a mean: [tokens, N], in the threads of x, LIKE that."""
+    """What `fragment_products` gives of squares, as a mean: [tokens, N], in the threads of x, LIKE that."""
     N: tl.constexpr = squares.shape[TOKEN]
     W: tl.constexpr = squares.shape[WARP]
     if TOKEN == 0:
@@ -438,19 +435,13 @@ def place_of(column):
 
 
 @triton.jit
-def pack(halves, row, column, x, live, COLUMNS: tl.constexpr):
+def store_fragments(halves, row, column, x, live, COLUMNS: tl.constexpr):
     """Store x, float32, at columns of rows, where `live`; all of one shape or to be broadcast to it."""
     at = row * ((COLUMNS + 127) // 128 * 128) + place_of(column)
     tl.store(halves + at, (x * _SCALE).to(tl.float16), mask=live)
 
 
 @triton.jit
-def pack_squares(squares, row, group, x, live, COLUMNS: tl.constexpr):
+def store_squares(squares, row, group, x, live, COLUMNS: tl.constexpr):
     """Store the sums of squares of x [N, 16] as groups `group` [N] of rows `row` [N], where `live` [N]."""
     tl.store(squares + row * ((COLUMNS + 127) // 128 * 8) + group, sum_pairwise(x * x), mask=live)
-
-
-def pdl(device: torch.device) -> dict[str, Any]:
-    """Programmatic dependent launch, where there is: from compute capability 9 on."""
-    there = device.type == "cuda" and torch.cuda.get_device_capability(device)[0] >= 9
-    return {"PDL": there, "launch_pdl": there}

@@ -1,17 +1,13 @@
-"""The Triton kernel of `choose.py`: a program per row and part of the vocabulary; the last one decides."""
+"""The Triton kernel of `sample.py`: a program per row and part of the vocabulary; the last one decides."""
 
 # ruff: noqa: ANN001, ANN201, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
 
-import contextlib
-from typing import TYPE_CHECKING
-
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from kernels.sampling.choose import Choice
+from kernels.device import on_device
+from kernels.sampling.state import SamplingState
 
 
 @triton.jit
@@ -119,26 +115,26 @@ def _choose(  # type: ignore[no-untyped-def]
         _decide(out, seen, steps, row, slot, winner, vocabulary, ADVANCE)
 
 
-def launch(out: Tensor, logits: Tensor, choice: "Choice", lanes: int, advance: bool) -> None:
-    """Write a token for each row into `out`; all are as `choose` has checked them."""
+def launch(out: Tensor, logits: Tensor, sampling: SamplingState, lanes: int, advance: bool) -> None:
+    """Write a token for each row into `out`; all are as `sample` has checked them."""
     n, vocabulary = logits.shape
-    tiles, parts = choice.best.shape[1], choice.scores.shape[1]
-    with torch.cuda.device(out.device) if out.is_cuda else contextlib.nullcontext():
+    tiles, parts = sampling.best.shape[1], sampling.scores.shape[1]
+    with on_device(out):
         _choose[parts, n](
             out,
             logits,
-            choice.penalties,
-            choice.temperatures,
-            choice.min_ps,
-            choice.seeds,
-            choice.steps,
-            choice.slots,
-            choice.seen,
-            choice.best,
-            choice.best_tokens,
-            choice.scores,
-            choice.picks,
-            choice.arrived,
+            sampling.penalties,
+            sampling.temperatures,
+            sampling.min_ps,
+            sampling.seeds,
+            sampling.steps,
+            sampling.slots,
+            sampling.seen,
+            sampling.best,
+            sampling.best_tokens,
+            sampling.scores,
+            sampling.picks,
+            sampling.arrived,
             vocabulary,
             tiles,
             TILES_PADDED=triton.next_power_of_2(tiles),
