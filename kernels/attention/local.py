@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from kernels.checks import check_tensor
 from kernels.device import TRITON, unsupported_reason
 
 if TRITON:
@@ -247,7 +248,7 @@ def _check(
     if scale is not None and not (math.isfinite(scale) and scale > 0):
         raise ValueError(f"scale {scale}: must be above 0; leave it out for D ** -0.5")
     if lengths is not None:
-        _check_lengths(lengths, q)
+        check_tensor("lengths", lengths, torch.int32, (q.shape[0],), q.device)
 
 
 def _check_tensor(name: str, x: Tensor, q: Tensor) -> None:
@@ -262,11 +263,3 @@ def _check_tensor(name: str, x: Tensor, q: Tensor) -> None:
         raise ValueError(f"{name} has a head of {x.shape[3]}: must be 1 to {MAX_HEAD}")
     if x.numel() and x.shape[3] > 1 and x.stride(3) != 1:
         raise ValueError(f"{name} has strides {x.stride()}: the last must be 1; call .contiguous()")
-
-
-def _check_lengths(lengths: Tensor, q: Tensor) -> None:
-    if lengths.dtype != torch.int32 or lengths.shape != q.shape[:1] or not lengths.is_contiguous():
-        what = f"{lengths.dtype} {tuple(lengths.shape)} with strides {lengths.stride()}"
-        raise ValueError(f"lengths is {what}: must be contiguous int32 [{q.shape[0]}]")
-    if lengths.device != q.device:
-        raise ValueError(f"lengths is on {lengths.device} and q on {q.device}: move it there")

@@ -1,5 +1,6 @@
 """The Triton kernel of `local.py`: online softmax over the blocks of keys that a window touches."""
 
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
 # ruff: noqa: ANN001, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
 
 import math
@@ -13,8 +14,8 @@ from kernels.attention.online_softmax_triton import average, nothing_seen, see
 from kernels.device import on_device, processors
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _tile(x, batch, head, first, rows, columns, stride_b, stride_h, stride_t, UNIT: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def _tile(x, batch, head, first, rows, columns, stride_b, stride_h, stride_t, UNIT: tl.constexpr):
     """Pointers to `rows` x `columns` from frame `first` on.
 
     Strides are counted in UNIT elements, so that the compiler knows that it may load as many at once: with
@@ -24,8 +25,8 @@ def _tile(x, batch, head, first, rows, columns, stride_b, stride_h, stride_t, UN
     return x + start + (rows * (stride_t * UNIT))[:, None] + columns[None, :]
 
 
-@triton.jit(do_not_specialize=["t_q", "t_k", "left", "right", "offset"])  # type: ignore[untyped-decorator]
-def _attend(  # type: ignore[no-untyped-def]
+@triton.jit(do_not_specialize=["t_q", "t_k", "left", "right", "offset"])
+def _attend(
     out,
     q,
     k,

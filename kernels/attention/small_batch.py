@@ -75,7 +75,7 @@ def small_batch_attention(
     the Triton kernel on CUDA (nothing is allocated, nothing waits) and the reference elsewhere. Raises
     ValueError for shapes, strides, types and devices that do not fit together.
     """
-    check_query(q, cache, layer, rows)
+    check_query(q, cache, layer, rows, len(q))
     m, heads, d = q.shape
     if not 1 <= m <= SMALL_BATCH:
         raise ValueError(f"{m} rows: must be 1 to {SMALL_BATCH}")
@@ -85,7 +85,7 @@ def small_batch_attention(
     check_fragments("out", out, m, heads * d, q.device)
     _check_scratch(q, splits, scratch)
     if not runs_on(q.device):
-        return out.fill(reference(q, cache, layer, rows).float())
+        return out.fill(reference(q, cache, layer, rows.slots, rows.positions).float())
     buffers = (scratch.sums, scratch.peaks, scratch.totals)
     small_batch_triton.launch(out, q, cache, layer, rows, splits, keys_at_once(d), fewest_tiles(d), buffers)
     return out

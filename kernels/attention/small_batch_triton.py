@@ -157,17 +157,7 @@ def _start_of(pages, first, last, head, zero, KV_HEADS: tl.constexpr, PAGE: tl.c
 
 
 @triton.jit
-def _load_step(
-    cache,
-    there,
-    start,
-    first,
-    newest,
-    last,
-    zero,
-    D: tl.constexpr,
-    INT8: tl.constexpr,
-):
+def _load_step(cache, there, start, first, newest, last, zero, D: tl.constexpr, INT8: tl.constexpr):
     """Keys `first` [warps, 1], which lies at `start`, and 15 behind it, and their values, of some warps.
 
     Of those whose last key is later than `newest` and whose first is not later than `last`; of the others
@@ -208,7 +198,7 @@ def _words_of(zero, WARPS: tl.constexpr, PART: tl.constexpr):
 
 @triton.jit
 def _key_scales(scales, zero, WARPS: tl.constexpr, PARTS: tl.constexpr):
-    """Of a lane's channels of each 32: those of the first and those of the second half of its words."""
+    """The scales of a lane's channels of each 32, for the first and the second half of its words."""
     found = ()
     for part in tl.static_range(PARTS):
         _, word = _words_of(zero, WARPS, part)

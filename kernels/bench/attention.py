@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention.bias import causal_lower_right
 
-from kernels.attention import paged, prompt
+from kernels.attention import paged
 from kernels.attention.small_batch import make_scratch, small_batch_attention, split_count
 from kernels.bench.models import MODELS, Sequences, layers_for, sequences, unwritten, with_layers
 from kernels.bench.results import OURS, Bench, Result, relative_error
@@ -45,9 +45,9 @@ def prompt_section(bench: Bench) -> Iterator[Result]:
 
 def _decode(model: str, kind: str, context: int, slots: int, new: int, bench: Bench) -> Result:
     shape, there, q = _case(MODELS[model], kind, context, slots, new, bench.device)
-    right = paged.reference(q, there.cache, 0, there.rows)
+    right = paged.reference(q, there.cache, 0, there.rows.slots, there.rows.positions)
     # Rows of a sequence share its keys, all of which the last sees.
-    moved = paged.bytes_moved(q, there.cache, there.rows.positions[new - 1 :: new])
+    moved = paged.bytes_moved(q, there.cache, slots * (context + new))
     case: dict[str, int | str] = {"model": model, "cache": kind, "context": context, "M": slots, "new": new}
     result = Result(case, LIMIT, moved)
     _measure(result, *_ours(shape, there, q, context + new), shape.layers, right, bench.device)
@@ -60,12 +60,12 @@ def _prompt(model: str, kind: str, tokens: int, start: int, bench: Bench) -> Res
     shape, there, q = _case(MODELS[model], kind, start, 1, tokens, bench.device)
     slot, begin = (torch.tensor([n], dtype=torch.int32, device=bench.device) for n in (0, start))
     out = _nothing(q)
-    right = prompt.reference(q, there.cache, 0, slot, begin)
-    moved = prompt.bytes_moved(q, there.cache, start)
+    right = paged.reference(q, there.cache, 0, slot, begin)
+    moved = paged.bytes_moved(q, there.cache, start + tokens)
     result = Result({"model": model, "cache": kind, "T": tokens, "behind": start}, LIMIT, moved)
 
     def ours(layer: int) -> Tensor:
-        return prompt.prompt_attention(q, there.cache, layer, slot, begin, out=out)
+        return paged.paged_attention(q, there.cache, layer, slot, begin, out=out)
 
     _measure(result, ours, lambda: out, shape.layers, right, bench.device)
     if kind == bench.caches[0]:
@@ -88,7 +88,11 @@ def _ours(
 
         return small, found.unpack
     out = _nothing(q)
-    return lambda layer: paged.paged_attention(q, cache, layer, rows, out=out), lambda: out
+
+    def many(layer: int) -> object:
+        return paged.paged_attention(q, cache, layer, rows.slots, rows.positions, out=out)
+
+    return many, lambda: out
 
 
 def _nothing(q: Tensor) -> Tensor:

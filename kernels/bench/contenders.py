@@ -13,6 +13,7 @@ from kernels.bench.models import Sequences
 from kernels.bench.results import regret, relative_error, worst
 from kernels.formats.llama import Weights
 from kernels.llama import multi_step
+from kernels.llama.graph import GraphRunner
 from kernels.llama.reference import ReferenceRunner
 
 GRAPH, MULTI_STEP = "graph", "graph, multi-step"
@@ -91,8 +92,6 @@ def contenders(given: Pass, rivals: list[str]) -> Iterator[tuple[str, Callable[[
 
 
 def _graph(given: Pass) -> Contender:
-    from kernels.llama.graph import GraphRunner  # noqa: PLC0415  (without it, its rivals are measured still)
-
     runner = GraphRunner(given.weights, given.there.cache, given.device)
     rows, wanted = given.rows, given.case.wanted
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 
 from kernels.bench.results import Bench, Figure
-from kernels.bench.timing import in_a_loop, in_turn, microseconds
+from kernels.bench.timing import in_a_loop, in_turn
 
 
 def bandwidth_section(bench: Bench) -> Iterator[Figure]:
@@ -24,13 +24,13 @@ def copying(device: torch.device) -> float:
     """Bytes a second of a large copy, read and written both counted."""
     source = _large(device)
     target = torch.empty_like(source)
-    return 2e6 * source.nbytes / microseconds(lambda: target.copy_(source), device)
+    return 2e6 * source.nbytes / in_turn([lambda: target.copy_(source)], device)
 
 
 def reading(device: torch.device) -> float:
     """Bytes a second that a large sum reads; a decode step reads, and writes next to nothing."""
     source = _large(device)
-    return 1e6 * source.nbytes / microseconds(source.sum, device)
+    return 1e6 * source.nbytes / in_turn([source.sum], device)
 
 
 def launch_section(bench: Bench) -> Iterator[Figure]:

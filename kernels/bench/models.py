@@ -17,7 +17,7 @@ MODELS = {
 }
 
 BASE = 10000.0
-"""Of the rotary angles; for the time it is all the same."""
+"""Base of the rotary angles; for the time it is all the same."""
 
 COLD_BYTES = 128 << 20
 """More than an H100's 50 MB of cache holds: what is read once in so many bytes comes from memory."""
@@ -117,9 +117,8 @@ def sequences(
 
 
 def unwritten(rows: int, columns: int, device: torch.device) -> Fragments:
-    """Room for packed rows, NaN until they are written."""
-    packed = empty_fragments(rows, columns, device)
-    return packed.fill(torch.full((rows, columns), torch.nan, device=device))
+    """Room for rows in fragment layout, NaN until they are written."""
+    return empty_fragments(rows, columns, device).fill(torch.full((rows, columns), torch.nan, device=device))
 
 
 def with_layers(shape: Shape, layers: int) -> Shape:

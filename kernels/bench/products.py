@@ -8,20 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # torch's own name for it
 
-from kernels.bench.models import (
-    MODELS,
-    layers_for,
-    matrices,
-    sequences,
-    unwritten,
-    weights,
-    with_layers,
-)
+from kernels.bench.models import MODELS, layers_for, matrices, sequences, unwritten, weights, with_layers
 from kernels.bench.results import OURS, Bench, Result, relative_error
 from kernels.bench.timing import in_turn
 from kernels.formats.fragments import SMALL_BATCH, Fragments
 from kernels.formats.llama import Shape
 from kernels.formats.quantized import Quantized
+from kernels.llama.reference import rotate
 from kernels.llama.supported import unsupported_reason
 from kernels.products import head, linear, qkv, small_batch
 
@@ -85,7 +78,7 @@ def _qkv(shape: Shape, m: int, device: torch.device) -> Product:
     there = sequences(shape, "f16", slots=1, context=0, new=m, device=device, room=0)
     x = torch.randn(m, shape.width, device=device)
     q = torch.full((m, shape.heads, shape.head_dim), torch.nan, dtype=torch.float16, device=device)
-    cos, sin = w.cos[:m, None], w.sin[:m, None]
+    cos, sin = w.cos[:m], w.sin[:m]
     fragments = _fragments(shape, x * w.attn_norm[0], x)
 
     def ours(layer: int) -> Tensor:
@@ -101,9 +94,7 @@ def _qkv(shape: Shape, m: int, device: torch.device) -> Product:
     def rotated(flat: Tensor) -> Tensor:
         heads = flat.float().view(m, -1, shape.head_dim)
         turned, values = heads.tensor_split([shape.heads + shape.kv_heads], dim=1)
-        even, odd = turned[..., 0::2], turned[..., 1::2]
-        turned = torch.stack([even * cos - odd * sin, odd * cos + even * sin], dim=-1).flatten(-2)
-        return torch.cat([turned, values], dim=1)
+        return torch.cat([rotate(turned, cos, sin), values], dim=1)
 
     def right() -> Tensor:
         return rotated(_normed(x, w.attn_norm[0], shape) @ w.qkv.dequantize(0).T)
@@ -123,7 +114,7 @@ def _down(shape: Shape, m: int, device: torch.device) -> Product:
 
 
 def _added(name: str, shape: Shape, columns: int, m: int, device: torch.device) -> Product:
-    """A product added to the stream; of few rows, with the stream packed for the next product."""
+    """A product added to the stream; of a small batch, with the stream's fragments for the next product."""
     w = _cold(shape.width, columns, device)
     x = torch.randn(m, columns, device=device).half()
     start = torch.randn(m, shape.width, device=device)
@@ -213,7 +204,7 @@ def _head(shape: Shape, m: int, device: torch.device) -> Product:
 
 
 def _fragments(shape: Shape, x: Tensor, stream: Tensor) -> Fragments | None:
-    """Rows as few of them are given to a product; None where a pass does not pack them."""
+    """Rows as a small batch is given to a product; None where a pass has them otherwise."""
     if len(x) > SMALL_BATCH or unsupported_reason(shape, x.device) is not None:
         return None
     return unwritten(len(x), x.shape[1], x.device).fill(x, stream)

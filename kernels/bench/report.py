@@ -38,7 +38,7 @@ def line(result: Result | Figure, speed: float) -> str:
 
 
 def share(result: Result, speed: float) -> str:
-    """Of the memory's speed, in per cent; above 100, the inputs were in a cache. Empty while ours is red."""
+    """Per cent of the memory's speed; above 100, the inputs were in a cache. Empty while ours is red."""
     if result.red or not result.bytes:
         return ""
     return f"{100 * result.bytes / (result.best * 1e-6) / speed:.0f}"

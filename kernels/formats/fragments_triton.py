@@ -1,4 +1,4 @@
-"""Products of packed rows with a quantized matrix inside a Triton kernel, and packing; see `packed.py`.
+"""Small-batch GEMMs with a quantized matrix inside a Triton kernel, and how fragments are stored.
 
 The products are `mma` instructions written out: 16 rows of the matrix times 8 tokens, 16 columns each. Which
 columns are multiplied together is free, so a thread makes its part of the operands of what it has loaded, a
@@ -38,7 +38,7 @@ _SCALE = tl.constexpr(SCALE)
 def _unpack_asm(bits: int) -> str:
     """PTX: codes and a block's scale and least weight, in one word, to 16 pairs of float16 weights.
 
-    Results are $0 to $15, four for each word of packed activations. Of 4 bits the codes are $16 to $19; of 8
+    Results are $0 to $15, four for each word of activations. Of 4 bits the codes are $16 to $19; of 8
     bits those of columns 0 to 15 are $16 to $19, and of 16 to 31 $20 to $23. The first of four words with
     scale and least comes behind them. A code is put below the 1024 of a float16, exactly.
     """
@@ -132,7 +132,7 @@ def lanes_of(zero):
 
 @triton.jit
 def _load_codes(words, pairs, blocks, there, BITS: tl.constexpr):
-    """Of `blocks` further on, where `there`: words of columns 0 to 15 and 16 to 31, scale, least weight."""
+    """Codes `blocks` further on, if `there`: words of columns 0 to 15 and 16 to 31, scale, least weight."""
     words += blocks * BITS
     if there is None:
         low, pair = tl.load(words), tl.load(pairs + blocks)
@@ -158,7 +158,7 @@ def _load_step(
     APART: tl.constexpr,
     LIMIT: tl.constexpr,
 ):
-    """Of both rows of each lane; with ALL they are known to be there."""
+    """A step's codes of both rows of each lane; with ALL they are known to be there."""
     words, pairs, row, block = weights
     ROW_BLOCKS: tl.constexpr = COLUMNS // 32
     blocks = step * (4 * WARPS)
@@ -307,7 +307,7 @@ def fragment_products(
     all_rows = spread(tl.arange(0, ROWS // 16), ROW, 4) * 0
     sums = tl.expand_dims((none + all_rows).to(tl.float32), 4) + spread(tl.zeros([4], tl.float32), 4, 5)
     so_far = (sums, none.to(tl.float32))
-    # Activations of few steps are asked for at once, of more two steps ahead, of many tokens when needed.
+    # If there are few steps, all activations are asked for at once; else two steps ahead, or when needed.
     AHEAD: tl.constexpr = RING if STEPS <= RING and TOKENS * RING <= 16 else 2 if TOKENS == 8 else 0
     ALL: tl.constexpr = STEPS <= RING and (COLUMNS + 127) // 128 == STEPS * WARPS
     xs = ()
@@ -428,7 +428,7 @@ def sum_pairwise(x):
 
 @triton.jit
 def place_of(column):
-    """Where in a packed row columns lie: `packed.places`."""
+    """Where in a row of fragments columns lie: `fragments.places`."""
     inside = column % 32
     pair = inside % 2 * 2 + inside // 16
     return column // 128 * 128 + inside % 16 // 4 * 32 + column % 128 // 32 * 8 + pair * 2 + inside % 4 // 2

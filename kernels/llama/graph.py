@@ -17,7 +17,7 @@ from kernels.llama.staging import Upload
 Ints = NDArray[np.integer]
 
 MAX_ROWS = 64
-"""Of any sequences, in a pass."""
+"""Rows of any sequences, in a pass."""
 
 MAX_PROMPT = 512
 """Tokens of a prompt, in a pass."""

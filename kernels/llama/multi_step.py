@@ -1,8 +1,7 @@
-"""Decoding steps of some sequences: each reads the tokens that the last chose, without asking the host.
+"""Multi-step decoding: each step of some sequences reads the tokens that the last sampled, without the host.
 
-A step is the graph of `llama_graph.py` for as many rows, with the sampling of tokens and the counting up of
-positions behind it: what is computed is the same to the bit. Steps follow each other on the device; the host
-only says how many.
+A step is the graph of `graph.py` for as many rows, with sampling and the counting up of positions behind it:
+what is computed is the same to the bit. Steps follow each other on the device; the host only says how many.
 """
 
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kernels.attention.small_batch import single_split_keys
+from kernels.checks import check_tensor
 from kernels.device import TRITON
 from kernels.device import unsupported_reason as device_reason
 from kernels.formats.fragments import SMALL_BATCH
@@ -30,13 +30,13 @@ if TRITON:
     from kernels.llama import multi_step_triton
 
 MAX_STEPS = 1024
-"""Of a run."""
+"""Steps of a run, at most."""
 
 _ALIGNED = 4  # words, 16 bytes: Triton compiles a kernel again for pointers that are less aligned
 
 
 def unsupported_reason(weights: Weights, device: torch.device) -> str | None:
-    """Why there are no steps of a model on the device, or None."""
+    """Why a model cannot decode several steps on the device; None if it can."""
     return device_reason(device, torch.float16) or supported.unsupported_reason(weights.shape, device)
 
 
@@ -189,14 +189,7 @@ def _check(
     steps = tokens.shape[-1]
     if not 1 <= steps <= MAX_STEPS:
         raise ValueError(f"{steps} steps: must be 1 to {MAX_STEPS}")
-    wanted = {
-        "tokens": (tokens, torch.int32, (sequences, steps)),
-        "logits": (logits, torch.float32, (sequences, steps, vocabulary)),
-    }
-    for name, (x, dtype, shape) in wanted.items():
-        if x is None:
-            continue
-        if x.dtype != dtype or x.shape != shape or not x.is_contiguous() or x.device != device:
-            found = f"{x.dtype} {tuple(x.shape)} on {x.device}"
-            raise ValueError(f"{name} is {found}: must be {dtype} {shape}, contiguous, on {device}")
+    check_tensor("tokens", tokens, torch.int32, (sequences, steps), device)
+    if logits is not None:
+        check_tensor("logits", logits, torch.float32, (sequences, steps, vocabulary), device)
     return sequences, steps

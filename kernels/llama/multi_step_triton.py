@@ -1,5 +1,6 @@
 """The Triton kernel of `multi_step.py`: what one step hands to the next."""
 
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
 # ruff: noqa: ANN001, ANN202, N803  (a kernel's arguments are Triton's)
 
 import triton
@@ -9,8 +10,8 @@ from torch import Tensor
 from kernels.device import on_device
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _advance(choice, token, position, chosen, step, stride, ROWS: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def _advance(choice, token, position, chosen, step, stride, ROWS: tl.constexpr):
     """After a broken step all are; padding stays where it is."""
     row = tl.arange(0, ROWS)
     following = tl.where(tl.load(token + row) < 0, -1, tl.load(choice + row))

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from kernels.attention.paged import paged_attention
-from kernels.attention.prompt import prompt_attention
 from kernels.attention.small_batch import Scratch, make_scratch, small_batch_attention, split_count
 from kernels.formats.fragments import SMALL_BATCH, Fragments, empty_fragments
 from kernels.formats.llama import PAGE, PagedCache, Rows, Weights
@@ -116,14 +115,11 @@ def run_pass(
         _run_small(weights, cache, inputs, b, b.small, splits, sampling, every=every)
         return
     x, q, attended, hidden = b.x[:m], b.q[:m], b.attended[:m], b.hidden[:m]
+    slots, starts, count = inputs.prompt if prompt else (rows.slots, rows.positions, None)
     embed(rows.tokens, weights.embedding, out=x)
     for layer in range(weights.shape.layers):
         qkv(x, weights, layer, cache, rows, q=q)
-        if prompt:
-            slot, start, count = inputs.prompt
-            prompt_attention(q, cache, layer, slot, start, out=attended, count=count)
-        else:
-            paged_attention(q, cache, layer, rows, out=attended)
+        paged_attention(q, cache, layer, slots, starts, out=attended, count=count)
         linear(attended, weights.out, layer, residual=x)
         norm = weights.ffn_norm[layer]
         norm_gate_up(

@@ -79,7 +79,7 @@ def _error_of_attention(normal: Callable[..., Tensor], device: torch.device) -> 
     scratch = make_scratch(shape, 1, 1, device)
     torch.cuda.synchronize(device)
     small_batch_attention(q, cache, 0, rows, out=attended, splits=1, scratch=scratch)
-    return _relative(attended.unpack(), reference(q, cache, 0, rows).float())
+    return _relative(attended.unpack(), reference(q, cache, 0, slots, positions).float())
 
 
 def _relative(found: Tensor, right: Tensor) -> float:

@@ -1,5 +1,6 @@
 """The Triton kernel of `embed.py`: a program per token and up to 1024 columns."""
 
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
 # ruff: noqa: ANN001, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
 
 import triton
@@ -12,8 +13,8 @@ from kernels.formats.fragments_triton import store_fragments, store_squares, wai
 from kernels.formats.quantized import BLOCK, Quantized
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _embed(  # type: ignore[no-untyped-def]
+@triton.jit
+def _embed(
     out,
     halves,
     squares,

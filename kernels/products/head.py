@@ -46,7 +46,7 @@ def head(
     """Logits of x [M, K] by norm [K] and w [1, V, K] into `out` [n, V], float32 all but w; gives `out`.
 
     `wanted`, int32 [n] and read on the device, names the rows of x; without it all are. With `sampling`, the
-    largest of each tile after the penalty go where `choose` looks for them. Of more than ALIKE rows the norm
+    largest of each tile after the penalty go where `sample` looks for them. Of more than ALIKE rows the norm
     is a kernel of its own; its result goes into `scratch`, float16 [M, K], allocated if not given. Runs the
     Triton kernel on CUDA (else nothing is allocated, and nothing waits) and the reference elsewhere. Raises
     ValueError for shapes, strides, types and devices that do not fit together.

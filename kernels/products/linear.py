@@ -16,7 +16,7 @@ if TRITON:
     from kernels.products import linear_triton
 
 HIDDEN_SCALE = 1 / 16
-"""Of the hidden activations: some models' products of gate and up pass 65504, where float16 ends."""
+"""Scale of the hidden activations: some models' products of gate and up pass 65504, where float16 ends."""
 
 
 def bytes_moved(w: Quantized, tokens: int, *, gated: bool = False) -> int:

@@ -74,13 +74,7 @@ def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def check_qkv(
-    m: int,
-    device: torch.device,
-    weights: Weights,
-    layer: int,
-    cache: PagedCache,
-    rows: Rows,
-    q: Tensor,
+    m: int, device: torch.device, weights: Weights, layer: int, cache: PagedCache, rows: Rows, q: Tensor
 ) -> None:
     """Raise ValueError unless all but x fits together, M rows, and is on the device."""
     shape = weights.shape

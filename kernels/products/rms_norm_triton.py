@@ -1,5 +1,6 @@
 """The Triton kernel of `rms_norm.py`: a program per row."""
 
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
 # ruff: noqa: ANN001, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
 
 import triton
@@ -9,8 +10,8 @@ from torch import Tensor
 from kernels.device import on_device
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _normalise(out, x, norm, eps, COLUMNS: tl.constexpr, PADDED: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def _normalise(out, x, norm, eps, COLUMNS: tl.constexpr, PADDED: tl.constexpr):
     columns = tl.arange(0, PADDED)
     inside = columns < COLUMNS
     at = tl.program_id(0).to(tl.int64) * COLUMNS + columns

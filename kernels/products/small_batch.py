@@ -1,8 +1,8 @@
-"""The products of a layer for few rows: packed activations in, packed activations out; and the head.
+"""The small-batch GEMMs of a layer, from fragments to fragments (`fragments.py`); and the head.
 
-The kernel that makes a row of activations packs it for the next product (`packed.py`) and leaves it to that
-one to divide by the root mean square, as RMSNorm does: so no kernel but the first reads a whole row before it
-multiplies. A row's result is the same to the bit whatever rows are beside it.
+The kernel that makes a row of activations stores it in the layout that the next product takes, and leaves it
+to that one to divide by the root mean square, as RMSNorm does: so no kernel but the first reads a whole row
+before it multiplies. A row's result is the same to the bit whatever rows are beside it.
 
 On a GPU from compute capability 9 on, a kernel starts while the one before it still runs, and asks for its
 weights at once. So weights, the table of pages, slots, positions and the stream that `add` adds to must not
@@ -33,7 +33,7 @@ def bytes_moved(w: Quantized, rows: int, *, gated: bool = False) -> int:
 
 
 def qkv(x: Fragments, weights: Weights, layer: int, cache: PagedCache, rows: Rows, *, q: Tensor) -> Tensor:
-    """As `qkv.qkv`, of a stream packed with this layer's attn_norm; into `q`, which it gives.
+    """As `qkv.qkv`, of a stream stored times this layer's attn_norm; into `q`, which it gives.
 
     Runs the Triton kernel on CUDA (nothing is allocated, nothing waits) and torch elsewhere. Raises
     ValueError for shapes, strides, types and devices that do not fit together.
@@ -49,7 +49,7 @@ def qkv(x: Fragments, weights: Weights, layer: int, cache: PagedCache, rows: Row
 
 
 def add(x: Fragments, w: Quantized, layer: int, *, stream: Tensor, norm: Tensor, out: Fragments) -> Fragments:
-    """stream += x W^T, float32 [M, N], and stream * norm, float32 [N], packed into `out`; gives `out`.
+    """stream += x W^T, float32 [M, N], and stream * norm, float32 [N], into `out`; gives `out`.
 
     Runs and raises as `qkv`.
     """
@@ -65,7 +65,7 @@ def add(x: Fragments, w: Quantized, layer: int, *, stream: Tensor, norm: Tensor,
 
 
 def gate_up(x: Fragments, w: Quantized, layer: int, eps: float, *, out: Fragments) -> Fragments:
-    """silu(gate) * up of a stream packed with its norm, packed into `out` [M, N / 2]; gives `out`.
+    """silu(gate) * up of a stream stored times its norm, into `out` [M, N / 2]; gives `out`.
 
     `w` has the rows of gate, then of up. Runs and raises as `qkv`.
     """
@@ -90,7 +90,7 @@ def head(
     wanted: Tensor | None = None,
     sampling: SamplingState | None = None,
 ) -> Tensor:
-    """As `head.head`, of a stream packed with the output norm; into `out`, which it gives.
+    """As `head.head`, of a stream stored times the output norm; into `out`, which it gives.
 
     Runs and raises as `qkv`.
     """

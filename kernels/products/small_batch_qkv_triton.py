@@ -22,7 +22,7 @@ from kernels.formats.fragments_triton import (
 from kernels.formats.llama import PAGE, PagedCache, Rows, Weights
 from kernels.products.qkv_triton import norm_heads, turn_and_store, turns
 from kernels.products.small_batch_tiles import (
-    choose_cut,
+    choose_tile,
     compiled_for,
     grid_of,
     its_tokens,
@@ -98,10 +98,10 @@ def _project(
 def launch(q: Tensor, x: Fragments, weights: Weights, layer: int, cache: PagedCache, rows: Rows) -> None:
     """Write q, and keys and values into the cache; all are as `small_batch.qkv` has checked them."""
     shape = weights.shape
-    cut = choose_cut(weights.qkv, x.rows, shape.head_dim if weights.q_norm is not None else 16)
+    tile = choose_tile(weights.qkv, x.rows, shape.head_dim if weights.q_norm is not None else 16)
     sizes = {"HEADS": shape.heads, "KV_HEADS": shape.kv_heads, "D": shape.head_dim, "PAGE": PAGE}
     with on_device(q):
-        _project[grid_of(x.rows, shape.qkv_rows, cut)](
+        _project[grid_of(x.rows, shape.qkv_rows, tile)](
             q,
             cache.keys[layer],
             cache.values[layer],
@@ -122,6 +122,6 @@ def launch(q: Tensor, x: Fragments, weights: Weights, layer: int, cache: PagedCa
             shape.norm_eps,
             0,
             **sizes,
-            TILE=cut.rows,
-            **compiled_for(weights.qkv, cut, q.device),
+            TILE=tile.rows,
+            **compiled_for(weights.qkv, tile, q.device),
         )

@@ -22,22 +22,16 @@ from kernels.formats.fragments_triton import (
     wait_for_last,
 )
 from kernels.formats.quantized import Quantized
-from kernels.products.small_batch_tiles import (
-    choose_cut,
-    compiled_for,
-    grid_of,
-    its_tokens,
-    words_of,
-)
-from kernels.sampling.sample_triton import first_of_the_largest, penalized
+from kernels.products.small_batch_tiles import choose_tile, compiled_for, grid_of, its_tokens, words_of
+from kernels.sampling.sample_triton import keep_best
 from kernels.sampling.state import TILE, SamplingState
 
 
 @triton.jit(do_not_specialize=["tokens", "zero"])
 def _add(
     stream,
-    packed,
-    packed_squares,
+    fragments,
+    next_squares,
     words,
     next_norm,
     codes,
@@ -52,7 +46,7 @@ def _add(
     WARPS: tl.constexpr,
     PDL: tl.constexpr,
 ):
-    """Tiles of TILE channels of the stream: the product added, and packed with the next norm's weights."""
+    """Tiles of TILE channels of the stream: the product added, and fragments times the next norm stored."""
     token, there = its_tokens(tokens, TOKENS)
     x = (words, None, tl.program_id(0) * TOKENS, tokens, None)
     matrix = (codes, pairs, zero)
@@ -63,7 +57,7 @@ def _add(
     wait_for_last(PDL)
     result, _ = fragment_products(begun, x, zero, COLUMNS, BITS, TOKENS, TILE, WARPS, 8, ROWS, False)
     added = before + in_order(result, pairs, zero, ROWS_ALONE)
-    _keep(stream, packed, packed_squares, added, norm, tile, token, there, tokens, ROWS, TILE)
+    _keep(stream, fragments, next_squares, added, norm, tile, token, there, tokens, ROWS, TILE)
 
 
 @triton.jit
@@ -77,23 +71,13 @@ def _stream_of(stream, norm, tile, token, there, ROWS: tl.constexpr, TILE: tl.co
 
 @triton.jit
 def _keep(
-    stream,
-    packed,
-    squares,
-    x,
-    norm,
-    tile,
-    token,
-    there,
-    tokens,
-    ROWS: tl.constexpr,
-    TILE: tl.constexpr,
+    stream, fragments, squares, x, norm, tile, token, there, tokens, ROWS: tl.constexpr, TILE: tl.constexpr
 ):
-    """Store a tile of the stream, and pack it."""
+    """Store a tile of the stream, and its fragments."""
     rows = tile * TILE + tl.arange(0, TILE)
     live = there[:, None] & (rows < ROWS)[None, :]
     tl.store(stream + token[:, None] * ROWS + rows[None, :], x, mask=live)
-    store_fragments(packed, token[:, None], rows[None, :], x * norm[None, :], live, ROWS)
+    store_fragments(fragments, token[:, None], rows[None, :], x * norm[None, :], live, ROWS)
     TOKENS: tl.constexpr = x.shape[0]
     GROUPS: tl.constexpr = TILE // 16
     number = tl.arange(0, TOKENS * GROUPS)
@@ -104,7 +88,7 @@ def _keep(
 
 @triton.jit(do_not_specialize=["tokens", "zero"])
 def _gate_up(
-    packed,
+    fragments,
     words,
     squares,
     codes,
@@ -135,7 +119,7 @@ def _gate_up(
     gate, up = gate * factor, up * factor
     column = tile * (TILE // 2) + tl.arange(0, TILE // 2)
     live = there[:, None] & (column < HIDDEN)[None, :]
-    store_fragments(packed, token[:, None], column[None, :], gate * tl.sigmoid(gate) * up, live, HIDDEN)
+    store_fragments(fragments, token[:, None], column[None, :], gate * tl.sigmoid(gate) * up, live, HIDDEN)
 
 
 @triton.jit(do_not_specialize=["tokens", "zero"])
@@ -176,47 +160,40 @@ def _head(
     result *= tl.rsqrt(mean_square(sum_of_squares, pairs, zero, result.shape, COLUMNS) + eps)
     rows = tile * TILE + tl.arange(0, TILE)
     live = rows < ROWS
-    inside = there[:, None] & live[None, :]
-    long = token.to(tl.int64)
-    tl.store(logits + long[:, None] * ROWS + rows[None, :], result, mask=inside)
+    at = token.to(tl.int64)[:, None] * ROWS + rows[None, :]
+    tl.store(logits + at, result, mask=there[:, None] & live[None, :])
     if best is not None:
-        slot = tl.load(slots + token, mask=there, other=0).to(tl.int64)
-        marked = tl.load(seen + slot[:, None] * ROWS + rows[None, :], mask=inside, other=0) != 0
-        penalty = tl.load(penalties + token, mask=there, other=1.0)
-        after = tl.where(live[None, :], penalized(result, marked, penalty[:, None]), float("-inf"))
-        top, which = first_of_the_largest(after, rows[None, :])
-        at = token * tl.num_programs(1) + tile
-        tl.store(best + at, top, mask=there)
-        tl.store(best_tokens + at, which, mask=there)
+        sampling = (penalties, slots, seen, best, best_tokens)
+        keep_best(sampling, result, token, there, rows, live, tile, tl.num_programs(1), ROWS)
 
 
 def launch_add(
-    stream: Tensor, packed: Fragments, x: Fragments, norm: Tensor, w: Quantized, layer: int
+    stream: Tensor, fragments: Fragments, x: Fragments, norm: Tensor, w: Quantized, layer: int
 ) -> None:
-    """Add to the stream, and pack it; all are as `small_batch.add` has checked them."""
-    cut = choose_cut(w, x.rows, 16)
+    """Add to the stream, and store its fragments; all are as `small_batch.add` has checked them."""
+    tile = choose_tile(w, x.rows, 16)
     with on_device(stream):
-        _add[grid_of(x.rows, w.rows, cut)](
+        _add[grid_of(x.rows, w.rows, tile)](
             stream,
-            packed.halves,
-            packed.squares,
+            fragments.halves,
+            fragments.squares,
             x.halves.view(torch.int32),
             norm,
             *words_of(w, layer),
             x.rows,
             0,
             ROWS=w.rows,
-            TILE=cut.rows,
-            **compiled_for(w, cut, stream.device),
+            TILE=tile.rows,
+            **compiled_for(w, tile, stream.device),
         )
 
 
-def launch_gate_up(packed: Fragments, x: Fragments, w: Quantized, layer: int, eps: float) -> None:
+def launch_gate_up(fragments: Fragments, x: Fragments, w: Quantized, layer: int, eps: float) -> None:
     """Write the hidden activations; all are as `small_batch.gate_up` has checked them."""
-    cut = choose_cut(w, x.rows, 16)
+    tile = choose_tile(w, x.rows, 16)
     with on_device(x.halves):
-        _gate_up[grid_of(x.rows, w.rows, cut)](
-            packed.halves,
+        _gate_up[grid_of(x.rows, w.rows, tile)](
+            fragments.halves,
             x.halves.view(torch.int32),
             x.squares,
             *words_of(w, layer),
@@ -224,8 +201,8 @@ def launch_gate_up(packed: Fragments, x: Fragments, w: Quantized, layer: int, ep
             eps,
             0,
             HIDDEN=w.rows // 2,
-            TILE=cut.rows,
-            **compiled_for(w, cut, x.halves.device),
+            TILE=tile.rows,
+            **compiled_for(w, tile, x.halves.device),
         )
 
 
@@ -233,22 +210,19 @@ def launch_head(
     out: Tensor, x: Fragments, w: Quantized, eps: float, wanted: Tensor | None, sampling: SamplingState | None
 ) -> None:
     """Write logits into `out`; all are as `small_batch.head` has checked them."""
-    chosen: tuple[Tensor | None, ...] = (None,) * 5
-    if sampling is not None:
-        chosen = (sampling.penalties, sampling.slots, sampling.seen, sampling.best, sampling.best_tokens)
-    cut = choose_cut(w, len(out), TILE)
+    tile = choose_tile(w, len(out), TILE)
     with on_device(out):
-        _head[grid_of(len(out), w.rows, cut)](
+        _head[grid_of(len(out), w.rows, tile)](
             out,
             x.halves.view(torch.int32),
             x.squares,
             wanted,
             *words_of(w, 0),
-            *chosen,
+            *((None,) * 5 if sampling is None else sampling.of_head),
             len(out),
             eps,
             0,
             ROWS=w.rows,
             TILE=TILE,
-            **compiled_for(w, cut, out.device),
+            **compiled_for(w, tile, out.device),
         )

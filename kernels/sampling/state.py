@@ -28,6 +28,11 @@ class SamplingState:
     picks: Tensor  # int32 [R, parts]
     arrived: Tensor  # int32 [R]: zeros between launches
 
+    @property
+    def of_head(self) -> tuple[Tensor, ...]:
+        """What the head reads to penalise logits, and where it leaves the largest."""
+        return self.penalties, self.slots, self.seen, self.best, self.best_tokens
+
 
 def greedy(rows: int, seen: Tensor) -> SamplingState:
     """The settings that take the likeliest token without a penalty, to be written over; `seen` is kept."""

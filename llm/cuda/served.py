@@ -71,7 +71,7 @@ def describe(
             return "torch"
         if form.ahead or few(form):
             return f"Triton, {_FEW[name]}"
-        return f"Triton, {'prompt_attention' if name == 'attention' and form.prompt else _TRITON[name]}"
+        return f"Triton, {_TRITON[name]}"
 
     def dtype(name: Name, form: Form) -> str:
         activations = "float16" if triton or form.ahead else "float32"

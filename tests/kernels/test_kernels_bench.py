@@ -6,7 +6,6 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -144,16 +143,17 @@ def test_the_worst_and_a_choice_by_hand() -> None:
 
 @pytest.mark.parametrize("m", [2, 65])
 def test_attention_that_forgets_a_key_is_red(m: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a small batch, and of many rows."""
+    """A small batch, and many rows."""
     (first, *_) = attention.decode_section(asked(rows=(m,)))
     assert not first.red
     assert first.right(attention.SDPA)
     right = attention.paged.reference
 
     def forgetful(
-        q: Tensor, cache: PagedCache, layer: int, rows: Rows, *, out: Tensor | Fragments, **_: object
+        q: Tensor, cache: PagedCache, layer: int, *rows: Rows | Tensor, out: Tensor | Fragments, **_: object
     ) -> object:
-        attended = right(q, cache, layer, replace(rows, positions=rows.positions - 1))
+        slots, starts = (rows[0].slots, rows[0].positions) if isinstance(rows[0], Rows) else rows
+        attended = right(q, cache, layer, slots, starts - 1)
         return out.fill(attended) if isinstance(out, Fragments) else out.copy_(attended)
 
     where, name = (attention, "small_batch_attention") if m == 2 else (attention.paged, "paged_attention")
@@ -165,7 +165,7 @@ def test_attention_that_forgets_a_key_is_red(m: int, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("m", [3, 65])
 def test_a_product_that_is_not_written_is_red(m: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a small batch, and of many rows."""
+    """A small batch, and many rows."""
     right = [one for one in products.section(asked(rows=(), prompts=(m,))) if one.case["M"] == m]
     assert [(one.case["kernel"], one.red) for one in right] == [
         (name, False) for name in ("qkv", "out", "gate_up", "down", *(["head"] if m == 3 else []))

@@ -117,7 +117,7 @@ def expected(case: Case) -> Tensor:
 
 
 def error(out: Tensor, right: Tensor) -> float:
-    """Of the whole, relative; NaN if any part of it is."""
+    """The relative error of the whole; NaN if any part of it is."""
     return ((out.double() - right).norm() / right.norm().clamp_min(1e-30)).item()
 
 
@@ -257,10 +257,13 @@ X = torch.zeros(2, 3, 8, 4)
         ({"scale": 0.0}, "scale 0.0: must be above 0"),
         (
             {"lengths": torch.tensor([8, 8])},
-            r"lengths is torch.int64 \(2,\) .*: must be contiguous int32 \[2\]",
+            r"lengths is torch.int64 \(2,\) .*: must be contiguous torch.int32 \(2,\)",
         ),
-        ({"lengths": torch.tensor([8], dtype=torch.int32)}, r"must be contiguous int32 \[2\]"),
-        ({"lengths": torch.zeros(2, dtype=torch.int32, device="meta")}, "lengths is on meta and q on cpu"),
+        ({"lengths": torch.tensor([8], dtype=torch.int32)}, r"must be contiguous torch.int32 \(2,\)"),
+        (
+            {"lengths": torch.zeros(2, dtype=torch.int32, device="meta")},
+            "lengths is on meta and the rest on cpu",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(change: dict[str, Any], message: str) -> None:

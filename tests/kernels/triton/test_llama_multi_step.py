@@ -86,7 +86,7 @@ def test_steps_are_those_of_the_reference(kind: str, prompt: int, device: torch.
 
 @pytest.mark.parametrize("count", [3] if INTERPRETED else [1, 2, 3, 33, 64])
 def test_sequences_together_are_what_each_is_alone(count: int, device: torch.device) -> None:
-    """Of their own lengths, penalised, drawn or neither; the next run goes on with all of them."""
+    """Sequences of their own lengths, penalised, drawn or neither; the next run goes on with all of them."""
     w = weights(SHAPE, device, context=96)
     cache = empty_cache(SHAPE, slots=count, context=96, pages=3 * count, device=device)
     order = torch.randperm(3 * count, generator=torch.Generator().manual_seed(0))

@@ -26,7 +26,7 @@ def shape_of(kv_heads: int, group: int, d: int) -> Shape:
 
 
 def make_rows(places: list[tuple[int, int]], device: torch.device) -> Rows:
-    """Of (slot, position); a padding row has a slot too."""
+    """Rows by slot and position; a padding row has a slot too."""
     slots, positions = torch.tensor(places, dtype=torch.int32).T.contiguous().to(device)
     return Rows(torch.zeros_like(slots), slots, positions)
 
@@ -86,7 +86,7 @@ def expected(q: Tensor, cache: PagedCache, rows: Rows) -> Tensor:
 
 def run(q: Tensor, cache: PagedCache, rows: Rows) -> Tensor:
     out = torch.full((len(q), q[0].numel()), torch.nan, dtype=torch.float16, device=q.device)
-    assert paged_attention(q, cache, LAYER, rows, out=out) is out
+    assert paged_attention(q, cache, LAYER, rows.slots, rows.positions, out=out) is out
     return out
 
 
@@ -109,7 +109,9 @@ def test_of_rows_of_all_lengths(device: torch.device, kv_heads: int, group: int,
     wanted = expected(q, cache, rows).flatten(1)
     assert torch.all(out[2] == 0)
     torch.testing.assert_close(out.double().cpu(), wanted, rtol=2e-3, atol=2e-3 * float(wanted.abs().max()))
-    torch.testing.assert_close(reference(q, cache, LAYER, rows).double().cpu(), wanted, rtol=2e-3, atol=1e-3)
+    torch.testing.assert_close(
+        reference(q, cache, LAYER, rows.slots, rows.positions).double().cpu(), wanted, rtol=2e-3, atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("int8", [False, True])
@@ -137,9 +139,8 @@ def test_large_scores_do_not_overflow(device: torch.device) -> None:
 def test_bytes_moved(device: torch.device) -> None:
     shape = shape_of(3, 3, 64)
     cache = make_cache(shape, [100], device, int8=True)
-    positions = torch.tensor([9, -1], dtype=torch.int32)
     # 10 keys and values of 3 heads of 64 bytes; q and the result are 2 rows of 9 heads of 64, 2 bytes each.
-    assert bytes_moved(query(2, shape, device), cache, positions) == 2 * 10 * 3 * 64 + 2 * (2 * 9 * 64 * 2)
+    assert bytes_moved(query(2, shape, device), cache, 10) == 2 * 10 * 3 * 64 + 2 * (2 * 9 * 64 * 2)
 
 
 def test_wrong_arguments(device: torch.device) -> None:
@@ -151,7 +152,7 @@ def test_wrong_arguments(device: torch.device) -> None:
         given = {"out": out} | changed
         layer = given.pop("layer", LAYER)
         with pytest.raises(ValueError, match=message):
-            paged_attention(q, given.pop("cache", cache), layer, rows, **given)  # type: ignore[arg-type]
+            paged_attention(q, given.pop("cache", cache), layer, rows.slots, rows.positions, **given)  # type: ignore[arg-type]
 
     fails("q is .* must be contiguous torch.float16", q=q.float())
     fails("q is .*: must be \\[rows, heads, head dim\\]", q=q[0])
@@ -160,6 +161,7 @@ def test_wrong_arguments(device: torch.device) -> None:
     fails("out is", out=out.float())
     fails("out is", out=out[:1])
     fails("layer 2: the cache has 2", layer=2)
+    fails("3 rows of 2 sequences", q=query(3, shape, device), out=torch.empty(3, 64, device=device).half())
     fails("slots is", rows=Rows(rows.tokens, rows.slots.long(), rows.positions))
     fails("positions is", rows=Rows(rows.tokens, rows.slots, rows.positions[:1]))
     fails("keys is", cache=PagedCache(cache.keys.float(), cache.values, cache.table))

@@ -257,7 +257,7 @@ def test_attention_is_packed(device: torch.device, heads: int, kv_heads: int, d:
     out, alone = nothing(4, heads * d, device), nothing(len(q[near_ones]), heads * d, device)
     done(device)
     assert small_batch_attention(q, cache, 1, rows, out=out, splits=splits, scratch=scratch) is out
-    right = attention_reference(q, cache, 1, rows)
+    right = attention_reference(q, cache, 1, rows.slots, rows.positions)
     torch.testing.assert_close(out.unpack(), right.float(), rtol=2e-3, atol=1e-3)
     # Those that are near are the same in one split.
     rows = Rows(rows.tokens[near_ones], rows.slots[near_ones], rows.positions[near_ones])
@@ -279,7 +279,7 @@ def test_far_keys_in_one_split(device: torch.device, int8: bool) -> None:
     out, scratch = nothing(1, 192, device), make_scratch(shape, 1, 1, device)
     done(device)
     small_batch_attention(q, cache, 0, rows, out=out, splits=1, scratch=scratch)
-    right = attention_reference(q, cache, 0, rows)
+    right = attention_reference(q, cache, 0, rows.slots, rows.positions)
     torch.testing.assert_close(out.unpack(), right.float(), rtol=2e-3, atol=1e-3)
 
 
@@ -362,9 +362,7 @@ def test_wrong_arguments(device: torch.device) -> None:
 
     fails("65 rows: must be 1 to 64", x=empty_fragments(65, 96, device))
     fails("layer 2: there are 2", layer=2)
-    fails(
-        "x is .* must be contiguous torch.float16 \\(2, 128\\), 96 columns", x=empty_fragments(2, 64, device)
-    )
+    fails("x has 64 columns: must be 96", x=empty_fragments(2, 64, device))
     fails("out is", out=empty_fragments(1, 64, device))
     fails("stream is", stream=stream.half())
     fails("norm is", norm=norm[:32])

@@ -1,5 +1,6 @@
-"""The Triton kernel of `prompt.py` and `paged.py`: a program per tile of queries, head of keys, sequence."""
+"""The Triton kernel of `paged.py`: a program per tile of queries, head of keys and sequence."""
 
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
 # ruff: noqa: ANN001, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
 
 import math
@@ -10,11 +11,11 @@ from torch import Tensor
 
 from kernels.attention.online_softmax_triton import average, nothing_seen, see
 from kernels.device import on_device, processors
-from kernels.formats.llama import PAGE, PagedCache, Rows
+from kernels.formats.llama import PAGE, PagedCache
 
 
-@triton.jit(do_not_specialize=["tokens", "table_width"])  # type: ignore[untyped-decorator]
-def _attend(  # type: ignore[no-untyped-def]
+@triton.jit(do_not_specialize=["tokens", "table_width"])
+def _attend(
     out,
     q,
     keys,
@@ -84,44 +85,21 @@ def launch(
     q: Tensor,
     cache: PagedCache,
     layer: int,
-    slot: Tensor,
-    start: Tensor,
+    slots: Tensor,
+    starts: Tensor,
     count: Tensor | None,
     tile: tuple[int, int, int, int] | None = None,
 ) -> None:
-    """Write the attention of a prompt's `q` into `out`; all are as `prompt_attention` has checked them.
+    """Write the attention of `q` into `out`; all are as `paged_attention` has checked them.
 
     `tile` is queries a program, keys a step, warps and pipeline stages; by default what `choose_tile` says.
     """
-    tokens, heads, d = q.shape
-    tile = tile or choose_tile(tokens * heads, d, processors(q.device))
-    _launch(out, q, cache, layer, (slot, start, count, tokens), tile)
-
-
-def launch_rows(out: Tensor, q: Tensor, cache: PagedCache, layer: int, rows: Rows) -> None:
-    """Write the attention of single tokens into `out`; all are as `paged_attention` has checked them."""
     _, heads, d = q.shape
-    block_m = max(16, triton.next_power_of_2(heads // cache.keys.shape[2]))
-    tile = (block_m, 64, 4, 5) if d <= 128 else (block_m, 32, 8, 5)
-    _launch(out, q, cache, layer, (rows.slots, rows.positions, None, 1), tile)
-
-
-def _launch(
-    out: Tensor,
-    q: Tensor,
-    cache: PagedCache,
-    layer: int,
-    sequences: tuple[Tensor, Tensor, Tensor | None, int],
-    tile: tuple[int, int, int, int],
-) -> None:
-    """`sequences` are slots, starts, how many tokens there are, and how many rows of q each has."""
-    slots, starts, count, tokens = sequences
-    rows, heads, d = q.shape
-    kv_heads = cache.keys.shape[2]
-    group = heads // kv_heads
-    block_m, block_n, warps, stages = tile
+    sequences, kv_heads = len(slots), cache.keys.shape[2]
+    tokens, group = len(q) // sequences, heads // kv_heads
+    block_m, block_n, warps, stages = tile or choose_tile(tokens, heads, group, d, processors(q.device))
     with on_device(q):
-        _attend[triton.cdiv(tokens * group, block_m), kv_heads, rows // tokens](
+        _attend[triton.cdiv(tokens * group, block_m), kv_heads, sequences](
             out,
             q,
             cache.keys[layer],
@@ -146,11 +124,15 @@ def _launch(
         )
 
 
-def choose_tile(queries: int, d: int, processors: int) -> tuple[int, int, int, int]:
+def choose_tile(tokens: int, heads: int, group: int, d: int, processors: int) -> tuple[int, int, int, int]:
     """128 queries a program where that leaves two for each processor, else 64: what `wgmma` multiplies.
 
-    Five stages: two tiles of keys ahead, and their pages two further. With 4 warps a head of 256 spills.
+    Of a single token as many as share keys. Five stages: two tiles of keys ahead, and their pages two
+    further. With 4 warps a head of 256 spills.
     """
+    if tokens == 1:
+        block_m = max(16, triton.next_power_of_2(group))
+        return (block_m, 32, 8, 5) if d > 128 else (block_m, 64, 4, 5)
     if d > 128:
         return 64, 32, 8, 5
-    return (128, 64, 8, 5) if queries >= 2 * 128 * processors else (64, 64, 4, 5)
+    return (128, 64, 8, 5) if tokens * heads >= 2 * 128 * processors else (64, 64, 4, 5)
