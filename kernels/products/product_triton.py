@@ -14,7 +14,7 @@ import triton.language as tl
 from kernels.formats.quantized_triton import split_low_columns, split_tiles
 
 _NORM_SCALE = tl.constexpr(0.125)
-"""Scale of a row times its norm's weights, which its root mean square divides later: float16 ends at 65504."""
+"""Scale of a row times its norm's weights, divided later by its root mean square: float16 ends at 65504."""
 
 
 @triton.jit

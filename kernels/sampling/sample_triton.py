@@ -43,8 +43,9 @@ def keep_best(sampling, logits, token, there, rows, live, tile, tiles, VOCABULAR
     penalty = tl.load(penalties + token, mask=there, other=1.0)
     after = tl.where(live[None, :], penalized(logits, marked, penalty[:, None]), float("-inf"))
     top, which = first_of_the_largest(after, rows[None, :])
-    tl.store(best + token * tiles + tile, top, mask=there)
-    tl.store(best_tokens + token * tiles + tile, which, mask=there)
+    at = token * tiles + tile
+    tl.store(best + at, top, mask=there)
+    tl.store(best_tokens + at, which, mask=there)
 
 
 @triton.jit

@@ -10,8 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kernels.formats.fragments import SMALL_BATCH
-from kernels.formats.llama import PagedCache, Weights
+from kernels.formats import SMALL_BATCH, PagedCache, Weights
 from kernels.llama import multi_step
 from kernels.llama.multi_step import Start
 from llm.cuda.cache import PagedStore

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kernels.formats.llama import PAGE, PagedCache, Shape, Weights, empty_cache
+from kernels.formats import PAGE, PagedCache, Shape, Weights, empty_cache
 from kernels.llama import multi_step
 from kernels.llama.reference import ReferenceRunner
 from kernels.llama.staging import Download

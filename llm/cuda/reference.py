@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kernels.formats.llama import PAGE, PagedCache, Shape
+from kernels.formats import PAGE, PagedCache, Shape
 from kernels.llama.reference import ReferenceRunner
 from llm.cuda.errors import Gpu
 from llm.cuda.weights import read_weights, why_not

@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from kernels.formats.fragments import SMALL_BATCH
-from kernels.formats.llama import Weights
+from kernels.formats import SMALL_BATCH, Weights
 from kernels.llama.supported import unsupported_reason
 from llm.decode.served import Operation
 from llm.gguf.config import LlamaConfig

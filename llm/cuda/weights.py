@@ -14,8 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kernels.formats.llama import Shape, Weights
-from kernels.formats.quantized import BLOCK, Quantized
+from kernels.formats import BLOCK, Quantized, Shape, Weights
 from llm.gguf.blocks import Blocks, bits_of, read_blocks
 from llm.gguf.config import LlamaConfig
 from llm.gguf.file import GgufError, GgufFile
