@@ -3,7 +3,8 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,14 @@ FLOORS = {
         {"commands"},
         {"errors"},
         {"cli"},
+    ),
+    "kernels": (
+        {"checks", "device", "cpu"},
+        {"formats"},
+        {"sampling"},
+        {"attention", "products"},
+        {"llama"},
+        {"bench"},
     ),
     "llm": (
         {"gguf"},
@@ -87,6 +96,29 @@ def test_rooms_import_only_from_the_floors_below(package: str) -> None:
             if other != room and floor[other] >= floor[room]:
                 upward.add((str(file.relative_to(ROOT)), other))
     assert upward == set()
+
+
+def imported_modules(path: Path, modules: Mapping[str, Path]) -> set[str]:
+    """The modules of `modules` that a file imports, wherever in it, for type checking too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inside = {f"{node.module}.{alias.name}" for alias in node.names} & modules.keys()
+            found |= inside or {node.module}
+    return found & modules.keys()
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_no_module_imports_itself_in_a_circle(package: str) -> None:
+    files = [file.relative_to(ROOT) for file in (ROOT / package).rglob("*.py")]
+    modules = {".".join(file.with_suffix("").parts).removesuffix(".__init__"): ROOT / file for file in files}
+    graph = {name: imported_modules(path, modules) - {name} for name, path in modules.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 def test_nothing_imports_the_tests() -> None:

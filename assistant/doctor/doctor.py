@@ -26,7 +26,7 @@ from assistant.doctor.checks import (
 )
 from assistant.models.store import ModelState, ModelStore
 from assistant.runtime.machine import cpu_features, cpu_model, usable_threads
-from kernels.cpu.llama import compiled, instructions
+from kernels.cpu import compiled, instructions
 from llm.cuda import has_driver
 
 

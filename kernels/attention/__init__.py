@@ -1,1 +1,1 @@
-"""Attention: local, paged, of a prompt, of a few tokens."""
+"""Attention: in a sliding window, over the paged cache, and of a small batch."""

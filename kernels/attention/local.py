@@ -16,10 +16,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-try:
-    from kernels.attention import local_triton as local_attention_triton
-except ImportError:  # triton is optional: without it everything runs in torch
-    local_attention_triton = None  # type: ignore[assignment]
+from kernels.checks import check_tensor
+from kernels.device import TRITON, unsupported_reason
+
+if TRITON:
+    from kernels.attention import local_triton
 
 MAX_HEAD = 128
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -153,9 +154,7 @@ class _Kernel(torch.autograd.Function):
         ctx.save_for_backward(q, k, v, lengths)
         ctx.window = left, right, offset, scale
         out = _result_like(q)
-        local_attention_triton.launch(
-            out, q, k, v, left, right, lengths, offset, scale or q.shape[-1] ** -0.5
-        )
+        local_triton.launch(out, q, k, v, left, right, lengths, offset, scale or q.shape[-1] ** -0.5)
         return out
 
     @staticmethod
@@ -214,10 +213,7 @@ def _block_mask(
 def _kernel_runs(q: Tensor, implementation: str | None) -> bool:
     if implementation == "blocked" or (implementation is None and not q.is_cuda):
         return False
-    if local_attention_triton is None:
-        reason: str | None = "triton is not installed: pip install 'assistant[gpu]'"
-    else:
-        reason = local_attention_triton.why_not(q.device, q.dtype)
+    reason = unsupported_reason(q.device, q.dtype)
     if reason is not None:
         _warn_once(reason)
     return reason is None
@@ -252,7 +248,7 @@ def _check(
     if scale is not None and not (math.isfinite(scale) and scale > 0):
         raise ValueError(f"scale {scale}: must be above 0; leave it out for D ** -0.5")
     if lengths is not None:
-        _check_lengths(lengths, q)
+        check_tensor("lengths", lengths, torch.int32, (q.shape[0],), q.device)
 
 
 def _check_tensor(name: str, x: Tensor, q: Tensor) -> None:
@@ -267,11 +263,3 @@ def _check_tensor(name: str, x: Tensor, q: Tensor) -> None:
         raise ValueError(f"{name} has a head of {x.shape[3]}: must be 1 to {MAX_HEAD}")
     if x.numel() and x.shape[3] > 1 and x.stride(3) != 1:
         raise ValueError(f"{name} has strides {x.stride()}: the last must be 1; call .contiguous()")
-
-
-def _check_lengths(lengths: Tensor, q: Tensor) -> None:
-    if lengths.dtype != torch.int32 or lengths.shape != q.shape[:1] or not lengths.is_contiguous():
-        what = f"{lengths.dtype} {tuple(lengths.shape)} with strides {lengths.stride()}"
-        raise ValueError(f"lengths is {what}: must be contiguous int32 [{q.shape[0]}]")
-    if lengths.device != q.device:
-        raise ValueError(f"lengths is on {lengths.device} and q on {q.device}: move it there")

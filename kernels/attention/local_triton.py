@@ -1,12 +1,9 @@
-"""The Triton kernel of `local_attention.py`: online softmax over the blocks of keys that a window touches."""
+"""The Triton kernel of `local.py`: online softmax over the blocks of keys that a window touches."""
 
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
 # ruff: noqa: ANN001, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
 
-import contextlib
-import functools
 import math
-import os
-import shutil
 
 import torch
 import triton
@@ -14,10 +11,11 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels.attention.online_softmax_triton import average, nothing_seen, see
+from kernels.device import on_device, processors
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _tile(x, batch, head, first, rows, columns, stride_b, stride_h, stride_t, UNIT: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def _tile(x, batch, head, first, rows, columns, stride_b, stride_h, stride_t, UNIT: tl.constexpr):
     """Pointers to `rows` x `columns` from frame `first` on.
 
     Strides are counted in UNIT elements, so that the compiler knows that it may load as many at once: with
@@ -27,8 +25,8 @@ def _tile(x, batch, head, first, rows, columns, stride_b, stride_h, stride_t, UN
     return x + start + (rows * (stride_t * UNIT))[:, None] + columns[None, :]
 
 
-@triton.jit(do_not_specialize=["t_q", "t_k", "left", "right", "offset"])  # type: ignore[untyped-decorator]
-def _attend(  # type: ignore[no-untyped-def]
+@triton.jit(do_not_specialize=["t_q", "t_k", "left", "right", "offset"])
+def _attend(
     out,
     q,
     k,
@@ -95,21 +93,6 @@ def _attend(  # type: ignore[no-untyped-def]
     tl.store(target, average(total, sums).to(out.dtype.element_ty), mask=inside)
 
 
-@functools.cache
-def why_not(device: torch.device, dtype: torch.dtype) -> str | None:
-    """Why the kernel cannot run there and with that type; None if it can."""
-    if not isinstance(_attend, triton.runtime.JITFunction):  # in the interpreter, on any device
-        # It multiplies the bits of bfloat16 as integers: github.com/triton-lang/triton/issues/11584
-        return "Triton's interpreter has no bfloat16" if dtype == torch.bfloat16 else None
-    if device.type != "cuda":
-        return f"Triton makes no code for {device.type}"
-    if torch.cuda.get_device_capability(device) < (8, 0):
-        return "it needs a GPU of compute capability 8.0 (Ampere) or later"
-    if not (os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")):
-        return "Triton needs a C compiler to start it: install gcc, or set CC"
-    return None
-
-
 def launch(
     out: Tensor,
     q: Tensor,
@@ -127,10 +110,10 @@ def launch(
     `tile` is queries a program, keys a step, warps and pipeline stages; by default what `choose_tile` says.
     """
     b, h, t_q, d = q.shape
-    block_m, block_n, warps, stages = tile or choose_tile(t_q, b * h, d, q.dtype, _processors(q.device))
+    block_m, block_n, warps, stages = tile or choose_tile(t_q, b * h, d, q.dtype, processors(q.device))
     strides = [stride for x in (out, q, k, v) for stride in x.stride()[:3]]
     unit = math.gcd(16 // q.element_size(), *strides)
-    with torch.cuda.device(q.device) if q.is_cuda else contextlib.nullcontext():
+    with on_device(q):
         _attend[triton.cdiv(t_q, block_m), h, b](
             out,
             q,
@@ -164,8 +147,3 @@ def choose_tile(
     """
     block_m = next((m for m in (64, 32) if triton.cdiv(t_q, m) * heads >= processors), 16)
     return block_m, 32, 4, 1 if dtype == torch.float32 and d > 64 else 2
-
-
-@functools.cache
-def _processors(device: torch.device) -> int:
-    return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1

@@ -1,13 +1,14 @@
 """The step that attention kernels share: one tile of scores and values added to a running softmax."""
 
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
 # ruff: noqa: ANN001, ANN201, N803  (a kernel's arguments are Triton's, and its constants are capitals)
 
 import triton
 import triton.language as tl
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def nothing_seen(ROWS: tl.constexpr, DIMS: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def nothing_seen(ROWS: tl.constexpr, DIMS: tl.constexpr):
     """The state before the first tile: of each row its peak and total, [ROWS], and its sums [ROWS, DIMS]."""
     # Not -inf: a row that has seen no key yet would be -inf - -inf.
     peak = tl.full([ROWS], -1e30, tl.float32)
@@ -15,7 +16,7 @@ def nothing_seen(ROWS: tl.constexpr, DIMS: tl.constexpr):  # type: ignore[no-unt
 
 
 @triton.jit
-def see(peak, total, sums, scores, values):  # type: ignore[no-untyped-def]
+def see(peak, total, sums, scores, values):
     """The state after a tile: scores [ROWS, N] in powers of two, -inf where unseen, and values [N, DIMS].
 
     Milakov and Gimelshein 2018. The weights are rounded to the type of `values` for the product.
@@ -30,6 +31,6 @@ def see(peak, total, sums, scores, values):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def average(total, sums):  # type: ignore[no-untyped-def]
+def average(total, sums):
     """What was seen, averaged by weight [ROWS, DIMS]; zeros for a row that has seen nothing."""
     return sums / tl.where(total == 0.0, 1.0, total)[:, None]

@@ -1,4 +1,4 @@
-"""The ways to run a pass that the bench compares: ours in two forms, torch's own, and transformers'."""
+"""The ways to run a pass that the bench compares: ours in two forms, and torch's own, compiled or not."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,20 +9,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kernels.bench.dense import Llama
-from kernels.bench.flex import block_mask
-from kernels.bench.hugging import transformers_step
 from kernels.bench.models import Sequences
 from kernels.bench.results import regret, relative_error, worst
 from kernels.formats.llama import Weights
-from kernels.llama import ahead as llama_ahead
+from kernels.llama import multi_step
+from kernels.llama.graph import GraphRunner
 from kernels.llama.reference import ReferenceRunner
 
-GRAPH, AHEAD = "graph", "graph, ahead"
-EAGER, COMPILED, FLEXIBLE = "torch", "torch compiled", "torch compiled, Flex"
-HF_EAGER, HF_COMPILED = "transformers", "transformers compiled"
+GRAPH, MULTI_STEP = "graph", "graph, multi-step"
+EAGER, COMPILED = "torch", "torch compiled"
 
-AHEAD_STEPS = 32
-"""Of one run."""
+STEPS = 32
+"""Steps of one run on the device."""
 
 ROOM = 64
 """Tokens behind the context that a contender may decode, one after the other, while it is timed."""
@@ -68,7 +66,7 @@ class Pass:
 
     @property
     def length(self) -> int:
-        """Of a rival's cache."""
+        """Tokens that a rival's cache has room for."""
         return self.case.context + self.case.new + ROOM
 
 
@@ -87,16 +85,13 @@ def contenders(given: Pass, rivals: list[str]) -> Iterator[tuple[str, Callable[[
     """Ours, and some of the rivals, by name; each is made when it is its turn."""
     yield GRAPH, lambda: _graph(given)
     alone = given.case.slots == given.case.new == 1
-    if alone and llama_ahead.why_not(given.weights, given.device) is None:
-        yield AHEAD, lambda: _ahead(given)
+    if alone and multi_step.unsupported_reason(given.weights, given.device) is None:
+        yield MULTI_STEP, lambda: _multi_step(given)
     for name in rivals:
-        make = _transformers if name in (HF_EAGER, HF_COMPILED) else _torch
-        yield name, lambda make=make, name=name: make(name, given)  # type: ignore[misc]
+        yield name, lambda name=name: _torch(given, compiled=name == COMPILED)  # type: ignore[misc]
 
 
 def _graph(given: Pass) -> Contender:
-    from kernels.llama.graph import GraphRunner  # noqa: PLC0415  (without it, its rivals are measured still)
-
     runner = GraphRunner(given.weights, given.there.cache, given.device)
     rows, wanted = given.rows, given.case.wanted
 
@@ -106,11 +101,11 @@ def _graph(given: Pass) -> Contender:
     return Contender(call, error=lambda logits: _followed(given, rows, wanted, logits))
 
 
-def _ahead(given: Pass) -> Contender:
+def _multi_step(given: Pass) -> Contender:
     """Many steps, each of which reads the token that the last chose."""
-    decoder = llama_ahead.AheadDecoder(given.weights, given.there.cache)
-    chosen = torch.empty(1, AHEAD_STEPS, dtype=torch.int32, device=given.device)
-    logits = torch.full((1, AHEAD_STEPS, given.weights.shape.vocabulary), torch.nan, device=given.device)
+    decoder = multi_step.MultiStepDecoder(given.weights, given.there.cache)
+    chosen = torch.empty(1, STEPS, dtype=torch.int32, device=given.device)
+    logits = torch.full((1, STEPS, given.weights.shape.vocabulary), torch.nan, device=given.device)
     first, context = int(given.there.rows.tokens[0]), given.case.context
 
     def run() -> Tensor:
@@ -118,12 +113,12 @@ def _ahead(given: Pass) -> Contender:
         return logits[0]
 
     def error(logits: Tensor) -> float:
-        tokens, steps = np.array([first, *chosen[0, :-1].tolist()]), np.arange(AHEAD_STEPS)
+        tokens, steps = np.array([first, *chosen[0, :-1].tolist()]), np.arange(STEPS)
         off = _followed(given, (tokens, np.zeros_like(tokens), context + steps), steps, logits)
         return worst(off, regret(chosen[0], logits))
 
-    start = llama_ahead.Start(0, first, context)
-    return Contender(run, lambda: decoder.begin([start]), steps=AHEAD_STEPS, most=1, error=error)
+    start = multi_step.Start(0, first, context)
+    return Contender(run, lambda: decoder.begin([start]), steps=STEPS, most=1, error=error)
 
 
 def _followed(given: Pass, rows: tuple[Ints, Ints, Ints], wanted: Ints, logits: Tensor) -> float:
@@ -132,34 +127,11 @@ def _followed(given: Pass, rows: tuple[Ints, Ints, Ints], wanted: Ints, logits: 
     return worst(relative_error(logits, right), misplaced)
 
 
-def _torch(name: str, given: Pass) -> Contender:
+def _torch(given: Pass, *, compiled: bool) -> Contender:
     case, rows = given.case, given.there.rows
-    model = Llama(given.weights, given.there, case.context, given.length, _dtype(given.device))
-    compiled = name in (COMPILED, FLEXIBLE)
+    dtype = torch.bfloat16 if given.device.type == "cuda" else torch.float32
+    model = Llama(given.weights, given.there, case.context, given.length, dtype)
     forward = torch.compile(model, mode="reduce-overhead", fullgraph=True) if compiled else model
     tokens, positions = rows.tokens.view(case.slots, -1).long(), rows.positions[: case.new].long()
     wanted = case.new if case.context else 1
-
-    def sees(_b: Tensor, _h: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        return key <= positions[query]
-
-    blocks = block_mask(sees, case.new, given.length, given.device) if name == FLEXIBLE else None
-    return Contender(lambda: forward(tokens, positions, wanted, blocks))
-
-
-def _transformers(name: str, given: Pass) -> Contender:
-    case = given.case
-    step, reset = transformers_step(
-        given.weights,
-        given.there,
-        case.context,
-        given.length,
-        _dtype(given.device),
-        wanted=case.new if case.context else 1,
-        compiled=name == HF_COMPILED,
-    )
-    return Contender(step, reset, most=max(1, ROOM // case.new))
-
-
-def _dtype(device: torch.device) -> torch.dtype:
-    return torch.bfloat16 if device.type == "cuda" else torch.float32
+    return Contender(lambda: forward(tokens, positions, wanted))

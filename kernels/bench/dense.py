@@ -1,20 +1,11 @@
 """A llama in plain torch with a static cache, as one writes it for `torch.compile`: a rival of ours."""
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # torch's own name for it
 
-from kernels.bench.flex import cut_groups, pad_groups
 from kernels.bench.models import Sequences
 from kernels.formats.llama import Shape, Weights
-
-if TYPE_CHECKING:
-    from torch.nn.attention.flex_attention import BlockMask
-
-    Seen = Tensor | BlockMask
-    """What rows see of the cache: bool [T, S], for SDPA, or what FlexAttention makes of such a rule."""
 
 
 class Layer(nn.Module):
@@ -39,7 +30,7 @@ class Layer(nn.Module):
         self.register_buffer("values", values)
         self.shape: Shape = weights.shape
 
-    def forward(self, x: Tensor, positions: Tensor, cos: Tensor, sin: Tensor, seen: "Seen") -> Tensor:
+    def forward(self, x: Tensor, positions: Tensor, cos: Tensor, sin: Tensor, seen: Tensor) -> Tensor:
         """One pass of x [B, T, width] at positions [T]; puts keys and values into the cache."""
         x = x + self._attention(self._norm(x, self.attn_norm), positions, cos, sin, seen)
         gate, up = F.linear(self._norm(x, self.ffn_norm), self.gate_up).chunk(2, dim=-1)
@@ -48,26 +39,16 @@ class Layer(nn.Module):
     def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
         return F.rms_norm(x, weight.shape, weight, self.shape.norm_eps)
 
-    def _attention(self, x: Tensor, positions: Tensor, cos: Tensor, sin: Tensor, seen: "Seen") -> Tensor:
+    def _attention(self, x: Tensor, positions: Tensor, cos: Tensor, sin: Tensor, seen: Tensor) -> Tensor:
         s, (b, t) = self.shape, x.shape[:2]
         heads = F.linear(x, self.qkv).view(b, t, -1, s.head_dim).transpose(1, 2)
         q, k, v = heads.tensor_split([s.heads, s.heads + s.kv_heads], dim=1)
         self.keys.index_copy_(2, positions, rotate(k, cos, sin))
         self.values.index_copy_(2, positions, v)
-        out = self._attend(rotate(q, cos, sin), seen)
+        # Repeated, as with a mask only torch's slow path takes heads in groups.
+        every_k, every_v = (part.repeat_interleave(s.group, dim=1) for part in (self.keys, self.values))
+        out = F.scaled_dot_product_attention(rotate(q, cos, sin), every_k, every_v, attn_mask=seen)
         return F.linear(out.transpose(1, 2).flatten(2), self.out)
-
-    def _attend(self, q: Tensor, seen: "Seen") -> Tensor:
-        s = self.shape
-        if isinstance(seen, Tensor):
-            # Repeated, as with a mask only torch's slow path takes heads in groups.
-            k, v = (part.repeat_interleave(s.group, dim=1) for part in (self.keys, self.values))
-            return F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
-        from torch.nn.attention.flex_attention import flex_attention  # noqa: PLC0415  (it loads the compiler)
-
-        padded = pad_groups(q, s.kv_heads)
-        out = flex_attention(padded, self.keys, self.values, block_mask=seen, enable_gqa=True)
-        return cut_groups(out, s.kv_heads, s.group)
 
 
 class Llama(nn.Module):
@@ -94,16 +75,11 @@ class Llama(nn.Module):
         self.register_buffer("keys", torch.arange(length, device=weights.cos.device))
         self.norm_eps = weights.shape.norm_eps
 
-    def forward(
-        self, tokens: Tensor, positions: Tensor, wanted: int, blocks: "BlockMask | None" = None
-    ) -> Tensor:
-        """Logits [B, wanted, vocabulary] of the last of tokens [B, T], int64, at positions [T], int64.
-
-        With `blocks`, which must say what they see, attention is FlexAttention.
-        """
+    def forward(self, tokens: Tensor, positions: Tensor, wanted: int) -> Tensor:
+        """Logits [B, wanted, vocabulary] of the last of tokens [B, T], int64, at positions [T], int64."""
         x = F.embedding(tokens, self.embedding)
         cos, sin = self.cos[positions], self.sin[positions]
-        seen = self.keys <= positions[:, None] if blocks is None else blocks
+        seen = self.keys <= positions[:, None]  # bool [T, S]
         for layer in self.layers:
             x = layer(x, positions, cos, sin, seen)
         last = F.rms_norm(x[:, -wanted:], self.norm.shape, self.norm, self.norm_eps)

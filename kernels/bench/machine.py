@@ -1,13 +1,11 @@
-"""What this machine costs before any kernel does: bytes of memory, launches, barriers between programs."""
+"""What this machine costs before any kernel does: bytes of memory and launches."""
 
 from collections.abc import Iterator
 
 import torch
 
 from kernels.bench.results import Bench, Figure
-from kernels.bench.timing import in_a_loop, in_turn, microseconds
-
-BARRIERS = 2000
+from kernels.bench.timing import in_a_loop, in_turn
 
 
 def bandwidth_section(bench: Bench) -> Iterator[Figure]:
@@ -26,48 +24,23 @@ def copying(device: torch.device) -> float:
     """Bytes a second of a large copy, read and written both counted."""
     source = _large(device)
     target = torch.empty_like(source)
-    return 2e6 * source.nbytes / microseconds(lambda: target.copy_(source), device)
+    return 2e6 * source.nbytes / in_turn([lambda: target.copy_(source)], device)
 
 
 def reading(device: torch.device) -> float:
     """Bytes a second that a large sum reads; a decode step reads, and writes next to nothing."""
     source = _large(device)
-    return 1e6 * source.nbytes / microseconds(source.sum, device)
+    return 1e6 * source.nbytes / in_turn([source.sum], device)
 
 
 def launch_section(bench: Bench) -> Iterator[Figure]:
-    """A node of a CUDA graph, a launch from Python, and a barrier of all programs of a cooperative kernel."""
+    """A node of a CUDA graph, and a launch from Python, of an operation that does next to nothing."""
     if bench.device.type != "cuda":
         return
-    from kernels.bench.machine_triton import touch  # noqa: PLC0415  (Triton is optional)
-
     x = torch.zeros(1, dtype=torch.int32, device=bench.device)
-    yield Figure("a node of a CUDA graph", in_turn([lambda: touch[(1,)](x)] * 1000, bench.device), "us")
-    for name, call in (("a Triton kernel", lambda: touch[(1,)](x)), ("a torch operation", lambda: x.add_(1))):
-        yield Figure(f"a launch of {name}", in_a_loop(call, bench.device, most=200), "us")
-    processors = torch.cuda.get_device_properties(bench.device).multi_processor_count
-    for programs in (16, processors // 2, processors):
-        yield Figure(f"a barrier of {programs} programs", barrier_us(programs, bench.device), "us")
-
-
-def barrier_us(programs: int, device: torch.device) -> float:
-    """A barrier inside one kernel: what a launch with many takes longer than one without."""
-    from kernels.bench.machine_triton import barriers  # noqa: PLC0415  (Triton is optional)
-
-    counter = torch.zeros(1, dtype=torch.int32, device=device)
-
-    def wait(count: int) -> float:
-        counter.zero_()
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-        start.record()
-        barriers[(programs,)](counter, count, PROGRAMS=programs, launch_cooperative_grid=True)
-        end.record()
-        end.synchronize()
-        return 1e3 * float(start.elapsed_time(end))
-
-    wait(BARRIERS)
-    none, many = (min(wait(count) for _ in range(5)) for count in (0, BARRIERS))
-    return (many - none) / BARRIERS
+    yield Figure("a node of a CUDA graph", in_turn([lambda: x.add_(1)] * 1000, bench.device), "us")
+    launch = in_a_loop(lambda: x.add_(1), bench.device, most=200)
+    yield Figure("a launch of a torch operation", launch, "us")
 
 
 def _large(device: torch.device) -> torch.Tensor:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from kernels.formats.fragments import Fragments, empty_fragments
 from kernels.formats.llama import PAGE, PagedCache, Rows, Shape, Weights, empty_cache
-from kernels.formats.packed import Packed, empty_packed
 from kernels.formats.quantized import BLOCK, Quantized
 
 MODELS = {
@@ -17,7 +17,7 @@ MODELS = {
 }
 
 BASE = 10000.0
-"""Of the rotary angles; for the time it is all the same."""
+"""Base of the rotary angles; for the time it is all the same."""
 
 COLD_BYTES = 128 << 20
 """More than an H100's 50 MB of cache holds: what is read once in so many bytes comes from memory."""
@@ -116,10 +116,9 @@ def sequences(
     return Sequences(cache, Rows(tokens, slot, positions))
 
 
-def unwritten(rows: int, columns: int, device: torch.device) -> Packed:
-    """Room for packed rows, NaN until they are written."""
-    packed = empty_packed(rows, columns, device)
-    return packed.fill(torch.full((rows, columns), torch.nan, device=device))
+def unwritten(rows: int, columns: int, device: torch.device) -> Fragments:
+    """Room for rows in fragment layout, NaN until they are written."""
+    return empty_fragments(rows, columns, device).fill(torch.full((rows, columns), torch.nan, device=device))
 
 
 def with_layers(shape: Shape, layers: int) -> Shape:

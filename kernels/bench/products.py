@@ -8,24 +8,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # torch's own name for it
 
-from kernels.bench.models import (
-    MODELS,
-    layers_for,
-    matrices,
-    sequences,
-    unwritten,
-    weights,
-    with_layers,
-)
+from kernels.bench.models import MODELS, layers_for, matrices, sequences, unwritten, weights, with_layers
 from kernels.bench.results import OURS, Bench, Result, relative_error
 from kernels.bench.timing import in_turn
+from kernels.formats.fragments import SMALL_BATCH, Fragments
 from kernels.formats.llama import Shape
-from kernels.formats.packed import FEW, Packed
 from kernels.formats.quantized import Quantized
-from kernels.products import few_rows, linear, qkv
+from kernels.llama.reference import rotate
+from kernels.llama.supported import unsupported_reason
+from kernels.products import head, linear, qkv, small_batch
 
 TORCH = "torch float16"
-AGAINST = {"x torch": (TORCH,)}
 
 LIMIT = 2e-3
 """Relative error; rounding the input and the result to half precision makes about 3e-4 each."""
@@ -50,7 +43,8 @@ def section(bench: Bench) -> Iterator[Result]:
     """Each product of a layer, for every number of rows, by the kernel that a pass of so many runs."""
     for model in bench.models:
         for m in sorted({*bench.rows, VERIFIED, *bench.prompts}):
-            for make in (_qkv, _out, _gate_up, _down):
+            makes = [_qkv, _out, _gate_up, _down, *([_head] if m <= SMALL_BATCH else [])]
+            for make in makes:
                 yield _measure(model, m, make(MODELS[model], m, bench.device), bench.device)
                 if bench.device.type == "cuda":
                     torch.cuda.empty_cache()
@@ -84,12 +78,12 @@ def _qkv(shape: Shape, m: int, device: torch.device) -> Product:
     there = sequences(shape, "f16", slots=1, context=0, new=m, device=device, room=0)
     x = torch.randn(m, shape.width, device=device)
     q = torch.full((m, shape.heads, shape.head_dim), torch.nan, dtype=torch.float16, device=device)
-    cos, sin = w.cos[:m, None], w.sin[:m, None]
-    packed = _packed(shape, x * w.attn_norm[0], x)
+    cos, sin = w.cos[:m], w.sin[:m]
+    fragments = _fragments(shape, x * w.attn_norm[0], x)
 
     def ours(layer: int) -> Tensor:
-        if packed is not None:
-            return few_rows.qkv(packed, w, layer, there.cache, there.rows, q=q)
+        if fragments is not None:
+            return small_batch.qkv(fragments, w, layer, there.cache, there.rows, q=q)
         return qkv.qkv(x, w, layer, there.cache, there.rows, q=q)
 
     def given() -> Tensor:
@@ -100,9 +94,7 @@ def _qkv(shape: Shape, m: int, device: torch.device) -> Product:
     def rotated(flat: Tensor) -> Tensor:
         heads = flat.float().view(m, -1, shape.head_dim)
         turned, values = heads.tensor_split([shape.heads + shape.kv_heads], dim=1)
-        even, odd = turned[..., 0::2], turned[..., 1::2]
-        turned = torch.stack([even * cos - odd * sin, odd * cos + even * sin], dim=-1).flatten(-2)
-        return torch.cat([turned, values], dim=1)
+        return torch.cat([rotate(turned, cos, sin), values], dim=1)
 
     def right() -> Tensor:
         return rotated(_normed(x, w.attn_norm[0], shape) @ w.qkv.dequantize(0).T)
@@ -122,17 +114,17 @@ def _down(shape: Shape, m: int, device: torch.device) -> Product:
 
 
 def _added(name: str, shape: Shape, columns: int, m: int, device: torch.device) -> Product:
-    """A product added to the stream; of few rows, with the stream packed for the next product."""
+    """A product added to the stream; of a small batch, with the stream's fragments for the next product."""
     w = _cold(shape.width, columns, device)
     x = torch.randn(m, columns, device=device).half()
     start = torch.randn(m, shape.width, device=device)
     residual, norm = start.clone(), 1 + 0.1 * torch.randn(shape.width, device=device)
-    packed = _packed(shape, x.float(), x.float())
-    out = None if packed is None else unwritten(m, shape.width, device)
+    fragments = _fragments(shape, x.float(), x.float())
+    out = None if fragments is None else unwritten(m, shape.width, device)
 
     def ours(layer: int) -> Tensor:
-        if packed is not None and out is not None:
-            few_rows.add(packed, w, layer, stream=residual, norm=norm, out=out)
+        if fragments is not None and out is not None:
+            small_batch.add(fragments, w, layer, stream=residual, norm=norm, out=out)
         else:
             linear.linear(x, w, layer, residual=residual)
         return residual
@@ -147,7 +139,7 @@ def _added(name: str, shape: Shape, columns: int, m: int, device: torch.device) 
     def rival(matrix: Tensor) -> Tensor:
         return start + F.linear(x, matrix)
 
-    moved = linear.bytes_moved(w, m) if packed is None else few_rows.bytes_moved(w, m)
+    moved = linear.bytes_moved(w, m) if fragments is None else small_batch.bytes_moved(w, m)
     return Product(name, w, ours, given, right, rival, moved)
 
 
@@ -158,12 +150,12 @@ def _gate_up(shape: Shape, m: int, device: torch.device) -> Product:
     norm = 1 + 0.1 * torch.randn(shape.width, device=device)
     out = torch.full((m, shape.hidden), torch.nan, dtype=torch.float16, device=device)
     scratch = torch.empty(m, shape.width, dtype=torch.float16, device=device)
-    packed = _packed(shape, x * norm, x)
-    hidden = None if packed is None else unwritten(m, shape.hidden, device)
+    fragments = _fragments(shape, x * norm, x)
+    hidden = None if fragments is None else unwritten(m, shape.hidden, device)
 
     def ours(layer: int) -> Tensor:
-        if packed is not None and hidden is not None:
-            few_rows.gate_up(packed, w, layer, shape.norm_eps, out=hidden)
+        if fragments is not None and hidden is not None:
+            small_batch.gate_up(fragments, w, layer, shape.norm_eps, out=hidden)
             return out
         return linear.norm_gate_up(x, norm, w, layer, shape.norm_eps, out=out, scratch=scratch)
 
@@ -181,20 +173,46 @@ def _gate_up(shape: Shape, m: int, device: torch.device) -> Product:
     def rival(matrix: Tensor) -> Tensor:
         return gated(F.linear(_normed(x, norm, shape).half(), matrix))
 
-    moved = (linear if packed is None else few_rows).bytes_moved(w, m, gated=True)
+    moved = (linear if fragments is None else small_batch).bytes_moved(w, m, gated=True)
     return Product("gate_up", w, ours, given, right, rival, moved)
 
 
-def _packed(shape: Shape, x: Tensor, stream: Tensor) -> Packed | None:
-    """Rows as few of them are given to a product; None where a pass does not pack them."""
-    if len(x) > FEW or few_rows.why_not(shape, x.device) is not None:
+def _head(shape: Shape, m: int, device: torch.device) -> Product:
+    """The norm and the product with the vocabulary."""
+    w = _cold(shape.vocabulary, shape.width, device, bits=8)
+    each = [Quantized(w.codes[i : i + 1], w.scales[i : i + 1]) for i in range(w.layers)]
+    x = torch.randn(m, shape.width, device=device)
+    norm = 1 + 0.1 * torch.randn(shape.width, device=device)
+    out = torch.full((m, shape.vocabulary), torch.nan, device=device)
+    scratch = torch.empty(m, shape.width, dtype=torch.float16, device=device)
+    fragments = _fragments(shape, x * norm, x)
+    if fragments is not None:
+        _ = [one.pairs for one in each]  # made now, as no capture can
+
+    def ours(layer: int) -> Tensor:
+        if fragments is not None:
+            return small_batch.head(fragments, each[layer], shape.norm_eps, out=out)
+        return head.head(x, norm, each[layer], shape.norm_eps, out=out, scratch=scratch)
+
+    def right() -> Tensor:
+        return _normed(x, norm, shape) @ w.dequantize(0).T
+
+    def rival(matrix: Tensor) -> Tensor:
+        return F.linear(_normed(x, norm, shape).half(), matrix)
+
+    return Product("head", w, ours, lambda: ours(0), right, rival, head.bytes_moved(each[0], m))
+
+
+def _fragments(shape: Shape, x: Tensor, stream: Tensor) -> Fragments | None:
+    """Rows as a small batch is given to a product; None where a pass has them otherwise."""
+    if len(x) > SMALL_BATCH or unsupported_reason(shape, x.device) is not None:
         return None
     return unwritten(len(x), x.shape[1], x.device).fill(x, stream)
 
 
-def _cold(rows: int, columns: int, device: torch.device) -> Quantized:
-    one = matrices(1, rows, columns, 4, device)
-    return matrices(layers_for(one.layer_bytes, device), rows, columns, 4, device)
+def _cold(rows: int, columns: int, device: torch.device, *, bits: int = 4) -> Quantized:
+    one = matrices(1, rows, columns, bits, device)
+    return matrices(layers_for(one.layer_bytes, device), rows, columns, bits, device)
 
 
 def _normed(x: Tensor, norm: Tensor, shape: Shape) -> Tensor:

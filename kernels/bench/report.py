@@ -1,34 +1,25 @@
 """The bench's tables, in Markdown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from kernels.bench.results import Figure, Result
 
 
-def table(
-    results: Sequence[Result],
-    speed: float,
-    *,
-    ratios: bool,
-    against: Mapping[str, Sequence[str]] | None = None,
-) -> str:
+def table(results: Sequence[Result], speed: float, *, ratios: bool) -> str:
     """Microseconds by contender, what ours must move and its share of `speed` (bytes a second).
 
-    Each column of `against` says how many times faster ours is than the fastest right one of the contenders
-    that it names; by default one for all of them. Without `ratios`, or where ours is wrong, no ratio is
-    printed, and no share.
+    "times" says how many times faster ours is than the fastest rival that is right. Without `ratios`, or
+    where ours is wrong, no ratio is printed, and no share.
     """
     names = list(dict.fromkeys(name for one in results for name in (*one.us, *one.failed, *one.errors)))
     keys = list(dict.fromkeys(key for one in results for key in one.case))
-    rivals = [name for name in names if not any(name in one.ours for one in results)]
-    against = against or ({"times": rivals} if rivals else {})
     tokens = any(one.tokens for one in results)
-    head = [*keys, *names, *against, "MB", "% of memory", *(["tokens/s"] if tokens else [])]
+    head = [*keys, *names, "times", "MB", "% of memory", *(["tokens/s"] if tokens else [])]
     lines = [head, ["---"] * len(head)]
     for one in results:
         cells = [str(one.case.get(key, "")) for key in keys] + [_cell(one, name) for name in names]
-        found = [one.ratio(*group) if ratios else None for group in against.values()]
-        cells += [f"{ratio:.1f}" if ratio is not None else "" for ratio in found]
+        ratio = one.ratio if ratios else None
+        cells.append(f"{ratio:.1f}" if ratio is not None else "")
         cells += [f"{one.bytes / 1e6:.1f}", share(one, speed) if ratios else ""]
         lines.append(cells + ([_rate(one)] if tokens else []))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -47,7 +38,7 @@ def line(result: Result | Figure, speed: float) -> str:
 
 
 def share(result: Result, speed: float) -> str:
-    """Of the memory's speed, in per cent; above 100, the inputs were in a cache. Empty while ours is red."""
+    """Per cent of the memory's speed; above 100, the inputs were in a cache. Empty while ours is red."""
     if result.red or not result.bytes:
         return ""
     return f"{100 * result.bytes / (result.best * 1e-6) / speed:.0f}"

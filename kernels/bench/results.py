@@ -3,7 +3,7 @@
 import gc
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -64,19 +64,14 @@ class Result:
 
     @property
     def best(self) -> float:
-        """Of ours, microseconds."""
+        """Microseconds of the faster form of ours."""
         return min(self.us[name] for name in self.ours if name in self.us)
 
-    def ratio(self, *names: str) -> float | None:
-        """How many times faster ours is than the fastest right one of `names`; None while ours is red."""
-        rivals = [self.us[name] for name in names if name in self.us and self.right(name)]
+    @property
+    def ratio(self) -> float | None:
+        """How many times faster ours is than the fastest rival that is right; None while ours is red."""
+        rivals = [us for name, us in self.us.items() if name not in self.ours and self.right(name)]
         return min(rivals) / self.best if rivals and not self.red else None
-
-    def take(self, other: "Result") -> None:
-        """Note of the rivals what was found in another case that is no other for them."""
-        self.us |= {name: us for name, us in other.us.items() if name not in self.ours}
-        self.errors |= {name: error for name, error in other.errors.items() if name not in self.ours}
-        self.failed |= {name: why for name, why in other.failed.items() if name not in self.ours}
 
     def attempt(self, name: str, work: Callable[[], tuple[float, float]], device: torch.device) -> None:
         """Note the error and the microseconds that `work` gives, or why it gives none."""
@@ -92,20 +87,11 @@ class Result:
     def as_json(self) -> dict[str, Any]:
         """Everything, with what follows from it; a number that is none is null."""
         errors = {name: None if math.isnan(error) else error for name, error in self.errors.items()}
-        return {
-            "case": self.case,
-            "us": self.us,
-            "errors": errors,
-            "limit": self.limit,
-            "failed": self.failed,
-            "bytes": self.bytes,
-            "tokens": self.tokens,
-            "red": self.red,
-        }
+        return asdict(self) | {"errors": errors, "red": self.red}
 
 
 def relative_error(out: Tensor, right: Tensor) -> float:
-    """Of the whole tensor, in float64; NaN if any element is."""
+    """The error of the whole tensor, in float64; NaN if any element is."""
     return float((out.double() - right.double()).norm() / right.double().norm())
 
 

@@ -22,9 +22,8 @@ SECTIONS = {
     "bandwidth": ("machine", "bandwidth_section"),
     "launch": ("machine", "launch_section"),
     "products": ("products", "section"),
-    "head": ("heads", "section"),
-    "attention": ("cached", "decode_section"),
-    "prompt_attention": ("cached", "prompt_section"),
+    "attention": ("attention", "decode_section"),
+    "prompt_attention": ("attention", "prompt_section"),
     "step": ("steps", "decode_section"),
     "prefill": ("steps", "prompt_section"),
     "local": ("local", "section"),
@@ -136,20 +135,15 @@ def _section(name: str, bench: Bench, log: Log, limit_s: float) -> None:
         log.write(name, found | {"seconds": round(took, 1)} | cut)
         if cut:
             break
-    _print(figures, list(results.values()), bench, getattr(module, "AGAINST", None))
+    _print(figures, list(results.values()), bench)
 
 
-def _print(
-    figures: Sequence[Figure],
-    results: Sequence[Result],
-    bench: Bench,
-    against: Mapping[str, Sequence[str]] | None,
-) -> None:
+def _print(figures: Sequence[Figure], results: Sequence[Result], bench: Bench) -> None:
     red = any(one.red for one in results)
     for figure in figures:
         print(f"- {line(figure, bench.speed)}")
     if results:
-        print(f"\nMicroseconds.\n\n{table(results, bench.speed, ratios=not red, against=against)}")
+        print(f"\nMicroseconds.\n\n{table(results, bench.speed, ratios=not red)}")
     sys.stdout.flush()
 
 

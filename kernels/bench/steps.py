@@ -1,19 +1,16 @@
-"""Whole passes of a model: decoding, verification, many sequences, a prompt; and torch and transformers."""
+"""Whole passes of a model: decoding, verification, many sequences, a prompt; and torch's own."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import torch
 
 from kernels.bench.contenders import (
-    AHEAD,
     COMPILED,
     EAGER,
-    FLEXIBLE,
     GRAPH,
-    HF_COMPILED,
-    HF_EAGER,
+    MULTI_STEP,
     ROOM,
     Case,
     Contender,
@@ -25,55 +22,43 @@ from kernels.bench.results import Bench, Figure, Result, relative_error
 from kernels.bench.timing import in_a_loop
 from kernels.formats.llama import Weights
 
-AGAINST = {"x compiled": (COMPILED, FLEXIBLE, HF_COMPILED), "x eager": (EAGER, HF_EAGER)}
-
 LIMIT, PROMPT_LIMIT = 8e-3, 4e-3
 """Relative error of ours, in the logits and in what is put into the cache, against float32 with the same
 weights that reads the same codes. Worked out for 30 layers, activations and weights in float16 make 1.2e-3 of
 it in a prompt, and 4e-3 in rows behind random keys, where what differs in a layer grows in the next."""
 
 RIVAL_LIMIT = 0.1
-"""Of the others, in bfloat16, against float32 with keys and values that are not rounded: 30 layers make 0.025
-in a prompt and 0.06 elsewhere. With frequencies in bfloat16 it was 1.0 at 4096; another model is at 1.4."""
+"""The others' error, in bfloat16, against float32 with keys and values that are not rounded: 30 layers make
+0.025 in a prompt and 0.06 elsewhere. With frequencies in bfloat16 it was 1.0 at 4096."""
 
 VERIFIED = 8
 
 
 def decode_section(bench: Bench) -> Iterator[Result | Figure]:
-    """Steps of M sequences, and of several rows of one.
-
-    What takes a minute to compile is compiled for the first case alone, and transformers is there for the
-    first number of rows.
-    """
+    """Steps of M sequences, and of several rows of one."""
     rows = [*((m, 1) for m in bench.rows), (1, VERIFIED)]
     for model in bench.models:
         w = weights(MODELS[model], bench.device, context=max(bench.contexts) + VERIFIED + ROOM)
         found: dict[Case, Result] = {}
         for (slots, new), context in itertools.product(rows, bench.contexts):
-            rivals = [EAGER] + ([HF_EAGER] if (slots, new) == rows[0] else [])
-            if not found and model == bench.models[0]:
-                rivals += _compiled(bench, COMPILED, FLEXIBLE, HF_COMPILED)
             cases = [Case(model, kind, context, slots, new) for kind in bench.caches]
-            for one in _of_caches(cases, w, bench.device, rivals):
-                if isinstance(one, Result):
-                    found[replace(cases[0], cache=str(one.case["cache"]))] = one
-                yield one
+            for case in cases:
+                first = not found and model == bench.models[0]
+                for one in _measure(case, w, bench, first=first):
+                    if isinstance(one, Result):
+                        found[case] = one
+                    yield one
             yield from _compared(found, cases)
 
 
 def prompt_section(bench: Bench) -> Iterator[Result | Figure]:
     """A prompt of which nothing is in the cache yet; the logits of its last token."""
+    first = True
     for model in bench.models:
         w = weights(MODELS[model], bench.device, context=max(bench.prompts) + ROOM)
-        for i, tokens in enumerate(bench.prompts):
-            first = i == 0 and model == bench.models[0]
-            rivals = [EAGER, HF_EAGER, *(_compiled(bench, COMPILED) if first else [])]
-            cases = [Case(model, kind, 0, 1, tokens) for kind in bench.caches]
-            yield from _of_caches(cases, w, bench.device, rivals)
-
-
-def _compiled(bench: Bench, *names: str) -> list[str]:
-    return list(names) if bench.compiled and bench.device.type == "cuda" else []
+        for tokens, kind in itertools.product(bench.prompts, bench.caches):
+            yield from _measure(Case(model, kind, 0, 1, tokens), w, bench, first=first)
+            first = False
 
 
 def _compared(found: Mapping[Case, Result], cases: Iterable[Case]) -> Iterator[Figure]:
@@ -91,23 +76,16 @@ def _compared(found: Mapping[Case, Result], cases: Iterable[Case]) -> Iterator[F
             yield Figure(f"{name}: {case.slots} sequences", rate, "times the tokens a second of one")
 
 
-def _of_caches(
-    cases: Sequence[Case], w: Weights, device: torch.device, rivals: list[str]
-) -> Iterator[Result | Figure]:
-    """Ours with each kind of cache, and with the first of them the rivals, whose caches are of one kind."""
-    known: Result | None = None
-    for case in cases:
-        latest: Result | None = None
-        for one in _measure(case, w, device, rivals, known):
-            latest = one if isinstance(one, Result) else latest
-            yield one
-        known = known or latest
+def _rivals(case: Case, bench: Bench, *, first: bool) -> list[str]:
+    """Torch, which knows one kind of cache, beside ours with the first; compiled, in a minute, but once."""
+    if case.cache != bench.caches[0]:
+        return []
+    return [EAGER, COMPILED] if first and bench.compiled and bench.device.type == "cuda" else [EAGER]
 
 
-def _measure(
-    case: Case, w: Weights, device: torch.device, rivals: list[str], known: Result | None
-) -> Iterator[Result | Figure]:
-    """The result again and again, as contender after contender joins it; rivals only if none are `known`."""
+def _measure(case: Case, w: Weights, bench: Bench, *, first: bool) -> Iterator[Result | Figure]:
+    """The result again and again, as contender after contender joins it."""
+    device = bench.device
     prompt, sizes = not case.context, {"slots": case.slots, "context": case.context, "new": case.new}
     try:
         given = Pass(case, w, sequences(w.shape, case.cache, **sizes, device=device, room=ROOM), device)
@@ -121,11 +99,9 @@ def _measure(
     row: dict[str, int | str] = {"model": case.model, "cache": case.cache, "M": case.slots}
     row |= {"T": case.new} if prompt else {"context": case.context, "new": case.new}
     limit = PROMPT_LIMIT if prompt else LIMIT
-    result = Result(row, limit, moved, ours=(GRAPH, AHEAD), rival_limit=RIVAL_LIMIT)
+    result = Result(row, limit, moved, ours=(GRAPH, MULTI_STEP), rival_limit=RIVAL_LIMIT)
     result.tokens = case.new if prompt else case.slots
-    if known is not None:
-        result.take(known)
-    for name, make in contenders(given, [] if known else rivals):
+    for name, make in contenders(given, _rivals(case, bench, first=first)):
 
         def work(make: Callable[[], Contender] = make) -> tuple[float, float]:
             contender = make()
@@ -137,7 +113,7 @@ def _measure(
 
         with torch.no_grad():
             result.attempt(name, work, device)
-        if "compiled" in name:
+        if name == COMPILED:
             torch._dynamo.reset()
         yield result
     if prompt and case.cache == "int8":

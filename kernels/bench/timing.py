@@ -6,24 +6,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-LONG_MS = 2.0
-"""A call longer than this hides the cost of its launch, and a graph of many would hold much memory."""
-
 BUDGET_MS = 40.0
-"""Of the repetitions of one measurement on a GPU."""
-
-
-def microseconds(call: Callable[[], object], device: torch.device, *, graph: bool = True) -> float:
-    """The median time of `call`, after a warm-up; with `graph`, a short one on a GPU without its launch."""
-    if device.type != "cuda":
-        return in_turn([call], device)
-    from triton.testing import do_bench, do_bench_cudagraph  # noqa: PLC0415  (optional: a CPU has none)
-
-    call()
-    short = _elapsed_ms(call) <= LONG_MS
-    bench = do_bench_cudagraph if graph and short else do_bench
-    median = bench(call, return_mode="median")
-    return 1e3 * float(median)
+"""Milliseconds of all repetitions of one measurement on a GPU."""
 
 
 def in_turn(calls: Sequence[Callable[[], object]], device: torch.device) -> float:

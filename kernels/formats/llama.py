@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kernels.checks import check_tensor
 from kernels.formats.quantized import Quantized
 
 PAGE = 32
@@ -37,7 +38,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Weights:
-    """Of all layers. Channels 2i and 2i + 1 of a head of q and k are rotated together.
+    """The weights of all layers. Channels 2i and 2i + 1 of a head of q and k are rotated together.
 
     `qkv` has the rows of q, then k, then v; `gate_up` those of gate, then of up.
     """
@@ -113,3 +114,23 @@ def empty_cache(
     keys, values = (torch.zeros(size, dtype=dtype, device=device) for _ in range(2))
     table = torch.zeros(slots, -(-context // PAGE), dtype=torch.int32, device=device)
     return PagedCache(keys, values, table, scales)
+
+
+def check_cache(cache: PagedCache, layer: int, rows: Rows, m: int, device: torch.device) -> None:
+    """Raise ValueError unless the cache is whole, has that layer, and the rows are M, all on the device."""
+    layers, _, kv_heads, page, d = cache.keys.shape
+    wanted = {
+        "keys": (cache.keys, torch.float16 if cache.scales is None else torch.int8, tuple(cache.keys.shape)),
+        "values": (cache.values, cache.keys.dtype, tuple(cache.keys.shape)),
+        "table": (cache.table, torch.int32, tuple(cache.table.shape)),
+        "slots": (rows.slots, torch.int32, (m,)),
+        "positions": (rows.positions, torch.int32, (m,)),
+    }
+    if cache.scales is not None:
+        wanted["scales"] = cache.scales, torch.float32, (layers, 2, kv_heads, d)
+    for name, (x, dtype, shape) in wanted.items():
+        check_tensor(name, x, dtype, shape, device)
+    if page != PAGE:
+        raise ValueError(f"pages are of {page} tokens: must be {PAGE}")
+    if not 0 <= layer < layers:
+        raise ValueError(f"layer {layer}: the cache has {layers}")

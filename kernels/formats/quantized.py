@@ -43,7 +43,7 @@ class Quantized:
 
     @property
     def bits(self) -> int:
-        """Of a code: 4 or 8."""
+        """Bits of a code: 4 or 8."""
         return 4 if self.codes.dtype == torch.uint8 else 8
 
     @property
@@ -63,14 +63,14 @@ class Quantized:
 
     @property
     def layer_bytes(self) -> int:
-        """Of one matrix, all of which a product reads."""
+        """Bytes of one matrix, all of which a product reads."""
         return sum(x[0].nbytes for x in (self.codes, self.scales, self.minima) if x is not None)
 
     @cached_property
     def pairs(self) -> Tensor:
         """Each block's scale, in the low half of a word, and least weight, in the high: int32 [L, N, K / 32].
 
-        Made when first asked for, and kept: a product of few rows reads both in one load. The least weight
+        Made when first asked for, and kept: a small-batch GEMM reads both in one load. The least weight
         of 8 bits is not used, and 0. Waits for the GPU: a kernel may read them before it waits for this.
         """
         least = self.minima

@@ -1,10 +1,11 @@
 """Tiles of quantized weights inside a Triton kernel; see `quantized.py` for their layout.
 
 Two cuts of the same matrix: `weight_tiles` gives [R, columns] to a product whose warps share the rows, and
-`split_tiles` gives [S, R, columns], a part of the columns to each of S warps: a product of few rows then has
+`split_tiles` gives [S, R, columns], a part of the columns to each of S warps: of few rows a product then has
 S times as many loads in flight.
 """
 
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
 # ruff: noqa: ANN001, ANN201, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
 
 import struct
@@ -45,22 +46,22 @@ _SIGNED = tl.constexpr(
 """From 4 bytes c to 4 float16: the bits of 1024 + 128 + c, less 1152."""
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def low_columns(first_block, BLOCKS: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def low_columns(first_block, BLOCKS: tl.constexpr):
     """The columns that the first tile of `weight_tiles` holds, [BLOCKS * 16]; the second is 16 further on."""
     lanes = tl.arange(0, BLOCKS * 16)
     return (first_block + lanes // 16) * 32 + lanes % 16
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def split_low_columns(first_block, BLOCKS: tl.constexpr, SPLITS: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def split_low_columns(first_block, BLOCKS: tl.constexpr, SPLITS: tl.constexpr):
     """The columns of the first tile of `split_tiles`, [SPLITS, 1, BLOCKS * 16]; the second is 16 further."""
     lanes = tl.arange(0, BLOCKS * 16)[None, None, :]
     return (first_block + tl.arange(0, SPLITS)[:, None, None] * BLOCKS + lanes // 16) * 32 + lanes % 16
 
 
 @triton.jit
-def _each_16_times(x):  # type: ignore[no-untyped-def]
+def _each_16_times(x):
     """[..., B] to [..., B * 16]: a block's scale beside each of its codes, loaded once."""
     if len(x.shape) == 2:
         wide = tl.broadcast_to(x[:, :, None], x.shape[0], x.shape[1], 16)
@@ -72,7 +73,7 @@ def _each_16_times(x):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _signed(codes):  # type: ignore[no-untyped-def]
+def _signed(codes):
     """int8 codes as float16."""
     if INTERPRETED:
         values = codes.to(tl.float16)
@@ -83,8 +84,8 @@ def _signed(codes):  # type: ignore[no-untyped-def]
     return values
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _nibbles(codes, CENTRED: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def _nibbles(codes, CENTRED: tl.constexpr):
     """The low and the high halves of uint8 codes as float16, less 8 if CENTRED."""
     if INTERPRETED:
         least: tl.constexpr = 8.0 if CENTRED else 0.0
@@ -101,8 +102,8 @@ def _nibbles(codes, CENTRED: tl.constexpr):  # type: ignore[no-untyped-def]
     return low, high
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _of_blocks(values, row, parts, alive, row_blocks: tl.constexpr, BLOCKS: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def _of_blocks(values, row, parts, alive, row_blocks: tl.constexpr, BLOCKS: tl.constexpr):
     """Scales or minima of rows in blocks parts .. parts + BLOCKS - 1, each 16 times: [..., BLOCKS * 16].
 
     Two at a time where that is possible: a loop's loads run ahead of it only in pieces of 4 bytes or more a
@@ -127,19 +128,11 @@ def _of_blocks(values, row, parts, alive, row_blocks: tl.constexpr, BLOCKS: tl.c
     return _each_16_times(loaded)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _tiles(  # type: ignore[no-untyped-def]
-    codes,
-    scales,
-    minima,
-    row,
-    alive,
-    parts,
-    lanes,
-    row_blocks: tl.constexpr,
-    BITS: tl.constexpr,
-    BLOCKS: tl.constexpr,
+@triton.jit
+def _tiles(
+    matrix, row, alive, parts, lanes, row_blocks: tl.constexpr, BITS: tl.constexpr, BLOCKS: tl.constexpr
 ):
+    codes, scales, minima = matrix
     lane_blocks = parts + lanes // 16
     block_bytes: tl.constexpr = 4 * BITS
     at = (row * row_blocks + lane_blocks) * block_bytes + lanes % 16
@@ -158,36 +151,22 @@ def _tiles(  # type: ignore[no-untyped-def]
     return low.to(tl.float16), high.to(tl.float16)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def weight_tiles(  # type: ignore[no-untyped-def]
-    codes,
-    scales,
-    minima,
-    rows,
-    live,
-    first_block,
-    row_blocks: tl.constexpr,
-    BITS: tl.constexpr,
-    BLOCKS: tl.constexpr,
-):
-    """Weights of `rows` [R] in blocks first_block .. first_block + BLOCKS - 1 of their row_blocks.
+@triton.jit
+def weight_tiles(matrix, first_block, row_blocks: tl.constexpr, BITS: tl.constexpr, BLOCKS: tl.constexpr):
+    """Weights of some rows in blocks first_block .. first_block + BLOCKS - 1 of their row_blocks.
 
-    Two float16 tiles [R, BLOCKS * 16], with the columns of `low_columns` and those 16 further on. The
-    pointers are of the layer's matrix, and first_block is a multiple of BLOCKS. Zeros where `live` [R] is
-    false and past the row's end.
+    `matrix` is the layer's codes, scales and minima, the rows [R], and which of them are live. Two float16
+    tiles [R, BLOCKS * 16], with the columns of `low_columns` and those 16 further on. first_block is a
+    multiple of BLOCKS. Zeros for rows that are not live and past a row's end.
     """
-    lanes = tl.arange(0, BLOCKS * 16)[None, :]
-    row, alive = rows[:, None], live[:, None]
-    return _tiles(codes, scales, minima, row, alive, first_block, lanes, row_blocks, BITS, BLOCKS)
+    codes, scales, minima, rows, live = matrix
+    lanes, row, alive = tl.arange(0, BLOCKS * 16)[None, :], rows[:, None], live[:, None]
+    return _tiles((codes, scales, minima), row, alive, first_block, lanes, row_blocks, BITS, BLOCKS)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def split_tiles(  # type: ignore[no-untyped-def]
-    codes,
-    scales,
-    minima,
-    rows,
-    live,
+@triton.jit
+def split_tiles(
+    matrix,
     first_block,
     row_blocks: tl.constexpr,
     BITS: tl.constexpr,
@@ -195,7 +174,8 @@ def split_tiles(  # type: ignore[no-untyped-def]
     SPLITS: tl.constexpr,
 ):
     """As `weight_tiles`, of SPLITS * BLOCKS blocks: float16 [SPLITS, R, BLOCKS * 16], part by part."""
+    codes, scales, minima, rows, live = matrix
     lanes = tl.arange(0, BLOCKS * 16)[None, None, :]
     parts = first_block + tl.arange(0, SPLITS)[:, None, None] * BLOCKS
     row, alive = rows[None, :, None], live[None, :, None]
-    return _tiles(codes, scales, minima, row, alive, parts, lanes, row_blocks, BITS, BLOCKS)
+    return _tiles((codes, scales, minima), row, alive, parts, lanes, row_blocks, BITS, BLOCKS)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kernels.attention import few as few_attention
+from kernels.attention.small_batch import single_split_keys
 from kernels.formats.llama import PagedCache, Rows, Weights
 from kernels.llama.passes import Inputs, make_buffers, run_pass
 from kernels.llama.staging import Upload
@@ -17,7 +17,7 @@ from kernels.llama.staging import Upload
 Ints = NDArray[np.integer]
 
 MAX_ROWS = 64
-"""Of any sequences, in a pass."""
+"""Rows of any sequences, in a pass."""
 
 MAX_PROMPT = 512
 """Tokens of a prompt, in a pass."""
@@ -38,7 +38,7 @@ class Form:
     wanted: int  # 0, or a power of 2
     prompt: bool = False
     every: bool = False  # wanted are all rows, in their order
-    near: bool = False  # of few rows: the keys of each are few too
+    single_split: bool = False  # of a small batch: no row has more than `single_split_keys`
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ class GraphRunner:
             raise ValueError(f"{len(tokens)} rows: must be 1 to {MAX_ROWS}")
         rows = _power_of_2(len(tokens))
         every = wanted.tolist() == list(range(len(tokens)))
-        near = max(positions.tolist()) < few_attention.near(self._weights.shape.head_dim)
-        form = Form(rows, rows if every else _power_of_2(len(wanted)), every=every, near=near)
+        single = max(positions.tolist()) < single_split_keys(self._weights.shape.head_dim)
+        form = Form(rows, rows if every else _power_of_2(len(wanted)), every=every, single_split=single)
         return self._run(form, Given(tokens, slots, positions, wanted))
 
     @torch.inference_mode()
@@ -117,7 +117,9 @@ class GraphRunner:
         """
         sizes = [1 << i for i in range(_power_of_2(rows).bit_length())]
         prompts = [size for size in (64, 128, 256, 512) if size <= prompt]
-        forms = [Form(size, size, every=True, near=near) for size in sizes for near in (True, False)]
+        forms = [
+            Form(size, size, every=True, single_split=single) for size in sizes for single in (True, False)
+        ]
         forms += [Form(m, 1, prompt=True) for m in prompts]
         for form in forms if self._on_gpu else ():
             self._graph(form)
@@ -191,7 +193,7 @@ class GraphRunner:
             self._buffers,
             prompt=form.prompt,
             every=form.every,
-            near=form.near,
+            single_split=form.single_split,
         )
 
 

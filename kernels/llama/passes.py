@@ -5,17 +5,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kernels.attention import few as few_attention
-from kernels.attention.paged import Scratch, make_scratch, paged_attention, split_count
-from kernels.attention.prompt import prompt_attention
+from kernels.attention.paged import paged_attention
+from kernels.attention.small_batch import Scratch, make_scratch, small_batch_attention, split_count
+from kernels.formats.fragments import SMALL_BATCH, Fragments, empty_fragments
 from kernels.formats.llama import PAGE, PagedCache, Rows, Weights
-from kernels.formats.packed import FEW, Packed, empty_packed
-from kernels.products import few_rows
+from kernels.llama.supported import prepare, unsupported_reason
+from kernels.products import small_batch
 from kernels.products.embed import embed
 from kernels.products.head import head
 from kernels.products.linear import HIDDEN_SCALE, linear, norm_gate_up
 from kernels.products.qkv import qkv
-from kernels.sampling.choose import Choice
+from kernels.sampling.state import SamplingState
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,19 @@ class Buffers:
     attended: Tensor  # float16 [rows, heads * head_dim]
     hidden: Tensor  # float16 [rows, hidden]
     logits: Tensor  # float32 [wanted, vocabulary]
-    scratch: Scratch
     context: int  # positions that a sequence may have
-    packed: (
-        tuple[Packed, Packed, Packed] | None
-    )  # stream, attended and hidden of few rows; None: see few_rows
+    small: "SmallBatch | None"  # None: the model's layout is not one for small batches
+
+
+@dataclass(frozen=True)
+class SmallBatch:
+    """What the kernels of a small batch leave for one another."""
+
+    stream: Fragments  # [rows, width], with squares: only a stream is divided by its size
+    attended: Fragments  # [rows, heads * head_dim]
+    hidden: Fragments  # [rows, hidden]
+    splits: int  # of the keys of a row that has more than `single_split_keys`
+    scratch: Scratch
 
 
 def make_buffers(
@@ -57,14 +65,6 @@ def make_buffers(
     def floats(*size: int) -> Tensor:
         return torch.empty(size, device=device)
 
-    columns = (s.width, s.heads * s.head_dim, s.hidden)
-    # Only a stream is divided by its size.
-    stream, attended, hidden = (
-        empty_packed(min(rows, FEW), n, device, squares=i == 0) for i, n in enumerate(columns)
-    )
-    packs = few_rows.why_not(s, device) is None
-    if packs:
-        few_rows.prepare(weights)
     return Buffers(
         x=floats(rows, s.width),
         normed=halves(rows, s.width),
@@ -72,15 +72,23 @@ def make_buffers(
         attended=halves(rows, s.heads * s.head_dim),
         hidden=halves(rows, s.hidden),
         logits=floats(wanted, s.vocabulary),
-        scratch=make_scratch(
-            s,
-            decoded,
-            context,
-            device,
-            few=(min(decoded, FEW), few_attention.split_count(s.head_dim, context)),
-        ),
         context=context,
-        packed=(stream, attended, hidden) if packs else None,
+        small=_make_small(weights, min(decoded, SMALL_BATCH), context, device),
+    )
+
+
+def _make_small(weights: Weights, rows: int, context: int, device: torch.device) -> SmallBatch | None:
+    s = weights.shape
+    if unsupported_reason(s, device) is not None:
+        return None
+    prepare(weights)
+    splits = split_count(s.head_dim, context)
+    return SmallBatch(
+        stream=empty_fragments(rows, s.width, device),
+        attended=empty_fragments(rows, s.heads * s.head_dim, device, squares=False),
+        hidden=empty_fragments(rows, s.hidden, device, squares=False),
+        splits=splits,
+        scratch=make_scratch(s, rows, splits, device),
     )
 
 
@@ -92,29 +100,26 @@ def run_pass(
     *,
     prompt: bool,
     every: bool,
-    near: bool = False,
-    choice: Choice | None = None,
+    single_split: bool = False,
+    sampling: SamplingState | None = None,
 ) -> None:
     """Read the rows into the cache, and leave the logits of the wanted ones in b.logits[:n].
 
-    A `prompt`'s rows are of one sequence and follow each other. With `every`, row i is wanted row i; `near`
-    says that no row has more than `few_attention.near` keys. Of few rows, a `choice` gets the largest logits
-    of each tile.
+    A `prompt`'s rows are of one sequence and follow each other. With `every`, row i is wanted row i;
+    `single_split` says that no row has more than `single_split_keys` keys. Of a small batch, `sampling` gets
+    the largest logits of each tile.
     """
     rows, m, n = inputs.rows, len(inputs.rows.tokens), len(inputs.wanted)
-    if b.packed is not None and m <= FEW and not prompt:
-        _run_few(weights, cache, inputs, b, b.packed, choice, every=every, near=near)
+    if b.small is not None and m <= SMALL_BATCH and not prompt:
+        splits = 1 if single_split else b.small.splits
+        _run_small(weights, cache, inputs, b, b.small, splits, sampling, every=every)
         return
     x, q, attended, hidden = b.x[:m], b.q[:m], b.attended[:m], b.hidden[:m]
-    splits = split_count(m, weights.shape.kv_heads, b.context)
+    slots, starts, count = inputs.prompt if prompt else (rows.slots, rows.positions, None)
     embed(rows.tokens, weights.embedding, out=x)
     for layer in range(weights.shape.layers):
         qkv(x, weights, layer, cache, rows, q=q)
-        if prompt:
-            slot, start, count = inputs.prompt
-            prompt_attention(q, cache, layer, slot, start, out=attended, count=count)
-        else:
-            paged_attention(q, cache, layer, rows, out=attended, splits=splits, scratch=b.scratch)
+        paged_attention(q, cache, layer, slots, starts, out=attended, count=count)
         linear(attended, weights.out, layer, residual=x)
         norm = weights.ffn_norm[layer]
         norm_gate_up(
@@ -127,30 +132,29 @@ def run_pass(
         head(x, weights.output_norm, weights.head, eps, out=b.logits[:n], wanted=wanted, scratch=normed)
 
 
-def _run_few(
+def _run_small(
     weights: Weights,
     cache: PagedCache,
     inputs: Inputs,
     b: Buffers,
-    packed: tuple[Packed, Packed, Packed],
-    choice: Choice | None,
+    small: SmallBatch,
+    splits: int,
+    sampling: SamplingState | None,
     *,
     every: bool,
-    near: bool,
 ) -> None:
-    """The same for few rows, whose activations are packed by the kernel that makes them."""
+    """The same for a small batch, whose activations each kernel leaves in the next one's fragment layout."""
     s, rows, m, n = weights.shape, inputs.rows, len(inputs.rows.tokens), len(inputs.wanted)
-    stream, attended, hidden = (x.first(m) for x in packed)
-    x, q = b.x[:m], b.q[:m]
-    splits = 1 if near else few_attention.split_count(s.head_dim, b.context)
+    stream, attended, hidden = (x.first(m) for x in (small.stream, small.attended, small.hidden))
+    x, q, scratch = b.x[:m], b.q[:m], small.scratch
     norms = [*weights.attn_norm.unbind(), weights.output_norm]
-    embed(rows.tokens, weights.embedding, out=x, norm=norms[0], packed=stream)
+    embed(rows.tokens, weights.embedding, out=x, norm=norms[0], fragments=stream)
     for layer in range(s.layers):
-        few_rows.qkv(stream, weights, layer, cache, rows, q=q)
-        few_attention.few_attention(q, cache, layer, rows, out=attended, splits=splits, scratch=b.scratch)
-        few_rows.add(attended, weights.out, layer, stream=x, norm=weights.ffn_norm[layer], out=stream)
-        few_rows.gate_up(stream, weights.gate_up, layer, s.norm_eps, out=hidden)
-        few_rows.add(hidden, weights.down, layer, stream=x, norm=norms[layer + 1], out=stream)
+        small_batch.qkv(stream, weights, layer, cache, rows, q=q)
+        small_batch_attention(q, cache, layer, rows, out=attended, splits=splits, scratch=scratch)
+        small_batch.add(attended, weights.out, layer, stream=x, norm=weights.ffn_norm[layer], out=stream)
+        small_batch.gate_up(stream, weights.gate_up, layer, s.norm_eps, out=hidden)
+        small_batch.add(hidden, weights.down, layer, stream=x, norm=norms[layer + 1], out=stream)
     if n:
         wanted = None if every else inputs.wanted
-        few_rows.head(stream, weights.head, s.norm_eps, out=b.logits[:n], wanted=wanted, choice=choice)
+        small_batch.head(stream, weights.head, s.norm_eps, out=b.logits[:n], wanted=wanted, sampling=sampling)

@@ -1,1 +1,1 @@
-"""Matrix products and what is fused with them."""
+"""Products with quantized matrices, and what is fused with them."""

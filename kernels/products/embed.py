@@ -3,15 +3,13 @@
 import torch
 from torch import Tensor
 
-from kernels.attention.paged import check_tensor
-from kernels.formats.packed import Packed, check_packed
+from kernels.checks import check_tensor
+from kernels.device import TRITON, runs_on
+from kernels.formats.fragments import Fragments, check_fragments
 from kernels.formats.quantized import Quantized
 
-try:
-    from kernels.attention import local_triton as local_attention_triton
+if TRITON:
     from kernels.products import embed_triton
-except ImportError:  # triton is optional: without it everything runs in torch
-    embed_triton = None  # type: ignore[assignment]
 
 
 def bytes_moved(tokens: Tensor, embedding: Quantized) -> int:
@@ -32,12 +30,12 @@ def embed(
     *,
     out: Tensor,
     norm: Tensor | None = None,
-    packed: Packed | None = None,
+    fragments: Fragments | None = None,
 ) -> Tensor:
     """Rows of `embedding` [1, vocabulary, width] into `out`, float32 [M, width]; gives `out`.
 
     `tokens` is int32 [M], read on the device; a number that is no token, as padding may be, gives zeros. With
-    `packed` the rows times `norm`, float32 [width], are packed as well, for the first product. Runs the
+    `fragments` the rows times `norm`, float32 [width], go there as well, for the first product. Runs the
     Triton kernel on CUDA (nothing is allocated, nothing waits) and the reference elsewhere. Raises ValueError
     for shapes, strides, types and devices that do not fit together.
     """
@@ -48,15 +46,15 @@ def embed(
     device = embedding.codes.device
     check_tensor("tokens", tokens, torch.int32, (len(tokens),), device)
     check_tensor("out", out, torch.float32, (len(tokens), embedding.columns), device)
-    if packed is not None and norm is not None:
+    if fragments is not None and norm is not None:
         check_tensor("norm", norm, torch.float32, (embedding.columns,), device)
-        check_packed("packed", packed, len(tokens), embedding.columns, device, squares=True)
-    elif packed is not None or norm is not None:
-        raise ValueError("one of norm and packed is missing: give both or none")
-    if embed_triton is None or local_attention_triton.why_not(device, out.dtype) is not None:
+        check_fragments("fragments", fragments, len(tokens), embedding.columns, device, squares=True)
+    elif fragments is not None or norm is not None:
+        raise ValueError("one of norm and fragments is missing: give both or none")
+    if not runs_on(device):
         out.copy_(reference(tokens, embedding))
-        if packed is not None and norm is not None:
-            packed.fill(out * norm, out)
+        if fragments is not None and norm is not None:
+            fragments.fill(out * norm, out)
         return out
-    embed_triton.launch(out, tokens, embedding, norm, packed)
+    embed_triton.launch(out, tokens, embedding, norm, fragments)
     return out

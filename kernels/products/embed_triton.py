@@ -1,23 +1,22 @@
 """The Triton kernel of `embed.py`: a program per token and up to 1024 columns."""
 
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
 # ruff: noqa: ANN001, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
 
-import contextlib
-
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.formats.packed import Packed
-from kernels.formats.packed_triton import pack, pack_squares, pdl, wait_for_last
+from kernels.device import on_device, pdl
+from kernels.formats.fragments import Fragments
+from kernels.formats.fragments_triton import store_fragments, store_squares, wait_for_last
 from kernels.formats.quantized import BLOCK, Quantized
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _embed(  # type: ignore[no-untyped-def]
+@triton.jit
+def _embed(
     out,
-    packed,
+    halves,
     squares,
     tokens,
     codes,
@@ -49,24 +48,26 @@ def _embed(  # type: ignore[no-untyped-def]
         else:
             x = code * scale + tl.load(minima + blocks, mask=known, other=0.0).to(tl.float32)
     tl.store(out + row * WIDTH + columns, x, mask=inside)
-    if packed is not None:
-        pack(packed, row, columns, x * tl.load(norm + columns, mask=inside, other=0.0), inside, WIDTH)
+    if halves is not None:
+        store_fragments(
+            halves, row, columns, x * tl.load(norm + columns, mask=inside, other=0.0), inside, WIDTH
+        )
         group = tl.program_id(1) * (COLUMNS // 16) + tl.arange(0, COLUMNS // 16)
         x = tl.reshape(x, [COLUMNS // 16, 16])
-        pack_squares(squares, row, group, x, group * 16 < WIDTH, WIDTH)
+        store_squares(squares, row, group, x, group * 16 < WIDTH, WIDTH)
 
 
 def launch(
-    out: Tensor, tokens: Tensor, embedding: Quantized, norm: Tensor | None, packed: Packed | None
+    out: Tensor, tokens: Tensor, embedding: Quantized, norm: Tensor | None, fragments: Fragments | None
 ) -> None:
-    """Write the rows into `out`, and, times `norm`, into `packed`; all are as `embed` has checked them."""
+    """Write the rows into `out`, and, times `norm`, into `fragments`; all are as `embed` has checked them."""
     width = embedding.columns
     columns = min(1024, triton.next_power_of_2(width))
-    with torch.cuda.device(out.device) if out.is_cuda else contextlib.nullcontext():
+    with on_device(out):
         _embed[len(tokens), triton.cdiv(width, columns)](
             out,
-            None if packed is None else packed.halves,
-            None if packed is None else packed.squares,
+            None if fragments is None else fragments.halves,
+            None if fragments is None else fragments.squares,
             tokens,
             embedding.codes,
             embedding.scales,

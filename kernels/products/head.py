@@ -1,4 +1,4 @@
-"""The head of a language model: RMSNorm, the product with a vocabulary, and what a choice needs of it.
+"""The head of a language model: RMSNorm, the product with a vocabulary, and what a sampling needs of it.
 
 Up to ALIKE rows, a row's logits are the same to the bit whatever rows are beside it.
 """
@@ -6,16 +6,19 @@ Up to ALIKE rows, a row's logits are the same to the bit whatever rows are besid
 import torch
 from torch import Tensor
 
-from kernels.attention.paged import ALIKE, check_tensor
+from kernels.checks import check_tensor
+from kernels.device import TRITON, runs_on
 from kernels.formats.quantized import Quantized
 from kernels.products.rms_norm import rms_norm
-from kernels.sampling.choose import TILE, Choice, check_choice, penalize
+from kernels.sampling.sample import penalize
+from kernels.sampling.state import TILE, SamplingState, check_sampling
 
-try:
-    from kernels.attention import local_triton as local_attention_triton
+if TRITON:
     from kernels.products import head_triton
-except ImportError:  # triton is optional: without it everything runs in torch
-    head_triton = None  # type: ignore[assignment]
+
+
+ALIKE = 16
+"""Up to as many rows, a row's result is the same to the bit whatever rows are beside it."""
 
 
 def bytes_moved(w: Quantized, n: int) -> int:
@@ -37,38 +40,38 @@ def head(
     *,
     out: Tensor,
     wanted: Tensor | None = None,
-    choice: Choice | None = None,
+    sampling: SamplingState | None = None,
     scratch: Tensor | None = None,
 ) -> Tensor:
     """Logits of x [M, K] by norm [K] and w [1, V, K] into `out` [n, V], float32 all but w; gives `out`.
 
-    `wanted`, int32 [n] and read on the device, names the rows of x; without it all are. With `choice`, the
-    largest of each tile after the penalty go where `choose` looks for them. Of more than ALIKE rows the norm
+    `wanted`, int32 [n] and read on the device, names the rows of x; without it all are. With `sampling`, the
+    largest of each tile after the penalty go where `sample` looks for them. Of more than ALIKE rows the norm
     is a kernel of its own; its result goes into `scratch`, float16 [M, K], allocated if not given. Runs the
     Triton kernel on CUDA (else nothing is allocated, and nothing waits) and the reference elsewhere. Raises
     ValueError for shapes, strides, types and devices that do not fit together.
     """
-    _check(x, norm, w, out, wanted, choice, scratch)
-    if head_triton is None or local_attention_triton.why_not(x.device, torch.float16) is not None:
+    _check(x, norm, w, out, wanted, sampling, scratch)
+    if not runs_on(x.device):
         out.copy_(reference(x, norm, w, eps, wanted))
-        if choice is not None:
-            keep_best(out, choice)
+        if sampling is not None:
+            keep_best(out, sampling)
     elif len(out) <= ALIKE:
-        head_triton.launch(out, x, norm, w, eps, wanted, choice)
+        head_triton.launch(out, x, norm, w, eps, wanted, sampling)
     else:
         normed = torch.empty_like(x, dtype=torch.float16) if scratch is None else scratch
-        head_triton.launch(out, rms_norm(x, norm, eps, out=normed), None, w, eps, wanted, choice)
+        head_triton.launch(out, rms_norm(x, norm, eps, out=normed), None, w, eps, wanted, sampling)
     return out
 
 
-def keep_best(logits: Tensor, choice: Choice) -> None:
+def keep_best(logits: Tensor, sampling: SamplingState) -> None:
     """The largest logit of each tile, after the penalty, and the first token that has it."""
     n, vocabulary = logits.shape
-    padded = torch.nn.functional.pad(penalize(logits, choice), (0, -vocabulary % TILE), value=-torch.inf)
+    padded = torch.nn.functional.pad(penalize(logits, sampling), (0, -vocabulary % TILE), value=-torch.inf)
     tiles = padded.reshape(n, -1, TILE)
     first = (tiles == tiles.amax(2, keepdim=True)).int().argmax(2)
-    choice.best[:n] = tiles.amax(2)
-    choice.best_tokens[:n] = first.int() + torch.arange(0, vocabulary, TILE, device=logits.device)
+    sampling.best[:n] = tiles.amax(2)
+    sampling.best_tokens[:n] = first.int() + torch.arange(0, vocabulary, TILE, device=logits.device)
 
 
 def _check(
@@ -77,7 +80,7 @@ def _check(
     w: Quantized,
     out: Tensor,
     wanted: Tensor | None,
-    choice: Choice | None,
+    sampling: SamplingState | None,
     scratch: Tensor | None,
 ) -> None:
     if x.dim() != 2 or 0 in x.shape:
@@ -94,5 +97,5 @@ def _check(
     check_tensor("out", out, torch.float32, (m if wanted is None else len(wanted), w.rows), device)
     if scratch is not None:
         check_tensor("scratch", scratch, torch.float16, (m, w.columns), device)
-    if choice is not None:
-        check_choice(choice, out)
+    if sampling is not None:
+        check_sampling(sampling, out)

@@ -1,22 +1,21 @@
 """The Triton kernel of `head.py`: a program per tile of the vocabulary and block of rows."""
 
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
 # ruff: noqa: ANN001, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
 
-import contextlib
-
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from kernels.device import on_device
 from kernels.formats.quantized import Quantized
 from kernels.products.product_triton import row_products
-from kernels.sampling.choose import TILE, Choice
-from kernels.sampling.choose_triton import first_of_the_largest, penalized
+from kernels.sampling.sample_triton import keep_best
+from kernels.sampling.state import TILE, SamplingState
 
 
-@triton.jit(do_not_specialize=["tokens"])  # type: ignore[untyped-decorator]
-def _head(  # type: ignore[no-untyped-def]
+@triton.jit(do_not_specialize=["tokens"])
+def _head(
     logits,
     x,
     wanted,
@@ -44,26 +43,8 @@ def _head(  # type: ignore[no-untyped-def]
     first, tile = tl.program_id(0) * TOKENS, tl.program_id(1)
     rows = tile * TILE + tl.arange(0, TILE)
     live = rows < ROWS
-    result = row_products(
-        x,
-        norm,
-        eps,
-        codes,
-        scales,
-        minima,
-        first,
-        tokens,
-        rows,
-        live,
-        COLUMNS,
-        BITS,
-        BLOCKS,
-        SPLITS,
-        TOKENS,
-        BLOCK_M,
-        STAGES,
-        wanted,
-    )
+    given, matrix = (x, norm, eps, wanted, first, tokens), (codes, scales, minima, rows, live)
+    result = row_products(given, matrix, COLUMNS, BITS, BLOCKS, SPLITS, TOKENS, BLOCK_M, STAGES)
     each: tl.constexpr = BLOCK_M // TOKENS
     lanes = tl.arange(0, BLOCK_M)
     token = (first + lanes // each).to(tl.int64)
@@ -71,14 +52,8 @@ def _head(  # type: ignore[no-untyped-def]
     inside = there[:, None] & live[None, :]
     tl.store(logits + token[:, None] * ROWS + rows[None, :], result, mask=inside)
     if best is not None:
-        slot = tl.load(slots + token, mask=there, other=0).to(tl.int64)
-        marked = tl.load(seen + slot[:, None] * ROWS + rows[None, :], mask=inside, other=0) != 0
-        penalty = tl.load(penalties + token, mask=there, other=1.0)
-        values = tl.where(live[None, :], penalized(result, marked, penalty[:, None]), float("-inf"))
-        top, which = first_of_the_largest(values, rows[None, :])
-        at = token * tl.num_programs(1) + tile
-        tl.store(best + at, top, mask=there)
-        tl.store(best_tokens + at, which, mask=there)
+        sampling = (penalties, slots, seen, best, best_tokens)
+        keep_best(sampling, result, token, there, rows, live, tile, tl.num_programs(1), ROWS)
 
 
 def launch(
@@ -88,22 +63,14 @@ def launch(
     w: Quantized,
     eps: float,
     wanted: Tensor | None,
-    choice: Choice | None,
-    tile: tuple[int, int, int, int] | None = None,
+    sampling: SamplingState | None,
 ) -> None:
-    """Write logits into `out`; all are as `head` has checked them. With `norm` x is normalised first.
-
-    `tile` is rows of x a program, blocks of 32 columns a step and warp, warps, and stages; by default what
-    `choose_tile` says.
-    """
+    """Write logits into `out`; all are as `head` has checked them. With `norm` x is normalised first."""
     n = len(out)
-    block_m, blocks, warps, stages = tile or choose_tile(n, w.columns)
+    block_m, blocks, warps, stages = choose_tile(n, w.columns)
     # Not below 4, as in `linear_triton.tokens_loaded`: the order of a row's sums would differ.
     tokens = min(block_m, max(4, triton.next_power_of_2(n)))
-    chosen: tuple[Tensor | None, ...] = (None,) * 5
-    if choice is not None:
-        chosen = (choice.penalties, choice.slots, choice.seen, choice.best, choice.best_tokens)
-    with torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext():
+    with on_device(x):
         _head[triton.cdiv(n, tokens), triton.cdiv(w.rows, TILE)](
             out,
             x,
@@ -112,7 +79,7 @@ def launch(
             w.codes,
             w.scales,
             w.minima,
-            *chosen,
+            *((None,) * 5 if sampling is None else sampling.of_head),
             n,
             eps,
             ROWS=w.rows,
@@ -130,7 +97,10 @@ def launch(
 
 
 def choose_tile(n: int, columns: int) -> tuple[int, int, int, int]:
-    """One way for all up to 16 rows, so that a row's logits are the same to the bit whatever is beside it."""
+    """Rows of x a program, blocks of 32 columns a step and warp, warps, and stages.
+
+    One way for all up to 16 rows, so that a row's logits are the same to the bit whatever is beside it.
+    """
     if n <= 16:
         return 16, 2 if columns <= 1536 else 4, 4, 3
     return 32 if n <= 32 else 64, 2, 4, 3

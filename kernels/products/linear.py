@@ -7,18 +7,16 @@ bit whatever rows are beside it, so that a draft does not change a reply.
 import torch
 from torch import Tensor
 
-from kernels.attention.paged import check_tensor
+from kernels.checks import check_tensor
+from kernels.device import TRITON, runs_on
 from kernels.formats.quantized import Quantized
 from kernels.products.rms_norm import rms_norm
 
-try:
-    from kernels.attention import local_triton as local_attention_triton
+if TRITON:
     from kernels.products import linear_triton
-except ImportError:  # triton is optional: without it everything runs in torch
-    linear_triton = None  # type: ignore[assignment]
 
 HIDDEN_SCALE = 1 / 16
-"""Of the hidden activations: some models' products of gate and up pass 65504, where float16 ends."""
+"""Scale of the hidden activations: some models' products of gate and up pass 65504, where float16 ends."""
 
 
 def bytes_moved(w: Quantized, tokens: int, *, gated: bool = False) -> int:
@@ -48,7 +46,7 @@ def linear(x: Tensor, w: Quantized, layer: int, *, residual: Tensor, scale: floa
     """
     _check(x, torch.float16, w, layer)
     check_tensor("residual", residual, torch.float32, (len(x), w.rows), x.device)
-    if not _kernel_runs(x.device):
+    if not runs_on(x.device):
         return residual.copy_(reference(x, w, layer, residual, scale))
     linear_triton.launch(residual, x, None, w, layer, scale=scale)
     return residual
@@ -77,7 +75,7 @@ def norm_gate_up(
     check_tensor("out", out, torch.float16, (len(x), w.rows // 2), x.device)
     if scratch is not None:
         check_tensor("scratch", scratch, torch.float16, tuple(x.shape), x.device)
-    if not _kernel_runs(x.device):
+    if not runs_on(x.device):
         return out.copy_(norm_gate_up_reference(x, norm, w, layer, eps))
     if norm_is_apart(len(x), w):
         normed = torch.empty_like(x, dtype=torch.float16) if scratch is None else scratch
@@ -91,10 +89,6 @@ def norm_is_apart(tokens: int, w: Quantized) -> bool:
     """Whether `norm_gate_up` of so many rows runs the norm as a kernel of its own."""
     tile = linear_triton.choose_tile(tokens, w.rows, w.columns)
     return not (tile.split and tile.tokens == 16)
-
-
-def _kernel_runs(device: torch.device) -> bool:
-    return linear_triton is not None and local_attention_triton.why_not(device, torch.float16) is None
 
 
 def _check(x: Tensor, dtype: torch.dtype, w: Quantized, layer: int) -> None:

@@ -1,15 +1,15 @@
 """The Triton kernels of `linear.py`: products with quantized matrices, for few rows and for prompts."""
 
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
 # ruff: noqa: ANN001, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
 
-import contextlib
 from dataclasses import dataclass
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from kernels.device import on_device
 from kernels.formats.quantized import Quantized
 from kernels.formats.quantized_triton import low_columns, weight_tiles
 from kernels.products.product_triton import row_products
@@ -29,16 +29,16 @@ class Tile:
     stages: int
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _matrix_rows(ROWS: tl.constexpr, BLOCK_N: tl.constexpr, GATED: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def _matrix_rows(ROWS: tl.constexpr, BLOCK_N: tl.constexpr, GATED: tl.constexpr):
     """The rows of a program, and which there are; of a gated pair, gate and up take turns."""
     first = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
     rows = first // 2 + first % 2 * (ROWS // 2) if GATED else first
     return rows, first < ROWS
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _finish(  # type: ignore[no-untyped-def]
+@triton.jit
+def _finish(
     out, result, token, live_token, scale, ROWS: tl.constexpr, BLOCK_N: tl.constexpr, GATED: tl.constexpr
 ):
     """Add a tile to `out`, or store its silu(gate) * up; token [M] is int64."""
@@ -57,8 +57,8 @@ def _finish(  # type: ignore[no-untyped-def]
         tl.store(at, tl.load(at, mask=inside, other=0.0) + result * scale, mask=inside)
 
 
-@triton.jit(do_not_specialize=["tokens"])  # type: ignore[untyped-decorator]
-def _split(  # type: ignore[no-untyped-def]
+@triton.jit(do_not_specialize=["tokens"])
+def _split(
     out,
     x,
     norm,
@@ -82,33 +82,16 @@ def _split(  # type: ignore[no-untyped-def]
     """One program: TOKENS tokens times BLOCK_N rows of the matrix, its columns dealt out to the warps."""
     rows, live = _matrix_rows(ROWS, BLOCK_N, GATED)
     first = tl.program_id(0) * TOKENS
-    result = row_products(
-        x,
-        norm,
-        eps,
-        codes,
-        scales,
-        minima,
-        first,
-        tokens,
-        rows,
-        live,
-        COLUMNS,
-        BITS,
-        BLOCKS,
-        SPLITS,
-        TOKENS,
-        BLOCK_M,
-        STAGES,
-    )
+    given, matrix = (x, norm, eps, None, first, tokens), (codes, scales, minima, rows, live)
+    result = row_products(given, matrix, COLUMNS, BITS, BLOCKS, SPLITS, TOKENS, BLOCK_M, STAGES)
     each: tl.constexpr = BLOCK_M // TOKENS
     lanes = tl.arange(0, BLOCK_M)
     token = (first + lanes // each).to(tl.int64)
     _finish(out, result, token, (lanes % each == 0) & (token < tokens), scale, ROWS, BLOCK_N, GATED)
 
 
-@triton.jit(do_not_specialize=["tokens"])  # type: ignore[untyped-decorator]
-def _tiled(  # type: ignore[no-untyped-def]
+@triton.jit(do_not_specialize=["tokens"])
+def _tiled(
     out,
     x,
     codes,
@@ -129,16 +112,14 @@ def _tiled(  # type: ignore[no-untyped-def]
     rows, live = _matrix_rows(ROWS, BLOCK_N, GATED)
     token = (tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)).to(tl.int64)
     row_blocks: tl.constexpr = COLUMNS // 32
-    start = x + token[:, None] * COLUMNS
+    start, matrix = x + token[:, None] * COLUMNS, (codes, scales, minima, rows, live)
     result = tl.zeros([BLOCK_M, BLOCK_N], tl.float32)
     for block in tl.range(0, row_blocks, BLOCKS, num_stages=STAGES):
         columns = low_columns(block, BLOCKS)[None, :]
         inside = (token < tokens)[:, None] & (columns < COLUMNS)
         low = tl.load(start + columns, mask=inside, other=0.0)
         high = tl.load(start + columns + 16, mask=inside, other=0.0)
-        low_weights, high_weights = weight_tiles(
-            codes, scales, minima, rows, live, block, row_blocks, BITS, BLOCKS
-        )
+        low_weights, high_weights = weight_tiles(matrix, block, row_blocks, BITS, BLOCKS)
         result = tl.dot(low, low_weights.T, result)
         result = tl.dot(high, high_weights.T, result)
     _finish(out, result, token, token < tokens, scale, ROWS, BLOCK_N, GATED)
@@ -184,7 +165,7 @@ def launch(
     sizes = {"ROWS": w.rows, "COLUMNS": w.columns, "BITS": w.bits, "GATED": gated, "BLOCK_M": tile.tokens}
     sizes |= {"BLOCK_N": tile.rows, "BLOCKS": tile.blocks, "STAGES": tile.stages}
     options = {"num_warps": tile.warps, "num_stages": tile.stages}
-    with torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext():
+    with on_device(x):
         if tile.split:
             each = tokens_loaded(tokens, tile.tokens)
             grid = triton.cdiv(tokens, each), triton.cdiv(w.rows, tile.rows)

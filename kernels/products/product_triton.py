@@ -5,6 +5,7 @@ sums are added at the end: so also few rows keep many loads in flight. The order
 and SPLITS alone, so a token's result is the same to the bit whatever tokens are beside it.
 """
 
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
 # ruff: noqa: ANN001, ANN201, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
 
 import triton
@@ -13,11 +14,11 @@ import triton.language as tl
 from kernels.formats.quantized_triton import split_low_columns, split_tiles
 
 _NORM_SCALE = tl.constexpr(0.125)
-"""Of a row times its norm's weights before it is divided by its root mean square: float16 ends at 65504."""
+"""Scale of a row times its norm's weights, divided later by its root mean square: float16 ends at 65504."""
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _repeat_rows(x, BLOCK_M: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def _repeat_rows(x, BLOCK_M: tl.constexpr):
     """[S, R, C] to [S, BLOCK_M, C], each row BLOCK_M / R times: what is not loaded costs nothing."""
     parts: tl.constexpr = x.shape[0]
     rows: tl.constexpr = x.shape[1]
@@ -33,7 +34,7 @@ def _repeat_rows(x, BLOCK_M: tl.constexpr):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _sum_parts(x):  # type: ignore[no-untyped-def]
+def _sum_parts(x):
     """[S, R] to [R], neighbours first: the order must not depend on how R lies in the warps."""
     parts: tl.constexpr = x.shape[0]
     rows: tl.constexpr = x.shape[1]
@@ -46,7 +47,7 @@ def _sum_parts(x):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _sum_columns(x):  # type: ignore[no-untyped-def]
+def _sum_columns(x):
     """[S, R, C] to [S, R], neighbours first: how C lies in threads and lanes depends on S, R and the rest."""
     parts: tl.constexpr = x.shape[0]
     rows: tl.constexpr = x.shape[1]
@@ -59,18 +60,10 @@ def _sum_columns(x):  # type: ignore[no-untyped-def]
     return total
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def row_products(  # type: ignore[no-untyped-def]
-    x,
-    norm,
-    eps,
-    codes,
-    scales,
-    minima,
-    first_token,
-    tokens,
-    rows,
-    live,
+@triton.jit
+def row_products(
+    given,
+    matrix,
     COLUMNS: tl.constexpr,
     BITS: tl.constexpr,
     BLOCKS: tl.constexpr,
@@ -78,21 +71,22 @@ def row_products(  # type: ignore[no-untyped-def]
     TOKENS: tl.constexpr,
     BLOCK_M: tl.constexpr,
     STAGES: tl.constexpr,
-    wanted=None,
 ):
-    """Products of tokens first_token .. + TOKENS - 1 (of `tokens`) with `rows` [N] of a matrix.
+    """Products of tokens first_token .. + TOKENS - 1 (of `tokens`) with rows [N] of a matrix.
 
-    float32 [BLOCK_M, N]; token i is row i * (BLOCK_M / TOKENS). `x` is float16 [tokens, COLUMNS], or, with
-    the weights of an RMSNorm in `norm` float32 [COLUMNS], float32. Rows that are not `live` give zeros.
-    With `wanted`, int32 [tokens], token i is row wanted[i] of `x`.
+    float32 [BLOCK_M, N]; token i is row i * (BLOCK_M / TOKENS). `given` is (x, norm, eps, wanted,
+    first_token, tokens): x is float16 [tokens, COLUMNS], or, with the weights of an RMSNorm in `norm` float32
+    [COLUMNS], float32; with `wanted`, int32 [tokens], token i is row wanted[i] of x. `matrix` is as
+    `weight_tiles` takes it; rows that are not live give zeros.
     """
+    x, norm, eps, wanted, first_token, tokens = given
     row_blocks: tl.constexpr = COLUMNS // 32
     token = first_token + tl.arange(0, TOKENS)
     there = (token < tokens)[None, :, None]
     if wanted is not None:
         token = tl.load(wanted + token, mask=token < tokens, other=0)
     start = x + token.to(tl.int64)[None, :, None] * COLUMNS
-    sums = tl.zeros([SPLITS, BLOCK_M, rows.shape[0]], tl.float32)
+    sums = tl.zeros([SPLITS, BLOCK_M, matrix[3].shape[0]], tl.float32)
     squares = tl.zeros([SPLITS, TOKENS, BLOCKS * 16], tl.float32)
     for block in tl.range(0, row_blocks, SPLITS * BLOCKS, num_stages=STAGES):
         columns = split_low_columns(block, BLOCKS, SPLITS)
@@ -104,9 +98,7 @@ def row_products(  # type: ignore[no-untyped-def]
             low *= tl.load(norm + columns, mask=columns < COLUMNS, other=0.0) * _NORM_SCALE
             high *= tl.load(norm + columns + 16, mask=columns < COLUMNS, other=0.0) * _NORM_SCALE
         low, high = _repeat_rows(low.to(tl.float16), BLOCK_M), _repeat_rows(high.to(tl.float16), BLOCK_M)
-        low_weights, high_weights = split_tiles(
-            codes, scales, minima, rows, live, block, row_blocks, BITS, BLOCKS, SPLITS
-        )
+        low_weights, high_weights = split_tiles(matrix, block, row_blocks, BITS, BLOCKS, SPLITS)
         sums = tl.dot(low, tl.permute(low_weights, (0, 2, 1)), sums)
         sums = tl.dot(high, tl.permute(high_weights, (0, 2, 1)), sums)
     result = tl.sum(sums, 0)

@@ -7,14 +7,12 @@ k are rotated together. A row at position -1 is padding: nothing of it is stored
 import torch
 from torch import Tensor
 
-from kernels.attention.paged import check_cache, check_tensor
-from kernels.formats.llama import PagedCache, Rows, Weights
+from kernels.checks import check_tensor
+from kernels.device import TRITON, runs_on
+from kernels.formats.llama import PagedCache, Rows, Weights, check_cache
 
-try:
-    from kernels.attention import local_triton as local_attention_triton
+if TRITON:
     from kernels.products import qkv_triton
-except ImportError:  # triton is optional: without it everything runs in torch
-    qkv_triton = None  # type: ignore[assignment]
 
 
 def bytes_moved(weights: Weights, cache: PagedCache, m: int) -> int:
@@ -59,8 +57,8 @@ def qkv(x: Tensor, weights: Weights, layer: int, cache: PagedCache, rows: Rows, 
     if x.dim() != 2 or not len(x):
         raise ValueError(f"x is {tuple(x.shape)}: must be [rows, width]")
     check_tensor("x", x, torch.float32, (len(x), weights.shape.width), x.device)
-    check(len(x), x.device, weights, layer, cache, rows, q)
-    if qkv_triton is None or local_attention_triton.why_not(x.device, q.dtype) is not None:
+    check_qkv(len(x), x.device, weights, layer, cache, rows, q)
+    if not runs_on(x.device):
         return q.copy_(reference(x, weights, layer, cache, rows))
     qkv_triton.launch(q, x, weights, layer, cache, rows)
     return q
@@ -75,14 +73,8 @@ def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2)
 
 
-def check(
-    m: int,
-    device: torch.device,
-    weights: Weights,
-    layer: int,
-    cache: PagedCache,
-    rows: Rows,
-    q: Tensor,
+def check_qkv(
+    m: int, device: torch.device, weights: Weights, layer: int, cache: PagedCache, rows: Rows, q: Tensor
 ) -> None:
     """Raise ValueError unless all but x fits together, M rows, and is on the device."""
     shape = weights.shape

@@ -1,20 +1,20 @@
 """The Triton kernel of `qkv.py`: a program per some rows of the matrix and some tokens."""
 
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
 # ruff: noqa: ANN001, ANN201, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
 
-import contextlib
 from dataclasses import dataclass
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from kernels.device import on_device
 from kernels.formats.llama import PAGE, PagedCache, Rows, Weights
 from kernels.formats.quantized_triton import low_columns, weight_tiles
 from kernels.products.product_triton import row_products
 
-FEW = 16
+ALIKE = 16
 """Tokens of a program that splits the columns over its warps; any number up to it gives the same bits."""
 
 _NORM_SCALE = tl.constexpr(0.125)  # as in product_triton.py: float16 ends at 65504
@@ -33,27 +33,15 @@ class Tile:
     stages: int
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _tile_products(  # type: ignore[no-untyped-def]
-    x,
-    norm,
-    eps,
-    codes,
-    scales,
-    minima,
-    token,
-    there,
-    rows,
-    live,
-    COLUMNS: tl.constexpr,
-    BITS: tl.constexpr,
-    BLOCKS: tl.constexpr,
-    STAGES: tl.constexpr,
+@triton.jit
+def _tile_products(
+    given, matrix, COLUMNS: tl.constexpr, BITS: tl.constexpr, BLOCKS: tl.constexpr, STAGES: tl.constexpr
 ):
-    """As `row_products`, for many tokens [M]: float32 [M, N]. Zeros for rows that are not `live`."""
+    """As `row_products`, for many tokens [M], of which some are there: float32 [M, N]."""
+    x, norm, eps, token, there = given
     row_blocks: tl.constexpr = COLUMNS // 32
     start = x + token.to(tl.int64)[:, None] * COLUMNS
-    sums = tl.zeros([token.shape[0], rows.shape[0]], tl.float32)
+    sums = tl.zeros([token.shape[0], matrix[3].shape[0]], tl.float32)
     squares = tl.zeros([token.shape[0]], tl.float32)
     for block in tl.range(0, row_blocks, BLOCKS, num_stages=STAGES):
         columns = low_columns(block, BLOCKS)
@@ -63,16 +51,14 @@ def _tile_products(  # type: ignore[no-untyped-def]
         squares += tl.sum(low * low + high * high, 1)
         low *= tl.load(norm + columns, mask=columns < COLUMNS, other=0.0)[None, :] * _NORM_SCALE
         high *= tl.load(norm + columns + 16, mask=columns < COLUMNS, other=0.0)[None, :] * _NORM_SCALE
-        low_weights, high_weights = weight_tiles(
-            codes, scales, minima, rows, live, block, row_blocks, BITS, BLOCKS
-        )
+        low_weights, high_weights = weight_tiles(matrix, block, row_blocks, BITS, BLOCKS)
         sums = tl.dot(low.to(tl.float16), low_weights.T, sums)
         sums = tl.dot(high.to(tl.float16), high_weights.T, sums)
     return sums * (tl.rsqrt(squares / COLUMNS + eps) / _NORM_SCALE)[:, None]
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _cache_codes(x, scales, channel, mask, INT8: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def _cache_codes(x, scales, channel, mask, INT8: tl.constexpr):
     """Values [M, N] as the cache holds them; `scales` is of the keys or the values, `channel` [N] of both."""
     if INT8:
         scale = tl.load(scales + channel, mask=mask, other=1.0)
@@ -83,8 +69,8 @@ def _cache_codes(x, scales, channel, mask, INT8: tl.constexpr):  # type: ignore[
     return result
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def turns(cos, sin, position, rows, TURNED: tl.constexpr, D: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def turns(cos, sin, position, rows, TURNED: tl.constexpr, D: tl.constexpr):
     """Cosines and sines [M, N / 2] of pairs of rows; 1 and 0 for heads not TURNED, and for padding."""
     pair, _ = tl.split(tl.reshape(rows, rows.shape[0] // 2, 2))
     turned = (position >= 0)[:, None] & (pair < TURNED * D)[None, :]
@@ -92,18 +78,9 @@ def turns(cos, sin, position, rows, TURNED: tl.constexpr, D: tl.constexpr):  # t
     return tl.load(cos + angle, mask=turned, other=1.0), tl.load(sin + angle, mask=turned, other=0.0)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def norm_heads(  # type: ignore[no-untyped-def]
-    x,
-    squares,
-    q_norm,
-    k_norm,
-    rows,
-    live,
-    eps,
-    HEADS: tl.constexpr,
-    KV_HEADS: tl.constexpr,
-    D: tl.constexpr,
+@triton.jit
+def norm_heads(
+    x, squares, q_norm, k_norm, rows, live, eps, HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr
 ):
     """RMSNorm of a head [M, N] of q or k, of which `squares` [M] is the sum; one of v is left as it is."""
     weight = tl.load(q_norm + rows % D, mask=live & (rows < HEADS * D), other=0.0)
@@ -113,8 +90,8 @@ def norm_heads(  # type: ignore[no-untyped-def]
     return tl.where((rows < (HEADS + KV_HEADS) * D)[None, :], normed, x)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def turn_and_store(  # type: ignore[no-untyped-def]
+@triton.jit
+def turn_and_store(
     targets,
     x,
     token,
@@ -150,8 +127,8 @@ def turn_and_store(  # type: ignore[no-untyped-def]
         tl.store((values if part else keys) + target, stored_as, mask=stored[:, None] & own[None, :])
 
 
-@triton.jit(do_not_specialize=["tokens", "table_width"])  # type: ignore[untyped-decorator]
-def _project(  # type: ignore[no-untyped-def]
+@triton.jit(do_not_specialize=["tokens", "table_width"])
+def _project(
     q,
     keys,
     values,
@@ -202,44 +179,13 @@ def _project(  # type: ignore[no-untyped-def]
     stored = there & (position >= 0)
     slot = tl.load(slots + token, mask=stored, other=0).to(tl.int64)
     page = tl.load(table + slot * table_width + position // PAGE, mask=stored, other=0).to(tl.int64)
+    matrix = (codes, scales, minima, rows, live)
     if PARTS:
         cosine, sine = turns(cos, sin, position, rows, HEADS + KV_HEADS, D)
-        result = row_products(
-            x,
-            norm,
-            eps,
-            codes,
-            scales,
-            minima,
-            first,
-            tokens,
-            rows,
-            live,
-            COLUMNS,
-            BITS,
-            BLOCKS,
-            PARTS,
-            TOKENS,
-            BLOCK_M,
-            STAGES,
-        )
+        given = (x, norm, eps, None, first, tokens)
+        result = row_products(given, matrix, COLUMNS, BITS, BLOCKS, PARTS, TOKENS, BLOCK_M, STAGES)
     else:
-        result = _tile_products(
-            x,
-            norm,
-            eps,
-            codes,
-            scales,
-            minima,
-            token,
-            there,
-            rows,
-            live,
-            COLUMNS,
-            BITS,
-            BLOCKS,
-            STAGES,
-        )
+        result = _tile_products((x, norm, eps, token, there), matrix, COLUMNS, BITS, BLOCKS, STAGES)
         # Only now: many tokens' would have taken registers from the product.
         cosine, sine = turns(cos, sin, position, rows, HEADS + KV_HEADS, D)
     if bias is not None:
@@ -247,19 +193,8 @@ def _project(  # type: ignore[no-untyped-def]
     if q_norm is not None:
         squares = tl.sum(result * result, 1)  # rows past the head's end are zero
         result = norm_heads(result, squares, q_norm, k_norm, rows, live, eps, HEADS, KV_HEADS, D)
-    turn_and_store(
-        (q, keys, values, cache_scales),
-        result,
-        (token, there, position, page),
-        rows,
-        live,
-        cosine,
-        sine,
-        HEADS,
-        KV_HEADS,
-        D,
-        PAGE,
-    )
+    targets, its_token = (q, keys, values, cache_scales), (token, there, position, page)
+    turn_and_store(targets, result, its_token, rows, live, cosine, sine, HEADS, KV_HEADS, D, PAGE)
 
 
 def launch(q: Tensor, x: Tensor, weights: Weights, layer: int, cache: PagedCache, rows: Rows) -> None:
@@ -272,7 +207,7 @@ def launch(q: Tensor, x: Tensor, weights: Weights, layer: int, cache: PagedCache
     def of_layer(tensor: Tensor | None) -> Tensor | None:
         return None if tensor is None else tensor[layer]
 
-    with torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext():
+    with on_device(x):
         _project[triton.cdiv(shape.qkv_rows, step), triton.cdiv(m, tile.tokens)](
             q,
             cache.keys[layer],
@@ -301,7 +236,7 @@ def launch(q: Tensor, x: Tensor, weights: Weights, layer: int, cache: PagedCache
             PAGE=PAGE,
             BITS=matrix.bits,
             TOKENS=tile.tokens,
-            BLOCK_M=max(tile.tokens, FEW),
+            BLOCK_M=max(tile.tokens, ALIKE),
             BLOCK_N=tile.rows,
             STEP_N=step,
             BLOCKS=tile.blocks,
@@ -318,10 +253,10 @@ def choose_tile(tokens: int, rows: int, head: int | None) -> Tile:
     read at once, by many processors. Many tokens: tiles as large as still give most of 132 processors work.
     """
     wide = head or 64
-    if tokens > FEW and triton.cdiv(tokens, 128) * triton.cdiv(rows, 128) >= 132 and not head:
+    if tokens > ALIKE and triton.cdiv(tokens, 128) * triton.cdiv(rows, 128) >= 132 and not head:
         return Tile(128, 128, 2, 0, 8, 3)
-    if tokens > FEW and triton.cdiv(tokens, 64) * triton.cdiv(rows, wide) >= 96:
+    if tokens > ALIKE and triton.cdiv(tokens, 64) * triton.cdiv(rows, wide) >= 96:
         return Tile(64, wide, 2, 0, 4 if wide <= 64 else 8, 3)
-    wide, few = head or 16, min(max(4, triton.next_power_of_2(tokens)), FEW)  # 4: 16 bytes a load
+    wide, few = head or 16, min(max(4, triton.next_power_of_2(tokens)), ALIKE)  # 4: 16 bytes a load
     # A third stage of 16 float32 rows would leave a processor room for one program only.
     return Tile(few, wide, max(1, min(4, 128 // wide)), 8, 8, 3 if few <= 4 else 2)

@@ -3,13 +3,11 @@
 import torch
 from torch import Tensor
 
-from kernels.attention.paged import check_tensor
+from kernels.checks import check_tensor
+from kernels.device import TRITON, runs_on
 
-try:
-    from kernels.attention import local_triton as local_attention_triton
+if TRITON:
     from kernels.products import rms_norm_triton
-except ImportError:  # triton is optional: without it everything runs in torch
-    rms_norm_triton = None  # type: ignore[assignment]
 
 
 def bytes_moved(x: Tensor) -> int:
@@ -33,7 +31,7 @@ def rms_norm(x: Tensor, norm: Tensor, eps: float, *, out: Tensor) -> Tensor:
     check_tensor("x", x, torch.float32, tuple(x.shape), x.device)
     check_tensor("norm", norm, torch.float32, (x.shape[1],), x.device)
     check_tensor("out", out, torch.float16, tuple(x.shape), x.device)
-    if rms_norm_triton is None or local_attention_triton.why_not(x.device, out.dtype) is not None:
+    if not runs_on(x.device):
         return out.copy_(reference(x, norm, eps))
     rms_norm_triton.launch(out, x, norm, eps)
     return out

@@ -1,1 +1,1 @@
-"""Choosing the next token on the device."""
+"""Sampling the next token on the device."""

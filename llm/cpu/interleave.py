@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.cpu.llama import LANES, Matrix
+from kernels.cpu import LANES, Matrix
 from llm.gguf.blocks import Blocks, read_blocks
 from llm.gguf.file import GgufError, GgufFile
 

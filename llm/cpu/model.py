@@ -59,7 +59,7 @@ class CpuModel:
         self.config, self.model = config, read_config(gguf)
         self.context = min(config.context, self.model.context)
         self.kernel = _kernel(config, self.model)
-        self.unsupported = _not_used(config, self.model, self.kernel)
+        self.unsupported = _unsupported(config, self.model, self.kernel)
         prepare = _compiled if self.kernel == "compiled" else _on_onnxruntime
         self.kv, self._runner = prepare(gguf, self.model, config, cache)
         self.prefixes = PrefixStore(config.prefix_bytes, BLOCK * self.kv.layout.token_bytes)
@@ -137,7 +137,7 @@ def _kernel(config: CpuConfig, model: LlamaConfig) -> Kernel:
     return "compiled" if native.fits(model) else "onnxruntime"
 
 
-def _not_used(config: CpuConfig, model: LlamaConfig, kernel: Kernel) -> tuple[Unsupported, ...]:
+def _unsupported(config: CpuConfig, model: LlamaConfig, kernel: Kernel) -> tuple[Unsupported, ...]:
     if kernel == "compiled":
         return ()
     unwanted = "float32 weights" if config.weights == "f32" else "ONNX Runtime was asked for"

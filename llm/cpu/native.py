@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.cpu.llama import BLOCK, LANES, Cache, Layer, LlamaPass, Model, compiled, supported
+from kernels.cpu import BLOCK, LANES, Cache, Layer, LlamaPass, Model, compiled, supported
 from llm.cpu.interleave import interleave
 from llm.gguf.config import LlamaConfig
 from llm.gguf.file import GgufError, GgufFile

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from kernels.cpu.llama import instructions
+from kernels.cpu import instructions
 from llm.cpu.weights import packing_of
 from llm.decode.served import Operation
 from llm.gguf.blocks import bits_of

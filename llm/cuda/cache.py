@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kernels.formats.llama import PAGE, PagedCache
+from kernels.formats import PAGE, PagedCache
 from kernels.llama.reference import rotate
 from kernels.llama.staging import Upload
 from llm.cuda.errors import Gpu

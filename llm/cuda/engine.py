@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.llama import ahead as llama_ahead
+from kernels.llama import multi_step
 from llm.cuda.multi_step import MultiStepRunner, Steps
 from llm.decode.engine import ContextFull, EngineOutOfMemory
 from llm.decode.sample import BrokenLogits, Sampling
@@ -40,9 +40,9 @@ class CudaEngine(SlotEngine):
                 f"{steps} steps from token {token}, of a vocabulary of {self._sessions.vocabulary}"
             )
         assert not self._closed, "a closed sequence"
-        lookahead = min(lookahead, self.context - held - steps, llama_ahead.MAX_STEPS)
+        lookahead = min(lookahead, self.context - held - steps, multi_step.MAX_STEPS)
         try:
-            steps = self._reserve(held, min(steps, llama_ahead.MAX_STEPS))
+            steps = self._reserve(held, min(steps, multi_step.MAX_STEPS))
             run = Steps(self._slot, held, [token], 1, steps, lookahead, seen, sampling)
             chosen: list[int] = self._runner.batcher.read(run).tolist()
         except BaseException:

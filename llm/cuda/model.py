@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kernels.formats.llama import PAGE, PagedCache, Shape, Weights, empty_cache
-from kernels.llama import ahead as llama_ahead
+from kernels.formats import PAGE, PagedCache, Shape, Weights, empty_cache
+from kernels.llama import multi_step
 from kernels.llama.reference import ReferenceRunner
 from kernels.llama.staging import Download
 from llm.cuda.cache import PagedStore
@@ -19,7 +19,7 @@ from llm.cuda.engine import CudaEngine
 from llm.cuda.errors import Gpu
 from llm.cuda.multi_step import MultiStepRunner, make_decoder
 from llm.cuda.served import Form, describe
-from llm.cuda.weights import read_weights, why_not
+from llm.cuda.weights import read_weights, unsupported_reason
 from llm.decode.served import Unsupported, rows_of
 from llm.gguf.config import read_config
 from llm.gguf.file import GgufFile
@@ -90,7 +90,7 @@ class CudaModel:
         self.config, self.model = config, read_config(gguf)
         self.context = min(config.context, self.model.context)
         self.unsupported: tuple[Unsupported, ...] = ()
-        if (reason := why_not(self.model)) is not None:
+        if (reason := unsupported_reason(self.model)) is not None:
             raise ValueError(f"{gguf.path}: {reason}")
         device = torch.device(config.device)
         self._gpu = Gpu(device)
@@ -152,7 +152,7 @@ class CudaModel:
 
     def _multi_step(self, weights: Weights, cache: PagedCache) -> MultiStepRunner | None:
         """Multi-step decoding, where the kernels take the model."""
-        if (reason := llama_ahead.why_not(weights, self._gpu.device)) is not None:
+        if (reason := multi_step.unsupported_reason(weights, self._gpu.device)) is not None:
             self.unsupported = (Unsupported("multi-step decoding", reason, of_gpu=True),)
             return None
         sessions = self.config.sessions

@@ -10,10 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kernels.formats.llama import PagedCache, Weights
-from kernels.formats.packed import FEW
-from kernels.llama import ahead as llama_ahead
-from kernels.llama.ahead import Start
+from kernels.formats import SMALL_BATCH, PagedCache, Weights
+from kernels.llama import multi_step
+from kernels.llama.multi_step import Start
 from llm.cuda.cache import PagedStore
 from llm.cuda.errors import Gpu
 from llm.cuda.served import Form
@@ -26,7 +25,7 @@ _WINDOW_S = 0.004
 
 
 class Decoder(Protocol):
-    """What runs the steps; see `kernels.llama.ahead.AheadDecoder`."""
+    """What runs the steps; see `kernels.llama.multi_step.MultiStepDecoder`."""
 
     seen: Tensor
 
@@ -41,7 +40,7 @@ class Decoder(Protocol):
 
 def make_decoder(weights: Weights, cache: PagedCache, sessions: int) -> Decoder:
     """For so many sessions, or as many as the kernels take; compiled by being captured."""
-    decoder: Decoder = llama_ahead.AheadDecoder(weights, cache, rows=min(FEW, rows_of(sessions)))
+    decoder: Decoder = multi_step.MultiStepDecoder(weights, cache, rows=min(SMALL_BATCH, rows_of(sessions)))
     return decoder
 
 
@@ -153,7 +152,7 @@ class MultiStepRunner:
         """See `llm.serve.batch.Run`: of each part the choices; fewer, or none, from broken logits on."""
         chosen = dict[int, list[int]]()
         ordered = sorted(parts, key=lambda part: part.slot)  # so that the same come in the same order again
-        for some in (ordered[i : i + FEW] for i in range(0, len(ordered), FEW)):
+        for some in (ordered[i : i + SMALL_BATCH] for i in range(0, len(ordered), SMALL_BATCH)):
             what = f"up to {max(part.steps for part in some)} steps ahead of {len(some)} sequences"
             found = self._gpu.run(what, partial(self._decode, some))
             for part, (run, row) in zip(some, found, strict=True):

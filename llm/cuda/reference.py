@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kernels.formats.llama import PAGE, PagedCache, Shape
+from kernels.formats import PAGE, PagedCache, Shape
 from kernels.llama.reference import ReferenceRunner
 from llm.cuda.errors import Gpu
-from llm.cuda.weights import read_weights, why_not
+from llm.cuda.weights import read_weights, unsupported_reason
 from llm.decode.engine import ContextFull
 from llm.gguf.config import read_config
 from llm.gguf.file import GgufFile
@@ -28,7 +28,7 @@ class ReferenceEngine:
         Raises GgufError, ValueError for one that cannot be held so, EngineOutOfMemory and CudaBroken.
         """
         model = read_config(gguf)
-        if (reason := why_not(model)) is not None:
+        if (reason := unsupported_reason(model)) is not None:
             raise ValueError(f"{gguf.path}: {reason}")
         self.context = min(context, model.context)
         self.tokens: list[int] = []

@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from kernels.formats.llama import Weights
-from kernels.formats.packed import FEW
-from kernels.products.few_rows import why_not
+from kernels.formats import SMALL_BATCH, Weights
+from kernels.llama.supported import unsupported_reason
 from llm.decode.served import Operation
 from llm.gguf.config import LlamaConfig
 from llm.serve.operations import Name, operations
@@ -26,12 +25,12 @@ class Form(NamedTuple):
 _KERNELS: Mapping[Name, tuple[str, str]] = MappingProxyType(  # for few rows, and for more
     {
         "embedding": ("embed", "embed"),
-        "qkv": ("few_rows.qkv", "qkv"),
-        "attention": ("few_attention", "paged_attention"),
-        "out": ("few_rows.add", "linear"),
-        "gate_up": ("few_rows.gate_up", "norm_gate_up"),
-        "down": ("few_rows.add", "linear"),
-        "head": ("few_rows.head", "head"),
+        "qkv": ("small_batch.qkv", "qkv"),
+        "attention": ("small_batch_attention", "paged_attention"),
+        "out": ("small_batch.add", "linear"),
+        "gate_up": ("small_batch.gate_up", "norm_gate_up"),
+        "down": ("small_batch.add", "linear"),
+        "head": ("small_batch.head", "head"),
     }
 )
 
@@ -48,10 +47,10 @@ def describe(
         "down": w.down.bits,
         "head": w.head.bits,
     }
-    takes_few = why_not(w.shape, w.head.codes.device) is None
+    takes_few = unsupported_reason(w.shape, w.head.codes.device) is None
 
     def of_form(form: Form) -> Sequence[Operation]:
-        few = form.ahead or (form.rows <= FEW and not form.prompt and takes_few)
+        few = form.ahead or (form.rows <= SMALL_BATCH and not form.prompt and takes_few)
         on_triton = triton or form.ahead
         kernels = {name: f"Triton, {few_many[not few]}" for name, few_many in _KERNELS.items()}
         if form.prompt:

@@ -14,8 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kernels.formats.llama import Shape, Weights
-from kernels.formats.quantized import BLOCK, Quantized
+from kernels.formats import BLOCK, Quantized, Shape, Weights
 from llm.gguf.blocks import Blocks, bits_of, read_blocks
 from llm.gguf.config import LlamaConfig
 from llm.gguf.file import GgufError, GgufFile
@@ -37,7 +36,7 @@ KINDS: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
 _LARGEST = float(np.finfo(np.float16).max)  # kernels multiply float16 weights
 
 
-def why_not(config: LlamaConfig) -> str | None:
+def unsupported_reason(config: LlamaConfig) -> str | None:
     """What keeps a model of these sizes from being held so; None if it can be."""
     sizes = (config.width, config.hidden, config.heads * config.head_dim)
     if any(size % BLOCK for size in sizes):

@@ -1,8 +1,7 @@
 """Whole passes in the kernels' bench, and the rivals of attention: what is right, and what is red."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -10,143 +9,71 @@ import torch
 from bench_cases import CPU, asked, made, one_thread, results
 from torch.nn import functional
 
-from kernels.bench import cached, contenders, hugging, local, steps
-from kernels.bench.contenders import AHEAD, EAGER, GRAPH, HF_EAGER, Case
-from kernels.bench.dense import Llama
-from kernels.bench.flex import block_mask
+from kernels.bench import attention, contenders, local, steps
+from kernels.bench.contenders import EAGER, GRAPH, MULTI_STEP, Case
 from kernels.bench.local import FLEX, Shape, measure
-from kernels.bench.models import MODELS, Sequences, sequences, weights
-from kernels.bench.results import Figure, Result, relative_error
+from kernels.bench.models import Sequences, sequences, weights
+from kernels.bench.results import OURS, Figure, Result, relative_error
 from kernels.formats.llama import PagedCache
 from kernels.formats.llama import Shape as Model
-from kernels.llama.ahead import Start
+from kernels.llama.multi_step import Start
 from kernels.llama.reference import ReferenceRunner
 
 __all__ = ["one_thread"]  # a fixture for all tests here
 
-UNFUSED = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile:UserWarning")
-
 
 @pytest.mark.parametrize("kind", ["f16", "int8"])
 def test_every_contender_of_a_step_gives_the_same_logits(kind: str) -> None:
-    """Ours, the plain llama and transformers' own: three ways to write the same model down."""
     of_one, of_two, verified = results(steps.decode_section(asked(caches=(kind,), rows=(1, 2))))
     (prompt,) = results(steps.prompt_section(asked(caches=(kind,))))
     assert [one.case["M"] for one in (of_one, of_two, verified)] == [1, 2, 1]
     assert (verified.case["new"], prompt.case["T"], prompt.tokens) == (8, 5, 5)
-    for one in (of_one, prompt):
-        assert set(one.errors) == {GRAPH, EAGER, HF_EAGER}
-    for one in (of_two, verified):
-        assert set(one.errors) == {GRAPH, EAGER}
     for one in (of_one, of_two, verified, prompt):
+        assert set(one.errors) == {GRAPH, EAGER}
         assert not one.red
-        assert max(error for name, error in one.errors.items() if name != GRAPH) < 1e-5
+        assert one.errors[EAGER] < 1e-5
         assert one.errors[GRAPH] < 2e-3  # it rounds
 
 
-def test_angles_stay_exact_where_weights_are_bfloat16() -> None:
-    """Frequencies in bfloat16 are off by up to 1/256: 16 turns behind 4096 tokens."""
-    given = made("f16", context=4096)
-    given.weights.attn_norm.mul_(2)  # so that it matters more which keys a query is like
-    exact = given.reference.exact(*given.rows, given.case.wanted)
-    step, reset = hugging.transformers_step(
-        given.weights, given.there, 4096, given.length, torch.bfloat16, wanted=1, compiled=False
-    )
-    reset()
-    with torch.no_grad():
-        logits = step().flatten(0, -2)
-    assert logits.dtype == torch.bfloat16
-    assert 1e-3 < relative_error(logits, exact) < 0.03  # 0.155 with such frequencies
-
-
-@UNFUSED
-@pytest.mark.parametrize("heads", [4, 6])
-def test_a_step_with_flex_attention_is_the_same(heads: int) -> None:
-    given = made("f16", context=200, slots=2, new=3, shape=replace(MODELS["tiny"], heads=heads))
-    rows = given.there.rows
-    positions = rows.positions[:3].long()
-    model = Llama(given.weights, given.there, 200, given.length, torch.float32)
-    blocks = block_mask(lambda _b, _h, q, k: k <= positions[q], 3, given.length, CPU)
-    with torch.no_grad():
-        logits = model(rows.tokens.view(2, 3).long(), positions, 3, blocks)
-    exact = given.reference.exact(*given.rows, given.case.wanted)
-    assert relative_error(logits.flatten(0, 1), exact) < 1e-5
-    assert relative_error(logits[:, :1].flatten(0, 1), exact[::3]) < 1e-5
-
-
-@UNFUSED
-@pytest.mark.parametrize("heads", [4, 6])
 @pytest.mark.parametrize(("new", "before"), [(1, 150), (8, 150), (8, 0), (140, 0)])
-def test_flex_attention_is_sdpa(new: int, before: int, heads: int) -> None:
-    """Of groups that are a power of two, or are padded to be one; one block of keys, or two."""
+def test_sdpa_sees_what_a_pass_does(new: int, before: int) -> None:
     torch.manual_seed(new)
-    right = cached.Result({}, 1e-4)
-    queries = torch.randn(2, heads, new, 32)
-    there = sequences(MODELS["tiny"], "f16", slots=2, context=before, new=new, device=CPU, room=0)
-    rows = [there.cache.gather(0, slot, before + new) for slot in (0, 1)]
-    keys, values = (torch.stack(part).half().float() for part in zip(*rows, strict=True))
+    q, k, v = (torch.randn(2, heads, n, 32) for heads, n in ((4, new), (2, before + new), (2, before + new)))
     seen = torch.ones(new, before + new).tril(before).bool()
-    wanted = functional.scaled_dot_product_attention(queries, keys, values, seen, enable_gqa=True)
-    flat = wanted.transpose(1, 2).flatten(0, 1).flatten(1)
-    half = cached.Rival(cached.FLEX, lambda: _in_float32(cached.flex_rival(new, before, CPU)), padded=True)
-    cached._rival(right, half, queries, there, flat)
-    assert right.failed == {}
-    assert right.errors[cached.FLEX] < 1e-5
+    wanted = functional.scaled_dot_product_attention(q, k, v, seen, enable_gqa=True)
+    assert relative_error(attention.sdpa(new, before)(q, k, v), wanted) < 1e-5
 
 
-def _in_float32(rival: cached.Rival) -> cached.Attend:
-    attend = rival.make()
-    return lambda q, k, v: attend(q, k.float(), v.float())
-
-
-@UNFUSED
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile:UserWarning")
 def test_flex_attention_in_a_window_is_the_reference() -> None:
     shape = Shape(1, 300, 64, 4, torch.float32, heads=2, d=16)
-    q, k, v, _ = local.inputs(shape, CPU)
+    q, k, v = local.inputs(shape, CPU)
     right = local.reference(q, k, v, 64, 4)
     assert relative_error(local._flex(shape, CPU)(q, k, v), right) < 1e-5
 
 
 def test_a_rival_that_cannot_be_made_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_: object, **__: object) -> cached.Attend:
-        raise NotImplementedError("no FlexAttention here")
+    def refused(*_: object, **__: object) -> local.Attend:
+        raise NotImplementedError("no attention here")
 
-    def rivals(*_: object, **__: object) -> Iterator[cached.Rival]:
-        yield cached.flex_rival(1, 20, CPU)
-        yield cached.Rival(cached.SDPA, lambda: functional.scaled_dot_product_attention)
-
-    monkeypatch.setattr(cached, "flex", refused)
-    monkeypatch.setattr(cached, "_rivals", rivals)
-    (one, *_) = results(cached.decode_section(asked()))
-    assert one.failed[cached.FLEX] == "NotImplementedError: no FlexAttention here"
-    assert "enable_gqa" in one.failed[cached.SDPA] or "must match" in one.failed[cached.SDPA]
+    monkeypatch.setattr(attention, "sdpa", refused)
+    (one, *_) = results(attention.decode_section(asked()))
+    assert one.failed == {attention.SDPA: "NotImplementedError: no attention here"}
     assert not one.red
-
-
-def test_a_window_that_flex_attention_refuses_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_: object, **__: object) -> cached.Attend:
-        raise NotImplementedError("no FlexAttention here")
-
-    monkeypatch.setattr(local, "flex", refused)
     shape = Shape(1, 40, 6, 2, torch.float32, heads=2, d=12)
-    flexible = local.Contender(FLEX, local._flex(shape, CPU), 16)
-    usual = list(local._contenders(shape, CPU, compiled=True))
-    monkeypatch.setattr(local, "_contenders", lambda *_, **__: [flexible, *usual])
-    one = measure(shape, CPU)
-    assert one.failed == {FLEX: "NotImplementedError: no FlexAttention here"}
-    assert not one.red
+    monkeypatch.setattr(local, "rival", lambda *_, **__: local.Contender(FLEX, refused, 16))
+    of_a_window = measure(shape, CPU)
+    assert of_a_window.failed == {FLEX: "NotImplementedError: no attention here"}
+    assert not of_a_window.red
 
 
-def test_rivals_are_measured_with_one_kind_of_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    of_int8, of_f16, *_ = results(cached.decode_section(asked(caches=("int8", "f16"))))
+def test_rivals_are_measured_with_one_kind_of_cache() -> None:
+    asked_for = asked(caches=("int8", "f16"))
+    of_int8, of_f16, *_ = results(attention.decode_section(asked_for))
     assert (of_int8.case["cache"], of_f16.case["cache"]) == ("int8", "f16")
-    assert of_f16.us[cached.SDPA] == of_int8.us[cached.SDPA]
-    assert of_f16.us["ours"] != of_int8.us["ours"]
-    of_int8, of_f16 = results(steps.prompt_section(asked(caches=("int8", "f16"))))
-    assert {name: of_f16.us[name] for name in (EAGER, HF_EAGER)} == {
-        name: of_int8.us[name] for name in (EAGER, HF_EAGER)
-    }
-    assert of_f16.us[GRAPH] != of_int8.us[GRAPH]
+    assert (set(of_int8.us), set(of_f16.us)) == ({OURS, attention.SDPA}, {OURS})
+    of_int8, of_f16 = results(steps.prompt_section(asked_for))
+    assert (set(of_int8.us), set(of_f16.us)) == ({GRAPH, EAGER}, {GRAPH})
 
 
 def stores(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[..., None]:
@@ -187,7 +114,7 @@ def test_a_prompt_is_checked_with_the_codes_that_it_stored(
 
 
 class Steps:
-    """A decoder of many steps a launch, as the persistent kernel is one; `wrong` is done to its logits."""
+    """A decoder of many steps a run; `wrong` is done to its logits."""
 
     wrong: Callable[[torch.Tensor], object]
 
@@ -213,11 +140,11 @@ class Steps:
 def test_all_steps_of_a_launch_are_checked(
     kind: str, wrong: Callable[[torch.Tensor], object], red: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contenders.llama_ahead, "AheadDecoder", Steps)
-    monkeypatch.setattr(contenders.llama_ahead, "why_not", lambda *_: None)
+    monkeypatch.setattr(contenders.multi_step, "MultiStepDecoder", Steps)
+    monkeypatch.setattr(contenders.multi_step, "unsupported_reason", lambda *_: None)
     monkeypatch.setattr(Steps, "wrong", wrong, raising=False)
     (one, *_) = results(steps.decode_section(asked(caches=(kind,), rows=(1,))))
-    assert one.errors[AHEAD] < 1e-3 or red
+    assert one.errors[MULTI_STEP] < 1e-3 or red
     assert one.red == red
 
 

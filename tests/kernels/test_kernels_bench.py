@@ -5,8 +5,7 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,32 +13,33 @@ from typing import Any
 import pytest
 import torch
 from bench_cases import CPU, asked, one_thread
+from torch import Tensor
 
 from kernels.bench import __main__ as bench
-from kernels.bench import cached, local, products, run
-from kernels.bench.local import AGAINST, FLEX, MASKED, MASKED_PADDED, OURS, Shape, measure
+from kernels.bench import attention, local, products, run
+from kernels.bench.local import FLEX, MASKED, Shape
 from kernels.bench.models import MODELS, matrices, sequences, unwritten
 from kernels.bench.report import line, table
-from kernels.bench.results import Bench, Figure, Result, regret, relative_error, worst
+from kernels.bench.results import OURS, Bench, Figure, Result, regret, relative_error, worst
 from kernels.bench.run import Log
 from kernels.bench.timing import in_a_loop
+from kernels.formats.fragments import Fragments
 from kernels.formats.llama import PagedCache, Rows
-from kernels.formats.packed import Packed
 
 SHAPE = Shape(1, 1000, 64, 4, torch.float16)
-TIMES = {OURS: 10.0, MASKED_PADDED: 40.0, MASKED: 90.0, FLEX: 25.0}
+TIMES = {OURS: 10.0, MASKED: 40.0, FLEX: 25.0}
 GOOD = dict.fromkeys(TIMES, 1e-4)
 __all__ = ["one_thread"]  # a fixture for all tests here
 
 
 def result(us: dict[str, float] = TIMES, errors: dict[str, float] = GOOD, **rest: object) -> Result:
     named: dict[str, Any] = {"ours": (OURS,)} | rest
-    return Result(SHAPE.case(), 2e-3, 2_500_000, us=dict(us), errors=dict(errors), **named)
+    return Result(SHAPE.case, 2e-3, 2_500_000, us=dict(us), errors=dict(errors), **named)
 
 
 def cells(row: Result, *, ratios: bool = True) -> dict[str, str]:
     """The only row of the table by column, with a bandwidth of a million bytes a microsecond."""
-    head, _, only = table([row], 1e12, ratios=ratios, against=AGAINST).splitlines()
+    head, _, only = table([row], 1e12, ratios=ratios).splitlines()
     return dict(
         zip(*([cell.strip() for cell in text.strip("|").split("|")] for text in (head, only)), strict=True)
     )
@@ -47,23 +47,19 @@ def cells(row: Result, *, ratios: bool = True) -> dict[str, str]:
 
 def test_ratios_are_against_the_fastest_that_is_right() -> None:
     found = cells(result())
-    assert (found["x mask"], found["x Flex"], found["MB"], found["% of memory"]) == (
-        "4.0",
-        "2.5",
-        "2.5",
-        "25",
-    )
+    assert (found["times"], found["MB"], found["% of memory"]) == ("2.5", "2.5", "25")
     assert (found["B"], found["T"], found["window"], found["type"]) == ("1", "1000", "64, 4", "float16")
-    wrong = cells(result(errors=GOOD | {MASKED_PADDED: 0.5, FLEX: math.nan}))
-    assert (wrong["x mask"], wrong["x Flex"]) == ("9.0", "")
-    assert wrong[MASKED_PADDED] == "40.0, WRONG (0.5)"
+    assert cells(result(errors=GOOD | {FLEX: math.nan}))["times"] == "4.0"
+    wrong = cells(result(errors=GOOD | {MASKED: 0.5, FLEX: math.nan}))
+    assert wrong["times"] == ""
+    assert wrong[MASKED] == "40.0, WRONG (0.5)"
 
 
 @pytest.mark.parametrize("error", [0.1, math.nan])
 def test_no_ratio_while_ours_is_wrong(error: float) -> None:
     wrong = result(errors=GOOD | {OURS: error})
     found = cells(wrong)
-    assert (found["x mask"], found["x Flex"], found["% of memory"]) == ("", "", "")
+    assert (found["times"], found["% of memory"]) == ("", "")
     assert "WRONG" in found[OURS]
     assert wrong.red
     assert "% of the memory" not in line(wrong, 1e12)
@@ -71,13 +67,13 @@ def test_no_ratio_while_ours_is_wrong(error: float) -> None:
 
 def test_no_ratio_while_another_check_is_red() -> None:
     found = cells(result(), ratios=False)
-    assert (found["x mask"], found["x Flex"], found["% of memory"]) == ("", "", "")
+    assert (found["times"], found["% of memory"]) == ("", "")
 
 
 def test_what_fails_is_named() -> None:
     times = {name: us for name, us in TIMES.items() if name != MASKED}
     failed = result(times, failed={MASKED: "OutOfMemoryError: too much\nof it"})
-    assert (cells(failed)[MASKED], cells(failed)["x mask"], failed.red) == ("fails", "4.0", False)
+    assert (cells(failed)[MASKED], cells(failed)["times"], failed.red) == ("fails", "2.5", False)
     assert line(failed, 1e12).endswith(f"{MASKED}: OutOfMemoryError: too much")
 
 
@@ -88,12 +84,12 @@ def test_ours_that_fails_or_never_came_is_red() -> None:
 
 
 def test_two_forms_of_ours_are_both_checked_and_the_faster_counts() -> None:
-    us, errors = {"graph": 30.0, "persistent": 20.0, "torch": 100.0}, {"graph": 1e-4, "persistent": 1e-4}
-    both = Result({}, 1e-3, ours=("graph", "persistent"), rival_limit=0.1, us=us, errors=errors)
+    us, errors = {"graph": 30.0, "multi": 20.0, "torch": 100.0}, {"graph": 1e-4, "multi": 1e-4}
+    both = Result({}, 1e-3, ours=("graph", "multi"), rival_limit=0.1, us=us, errors=errors)
     both.errors["torch"] = 0.05  # bfloat16: further off than ours may be
-    assert (both.ratio("torch"), both.red) == (5.0, False)
+    assert (both.ratio, both.red) == (5.0, False)
     both.errors["graph"] = 0.05
-    assert (both.ratio("torch"), both.red) == (None, True)
+    assert (both.ratio, both.red) == (None, True)
 
 
 def test_tokens_a_second() -> None:
@@ -106,23 +102,6 @@ def test_one_unwritten_element_is_an_error() -> None:
     assert relative_error(right, right) == 0
     assert relative_error(torch.full((2, 2), 1.5), right) == 0.5
     assert math.isnan(relative_error(torch.tensor([[1.0, torch.nan], [1.0, 1.0]]), right))
-
-
-@pytest.mark.parametrize("wrong", [lambda k: k.detach(), lambda k: k + (0 * k).sqrt()], ids=["none", "NaN"])
-def test_gradients_are_checked_too(
-    wrong: Callable[[torch.Tensor], torch.Tensor], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shape = Shape(1, 40, 6, 2, torch.float32, heads=2, d=12)
-    assert not measure(shape, CPU, training=True).red
-
-    def wrong_gradient(
-        q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, left: int, right: int
-    ) -> torch.Tensor:
-        return local.reference(q, wrong(k) + 0 * k, v, left, right)
-
-    monkeypatch.setattr(local, "local_attention", wrong_gradient)
-    assert not measure(shape, CPU).red
-    assert measure(shape, CPU, training=True).red
 
 
 def test_a_row_of_calls_is_prepared_and_no_longer_than_asked() -> None:
@@ -164,44 +143,45 @@ def test_the_worst_and_a_choice_by_hand() -> None:
 
 @pytest.mark.parametrize("m", [2, 65])
 def test_attention_that_forgets_a_key_is_red(m: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of few rows, which are packed, and of many."""
-    (first, *_) = cached.decode_section(asked(rows=(m,)))
+    """A small batch, and many rows."""
+    (first, *_) = attention.decode_section(asked(rows=(m,)))
     assert not first.red
-    assert first.right(cached.SDPA)
-    right = cached.paged_attention.reference
+    assert first.right(attention.SDPA)
+    right = attention.paged.reference
 
     def forgetful(
-        q: torch.Tensor, cache: PagedCache, layer: int, rows: Rows, *, out: torch.Tensor | Packed, **_: object
+        q: Tensor, cache: PagedCache, layer: int, *rows: Rows | Tensor, out: Tensor | Fragments, **_: object
     ) -> object:
-        attended = right(q, cache, layer, replace(rows, positions=rows.positions - 1))
-        return out.fill(attended) if isinstance(out, Packed) else out.copy_(attended)
+        slots, starts = (rows[0].slots, rows[0].positions) if isinstance(rows[0], Rows) else rows
+        attended = right(q, cache, layer, slots, starts - 1)
+        return out.fill(attended) if isinstance(out, Fragments) else out.copy_(attended)
 
-    name = "few_attention" if m == 2 else "paged_attention"
-    monkeypatch.setattr(getattr(cached, name), name, forgetful)
-    (wrong, *_) = cached.decode_section(asked(rows=(m,)))
+    where, name = (attention, "small_batch_attention") if m == 2 else (attention.paged, "paged_attention")
+    monkeypatch.setattr(where, name, forgetful)
+    (wrong, *_) = attention.decode_section(asked(rows=(m,)))
     assert wrong.red
-    assert wrong.right(cached.SDPA)
+    assert wrong.right(attention.SDPA)
 
 
 @pytest.mark.parametrize("m", [3, 65])
 def test_a_product_that_is_not_written_is_red(m: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of few rows, which are packed, and of many."""
+    """A small batch, and many rows."""
     right = [one for one in products.section(asked(rows=(), prompts=(m,))) if one.case["M"] == m]
     assert [(one.case["kernel"], one.red) for one in right] == [
-        (name, False) for name in ("qkv", "out", "gate_up", "down")
+        (name, False) for name in ("qkv", "out", "gate_up", "down", *(["head"] if m == 3 else []))
     ]
-    of_few = ((products.few_rows, "qkv"), (products.few_rows, "add"), (products.few_rows, "gate_up"))
-    of_many = ((products.qkv, "qkv"), (products.linear, "linear"), (products.linear, "norm_gate_up"))
-    for module, name in of_few if m == 3 else of_many:
+    small = [(products.small_batch, name) for name in ("qkv", "add", "gate_up", "head")]
+    many = [(products.qkv, "qkv"), (products.linear, "linear"), (products.linear, "norm_gate_up")]
+    for module, name in small if m == 3 else many:
         monkeypatch.setattr(module, name, lambda *_, **__: torch.empty(0))
     wrong = [one for one in products.section(asked(rows=(), prompts=(m,))) if one.case["M"] == m]
-    assert [one.red for one in wrong] == [True] * 4
+    assert [one.red for one in wrong] == [True] * len(right)
 
 
-def test_packed_rows_are_nan_until_they_are_written() -> None:
-    packed = unwritten(2, 64, CPU)
-    assert packed.unpack().isnan().all()
-    assert packed.fill(torch.ones(2, 64)).unpack() == pytest.approx(torch.ones(2, 64), abs=1e-4)
+def test_fragments_are_nan_until_they_are_written() -> None:
+    rows = unwritten(2, 64, CPU)
+    assert rows.unpack().isnan().all()
+    assert rows.fill(torch.ones(2, 64)).unpack() == pytest.approx(torch.ones(2, 64), abs=1e-4)
 
 
 @pytest.fixture
@@ -224,6 +204,7 @@ def test_without_a_gpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         "out",
         "gate_up",
         "down",
+        "head",
     }
     assert [row["case"]["T"] for row in sections["local"]["results"]] == [16]
     assert all(row["us"][OURS] > 0 for row in sections["local"]["results"])

@@ -9,23 +9,23 @@ import torch
 from torch import Tensor
 
 from kernels.formats.llama import PagedCache, Weights
-from kernels.llama import ahead as llama_ahead
-from kernels.llama.ahead import Start
+from kernels.llama import multi_step
+from kernels.llama.multi_step import Start
 from kernels.llama.reference import ReferenceRunner
-from kernels.sampling import choose
+from kernels.sampling import sample
 
 
 @contextmanager
 def standing_in() -> Iterator[None]:
     """Models that are loaded meanwhile decode ahead, without a GPU."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(llama_ahead, "why_not", lambda *_: None)
-        patched.setattr(llama_ahead, "AheadDecoder", Standin)
+        patched.setattr(multi_step, "unsupported_reason", lambda *_: None)
+        patched.setattr(multi_step, "MultiStepDecoder", Standin)
         yield
 
 
 class Standin:
-    """`AheadDecoder` as it is described, in torch; it raises what is in `fails`."""
+    """`MultiStepDecoder` as it is described, in torch; it raises what is in `fails`."""
 
     def __init__(self, weights: Weights, cache: PagedCache, *, rows: int = 1) -> None:
         self._runner, self._rows = ReferenceRunner(weights, cache), rows
@@ -58,7 +58,7 @@ class Standin:
             return -1
         where = (np.array([x]) for x in (self._tokens[row], start.slot, start.position + ago))
         logits = self._runner.decode(*where, np.array([0]))
-        how = choose.greedy(1, self.seen)
+        how = sample.greedy(1, self.seen)
         for name, value in (
             ("penalties", start.penalty),
             ("temperatures", start.temperature),
@@ -68,7 +68,7 @@ class Standin:
             ("slots", start.slot),
         ):
             getattr(how, name).fill_(value)
-        token = -1 if self.breaks(start.position + ago) else int(choose.reference(logits, how))
+        token = -1 if self.breaks(start.position + ago) else int(sample.reference(logits, how))
         self._tokens[row] = token
         if token >= 0:
             self.seen[start.slot, token] = 1

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from kernels import device
 from kernels.attention import local as module
 from kernels.attention.local import blocked, local_attention, reference
 
@@ -63,7 +64,7 @@ CASES = [
     Case(65, 16, 4, dtype=torch.bfloat16, lengths=(40, 65)),
 ]
 
-# The interpreter has no bfloat16: `python -m kernels.bench` checks it on a GPU.
+# The interpreter has no bfloat16: test_local_on_gpu.py has.
 INTERPRETED = [case for case in CASES if case.dtype != torch.bfloat16]
 
 
@@ -116,7 +117,7 @@ def expected(case: Case) -> Tensor:
 
 
 def error(out: Tensor, right: Tensor) -> float:
-    """Of the whole, relative; NaN if any part of it is."""
+    """The relative error of the whole; NaN if any part of it is."""
     return ((out.double() - right).norm() / right.norm().clamp_min(1e-30)).item()
 
 
@@ -209,8 +210,11 @@ def test_memory_grows_with_the_window_and_not_with_the_square() -> None:
 
 
 @pytest.fixture
-def forget_warnings() -> None:
+def forget_warnings() -> Iterator[None]:
     module._warn_once.cache_clear()
+    device.unsupported_reason.cache_clear()
+    yield
+    device.unsupported_reason.cache_clear()
 
 
 @pytest.mark.usefixtures("forget_warnings")
@@ -219,7 +223,7 @@ def test_a_kernel_that_cannot_run_is_replaced_with_one_warning(
     installed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not installed:
-        monkeypatch.setattr(module, "local_attention_triton", None)
+        monkeypatch.setattr(device, "TRITON", False)
     x = torch.randn(1, 1, 5, 4)
     with pytest.warns(RuntimeWarning, match="without its kernel: (Triton makes no code|triton is not inst)"):
         out = local_attention(x, x, x, 1, 1, implementation="triton")
@@ -253,10 +257,13 @@ X = torch.zeros(2, 3, 8, 4)
         ({"scale": 0.0}, "scale 0.0: must be above 0"),
         (
             {"lengths": torch.tensor([8, 8])},
-            r"lengths is torch.int64 \(2,\) .*: must be contiguous int32 \[2\]",
+            r"lengths is torch.int64 \(2,\) .*: must be contiguous torch.int32 \(2,\)",
         ),
-        ({"lengths": torch.tensor([8], dtype=torch.int32)}, r"must be contiguous int32 \[2\]"),
-        ({"lengths": torch.zeros(2, dtype=torch.int32, device="meta")}, "lengths is on meta and q on cpu"),
+        ({"lengths": torch.tensor([8], dtype=torch.int32)}, r"must be contiguous torch.int32 \(2,\)"),
+        (
+            {"lengths": torch.zeros(2, dtype=torch.int32, device="meta")},
+            "lengths is on meta and the rest on cpu",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(change: dict[str, Any], message: str) -> None:

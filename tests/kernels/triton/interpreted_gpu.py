@@ -10,10 +10,10 @@ import ptx_in_numpy
 import triton.language as tl
 from triton.runtime import interpreter
 
-from kernels.formats.packed_triton import DESCENDING
+from kernels.formats.fragments_triton import DESCENDING
 
 LANES = -1 if DESCENDING else 0
-"""The dimension of a tile, but for its words, along which the lanes of a warp lie: see `packed_triton.py`."""
+"""The dimension of a tile, but for its words, along which a warp's lanes lie: see `fragments_triton.py`."""
 
 
 def install() -> None:
@@ -31,7 +31,7 @@ class _Results(list[interpreter.TensorHandle]):
 def _inline_asm(
     _: object, assembly: str, constraints: str, given: list[Any], types: list[Any], pure: bool, pack: int
 ) -> _Results:
-    """Of each operand, and of each result, `pack` neighbours are a thread's."""
+    """Inline assembly in numpy; `pack` neighbours of each operand, and of each result, are a thread's."""
     assert constraints.count("=") == len(types) * pack
     registers = [part for x in given for part in _parts(x.data, pack)]
     found = ptx_in_numpy.run(assembly, registers, len(types) * pack)

@@ -28,7 +28,7 @@ def run(assembly: str, given: list[NDArray[Any]], results: int) -> list[Words]:
 
 @functools.cache
 def _instructions(assembly: str) -> list[tuple[str, list[str], list[str]]]:
-    """Of each its name, the registers it writes to, and its operands."""
+    """Instructions: of each its name, the registers it writes to, and its operands."""
     found = []
     for line in assembly.strip().removeprefix("{").removesuffix("}").split(";"):
         name, _, rest = line.strip().partition(" ")

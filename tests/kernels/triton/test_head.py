@@ -1,4 +1,4 @@
-"""Logits against the product in float64, and what the head keeps of them for the choice."""
+"""Logits against the product in float64, and what the head keeps of them for the sampling."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kernels.formats.quantized import Quantized, quantize
 from kernels.products.head import bytes_moved, head, keep_best, reference
-from kernels.sampling.choose import TILE, Choice, greedy
+from kernels.sampling.state import TILE, SamplingState, greedy
 
 EPS = 1e-5
 
@@ -103,8 +103,8 @@ def test_up_to_sixteen_rows_a_row_is_the_same_whatever_is_beside_it(
     assert torch.equal(alone, whole[:1])
 
 
-def kept(choice: Choice, n: int) -> tuple[Tensor, Tensor]:
-    return choice.best[:n].cpu(), choice.best_tokens[:n].cpu()
+def kept(sampling: SamplingState, n: int) -> tuple[Tensor, Tensor]:
+    return sampling.best[:n].cpu(), sampling.best_tokens[:n].cpu()
 
 
 @pytest.mark.parametrize("negative", [False, True])
@@ -119,18 +119,18 @@ def test_the_largest_of_each_tile_is_kept_after_the_penalty(
         found["w"].codes.abs_().neg_()
     seen = torch.zeros(2, vocabulary, dtype=torch.uint8, device=device)
     seen[1, ::2] = 1
-    choice = greedy(4, seen)
-    choice.best.fill_(torch.nan)
-    choice.best_tokens.fill_(-5)
-    choice.slots.copy_(torch.tensor([0, 1, 1, 0]))
-    choice.penalties.copy_(torch.tensor([3.0, 3.0, 0.5, 1.0]))
+    sampling = greedy(4, seen)
+    sampling.best.fill_(torch.nan)
+    sampling.best_tokens.fill_(-5)
+    sampling.slots.copy_(torch.tensor([0, 1, 1, 0]))
+    sampling.penalties.copy_(torch.tensor([3.0, 3.0, 0.5, 1.0]))
     out = poisoned(n, vocabulary, device)
     if implementation == "kernel":
-        head(**found, out=out, choice=choice)
+        head(**found, out=out, sampling=sampling)
     else:
         out = reference(**found)
-        keep_best(out, choice)
-    best, tokens = kept(choice, n)
+        keep_best(out, sampling)
+    best, tokens = kept(sampling, n)
     for row, (slot, penalty) in enumerate(((0, 3.0), (1, 3.0), (1, 0.5))):
         logits = out[row].cpu()
         for tile in range(3):
@@ -143,16 +143,16 @@ def test_the_largest_of_each_tile_is_kept_after_the_penalty(
             top, negative = max(right)
             assert best[row, tile].item() == pytest.approx(top, rel=1e-6)
             assert tokens[row, tile] == -negative
-    assert choice.best[3].isnan().all()  # of no row
+    assert sampling.best[3].isnan().all()  # of no row
 
 
 def test_of_equal_logits_the_first_is_kept_and_nan_is_infinite(device: torch.device) -> None:
     found = given(2, 64, 70, "q8", device)
     found["w"].codes[:] = 0
     found["x"][1, 3] = torch.nan
-    choice = greedy(2, torch.zeros(1, 70, dtype=torch.uint8, device=device))
-    out = head(**found, out=poisoned(2, 70, device), choice=choice)
-    best, tokens = kept(choice, 2)
+    sampling = greedy(2, torch.zeros(1, 70, dtype=torch.uint8, device=device))
+    out = head(**found, out=poisoned(2, 70, device), sampling=sampling)
+    best, tokens = kept(sampling, 2)
     assert out[0].tolist() == [0.0] * 70
     assert out[1].isnan().all()
     assert best.tolist() == [[0.0] * 3, [torch.inf] * 3]
@@ -177,8 +177,11 @@ def test_bytes_moved(device: torch.device) -> None:
         (lambda g: g | {"wanted": torch.zeros(0, dtype=torch.int32)}, r"wanted is \(0,\)"),
         (lambda g: g | {"scratch": g["x"]}, "scratch is torch.float32"),
         (lambda g: g | {"w": quantize(torch.zeros(2, 70, 64))}, "the head has 2 matrices"),
-        (lambda g: g | {"choice": greedy(1, torch.zeros(1, 70, dtype=torch.uint8))}, "settings for 1"),
-        (lambda g: g | {"choice": greedy(2, torch.zeros(1, 71, dtype=torch.uint8))}, r"seen is .*\(1, 71\)"),
+        (lambda g: g | {"sampling": greedy(1, torch.zeros(1, 70, dtype=torch.uint8))}, "settings for 1"),
+        (
+            lambda g: g | {"sampling": greedy(2, torch.zeros(1, 71, dtype=torch.uint8))},
+            r"seen is .*\(1, 71\)",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(

@@ -6,15 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels.attention.paged import (
-    ALIKE,
-    Scratch,
-    bytes_moved,
-    make_scratch,
-    paged_attention,
-    reference,
-    split_count,
-)
+from kernels.attention.paged import bytes_moved, paged_attention, reference
 from kernels.formats.llama import PAGE, PagedCache, Rows, Shape
 
 LAYERS, LAYER = 2, 1
@@ -34,7 +26,7 @@ def shape_of(kv_heads: int, group: int, d: int) -> Shape:
 
 
 def make_rows(places: list[tuple[int, int]], device: torch.device) -> Rows:
-    """Of (slot, position); a padding row has a slot too."""
+    """Rows by slot and position; a padding row has a slot too."""
     slots, positions = torch.tensor(places, dtype=torch.int32).T.contiguous().to(device)
     return Rows(torch.zeros_like(slots), slots, positions)
 
@@ -92,10 +84,9 @@ def expected(q: Tensor, cache: PagedCache, rows: Rows) -> Tensor:
     return out
 
 
-def run(q: Tensor, cache: PagedCache, rows: Rows, splits: int, scratch: Scratch) -> Tensor:
+def run(q: Tensor, cache: PagedCache, rows: Rows) -> Tensor:
     out = torch.full((len(q), q[0].numel()), torch.nan, dtype=torch.float16, device=q.device)
-    assert paged_attention(q, cache, LAYER, rows, out=out, splits=splits, scratch=scratch) is out
-    assert not scratch.counters.any()  # as the next launch needs them
+    assert paged_attention(q, cache, LAYER, rows.slots, rows.positions, out=out) is out
     return out
 
 
@@ -106,47 +97,33 @@ def query(m: int, shape: Shape, device: torch.device) -> Tensor:
 
 @pytest.mark.parametrize("int8", [False, True])
 @pytest.mark.parametrize(
-    ("kv_heads", "group", "d", "splits"),
-    [
-        (3, 3, 64, 64),
-        (1, 1, 8, 3),
-        (2, 4, 128, 5),
-        (1, 5, 20, 2),
-        (2, 1, 40, 1),
-        (1, 17, 16, 4),
-        (1, 2, 96, 13),
-    ],
+    ("kv_heads", "group", "d"),
+    [(3, 3, 64), (1, 1, 8), (2, 4, 128), (1, 5, 20), (2, 1, 40), (1, 17, 16), (1, 2, 96), (1, 2, 160)],
 )
-def test_of_rows_of_all_lengths(
-    device: torch.device, kv_heads: int, group: int, d: int, splits: int, int8: bool
-) -> None:
+def test_of_rows_of_all_lengths(device: torch.device, kv_heads: int, group: int, d: int, int8: bool) -> None:
     shape = shape_of(kv_heads, group, d)
     rows = make_rows([(0, 0), (1, 63), (2, -1), (1, 64), (3, 389), (0, 31), (1, 32), (2, 200)], device)
     cache = make_cache(shape, [32, 65, 201, 390], device, int8)
     q = query(8, shape, device)
-    scratch = make_scratch(shape, 64, 64 * 64, device)
-    out = run(q, cache, rows, splits, scratch)
+    out = run(q, cache, rows)
     wanted = expected(q, cache, rows).flatten(1)
     assert torch.all(out[2] == 0)
     torch.testing.assert_close(out.double().cpu(), wanted, rtol=2e-3, atol=2e-3 * float(wanted.abs().max()))
-    torch.testing.assert_close(reference(q, cache, LAYER, rows).double().cpu(), wanted, rtol=2e-3, atol=1e-3)
+    torch.testing.assert_close(
+        reference(q, cache, LAYER, rows.slots, rows.positions).double().cpu(), wanted, rtol=2e-3, atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("int8", [False, True])
 def test_a_row_is_the_same_whatever_is_beside_it(device: torch.device, int8: bool) -> None:
     shape = shape_of(2, 3, 32)
     cache = make_cache(shape, [600, 300], device, int8)
-    scratch = make_scratch(shape, ALIKE, CONTEXT, device)
     places = [(0, 590), (0, 591), (1, 299), (0, 3), (0, -1), (1, 128), (0, 592), (1, 0)]
     q = query(len(places), shape, device)
-    splits = {split_count(m, shape.kv_heads, CONTEXT) for m in range(1, ALIKE + 1)}
-    assert splits == {11}  # 700 keys, 64 at least a split
-    together = run(q, cache, make_rows(places, device), 11, scratch)
+    together = run(q, cache, make_rows(places, device))
     for row, place in enumerate(places):
-        alone = run(q[row : row + 1], cache, make_rows([place], device), 11, scratch)
+        alone = run(q[row : row + 1], cache, make_rows([place], device))
         assert torch.equal(alone[0], together[row])
-    scratch.sums.fill_(torch.nan), scratch.peaks.fill_(torch.nan), scratch.totals.fill_(torch.nan)
-    assert torch.equal(run(q, cache, make_rows(places, device), 11, scratch), together)
 
 
 def test_large_scores_do_not_overflow(device: torch.device) -> None:
@@ -155,53 +132,27 @@ def test_large_scores_do_not_overflow(device: torch.device) -> None:
     cache.keys[:, :, :, :, :] *= 60
     rows = make_rows([(0, 256)], device)
     q = query(1, shape, device) * 100
-    out = run(q, cache, rows, 4, make_scratch(shape, 1, CONTEXT, device))
+    out = run(q, cache, rows)
     torch.testing.assert_close(out.double().cpu(), expected(q, cache, rows).flatten(1), rtol=2e-3, atol=2e-3)
-
-
-@pytest.mark.parametrize(
-    ("rows", "kv_heads", "context", "splits"),
-    [
-        (1, 3, 8192, 64),
-        (16, 8, 8192, 32),
-        (1, 8, 129, 3),
-        (1, 32, 8192, 8),
-        (64, 3, 8192, 5),
-        (64, 32, 4096, 1),
-    ],
-)
-def test_split_count(rows: int, kv_heads: int, context: int, splits: int) -> None:
-    assert split_count(rows, kv_heads, context) == splits
-
-
-def test_scratch_is_enough_for_every_number_of_rows(device: torch.device) -> None:
-    shape = shape_of(3, 1, 16)
-    scratch = make_scratch(shape, 33, CONTEXT, device)
-    cache = make_cache(shape, [40], device, int8=False)
-    for m in (1, 16, 17, 33):
-        splits = split_count(m, 3, CONTEXT)
-        run(query(m, shape, device), cache, make_rows([(0, 39)] * m, device), splits, scratch)
 
 
 def test_bytes_moved(device: torch.device) -> None:
     shape = shape_of(3, 3, 64)
     cache = make_cache(shape, [100], device, int8=True)
-    positions = torch.tensor([9, -1], dtype=torch.int32)
     # 10 keys and values of 3 heads of 64 bytes; q and the result are 2 rows of 9 heads of 64, 2 bytes each.
-    assert bytes_moved(query(2, shape, device), cache, positions) == 2 * 10 * 3 * 64 + 2 * (2 * 9 * 64 * 2)
+    assert bytes_moved(query(2, shape, device), cache, 10) == 2 * 10 * 3 * 64 + 2 * (2 * 9 * 64 * 2)
 
 
 def test_wrong_arguments(device: torch.device) -> None:
     shape = shape_of(2, 2, 16)
     cache, rows = make_cache(shape, [40], device, int8=False), make_rows([(0, 5), (0, 6)], device)
     q, out = query(2, shape, device), torch.empty(2, 64, dtype=torch.float16, device=device)
-    scratch = make_scratch(shape, 2, CONTEXT, device)
 
     def fails(message: str, q: Tensor = q, rows: Rows = rows, **changed: object) -> None:
-        given = {"out": out, "splits": 2, "scratch": scratch} | changed
+        given = {"out": out} | changed
         layer = given.pop("layer", LAYER)
         with pytest.raises(ValueError, match=message):
-            paged_attention(q, given.pop("cache", cache), layer, rows, **given)  # type: ignore[arg-type]
+            paged_attention(q, given.pop("cache", cache), layer, rows.slots, rows.positions, **given)  # type: ignore[arg-type]
 
     fails("q is .* must be contiguous torch.float16", q=q.float())
     fails("q is .*: must be \\[rows, heads, head dim\\]", q=q[0])
@@ -210,10 +161,9 @@ def test_wrong_arguments(device: torch.device) -> None:
     fails("out is", out=out.float())
     fails("out is", out=out[:1])
     fails("layer 2: the cache has 2", layer=2)
-    fails("splits 0", splits=0)
+    fails("3 rows of 2 sequences", q=query(3, shape, device), out=torch.empty(3, 64, device=device).half())
     fails("slots is", rows=Rows(rows.tokens, rows.slots.long(), rows.positions))
     fails("positions is", rows=Rows(rows.tokens, rows.slots, rows.positions[:1]))
-    fails("scratch: sums is", scratch=make_scratch(shape, 1, 64, device))
     fails("keys is", cache=PagedCache(cache.keys.float(), cache.values, cache.table))
     fails("keys is", cache=PagedCache(cache.keys.to(torch.int8), cache.values, cache.table))
     fails(

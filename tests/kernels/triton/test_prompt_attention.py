@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels.attention.prompt import bytes_moved, prompt_attention, reference
-from kernels.attention.prompt_triton import choose_tile, launch
+from kernels.attention.paged import bytes_moved, paged_attention, reference
+from kernels.attention.paged_triton import choose_tile, launch
 from kernels.formats.llama import PAGE, PagedCache
 
 LAYERS, SLOTS = 2, 3
@@ -25,8 +25,6 @@ class Case:
     kv_heads: int = 2
     d: int = 32
     int8: bool = False
-    window: int | None = None
-    sinks: int = 0
     count: int | None = None
     tile: tuple[int, int, int, int] | None = None
 
@@ -48,13 +46,7 @@ CASES = [
     Case(64, start=10, count=1),
     Case(64, start=10, count=37, int8=True),
     Case(64, start=200, count=0),
-    Case(40, start=300, window=0, d=16),
-    Case(40, start=300, window=1, sinks=1, d=16),
-    Case(40, start=300, window=100, d=16),
-    Case(70, start=290, window=64, sinks=4, d=16, int8=True),
-    Case(40, start=300, window=70, sinks=130, d=16, tile=(16, 32, 4, 2)),
-    Case(40, start=20, window=1000, sinks=1000, d=16),
-    Case(64, start=300, window=33, sinks=65, d=16, count=20, tile=(16, 32, 4, 2)),
+    Case(70, start=290, d=16, count=20, tile=(16, 32, 4, 2)),
 ]
 
 
@@ -82,11 +74,9 @@ def given(case: Case, device: torch.device) -> dict[str, Any]:
         "q": (torch.randn(case.tokens, case.heads, case.d, generator=make) * 2).half().to(device),
         "cache": PagedCache(*moved),
         "layer": 1,
-        "slot": torch.tensor([2], dtype=torch.int32, device=device),
-        "start": torch.tensor([case.start], dtype=torch.int32, device=device),
+        "slots": torch.tensor([2], dtype=torch.int32, device=device),
+        "starts": torch.tensor([case.start], dtype=torch.int32, device=device),
         "count": None if case.count is None else torch.tensor([case.count], dtype=torch.int32, device=device),
-        "window": case.window,
-        "sinks": case.sinks,
     }
 
 
@@ -99,8 +89,7 @@ def expected(case: Case, found: dict[str, Any]) -> Tensor:
     every = [part.double() for part in cache.gather(1, 2, case.start + count)] if count else []
     keys, values = (part.cpu() for part in every) if every else (None, None)
     for i in range(count):
-        own = case.start + i
-        seen = [t for t in range(own + 1) if case.window is None or own - t <= case.window or t < case.sinks]
+        seen = slice(case.start + i + 1)
         for head in range(case.heads):
             kv = head // (case.heads // case.kv_heads)
             weights = (keys[kv, seen] @ q[i, head] / case.d**0.5).softmax(0)
@@ -121,7 +110,7 @@ def test_kernel(case: Case, device: torch.device) -> None:
     found = given(case, device)
     out = poisoned(found["q"])
     if case.tile is None:
-        assert prompt_attention(**found, out=out) is out
+        assert paged_attention(**found, out=out) is out
     else:
         launch(out, **found, tile=case.tile)
     assert close(out, expected(case, found))
@@ -138,39 +127,38 @@ def test_reference(case: Case, device: torch.device) -> None:
 def test_a_longer_chunk_gives_the_same_as_two_short_ones(device: torch.device) -> None:
     found = given(Case(100, start=20), device)
     whole, parts = poisoned(found["q"]), poisoned(found["q"])
-    prompt_attention(**found, out=whole)
-    q, start = found.pop("q"), found.pop("start")
-    prompt_attention(q[:37], **found, start=start, out=parts[:37])
-    prompt_attention(q[37:], **found, start=start + 37, out=parts[37:])
+    paged_attention(**found, out=whole)
+    q, start = found.pop("q"), found.pop("starts")
+    paged_attention(q[:37], **found, starts=start, out=parts[:37])
+    paged_attention(q[37:], **found, starts=start + 37, out=parts[37:])
     assert close(parts, whole.double().cpu())
 
 
 def test_bytes_moved(device: torch.device) -> None:
     found = given(Case(64, start=77, int8=True), device)
     # 141 keys and values of 2 heads of 32 bytes, 64 queries and results of 6 heads of 64 bytes
-    assert bytes_moved(found["q"], found["cache"], 77) == 2 * 141 * 2 * 32 + 2 * 64 * 6 * 64
+    assert bytes_moved(found["q"], found["cache"], 141) == 2 * 141 * 2 * 32 + 2 * 64 * 6 * 64
 
 
 def test_tiles_fill_the_machine() -> None:
-    assert choose_tile(64 * 9, 64, 132)[0] == 64
-    assert choose_tile(2048 * 32, 128, 132)[0] == 128
+    assert choose_tile(64, 9, 3, 64, 132)[0] == 64
+    assert choose_tile(1, 17, 17, 64, 132)[0] == 32
+    assert choose_tile(2048, 32, 4, 128, 132)[0] == 128
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda g: g | {"q": g["q"][:, 0]}, r"q is \(64, 32\): must be \[tokens, heads, head dim\]"),
+        (lambda g: g | {"q": g["q"][:, 0]}, r"q is \(64, 32\): must be \[rows, heads, head dim\]"),
         (lambda g: g | {"q": g["q"].float()}, "q is torch.float32"),
         (lambda g: g | {"q": g["q"].mT.contiguous().mT}, "q is .* with strides"),
         (lambda g: g | {"q": g["q"][:, :5].contiguous()}, "q has 5 heads of 32, the cache 2 of 32"),
         (lambda g: g | {"q": g["q"][..., :16].contiguous()}, "q has 6 heads of 16, the cache 2 of 32"),
         (lambda g: g | {"out": g["out"][:5]}, r"out is .*\(5, 192\)"),
         (lambda g: g | {"layer": 2}, "layer 2: the cache has 2"),
-        (lambda g: g | {"slot": g["slot"].long()}, "slots is torch.int64"),
-        (lambda g: g | {"start": g["start"][0]}, r"positions is torch.int32 \(\)"),
-        (lambda g: g | {"count": g["start"].float()}, "count is torch.float32"),
-        (lambda g: g | {"window": -1}, "window -1, sinks 0: both must be 0 or more"),
-        (lambda g: g | {"window": 3, "sinks": -2}, "window 3, sinks -2"),
+        (lambda g: g | {"slots": g["slots"].long()}, "slots is torch.int64"),
+        (lambda g: g | {"starts": g["starts"][:0]}, r"positions is torch.int32 \(0,\)"),
+        (lambda g: g | {"count": g["starts"].float()}, "count is torch.float32"),
     ],
 )
 def test_what_does_not_fit_is_refused(
@@ -179,4 +167,4 @@ def test_what_does_not_fit_is_refused(
     found = given(Case(64), device)
     found["out"] = poisoned(found["q"])
     with pytest.raises(ValueError, match=message):
-        prompt_attention(**change(found))
+        paged_attention(**change(found))

@@ -105,7 +105,7 @@ def head_norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
 
 
 def expected(x: Tensor, weights: Weights, row_position: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Of one row, in float64: q [heads, d], k and v [kv heads, d]."""
+    """What a row should give, in float64: q [heads, d], k and v [kv heads, d]."""
     shape = weights.shape
     x = x.double().cpu()
     normed = x / (x.square().mean() + shape.norm_eps).sqrt() * weights.attn_norm[LAYER].double().cpu()

@@ -19,9 +19,9 @@ from llama_files import SMALL, one_thread
 from quantized_files import quantized_weights, write_quantized
 from sizes import quarter
 
+from kernels.formats.fragments import SMALL_BATCH
 from kernels.formats.llama import PAGE
-from kernels.formats.packed import FEW
-from kernels.llama import ahead as llama_ahead
+from kernels.llama import multi_step as device_steps
 from llm.cuda import multi_step
 from llm.cuda.engine import CudaEngine
 from llm.cuda.model import CudaConfig, CudaModel
@@ -477,12 +477,12 @@ def reply(engine: CudaEngine, seed: int, wanted: int, sampling: Sampling) -> lis
     return chosen[1:]
 
 
-@pytest.mark.parametrize("few", [FEW, 3])
+@pytest.mark.parametrize("few", [SMALL_BATCH, 3])
 def test_sessions_that_choose_at_the_same_time_share_their_steps(
     file: GgufFile, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each gets what it gets alone, though runs are as long as the most modest wants, and of so many."""
-    monkeypatch.setattr(multi_step, "FEW", few)
+    monkeypatch.setattr(multi_step, "SMALL_BATCH", few)
     model, alone = load(file, sessions=4), load(file)
     barrier, how = Barrier(4), (PENALTY, DRAWN, PLAIN, PENALTY)
 
@@ -572,7 +572,7 @@ def test_a_reply_is_that_of_an_engine_of_logits(
 ) -> None:
     """Several, one after the other, with stops and to the end of the context."""
     ahead = opened(load(file))
-    monkeypatch.setattr(llama_ahead, "why_not", lambda *_: "not wanted")
+    monkeypatch.setattr(device_steps, "unsupported_reason", lambda *_: "not wanted")
     plain, tokenizer = load(file).open(), Tokenizer.from_gguf(file)
     for seed in range(4):
         for stop in ((), ("e",), ("a", "\n")):
@@ -595,13 +595,13 @@ def test_steps_ahead_are_told_under_their_kernel(file: GgufFile) -> None:
         s.operation.name: (s.operation.kernel, s.operation.dtype, s.passes) for s in engine.take_served()
     }
     assert len(served) == 7
-    assert served["head"][0] == "Triton, few_rows.head"
-    assert served["gate_up"] == ("Triton, few_rows.gate_up", "float16 x 4 bits", 5)
+    assert served["head"][0] == "Triton, small_batch.head"
+    assert served["gate_up"] == ("Triton, small_batch.gate_up", "float16 x 4 bits", 5)
     assert served["attention"][1:] == ("float16 x float16", 5)
 
 
 def test_a_model_that_the_kernel_does_not_take(file: GgufFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(llama_ahead, "why_not", lambda *_: "it is odd")
+    monkeypatch.setattr(device_steps, "unsupported_reason", lambda *_: "it is odd")
     model = load(file)
     assert model.unsupported == (Unsupported("multi-step decoding", "it is odd", of_gpu=True),)
     assert not isinstance(model.open(), MultiStepEngine)

@@ -13,7 +13,7 @@ from quantized_files import Stored, dequantized, quantized_weights, stored, writ
 
 from kernels.formats.llama import Weights
 from kernels.formats.quantized import Quantized
-from llm.cuda.weights import bits_of_kind, read_weights, why_not
+from llm.cuda.weights import bits_of_kind, read_weights, unsupported_reason
 from llm.gguf.config import LlamaConfig, read_config
 from llm.gguf.file import GgufError, open_gguf
 from llm.gguf.quants import BLOCKS, GgmlType
@@ -200,7 +200,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float, n
 
 def test_sizes_that_are_not_whole_blocks_are_refused(tmp_path: Path) -> None:
     odd = replace(LLAMA, hidden=48)
-    assert why_not(LLAMA) is None
-    assert "(64, 48, 64)" in str(why_not(odd))
+    assert unsupported_reason(LLAMA) is None
+    assert "(64, 48, 64)" in str(unsupported_reason(odd))
     with pytest.raises(GgufError, match="48 columns"):
         load(tmp_path, odd, quantized_weights(odd, {}))

@@ -14,9 +14,9 @@ from quantized_files import quantized_weights, write_quantized
 from sizes import quarter
 from torch_llama import Llama, TorchEngine
 
-from kernels.llama import ahead as llama_ahead
-from kernels.llama.ahead import Start
+from kernels.llama import multi_step
 from kernels.llama.graph import GraphRunner
+from kernels.llama.multi_step import Start
 from kernels.llama.reference import ReferenceRunner
 from llm.cuda import model as cuda
 from llm.cuda.reference import ReferenceEngine
@@ -46,8 +46,8 @@ def _one_thread() -> Iterator[None]:
 def in_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """The GPU's engine on the CPU, with a stand-in for the kernel that decodes ahead."""
     monkeypatch.setattr(eval_engines, "_GPU", "cpu")
-    monkeypatch.setattr(llama_ahead, "why_not", lambda *_: None)
-    monkeypatch.setattr(llama_ahead, "AheadDecoder", Standin)
+    monkeypatch.setattr(multi_step, "unsupported_reason", lambda *_: None)
+    monkeypatch.setattr(multi_step, "MultiStepDecoder", Standin)
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_a_kernel_ahead_that_is_wrong_is_reported(
         def begin(self, starts: Sequence[Start]) -> None:
             super().begin([replace(start, position=start.position + 1) for start in starts])
 
-    monkeypatch.setattr(llama_ahead, "AheadDecoder", Beside)
+    monkeypatch.setattr(multi_step, "MultiStepDecoder", Beside)
     found = quality(file, task, "cuda", kv)
     steps, ahead = found.greedy
     assert steps.beyond() <= FEW
@@ -145,7 +145,7 @@ def test_the_kernels_that_served_are_told(file: GgufFile, task: Task) -> None:
     with reference(file, "cuda") as judge, subject(file, "cuda", "int8") as opened:
         measure(opened.engine, judge, task)
         served = opened.engine.take_served()
-    assert {one.operation.kernel for one in served} >= {"torch", "Triton, few_rows.head"}
+    assert {one.operation.kernel for one in served} >= {"torch", "Triton, small_batch.head"}
     ahead = {one.passes for one in served if one.operation.kernel != "torch"}
     assert ahead == {127 * JUDGED}  # the first of each reply is the prompt's
     assert opened.unsupported == ()
@@ -154,7 +154,7 @@ def test_the_kernels_that_served_are_told(file: GgufFile, task: Task) -> None:
 def test_without_the_kernel_ahead_there_is_one_form(
     file: GgufFile, task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(llama_ahead, "why_not", lambda *_: "it is odd")
+    monkeypatch.setattr(multi_step, "unsupported_reason", lambda *_: "it is odd")
     with reference(file, "cuda") as judge, subject(file, "cuda", "f16") as opened:
         assert opened.unsupported == (Unsupported("multi-step decoding", "it is odd", of_gpu=True),)
         [judged] = measure(opened.engine, judge, task).greedy

@@ -1,9 +1,8 @@
-"""How programs share out a product of few rows, in Triton and where it is launched."""
+"""How programs share out a small-batch GEMM, in Triton and where it is launched."""
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 # ruff: noqa: ANN001, ANN201, N803  (a kernel's arguments are Triton's, and its constants are capitals)
 
-import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +11,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.formats.packed import SPAN
-from kernels.formats.packed_triton import pdl
+from kernels.device import pdl
+from kernels.formats.fragments import SPAN
 from kernels.formats.quantized import Quantized
 
 
 @dataclass(frozen=True)
-class Cut:
+class Tile:
     """What a program computes, and with what; a row's result depends on the warps alone."""
 
     rows: int  # of the matrix, a multiple of 16
@@ -33,30 +32,30 @@ def its_tokens(tokens, TOKENS: tl.constexpr):
     return token, token < tokens
 
 
-def choose_cut(w: Quantized, tokens: int, rows: int) -> Cut:
-    """How programs of so many rows of a matrix cut its product with so many tokens.
+def choose_tile(w: Quantized, tokens: int, rows: int) -> Tile:
+    """What programs of so many rows of a matrix compute of its product with so many tokens.
 
     Warps must depend on the matrix alone, for a row to be the same beside any others.
     """
     spans = -(-w.columns // SPAN)
-    few = max(8, 1 << (tokens - 1).bit_length())
+    all_tokens = max(8, 1 << (tokens - 1).bit_length())
     warps = 4 if spans <= 4 else 8
-    return Cut(rows, min(few, 16), warps)
+    return Tile(rows, min(all_tokens, 16), warps)
 
 
-def grid_of(tokens: int, rows: int, cut: Cut) -> tuple[int, int]:
+def grid_of(tokens: int, rows: int, tile: Tile) -> tuple[int, int]:
     """Programs of the same rows run beside each other, for the L2 cache."""
-    return triton.cdiv(tokens, cut.tokens), triton.cdiv(rows, cut.rows)
+    return triton.cdiv(tokens, tile.tokens), triton.cdiv(rows, tile.rows)
 
 
-def compiled_for(w: Quantized, cut: Cut, device: torch.device) -> dict[str, Any]:
+def compiled_for(w: Quantized, tile: Tile, device: torch.device) -> dict[str, Any]:
     """What all of these kernels are compiled for.
 
     Each operation is rounded by itself: which of two products a compiler joins with their sum is up to it,
     and it need not do the same for one token and for two.
     """
-    sizes = {"COLUMNS": w.columns, "BITS": w.bits, "TOKENS": cut.tokens, "WARPS": cut.warps}
-    return sizes | {"num_warps": cut.warps, "enable_fp_fusion": False} | pdl(device)
+    sizes = {"COLUMNS": w.columns, "BITS": w.bits, "TOKENS": tile.tokens, "WARPS": tile.warps}
+    return sizes | {"num_warps": tile.warps, "enable_fp_fusion": False} | pdl(device)
 
 
 def words_of(w: Quantized, layer: int) -> tuple[Tensor, Tensor]:
@@ -65,10 +64,5 @@ def words_of(w: Quantized, layer: int) -> tuple[Tensor, Tensor]:
 
 
 def of_layer(tensor: Tensor | None, layer: int) -> Tensor | None:
-    """Its part of what there may be of all layers."""
+    """A layer's part of what there may be of all layers."""
     return None if tensor is None else tensor[layer]
-
-
-def on_device(x: Tensor) -> contextlib.AbstractContextManager[Any]:
-    """Launches go to where x is, on whatever device that is."""
-    return torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext()

@@ -1,4 +1,4 @@
-"""Products of packed rows with a quantized matrix inside a Triton kernel, and packing; see `packed.py`.
+"""Small-batch GEMMs with a quantized matrix inside a Triton kernel, and how fragments are stored.
 
 The products are `mma` instructions written out: 16 rows of the matrix times 8 tokens, 16 columns each. Which
 columns are multiplied together is free, so a thread makes its part of the operands of what it has loaded, a
@@ -9,8 +9,8 @@ A tile has 8 tokens a step, 16 rows a step, warps, 32 lanes, and four words of e
 Each warp has columns of its own. Which dimensions lanes and warps get is not said to Triton, but follows from
 their order: the innermost first, and then, before Triton 3.7, from the first on, else from the last. So the
 order of a tile's dimensions, but the innermost, depends on the version. In another one than assumed the
-results are wrong: `few_rows.why_not` tries it out. Where there is no GPU, tests carry the instructions out in
-numpy: `tests/kernels/triton/ptx_in_numpy.py`.
+results are wrong: `llama/supported.py` tries it out. Where there is no GPU, tests carry the
+instructions out in numpy: `tests/kernels/triton/ptx_in_numpy.py`.
 
 A kernel asks for weights before it waits for the kernel before it (programmatic dependent launch): while one
 kernel computes, the next ones' weights are on their way.
@@ -19,14 +19,11 @@ kernel computes, the next ones' weights are on their way.
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, assignment, misc"
 # ruff: noqa: ANN001, ANN201, ANN202, N803, N806  (a kernel's arguments are Triton's, and its constants are capitals)
 
-from typing import Any
-
-import torch
 import triton
 import triton.language as tl
 from triton.language.extra import cuda
 
-from kernels.formats.packed import SCALE
+from kernels.formats.fragments import SCALE
 
 DESCENDING = tuple(map(int, triton.__version__.split(".")[:2])) >= (3, 7)
 TOKEN, ROW, WARP, LANE = map(tl.constexpr, (0, 1, 2, 3) if DESCENDING else (3, 2, 1, 0))
@@ -41,7 +38,7 @@ _SCALE = tl.constexpr(SCALE)
 def _unpack_asm(bits: int) -> str:
     """PTX: codes and a block's scale and least weight, in one word, to 16 pairs of float16 weights.
 
-    Results are $0 to $15, four for each word of packed activations. Of 4 bits the codes are $16 to $19; of 8
+    Results are $0 to $15, four for each word of activations. Of 4 bits the codes are $16 to $19; of 8
     bits those of columns 0 to 15 are $16 to $19, and of 16 to 31 $20 to $23. The first of four words with
     scale and least comes behind them. A code is put below the 1024 of a float16, exactly.
     """
@@ -135,7 +132,7 @@ def lanes_of(zero):
 
 @triton.jit
 def _load_codes(words, pairs, blocks, there, BITS: tl.constexpr):
-    """Of `blocks` further on, where `there`: words of columns 0 to 15 and 16 to 31, scale, least weight."""
+    """Codes `blocks` further on, if `there`: words of columns 0 to 15 and 16 to 31, scale, least weight."""
     words += blocks * BITS
     if there is None:
         low, pair = tl.load(words), tl.load(pairs + blocks)
@@ -161,7 +158,7 @@ def _load_step(
     APART: tl.constexpr,
     LIMIT: tl.constexpr,
 ):
-    """Of both rows of each lane; with ALL they are known to be there."""
+    """A step's codes of both rows of each lane; with ALL they are known to be there."""
     words, pairs, row, block = weights
     ROW_BLOCKS: tl.constexpr = COLUMNS // 32
     blocks = step * (4 * WARPS)
@@ -245,7 +242,7 @@ def first_steps(
     APART: tl.constexpr,
     LIMIT: tl.constexpr,
 ):
-    """Ask for the first steps of weights of ROWS rows: what `packed_products` begins with.
+    """Ask for the first steps of weights of ROWS rows: what `fragment_products` begins with.
 
     `matrix` is (codes, pairs, zero): see `lanes_of`. With APART 8 the rows are neighbours; else half of them
     are, from tile * ROWS / 2 on, and each other one is APART behind one of these. LIMIT of them there are.
@@ -273,7 +270,7 @@ def first_steps(
 
 
 @triton.jit
-def packed_products(
+def fragment_products(
     begun,
     x,
     zero,
@@ -286,7 +283,7 @@ def packed_products(
     LIMIT: tl.constexpr,
     NORMED: tl.constexpr,
 ):
-    """Packed rows times rows of a matrix, for `in_order`; with NORMED also squares, for `mean_square`.
+    """Fragments rows times rows of a matrix, for `in_order`; with NORMED also squares, for `mean_square`.
 
     `begun` is what `first_steps` gives. `x` is (words, squares or None, number of the first token, tokens in
     all, which rows they are or None: in order). Zeros for what is not there.
@@ -310,7 +307,7 @@ def packed_products(
     all_rows = spread(tl.arange(0, ROWS // 16), ROW, 4) * 0
     sums = tl.expand_dims((none + all_rows).to(tl.float32), 4) + spread(tl.zeros([4], tl.float32), 4, 5)
     so_far = (sums, none.to(tl.float32))
-    # Activations of few steps are asked for at once, of more two steps ahead, of many tokens when needed.
+    # If there are few steps, all activations are asked for at once; else two steps ahead, or when needed.
     AHEAD: tl.constexpr = RING if STEPS <= RING and TOKENS * RING <= 16 else 2 if TOKENS == 8 else 0
     ALL: tl.constexpr = STEPS <= RING and (COLUMNS + 127) // 128 == STEPS * WARPS
     xs = ()
@@ -366,7 +363,7 @@ def over_warps(x):
 
 @triton.jit
 def in_order(products, somewhere, zero, PAIRS: tl.constexpr):
-    """What `packed_products` gives, added up over warps: [tokens, ROWS].
+    """What `fragment_products` gives, added up over warps: [tokens, ROWS].
 
     With PAIRS [tokens, ROWS / 2, 2], both of a pair in one thread: NEIGHBOURS in the order of the rows;
     PAIRS_OF_TILES, a row and the one APART from it.
@@ -403,7 +400,7 @@ def in_order(products, somewhere, zero, PAIRS: tl.constexpr):
 
 @triton.jit
 def mean_square(squares, somewhere, zero, LIKE: tl.constexpr, COLUMNS: tl.constexpr):
-    """What `packed_products` gives of squares, as a mean: [tokens, N], in the threads of x, LIKE that."""
+    """What `fragment_products` gives of squares, as a mean: [tokens, N], in the threads of x, LIKE that."""
     N: tl.constexpr = squares.shape[TOKEN]
     W: tl.constexpr = squares.shape[WARP]
     if TOKEN == 0:
@@ -431,26 +428,20 @@ def sum_pairwise(x):
 
 @triton.jit
 def place_of(column):
-    """Where in a packed row columns lie: `packed.places`."""
+    """Where in a row of fragments columns lie: `fragments.places`."""
     inside = column % 32
     pair = inside % 2 * 2 + inside // 16
     return column // 128 * 128 + inside % 16 // 4 * 32 + column % 128 // 32 * 8 + pair * 2 + inside % 4 // 2
 
 
 @triton.jit
-def pack(halves, row, column, x, live, COLUMNS: tl.constexpr):
+def store_fragments(halves, row, column, x, live, COLUMNS: tl.constexpr):
     """Store x, float32, at columns of rows, where `live`; all of one shape or to be broadcast to it."""
     at = row * ((COLUMNS + 127) // 128 * 128) + place_of(column)
     tl.store(halves + at, (x * _SCALE).to(tl.float16), mask=live)
 
 
 @triton.jit
-def pack_squares(squares, row, group, x, live, COLUMNS: tl.constexpr):
+def store_squares(squares, row, group, x, live, COLUMNS: tl.constexpr):
     """Store the sums of squares of x [N, 16] as groups `group` [N] of rows `row` [N], where `live` [N]."""
     tl.store(squares + row * ((COLUMNS + 127) // 128 * 8) + group, sum_pairwise(x * x), mask=live)
-
-
-def pdl(device: torch.device) -> dict[str, Any]:
-    """Programmatic dependent launch, where there is: from compute capability 9 on."""
-    there = device.type == "cuda" and torch.cuda.get_device_capability(device)[0] >= 9
-    return {"PDL": there, "launch_pdl": there}

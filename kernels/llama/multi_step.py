@@ -1,11 +1,9 @@
-"""Decoding steps of some sequences: each reads the tokens that the last chose, without asking the host.
+"""Multi-step decoding: each step of some sequences reads the tokens that the last sampled, without the host.
 
-A step is the graph of `llama_graph.py` for as many rows, with the choice of tokens and the counting up of
-positions behind it: what is computed is the same to the bit. Steps follow each other on the device; the host
-only says how many.
+A step is the graph of `graph.py` for as many rows, with sampling and the counting up of positions behind it:
+what is computed is the same to the bit. Steps follow each other on the device; the host only says how many.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,38 +13,36 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kernels.attention import few as few_attention
+from kernels.attention.small_batch import single_split_keys
+from kernels.checks import check_tensor
+from kernels.device import TRITON
+from kernels.device import unsupported_reason as device_reason
+from kernels.formats.fragments import SMALL_BATCH
 from kernels.formats.llama import PagedCache, Rows, Weights
-from kernels.formats.packed import FEW
+from kernels.llama import supported
 from kernels.llama.graph import capture
 from kernels.llama.passes import Inputs, make_buffers, run_pass
 from kernels.llama.staging import Upload
-from kernels.products import few_rows
-from kernels.sampling.choose import choose, greedy
+from kernels.sampling.sample import sample
+from kernels.sampling.state import greedy
 
-try:
-    from kernels.llama import ahead_triton as llama_ahead_triton
-except ImportError:  # triton is optional: without it no sequence decodes ahead
-    llama_ahead_triton = None  # type: ignore[assignment]
+if TRITON:
+    from kernels.llama import multi_step_triton
 
 MAX_STEPS = 1024
-"""Of a run."""
+"""Steps of a run, at most."""
 
 _ALIGNED = 4  # words, 16 bytes: Triton compiles a kernel again for pointers that are less aligned
 
 
-def why_not(weights: Weights, device: torch.device) -> str | None:
-    """Why nothing decodes ahead there, or None."""
-    if llama_ahead_triton is None:
-        return "triton is not installed: pip install 'assistant[gpu]'"
-    if device.type != "cuda" and not _interpreted():
-        return f"it needs a CUDA GPU, not {device}"
-    return few_rows.why_not(weights.shape, device)
+def unsupported_reason(weights: Weights, device: torch.device) -> str | None:
+    """Why a model cannot decode several steps on the device; None if it can."""
+    return device_reason(device, torch.float16) or supported.unsupported_reason(weights.shape, device)
 
 
 @dataclass(frozen=True)
 class Start:
-    """Where a sequence goes on, and how its tokens are chosen; see `kernels.sampling.choose.Choice`."""
+    """Where a sequence goes on, and how its tokens are chosen; see `kernels.sampling.state`."""
 
     slot: int
     token: int
@@ -58,7 +54,7 @@ class Start:
     step: int = 0
 
 
-class AheadDecoder:
+class MultiStepDecoder:
     """Runs steps of sequences of different slots, over a cache whose table and pages the caller keeps."""
 
     seen: Tensor
@@ -68,13 +64,13 @@ class AheadDecoder:
     def __init__(self, weights: Weights, cache: PagedCache, *, rows: int = 1) -> None:
         """For up to `rows` sequences at a time, a power of 2.
 
-        Raises ValueError for a model or device for which `why_not` has a reason.
+        Raises ValueError for a model or device for which `unsupported_reason` has a reason.
         """
         device = cache.keys.device
-        if reason := why_not(weights, device):
-            raise ValueError(f"nothing decodes ahead: {reason}")
-        if rows & (rows - 1) or not 1 <= rows <= FEW:
-            raise ValueError(f"{rows} rows: must be a power of 2 up to {FEW}")
+        if reason := unsupported_reason(weights, device):
+            raise ValueError(f"no multi-step decoding: {reason}")
+        if rows & (rows - 1) or not 1 <= rows <= SMALL_BATCH:
+            raise ValueError(f"{rows} rows: must be a power of 2 up to {SMALL_BATCH}")
         self._weights, self._cache, self._device, self._rows = weights, cache, device, rows
         self._buffers = make_buffers(weights, cache, rows=rows, decoded=rows, wanted=rows, device=device)
         self._padding = len(cache.table)  # among `seen`
@@ -85,7 +81,7 @@ class AheadDecoder:
         self._inputs = torch.zeros(self._places.size, dtype=torch.int32, device=device)
         self._upload, at = Upload(self._inputs), self._places.of(self._inputs)
         self._at = Rows(at["token"], at["slot"], at["position"])
-        self._choice = replace(
+        self._sampling = replace(
             greedy(rows, self.seen),
             slots=at["seen"],
             steps=at["step"],
@@ -97,9 +93,9 @@ class AheadDecoder:
         self._begun, self._furthest = 0, 0
         self._graphs: dict[tuple[int, bool], torch.cuda.CUDAGraph] = {}
         for size in (1 << i for i in range(rows.bit_length())) if device.type == "cuda" else ():
-            for near in (True, False):
-                launch = partial(self._launch, size, near)
-                self._graphs[size, near] = capture(launch, device, before=partial(self._fill, ()))
+            for single in (True, False):
+                launch = partial(self._launch, size, single)
+                self._graphs[size, single] = capture(launch, device, before=partial(self._fill, ()))
 
     def begin(self, starts: Sequence[Start]) -> None:
         """Set where up to `rows` sequences go on, of a slot each. Raises ValueError for what does not fit.
@@ -116,12 +112,12 @@ class AheadDecoder:
         """Decode steps of all sequences from where `begin` or the last run left off.
 
         Writes each step's choices into `tokens`, int32 [sequences, steps], and all logits into `logits`,
-        float32 [sequences, steps, vocabulary]. A choice is -1 from the first step whose largest logit is not
+        float32 [sequences, steps, vocabulary]. A token is -1 from the first step whose largest logit is not
         finite. Raises ValueError for what does not fit, and more than MAX_STEPS.
         """
         n, steps = _check(tokens, logits, self._begun, self._weights.shape.vocabulary, self._device)
         self._step.zero_()
-        size, limit = 1 << (n - 1).bit_length(), few_attention.near(self._weights.shape.head_dim)
+        size, limit = 1 << (n - 1).bit_length(), single_split_keys(self._weights.shape.head_dim)
         for i in range(steps):
             self._one(size, self._furthest < limit)
             self._furthest += 1
@@ -129,11 +125,11 @@ class AheadDecoder:
                 logits[:, i].copy_(self._buffers.logits[:n])
         tokens.copy_(self._chosen[:steps, :n].T)
 
-    def _one(self, size: int, near: bool) -> None:
-        if (size, near) in self._graphs:
-            self._graphs[size, near].replay()
+    def _one(self, size: int, single: bool) -> None:
+        if (size, single) in self._graphs:
+            self._graphs[size, single].replay()
         else:
-            self._launch(size, near)
+            self._launch(size, single)
 
     def _fill(self, starts: Sequence[Start]) -> None:
         """Bring what steps read to the device, in one copy; what is not given is padding."""
@@ -145,7 +141,7 @@ class AheadDecoder:
         self._upload.staged()[:] = self._places.filled(given + padding)
         self._upload.send()
 
-    def _launch(self, size: int, near: bool) -> None:
+    def _launch(self, size: int, single: bool) -> None:
         at = Rows(self._at.tokens[:size], self._at.slots[:size], self._at.positions[:size])
         run_pass(
             self._weights,
@@ -154,11 +150,11 @@ class AheadDecoder:
             self._buffers,
             prompt=False,
             every=True,
-            near=near,
-            choice=self._choice,
+            single_split=single,
+            sampling=self._sampling,
         )
-        choose(self._buffers.logits[:size], self._choice, out=self._next[:size], advance=True)
-        llama_ahead_triton.advance(self._next[:size], at.tokens, at.positions, self._chosen, self._step)
+        sample(self._buffers.logits[:size], self._sampling, out=self._next[:size], advance=True)
+        multi_step_triton.advance(self._next[:size], at.tokens, at.positions, self._chosen, self._step)
 
 
 class _Places:
@@ -186,10 +182,6 @@ class _Places:
         return words.reshape(-1)
 
 
-def _interpreted() -> bool:
-    return os.environ.get("TRITON_INTERPRET") == "1"
-
-
 def _check(
     tokens: Tensor, logits: Tensor | None, sequences: int, vocabulary: int, device: torch.device
 ) -> tuple[int, int]:
@@ -197,14 +189,7 @@ def _check(
     steps = tokens.shape[-1]
     if not 1 <= steps <= MAX_STEPS:
         raise ValueError(f"{steps} steps: must be 1 to {MAX_STEPS}")
-    wanted = {
-        "tokens": (tokens, torch.int32, (sequences, steps)),
-        "logits": (logits, torch.float32, (sequences, steps, vocabulary)),
-    }
-    for name, (x, dtype, shape) in wanted.items():
-        if x is None:
-            continue
-        if x.dtype != dtype or x.shape != shape or not x.is_contiguous() or x.device != device:
-            found = f"{x.dtype} {tuple(x.shape)} on {x.device}"
-            raise ValueError(f"{name} is {found}: must be {dtype} {shape}, contiguous, on {device}")
+    check_tensor("tokens", tokens, torch.int32, (sequences, steps), device)
+    if logits is not None:
+        check_tensor("logits", logits, torch.float32, (sequences, steps, vocabulary), device)
     return sequences, steps

@@ -1,4 +1,4 @@
-"""Activations of few rows in the order in which tensor cores take them; what they mean in torch.
+"""Activations of a small batch in MMA fragment layout, as tensor cores take them; what they mean in torch.
 
 The kernel that makes activations stores them, once, where each thread of a product finds its own side by
 side: 16 bytes a load, nothing to be carried from thread to thread.
@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kernels.checks import check_tensor
 from kernels.formats.quantized import BLOCK
 
-FEW = 64
-"""Rows at most."""
+SMALL_BATCH = 64
+"""Rows of a small batch at most."""
 
 SCALE = 1 / 16
-"""Of what is stored: float16 ends at 65504, and a stream is divided by its size only after a product."""
+"""Scale of what is stored: float16 ends at 65504, and a stream is divided by its size after a product."""
 
 SPAN = 4 * BLOCK
 """Columns that four neighbouring threads take at once, a block each; rows are padded to whole spans."""
@@ -37,7 +38,7 @@ def places(columns: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Packed:
+class Fragments:
     """Rows [M, K], times SCALE, in float16 [M, K padded to whole spans]; see `places`.
 
     `squares`, float32 [M, padded / GROUP], are sums over neighbouring columns of the residual stream that the
@@ -53,13 +54,13 @@ class Packed:
         """M."""
         return self.halves.shape[0]
 
-    def first(self, rows: int) -> "Packed":
+    def first(self, rows: int) -> "Fragments":
         """The first rows, in the same memory."""
         squares = None if self.squares is None else self.squares[:rows]
-        return Packed(self.halves[:rows], squares, self.columns)
+        return Fragments(self.halves[:rows], squares, self.columns)
 
-    def fill(self, x: Tensor, stream: Tensor | None = None) -> "Packed":
-        """Pack float32 [M, K], and the squares of `stream`, by default of x. Gives itself."""
+    def fill(self, x: Tensor, stream: Tensor | None = None) -> "Fragments":
+        """Store float32 [M, K], and the squares of `stream`, by default of x. Gives itself."""
         self.halves[:, places(self.columns).to(x.device)] = (x.float() * SCALE).half()
         if self.squares is not None:
             squares = (x if stream is None else stream).float().square().reshape(len(x), -1, GROUP).sum(2)
@@ -71,37 +72,33 @@ class Packed:
         return self.halves[:, places(self.columns).to(self.halves.device)].float() / SCALE
 
     def mean_square(self) -> Tensor:
-        """Of each row's stream: float32 [M]. Raises ValueError if it has none."""
+        """The mean square of each row's stream: float32 [M]. Raises ValueError if it has none."""
         if self.squares is None:
             raise ValueError("these rows have no squares")
         return self.squares.sum(1) / self.columns
 
 
-def empty_packed(rows: int, columns: int, device: torch.device, *, squares: bool = True) -> Packed:
+def empty_fragments(rows: int, columns: int, device: torch.device, *, squares: bool = True) -> Fragments:
     """Room for so many, zero beyond the columns; raises ValueError for columns that are not whole blocks."""
     if columns % BLOCK:
         raise ValueError(f"{columns} columns: must be a multiple of {BLOCK}")
     padded = _padded(columns)
     halves = torch.zeros(rows, padded, dtype=torch.float16, device=device)
-    return Packed(halves, torch.zeros(rows, padded // GROUP, device=device) if squares else None, columns)
+    return Fragments(halves, torch.zeros(rows, padded // GROUP, device=device) if squares else None, columns)
 
 
-def check_packed(
-    name: str, x: Packed, rows: int, columns: int, device: torch.device, *, squares: bool = False
+def check_fragments(
+    name: str, x: Fragments, rows: int, columns: int, device: torch.device, *, squares: bool = False
 ) -> None:
     """Raise ValueError unless x is contiguous, of so many rows and columns, with `squares` if it must."""
-    shape = (rows, _padded(columns))
-    wanted = [(x.halves, torch.float16, shape)]
     if squares and x.squares is None:
         raise ValueError(f"{name} has no squares")
+    if x.columns != columns:
+        raise ValueError(f"{name} has {x.columns} columns: must be {columns}")
+    padded = _padded(columns)
+    check_tensor(name, x.halves, torch.float16, (rows, padded), device)
     if x.squares is not None:
-        wanted.append((x.squares, torch.float32, (rows, shape[1] // GROUP)))
-    for part, dtype, size in wanted:
-        if part.dtype != dtype or part.shape != size or not part.is_contiguous() or x.columns != columns:
-            what = f"{part.dtype} {tuple(part.shape)} with strides {part.stride()}, {x.columns} columns"
-            raise ValueError(f"{name} is {what}: must be contiguous {dtype} {size}, {columns} columns")
-        if part.device != device:
-            raise ValueError(f"{name} is on {part.device} and the rest on {device}: move it there")
+        check_tensor(f"{name}.squares", x.squares, torch.float32, (rows, padded // GROUP), device)
 
 
 def _padded(columns: int) -> int:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from kernels.products.head import keep_best
-from kernels.sampling.choose import TILE, Choice, bytes_moved, choose, exponential, greedy, reference
+from kernels.sampling.sample import bytes_moved, exponential, reference, sample
+from kernels.sampling.state import TILE, SamplingState, greedy
 from llm.decode.sample import Sampling, distribution, likeliest, penalize
 
 IMPLEMENTATIONS = pytest.mark.parametrize("implementation", ["kernel", "reference"])
@@ -14,18 +15,18 @@ IMPLEMENTATIONS = pytest.mark.parametrize("implementation", ["kernel", "referenc
 
 def chosen(
     logits: Tensor,
-    choice: Choice,
+    state: SamplingState,
     device: torch.device,
     implementation: str = "kernel",
     advance: bool = False,
 ) -> list[int]:
-    """What is chosen, written over a number that is no choice."""
+    """What is chosen, written over a number that is no token."""
     logits = logits.to(device)
     if implementation == "reference":
-        return reference(logits, choice).tolist()
-    keep_best(logits, choice)
+        return reference(logits, state).tolist()
+    keep_best(logits, state)
     out = torch.full((len(logits),), -77, dtype=torch.int32, device=device)
-    assert choose(logits, choice, out=out, advance=advance) is out
+    assert sample(logits, state, out=out, advance=advance) is out
     return out.tolist()
 
 
@@ -40,14 +41,14 @@ def test_greedy(vocabulary: int, implementation: str, device: torch.device) -> N
     logits = make.normal(size=(6, vocabulary)).astype(np.float32).round(1)  # ties
     seen = make.random((3, vocabulary)) < 0.7
     slots, penalties = [0, 0, 1, 1, 2, 2], [1.0, 1.2, 1.5, 0.5, 3.0, 0.9]
-    choice = greedy(8, torch.from_numpy(seen.astype(np.uint8)).to(device))
-    choice.slots[:6] = torch.tensor(slots)
-    choice.penalties[:6] = torch.tensor(penalties)
+    state = greedy(8, torch.from_numpy(seen.astype(np.uint8)).to(device))
+    state.slots[:6] = torch.tensor(slots)
+    state.penalties[:6] = torch.tensor(penalties)
     right = [
         likeliest(penalize(row, np.flatnonzero(seen[slot]).tolist(), np.float32(penalty)))
         for row, slot, penalty in zip(logits, slots, penalties, strict=True)
     ]
-    assert chosen(torch.from_numpy(logits), choice, device, implementation) == right
+    assert chosen(torch.from_numpy(logits), state, device, implementation) == right
 
 
 @IMPLEMENTATIONS
@@ -61,9 +62,9 @@ def test_what_cannot_be_chosen_by_is_reported(
     logits[2] = -torch.inf
     logits[3, :69] = -torch.inf  # only one is left
     logits[4, 7] = 1e30
-    choice = greedy(5, nothing_seen(70, device))
-    choice.temperatures.fill_(temperature)
-    assert chosen(logits, choice, device, implementation) == [-1, -1, -1, 69, 7]
+    state = greedy(5, nothing_seen(70, device))
+    state.temperatures.fill_(temperature)
+    assert chosen(logits, state, device, implementation) == [-1, -1, -1, 69, 7]
 
 
 DRAWN = [
@@ -87,13 +88,13 @@ def test_drawn_as_often_as_they_are_likely(
     used = [0, 3, 4, 11]
     seen = nothing_seen(vocabulary, device)
     seen[0, used] = 1
-    choice = greedy(n, seen)
-    choice.penalties.fill_(sampling.repetition_penalty)
-    choice.temperatures.fill_(sampling.temperature)
-    choice.min_ps.fill_(sampling.min_p)
-    choice.seeds.copy_(torch.arange(n) % 10 * 2**33 + 5)
-    choice.steps.copy_(torch.arange(n) // 10)
-    tokens = chosen(torch.from_numpy(logits).expand(n, -1).contiguous(), choice, device, implementation)
+    state = greedy(n, seen)
+    state.penalties.fill_(sampling.repetition_penalty)
+    state.temperatures.fill_(sampling.temperature)
+    state.min_ps.fill_(sampling.min_p)
+    state.seeds.copy_(torch.arange(n) % 10 * 2**33 + 5)
+    state.steps.copy_(torch.arange(n) // 10)
+    tokens = chosen(torch.from_numpy(logits).expand(n, -1).contiguous(), state, device, implementation)
     right = distribution(penalize(logits, used, sampling.repetition_penalty), sampling)
     often = np.bincount(tokens, minlength=vocabulary)
     assert not often[right == 0].any()
@@ -111,19 +112,19 @@ def test_the_kernel_draws_what_the_reference_does(vocabulary: int, device: torch
     logits = torch.randn(n, vocabulary, generator=make) * 3
     seen = (torch.rand(4, vocabulary, generator=make) < 0.5).byte()
     logits[7, -100:] += 50  # also the last program wins
-    choice = greedy(n, seen.to(device))
-    choice.slots.copy_(torch.arange(n) % 4)
-    choice.penalties.copy_(1 + torch.rand(n, generator=make))
-    choice.temperatures.copy_(torch.rand(n, generator=make) * 2)
-    choice.min_ps.copy_(torch.rand(n, generator=make) * 0.1)
-    choice.min_ps[:3] = 0
-    choice.temperatures[4] = 0
-    choice.seeds.copy_(torch.randint(2**62, (n,), generator=make))
-    choice.steps.copy_(torch.randint(2**31 - 1, (n,), generator=make))
-    tokens = chosen(logits, choice, device)
-    assert tokens == chosen(logits, choice, device, "reference")
-    assert tokens == chosen(logits, choice, device)  # whoever arrived last has counted back
-    assert not choice.arrived.any()
+    state = greedy(n, seen.to(device))
+    state.slots.copy_(torch.arange(n) % 4)
+    state.penalties.copy_(1 + torch.rand(n, generator=make))
+    state.temperatures.copy_(torch.rand(n, generator=make) * 2)
+    state.min_ps.copy_(torch.rand(n, generator=make) * 0.1)
+    state.min_ps[:3] = 0
+    state.temperatures[4] = 0
+    state.seeds.copy_(torch.randint(2**62, (n,), generator=make))
+    state.steps.copy_(torch.randint(2**31 - 1, (n,), generator=make))
+    tokens = chosen(logits, state, device)
+    assert tokens == chosen(logits, state, device, "reference")
+    assert tokens == chosen(logits, state, device)  # whoever arrived last has counted back
+    assert not state.arrived.any()
     assert tokens[7] >= vocabulary - 100
 
 
@@ -138,15 +139,15 @@ def test_advance_marks_the_token_and_counts_the_step(device: torch.device) -> No
     logits = torch.zeros(3, 40)
     logits[0, 5] = logits[1, 6] = 9.0
     logits[2, 7] = torch.nan
-    choice = greedy(4, nothing_seen(40, device, slots=5))
-    choice.slots.copy_(torch.tensor([4, 2, 1, 0]))
-    choice.temperatures[1] = 1e-3
-    choice.steps.fill_(7)
-    assert chosen(logits, choice, device, advance=True) == [5, 6, -1]
-    assert choice.seen.nonzero().tolist() == [[2, 6], [4, 5]]
-    assert choice.steps.tolist() == [8, 8, 8, 7]
-    assert chosen(logits, choice, device) == [5, 6, -1]
-    assert choice.steps.tolist() == [8, 8, 8, 7]
+    state = greedy(4, nothing_seen(40, device, slots=5))
+    state.slots.copy_(torch.tensor([4, 2, 1, 0]))
+    state.temperatures[1] = 1e-3
+    state.steps.fill_(7)
+    assert chosen(logits, state, device, advance=True) == [5, 6, -1]
+    assert state.seen.nonzero().tolist() == [[2, 6], [4, 5]]
+    assert state.steps.tolist() == [8, 8, 8, 7]
+    assert chosen(logits, state, device) == [5, 6, -1]
+    assert state.steps.tolist() == [8, 8, 8, 7]
 
 
 def test_bytes_moved() -> None:
@@ -167,6 +168,6 @@ def test_bytes_moved() -> None:
     ],
 )
 def test_what_does_not_fit_is_refused(logits: Tensor, rows: int, out: Tensor, message: str) -> None:
-    choice = greedy(rows, nothing_seen(40, torch.device("cpu")))
+    state = greedy(rows, nothing_seen(40, torch.device("cpu")))
     with pytest.raises(ValueError, match=message):
-        choose(logits, choice, out=out)
+        sample(logits, state, out=out)

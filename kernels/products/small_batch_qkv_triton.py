@@ -1,4 +1,4 @@
-"""The Triton kernel of `few_rows.qkv`: a program per some rows of q, k and v, and some tokens."""
+"""The Triton kernel of `small_batch.qkv`: a program per some rows of q, k and v, and some tokens."""
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 # ruff: noqa: ANN001, ANN202, N803, N806  (a kernel's arguments are Triton's, and its constants are capitals)
@@ -8,27 +8,27 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.formats.llama import PAGE, PagedCache, Rows, Weights
-from kernels.formats.packed import Packed
-from kernels.formats.packed_triton import (
+from kernels.device import on_device
+from kernels.formats.fragments import Fragments
+from kernels.formats.fragments_triton import (
     NEIGHBOURS,
     first_steps,
+    fragment_products,
     in_order,
     mean_square,
-    packed_products,
     sum_pairwise,
     wait_for_last,
 )
-from kernels.products.few_cut_triton import (
-    choose_cut,
+from kernels.formats.llama import PAGE, PagedCache, Rows, Weights
+from kernels.products.qkv_triton import norm_heads, turn_and_store, turns
+from kernels.products.small_batch_tiles import (
+    choose_tile,
     compiled_for,
     grid_of,
     its_tokens,
     of_layer,
-    on_device,
     words_of,
 )
-from kernels.products.qkv_triton import norm_heads, turn_and_store, turns
 
 
 @triton.jit(do_not_specialize=["tokens", "table_width", "zero"])
@@ -80,7 +80,7 @@ def _project(
     live = rows < ROWS
     cosine, sine = turns(cos, sin, position, rows, HEADS + KV_HEADS, D)
     wait_for_last(PDL)
-    result, sum_of_squares = packed_products(
+    result, sum_of_squares = fragment_products(
         begun, x, zero, COLUMNS, BITS, TOKENS, TILE, WARPS, 8, ROWS, True
     )
     result = tl.reshape(in_order(result, pairs, zero, NEIGHBOURS), [TOKENS, TILE])
@@ -95,13 +95,13 @@ def _project(
     turn_and_store(targets, result, its_token, rows, live, cosine, sine, HEADS, KV_HEADS, D, PAGE)
 
 
-def launch(q: Tensor, x: Packed, weights: Weights, layer: int, cache: PagedCache, rows: Rows) -> None:
-    """Write q, and keys and values into the cache; all are as `few_rows.qkv` has checked them."""
+def launch(q: Tensor, x: Fragments, weights: Weights, layer: int, cache: PagedCache, rows: Rows) -> None:
+    """Write q, and keys and values into the cache; all are as `small_batch.qkv` has checked them."""
     shape = weights.shape
-    cut = choose_cut(weights.qkv, x.rows, shape.head_dim if weights.q_norm is not None else 16)
+    tile = choose_tile(weights.qkv, x.rows, shape.head_dim if weights.q_norm is not None else 16)
     sizes = {"HEADS": shape.heads, "KV_HEADS": shape.kv_heads, "D": shape.head_dim, "PAGE": PAGE}
     with on_device(q):
-        _project[grid_of(x.rows, shape.qkv_rows, cut)](
+        _project[grid_of(x.rows, shape.qkv_rows, tile)](
             q,
             cache.keys[layer],
             cache.values[layer],
@@ -122,6 +122,6 @@ def launch(q: Tensor, x: Packed, weights: Weights, layer: int, cache: PagedCache
             shape.norm_eps,
             0,
             **sizes,
-            TILE=cut.rows,
-            **compiled_for(weights.qkv, cut, q.device),
+            TILE=tile.rows,
+            **compiled_for(weights.qkv, tile, q.device),
         )

@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels.attention.few import near
+from kernels.attention.small_batch import single_split_keys
 from kernels.bench.models import weights
 from kernels.formats.llama import PAGE, PagedCache, Shape, Weights, empty_cache
-from kernels.llama.ahead import MAX_STEPS, AheadDecoder, Start
 from kernels.llama.graph import GraphRunner
+from kernels.llama.multi_step import MAX_STEPS, MultiStepDecoder, Start
 from kernels.llama.reference import ReferenceRunner
-from kernels.sampling.choose import greedy, reference
+from kernels.sampling.sample import reference
+from kernels.sampling.state import greedy
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 # Small where each program is interpreted.
@@ -54,12 +55,12 @@ def stepwise(
     return chosen[1:], torch.stack(rows)
 
 
-@pytest.mark.parametrize(("kind", "prompt"), [("f16", 45), ("int8", 45), ("f16", near(32) - 1)])
+@pytest.mark.parametrize(("kind", "prompt"), [("f16", 45), ("int8", 45), ("f16", single_split_keys(32) - 1)])
 def test_steps_are_those_of_the_reference(kind: str, prompt: int, device: torch.device) -> None:
     w, ours, theirs = prepared(device, kind, prompt)
     copy = replace(ours, keys=ours.keys.clone(), values=ours.values.clone())
     wanted, right = stepwise(ReferenceRunner(w, theirs), 7, prompt, 2)
-    decoder = AheadDecoder(w, ours)
+    decoder = MultiStepDecoder(w, ours)
     decoder.begin([Start(1, 7, prompt)])
     tokens = torch.full((1, 1), -2, dtype=torch.int32, device=device)
     chosen, rows = [], []
@@ -85,7 +86,7 @@ def test_steps_are_those_of_the_reference(kind: str, prompt: int, device: torch.
 
 @pytest.mark.parametrize("count", [3] if INTERPRETED else [1, 2, 3, 33, 64])
 def test_sequences_together_are_what_each_is_alone(count: int, device: torch.device) -> None:
-    """Of their own lengths, penalised, drawn or neither; the next run goes on with all of them."""
+    """Sequences of their own lengths, penalised, drawn or neither; the next run goes on with all of them."""
     w = weights(SHAPE, device, context=96)
     cache = empty_cache(SHAPE, slots=count, context=96, pages=3 * count, device=device)
     order = torch.randperm(3 * count, generator=torch.Generator().manual_seed(0))
@@ -98,7 +99,7 @@ def test_sequences_together_are_what_each_is_alone(count: int, device: torch.dev
         how = {"temperature": 0.7, "min_p": 0.05, "seed": 2**40 + slot, "step": slot} if slot % 3 == 1 else {}
         starts.append(Start(slot, int(random.integers(SHAPE.vocabulary)), length, 1.3, **how))  # type: ignore[arg-type]
     alone = replace(cache, keys=cache.keys.clone(), values=cache.values.clone())
-    together = AheadDecoder(w, cache, rows=1 << (count - 1).bit_length())
+    together = MultiStepDecoder(w, cache, rows=1 << (count - 1).bit_length())
     for start in starts:
         together.seen[start.slot, start.token] = 1
     together.begin(starts)
@@ -106,7 +107,7 @@ def test_sequences_together_are_what_each_is_alone(count: int, device: torch.dev
     logits = torch.zeros(count, 2, SHAPE.vocabulary, device=device)
     together.run(runs[0])
     together.run(runs[1], logits=logits)
-    one = AheadDecoder(w, alone)
+    one = MultiStepDecoder(w, alone)
     for i, start in enumerate(starts):
         one.seen[start.slot, start.token] = 1
         one.begin([start])
@@ -124,7 +125,7 @@ def test_sequences_together_are_what_each_is_alone(count: int, device: torch.dev
 def test_choices_are_those_of_the_settings(device: torch.device) -> None:
     w, cache, copy = prepared(device, "f16", 45)
     (wanted,), right = stepwise(ReferenceRunner(w, copy), 7, 45, 1)
-    decoder = AheadDecoder(w, cache)
+    decoder = MultiStepDecoder(w, cache)
     tokens = torch.zeros(1, 1, dtype=torch.int32, device=device)
 
     def chosen(**how: float) -> int:
@@ -149,7 +150,7 @@ def test_no_token_from_where_a_logit_is_not_a_number(device: torch.device) -> No
     w, cache, _ = prepared(device, "f16", 45)
     scale = w.head.scales[0, 5].clone()
     w.head.scales[0, 5] = torch.nan
-    decoder = AheadDecoder(w, cache)
+    decoder = MultiStepDecoder(w, cache)
     decoder.begin([Start(1, 7, 45)])
     tokens = torch.zeros(1, 2, dtype=torch.int32, device=device)
     decoder.run(tokens)
@@ -159,7 +160,7 @@ def test_no_token_from_where_a_logit_is_not_a_number(device: torch.device) -> No
 
 def test_wrong_arguments(device: torch.device) -> None:
     w, cache, _ = prepared(device, "f16", 45)
-    decoder = AheadDecoder(w, cache, rows=2)
+    decoder = MultiStepDecoder(w, cache, rows=2)
     decoder.begin([Start(1, 7, 45)])
     tokens = torch.zeros(1, 2, dtype=torch.int32, device=device)
     for message, given in (
@@ -175,6 +176,6 @@ def test_wrong_arguments(device: torch.device) -> None:
         with pytest.raises(ValueError, match=r"must be 1 to 2, of a slot each"):
             decoder.begin(starts)
     with pytest.raises(ValueError, match="3 rows: must be a power of 2"):
-        AheadDecoder(w, cache, rows=3)
-    with pytest.raises(ValueError, match="nothing decodes ahead: heads of 96"):
-        AheadDecoder(replace(w, shape=replace(SHAPE, head_dim=96)), cache)
+        MultiStepDecoder(w, cache, rows=3)
+    with pytest.raises(ValueError, match="no multi-step decoding: heads of 96"):
+        MultiStepDecoder(replace(w, shape=replace(SHAPE, head_dim=96)), cache)

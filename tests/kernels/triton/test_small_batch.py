@@ -1,4 +1,4 @@
-"""Packed rows and the products of a layer for few of them, against their definition in float64."""
+"""Rows in fragment layout and the small-batch products of a layer, against their definition in float64."""
 
 import os
 from dataclasses import replace
@@ -9,18 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels.attention.few import few_attention, near, split_count
-from kernels.attention.paged import make_scratch
 from kernels.attention.paged import reference as attention_reference
+from kernels.attention.small_batch import make_scratch, single_split_keys, small_batch_attention, split_count
 from kernels.bench.models import unwritten
 from kernels.bench.models import weights as model_weights
+from kernels.formats.fragments import SMALL_BATCH, Fragments, empty_fragments, places
 from kernels.formats.llama import PAGE, Rows, Shape, empty_cache
-from kernels.formats.packed import FEW, Packed, empty_packed, places
 from kernels.formats.quantized import Quantized, quantize
-from kernels.products import few_rows
+from kernels.llama.supported import unsupported_reason
+from kernels.products import small_batch
 from kernels.products.embed import embed
 from kernels.products.qkv import reference as qkv_reference
-from kernels.sampling import choose
+from kernels.sampling import state
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 FORMS = ["4", "4 centred", "8"]
@@ -51,11 +51,11 @@ def normal(*size: int, seed: int = 1) -> Tensor:
     return torch.randn(*size, generator=torch.Generator().manual_seed(seed))
 
 
-def packed(x: Tensor, device: torch.device, stream: Tensor | None = None) -> Packed:
-    return empty_packed(*x.shape, device).fill(x.to(device), None if stream is None else stream.to(device))
+def fragments(x: Tensor, device: torch.device, stream: Tensor | None = None) -> Fragments:
+    return empty_fragments(*x.shape, device).fill(x.to(device), None if stream is None else stream.to(device))
 
 
-def nothing(rows: int, columns: int, device: torch.device) -> Packed:
+def nothing(rows: int, columns: int, device: torch.device) -> Fragments:
     """Rows of NaN."""
     return unwritten(rows, columns, device)
 
@@ -74,7 +74,7 @@ def done(device: torch.device) -> None:
 def test_packing_keeps_float16_and_its_sums_of_squares(columns: int) -> None:
     x = normal(3, columns) * 10.0 ** torch.arange(-1, 2)[:, None]
     x[0, :16], stream = 0, normal(3, columns, seed=2)
-    found = packed(x, torch.device("cpu"), stream)
+    found = fragments(x, torch.device("cpu"), stream)
     assert torch.equal(found.unpack(), (x / 16).half().float() * 16)
     torch.testing.assert_close(found.mean_square().double(), stream.double().square().mean(1))
     assert found.halves.shape[1] % 128 == 0
@@ -122,14 +122,14 @@ def test_a_product_is_added_and_packed(
     w, x, norm = made(rows, columns, form), normal(tokens, columns), normal(rows)
     before = normal(tokens, rows, seed=2)
     stream, out = before.clone().to(device), nothing(tokens, rows, device)
-    given = packed(x, device), w.to(device), norm.to(device)
+    given = fragments(x, device), w.to(device), norm.to(device)
     done(device)
-    assert few_rows.add(given[0], given[1], 1, stream=stream, norm=given[2], out=out) is out
-    halves = packed(x, torch.device("cpu")).unpack().double(), meaning(w, 1).half().double()
+    assert small_batch.add(given[0], given[1], 1, stream=stream, norm=given[2], out=out) is out
+    halves = fragments(x, torch.device("cpu")).unpack().double(), meaning(w, 1).half().double()
     meant = before.double() + halves[0] @ halves[1].T
     torch.testing.assert_close(stream.double().cpu(), meant, rtol=0, atol=SUMS)
     # What was packed is what is in the stream, whatever that is.
-    again = packed(stream.cpu() * norm, torch.device("cpu"), stream.cpu())
+    again = fragments(stream.cpu() * norm, torch.device("cpu"), stream.cpu())
     assert torch.equal(out.halves.cpu(), again.halves)
     torch.testing.assert_close(out.mean_square().cpu(), stream.cpu().square().mean(1))
 
@@ -141,10 +141,10 @@ GATED = cases(product(FORMS, (1, 2, 5, 9, 64)), [("4", 1), ("4", 17), ("4 centre
 def test_gate_and_up(device: torch.device, form: str, tokens: int) -> None:
     hidden = 32 if INTERPRETED else 64
     w, x, norm = made(2 * hidden, 160, form), 3 * normal(tokens, 160), 1 + normal(160) / 3
-    out, given = nothing(tokens, hidden, device), packed(x * norm, device, x)
+    out, given = nothing(tokens, hidden, device), fragments(x * norm, device, x)
     on_device = w.to(device)
     done(device)
-    assert few_rows.gate_up(given, on_device, 1, EPS, out=out) is out
+    assert small_batch.gate_up(given, on_device, 1, EPS, out=out) is out
     wide = x.double()
     normed = wide / (wide.square().mean(1, keepdim=True) + EPS).sqrt() * norm.double()
     gate, up = (normed @ meaning(w, 1).T).chunk(2, 1)
@@ -154,15 +154,15 @@ def test_gate_and_up(device: torch.device, form: str, tokens: int) -> None:
 
 @pytest.mark.parametrize("form", cases(FORMS, ["4"]))
 def test_a_row_is_the_same_whatever_is_beside_it(device: torch.device, form: str) -> None:
-    few, n = (17, 32) if INTERPRETED else (FEW, 64)
+    m, n = (17, 32) if INTERPRETED else (SMALL_BATCH, 64)
     add, gated = made(n, 1088, form).to(device), made(2 * n, 1088, form).to(device)
-    x, before = normal(few, 1088).to(device), normal(few, n, seed=2).to(device)
-    rows = packed(x, device)
+    x, before = normal(m, 1088).to(device), normal(m, n, seed=2).to(device)
+    rows = fragments(x, device)
     norm = torch.ones(n, device=device)
 
     def run(which: slice) -> list[Tensor]:
         assert rows.squares is not None
-        given = Packed(rows.halves[which].contiguous(), rows.squares[which].contiguous(), 1088)
+        given = Fragments(rows.halves[which].contiguous(), rows.squares[which].contiguous(), 1088)
         stream, out, hidden = (
             before[which].clone(),
             nothing(given.rows, n, device),
@@ -170,12 +170,12 @@ def test_a_row_is_the_same_whatever_is_beside_it(device: torch.device, form: str
         )
         logits = torch.full((given.rows, n), torch.nan, device=device)
         done(device)
-        few_rows.add(given, add, 1, stream=stream, norm=norm, out=out)
-        few_rows.gate_up(given, gated, 1, EPS, out=hidden)
-        few_rows.head(given, add, EPS, out=logits)
+        small_batch.add(given, add, 1, stream=stream, norm=norm, out=out)
+        small_batch.gate_up(given, gated, 1, EPS, out=hidden)
+        small_batch.head(given, add, EPS, out=logits)
         return [stream, out.halves, hidden.halves, logits]
 
-    everything = run(slice(0, few))
+    everything = run(slice(0, m))
     some = [slice(3, 4), slice(2, 6), slice(1, 9), slice(7, 9), slice(4, 15), slice(30, 62)]
     for which in cases(some, [slice(3, 4), slice(7, 16)]):
         for alone, together in zip(run(which), everything, strict=True):
@@ -218,9 +218,9 @@ def test_queries_keys_and_values(device: torch.device, kind: str, int8: bool) ->
     rows = rows_of([(2, 70), (0, 0), (1, 33), (2**30, -1), (2, 71)], device)
     x = 3 * normal(5, shape.width).to(device)
     q = torch.full((5, shape.heads, shape.head_dim), torch.nan, dtype=torch.float16, device=device)
-    given = packed(x * w.attn_norm[1], device, x)
+    given = fragments(x * w.attn_norm[1], device, x)
     done(device)
-    assert few_rows.qkv(given, w, 1, caches[0], rows, q=q) is q
+    assert small_batch.qkv(given, w, 1, caches[0], rows, q=q) is q
     meant = qkv_reference(x, w, 1, caches[1], rows)
     real = rows.positions >= 0
     torch.testing.assert_close(q[real], meant[real], rtol=2e-3, atol=2e-3)
@@ -253,16 +253,16 @@ def test_attention_is_packed(device: torch.device, heads: int, kv_heads: int, d:
     splits = split_count(d, context)
     assert splits > 1
     near_ones = slice(2 if INTERPRETED else 0, 3)
-    scratch = make_scratch(shape, 4, context, device, few=(4, splits))
+    scratch = make_scratch(shape, 4, splits, device)
     out, alone = nothing(4, heads * d, device), nothing(len(q[near_ones]), heads * d, device)
     done(device)
-    assert few_attention(q, cache, 1, rows, out=out, splits=splits, scratch=scratch) is out
-    right = attention_reference(q, cache, 1, rows)
+    assert small_batch_attention(q, cache, 1, rows, out=out, splits=splits, scratch=scratch) is out
+    right = attention_reference(q, cache, 1, rows.slots, rows.positions)
     torch.testing.assert_close(out.unpack(), right.float(), rtol=2e-3, atol=1e-3)
     # Those that are near are the same in one split.
     rows = Rows(rows.tokens[near_ones], rows.slots[near_ones], rows.positions[near_ones])
-    few_attention(q[near_ones], cache, 1, rows, out=alone, splits=1, scratch=scratch)
-    assert int(rows.positions.max()) < near(d)
+    small_batch_attention(q[near_ones], cache, 1, rows, out=alone, splits=1, scratch=scratch)
+    assert int(rows.positions.max()) < single_split_keys(d)
     assert torch.equal(alone.halves, out.halves[near_ones])
 
 
@@ -276,10 +276,10 @@ def test_far_keys_in_one_split(device: torch.device, int8: bool) -> None:
     for part in (cache.keys, cache.values):
         part.copy_((normal(*part.shape) * (50 if int8 else 1)).to(part.dtype))
     rows, q = rows_of([(0, 400 if INTERPRETED else 600)], device), normal(1, 3, 64).half().to(device)
-    out, scratch = nothing(1, 192, device), make_scratch(shape, 1, 700, device, few=(1, 1))
+    out, scratch = nothing(1, 192, device), make_scratch(shape, 1, 1, device)
     done(device)
-    few_attention(q, cache, 0, rows, out=out, splits=1, scratch=scratch)
-    right = attention_reference(q, cache, 0, rows)
+    small_batch_attention(q, cache, 0, rows, out=out, splits=1, scratch=scratch)
+    right = attention_reference(q, cache, 0, rows.slots, rows.positions)
     torch.testing.assert_close(out.unpack(), right.float(), rtol=2e-3, atol=1e-3)
 
 
@@ -287,8 +287,8 @@ def test_an_embedding_is_packed(device: torch.device) -> None:
     table = made(50, 96, "4", layers=1).to(device)
     tokens = torch.tensor([3, -1, 49], dtype=torch.int32, device=device)
     norm, x, out = normal(96).to(device), torch.empty(3, 96, device=device), nothing(3, 96, device)
-    assert embed(tokens, table, out=x, norm=norm, packed=out) is x
-    assert torch.equal(out.halves, packed(x * norm, device, x).halves)
+    assert embed(tokens, table, out=x, norm=norm, fragments=out) is x
+    assert torch.equal(out.halves, fragments(x * norm, device, x).halves)
     torch.testing.assert_close(out.mean_square(), x.square().mean(1))
 
 
@@ -302,27 +302,27 @@ def test_logits_and_the_best_of_each_tile(device: torch.device, form: str, colum
     wanted = torch.tensor([2, 0], dtype=torch.int32, device=device) if some else None
     n = 2 if some else 4
     seen = torch.zeros(n, 70, dtype=torch.uint8, device=device)
-    choice = replace(
-        choose.greedy(n, seen),
+    sampling = replace(
+        state.greedy(n, seen),
         slots=torch.arange(n, dtype=torch.int32, device=device),
         penalties=torch.full((n,), 1.3, device=device),
     )
-    out, given = torch.full((n, 70), torch.nan, device=device), packed(x, device)
+    out, given = torch.full((n, 70), torch.nan, device=device), fragments(x, device)
     rows = x[[2, 0]] if some else x
     wide = rows.double()
     meant = wide / (wide.square().mean(1, keepdim=True) + EPS).sqrt() @ meaning(w, 0).T
     seen[torch.arange(n), meant.argmax(1)] = 1
     on_device = w.to(device)
     done(device)
-    assert few_rows.head(given, on_device, EPS, out=out, wanted=wanted, choice=choice) is out
+    assert small_batch.head(given, on_device, EPS, out=out, wanted=wanted, sampling=sampling) is out
     torch.testing.assert_close(out.double().cpu(), meant, rtol=0, atol=CLOSE)
     marked = meant.clone()
     for row in range(n):
         best = int(meant[row].argmax())
         marked[row, best] = meant[row, best] / 1.3 if meant[row, best] > 0 else meant[row, best] * 1.3
     tiles = torch.nn.functional.pad(marked, (0, 26), value=-torch.inf).view(n, 3, 32)
-    torch.testing.assert_close(choice.best.double().cpu(), tiles.amax(2), rtol=0, atol=CLOSE)
-    assert torch.equal(choice.best_tokens.cpu().long(), tiles.argmax(2) + 32 * torch.arange(3))
+    torch.testing.assert_close(sampling.best.double().cpu(), tiles.amax(2), rtol=0, atol=CLOSE)
+    assert torch.equal(sampling.best_tokens.cpu().long(), tiles.argmax(2) + 32 * torch.arange(3))
 
 
 def test_what_lies_behind_a_row_is_not_read(device: torch.device) -> None:
@@ -334,40 +334,47 @@ def test_what_lies_behind_a_row_is_not_read(device: torch.device) -> None:
     norm = torch.ones(32, device=device)
     _ = w.pairs
     done(device)
-    few_rows.add(given, w, 0, stream=stream, norm=norm, out=out)
+    small_batch.add(given, w, 0, stream=stream, norm=norm, out=out)
     torch.testing.assert_close(stream.double().cpu(), x.double() @ meaning(w, 0).T, rtol=0, atol=CLOSE)
 
 
 def test_what_cannot_be_packed(device: torch.device) -> None:
-    assert few_rows.why_not(SHAPES["plain"], device) is None
-    assert "heads of 80" in str(few_rows.why_not(replace(SHAPES["plain"], head_dim=80), device))
-    assert "9 query heads share" in str(few_rows.why_not(replace(SHAPES["plain"], heads=18), device))
-    assert "heads of 96" in str(few_rows.why_not(replace(SHAPES["plain"], head_dim=96), device))
-    assert "width 80" in str(few_rows.why_not(replace(SHAPES["plain"], width=80), device))
+    assert unsupported_reason(SHAPES["plain"], device) is None
+    assert "heads of 80" in str(unsupported_reason(replace(SHAPES["plain"], head_dim=80), device))
+    assert "9 query heads share" in str(unsupported_reason(replace(SHAPES["plain"], heads=18), device))
+    assert "heads of 96" in str(unsupported_reason(replace(SHAPES["plain"], head_dim=96), device))
+    assert "width 80" in str(unsupported_reason(replace(SHAPES["plain"], width=80), device))
 
 
 def test_wrong_arguments(device: torch.device) -> None:
     w = made(64, 96, "4").to(device)
     x, stream, norm = (
-        packed(normal(2, 96), device),
+        fragments(normal(2, 96), device),
         torch.zeros(2, 64, device=device),
         torch.ones(64, device=device),
     )
-    out = empty_packed(2, 64, device)
+    out = empty_fragments(2, 64, device)
 
-    def fails(message: str, x: Packed = x, layer: int = 0, **changed: object) -> None:
+    def fails(message: str, x: Fragments = x, layer: int = 0, **changed: object) -> None:
         given = {"stream": stream, "norm": norm, "out": out} | changed
         with pytest.raises(ValueError, match=message):
-            few_rows.add(x, w, layer, **given)  # type: ignore[arg-type]
+            small_batch.add(x, w, layer, **given)  # type: ignore[arg-type]
 
-    fails("65 rows: must be 1 to 64", x=empty_packed(65, 96, device))
+    fails("65 rows: must be 1 to 64", x=empty_fragments(65, 96, device))
     fails("layer 2: there are 2", layer=2)
-    fails("x is .* must be contiguous torch.float16 \\(2, 128\\), 96 columns", x=empty_packed(2, 64, device))
-    fails("out is", out=empty_packed(1, 64, device))
+    fails("x has 64 columns: must be 96", x=empty_fragments(2, 64, device))
+    fails("out is", out=empty_fragments(1, 64, device))
     fails("stream is", stream=stream.half())
     fails("norm is", norm=norm[:32])
     with pytest.raises(ValueError, match="96 rows: must be whole blocks of 32 of gate"):
-        few_rows.gate_up(x, made(96, 96, "4").to(device), 0, EPS, out=out)
+        small_batch.gate_up(x, made(96, 96, "4").to(device), 0, EPS, out=out)
+    shape = SHAPES["plain"]
+    cache = empty_cache(shape, slots=1, context=64, pages=2, device=device)
+    q, rows = torch.zeros(2, shape.heads, 32, device=device).half(), rows_of([(0, 1), (0, 2)], device)
+    attended, scratch = empty_fragments(2, 32 * shape.heads, device), make_scratch(shape, 2, 2, device)
+    for message, splits in (("splits 0: must be 1", 0), ("scratch: sums is .* of .* or more", 3)):
+        with pytest.raises(ValueError, match=message):
+            small_batch_attention(q, cache, 0, rows, out=attended, splits=splits, scratch=scratch)
     with pytest.raises(ValueError, match="33 columns: must be a multiple of 32"):
-        empty_packed(1, 33, device)
+        empty_fragments(1, 33, device)
     assert PAGE == 32

@@ -1,21 +1,18 @@
-"""The Triton kernel of `choose.py`: a program per row and part of the vocabulary; the last one decides."""
+"""The Triton kernel of `sample.py`: a program per row and part of the vocabulary; the last one decides."""
 
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
 # ruff: noqa: ANN001, ANN201, ANN202, N803  (a kernel's arguments are Triton's, and its constants are capitals)
 
-import contextlib
-from typing import TYPE_CHECKING
-
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from kernels.sampling.choose import Choice
+from kernels.device import on_device
+from kernels.sampling.state import SamplingState
 
 
 @triton.jit
-def penalized(logits, seen, penalty):  # type: ignore[no-untyped-def]
+def penalized(logits, seen, penalty):
     """Divide positive and multiply negative logits of the tokens `seen`; NaN becomes infinity.
 
     So the largest is finite exactly if a token can be chosen by it.
@@ -26,7 +23,7 @@ def penalized(logits, seen, penalty):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def first_of_the_largest(values, tokens):  # type: ignore[no-untyped-def]
+def first_of_the_largest(values, tokens):
     """The largest of `values` [..., N] and, of the tokens that have it, the least."""
     top = tl.max(values, len(values.shape) - 1)
     last: tl.constexpr = 2147483647
@@ -34,7 +31,25 @@ def first_of_the_largest(values, tokens):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _exponential(bits):  # type: ignore[no-untyped-def]
+def keep_best(sampling, logits, token, there, rows, live, tile, tiles, VOCABULARY: tl.constexpr):
+    """Store the largest of a tile of logits [M, TILE] after the penalty, and its token, where `there` [M].
+
+    `sampling` is what `SamplingState.of_head` gives.
+    """
+    penalties, slots, seen, best, best_tokens = sampling
+    slot = tl.load(slots + token, mask=there, other=0).to(tl.int64)
+    inside = there[:, None] & live[None, :]
+    marked = tl.load(seen + slot[:, None] * VOCABULARY + rows[None, :], mask=inside, other=0) != 0
+    penalty = tl.load(penalties + token, mask=there, other=1.0)
+    after = tl.where(live[None, :], penalized(logits, marked, penalty[:, None]), float("-inf"))
+    top, which = first_of_the_largest(after, rows[None, :])
+    at = token * tiles + tile
+    tl.store(best + at, top, mask=there)
+    tl.store(best_tokens + at, which, mask=there)
+
+
+@triton.jit
+def _exponential(bits):
     """Random uint32 to draws from the exponential distribution of rate 1, as fine as the bits near 0.
 
     -log(1 - v) by Kahan's correction for the rounding of 1 - v: the least draw decides, so those must not be
@@ -45,16 +60,16 @@ def _exponential(bits):  # type: ignore[no-untyped-def]
     return ((y - 1.0) + v) / y - tl.log(y)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _decide(out, seen, steps, row, slot, token, vocabulary, ADVANCE: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def _decide(out, seen, steps, row, slot, token, vocabulary, ADVANCE: tl.constexpr):
     tl.store(out + row, token)
     if ADVANCE:
         tl.store(seen + slot * vocabulary + token, tl.full([], 1, tl.uint8), mask=token >= 0)
         tl.store(steps + row, tl.load(steps + row) + 1)
 
 
-@triton.jit(do_not_specialize=["tiles"])  # type: ignore[untyped-decorator]
-def _choose(  # type: ignore[no-untyped-def]
+@triton.jit(do_not_specialize=["tiles"])
+def _choose(
     out,
     logits,
     penalties,
@@ -119,26 +134,26 @@ def _choose(  # type: ignore[no-untyped-def]
         _decide(out, seen, steps, row, slot, winner, vocabulary, ADVANCE)
 
 
-def launch(out: Tensor, logits: Tensor, choice: "Choice", lanes: int, advance: bool) -> None:
-    """Write a token for each row into `out`; all are as `choose` has checked them."""
+def launch(out: Tensor, logits: Tensor, sampling: SamplingState, lanes: int, advance: bool) -> None:
+    """Write a token for each row into `out`; all are as `sample` has checked them."""
     n, vocabulary = logits.shape
-    tiles, parts = choice.best.shape[1], choice.scores.shape[1]
-    with torch.cuda.device(out.device) if out.is_cuda else contextlib.nullcontext():
+    tiles, parts = sampling.best.shape[1], sampling.scores.shape[1]
+    with on_device(out):
         _choose[parts, n](
             out,
             logits,
-            choice.penalties,
-            choice.temperatures,
-            choice.min_ps,
-            choice.seeds,
-            choice.steps,
-            choice.slots,
-            choice.seen,
-            choice.best,
-            choice.best_tokens,
-            choice.scores,
-            choice.picks,
-            choice.arrived,
+            sampling.penalties,
+            sampling.temperatures,
+            sampling.min_ps,
+            sampling.seeds,
+            sampling.steps,
+            sampling.slots,
+            sampling.seen,
+            sampling.best,
+            sampling.best_tokens,
+            sampling.scores,
+            sampling.picks,
+            sampling.arrived,
             vocabulary,
             tiles,
             TILES_PADDED=triton.next_power_of_2(tiles),

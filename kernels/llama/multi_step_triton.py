@@ -1,17 +1,17 @@
-"""The Triton kernel of `llama_ahead.py`: what one step hands to the next."""
+"""The Triton kernel of `multi_step.py`: what one step hands to the next."""
 
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
 # ruff: noqa: ANN001, ANN202, N803  (a kernel's arguments are Triton's)
 
-import contextlib
-
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from kernels.device import on_device
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _advance(choice, token, position, chosen, step, stride, ROWS: tl.constexpr):  # type: ignore[no-untyped-def]
+
+@triton.jit
+def _advance(choice, token, position, chosen, step, stride, ROWS: tl.constexpr):
     """After a broken step all are; padding stays where it is."""
     row = tl.arange(0, ROWS)
     following = tl.where(tl.load(token + row) < 0, -1, tl.load(choice + row))
@@ -27,6 +27,6 @@ def advance(choice: Tensor, token: Tensor, position: Tensor, chosen: Tensor, ste
 
     All are int32: [rows], a power of 2, but `chosen` [steps, rows or more] and `step` [1].
     """
-    with torch.cuda.device(token.device) if token.is_cuda else contextlib.nullcontext():
+    with on_device(token):
         rows = len(token)
         _advance[(1,)](choice, token, position, chosen, step, chosen.stride(0), ROWS=rows, num_warps=1)

@@ -1,7 +1,7 @@
-"""The kernels for few rows compile for an H100 without one, and ask for weights before they wait.
+"""The small-batch kernels compile for an H100 without one, and ask for weights before they wait.
 
 Triton chooses layouts by itself, in each version in another way, and a product is wrong in any but one (see
-`packed_triton.py`): so that is looked at, and that nothing a thread multiplies goes through shared memory.
+`fragments_triton.py`): so that is looked at, and that nothing a thread multiplies goes through shared memory.
 """
 
 import contextlib
@@ -17,8 +17,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels.attention.few import fewest_tiles, keys_at_once
-from kernels.attention.paged import make_scratch
+from kernels.attention.small_batch import fewest_tiles, keys_at_once, make_scratch
 from kernels.bench.models import MODELS, matrices, sequences, unwritten, weights, with_layers
 from kernels.formats.quantized import Quantized
 
@@ -112,12 +111,12 @@ def recorded(
     capability: int = 90,
 ) -> Iterator[list[Recorded]]:
     """In the kernels' places, for compute capability 9.0 or an earlier one."""
-    from kernels.attention import few_triton as few_attention_triton  # noqa: PLC0415
-    from kernels.products import few_cut_triton  # noqa: PLC0415
+    from kernels.attention import small_batch_triton as small_batch_attention_triton  # noqa: PLC0415
+    from kernels.products import small_batch_tiles  # noqa: PLC0415
 
     there = capability >= 90
     with pytest.MonkeyPatch.context() as patch:
-        for launcher in (few_cut_triton, few_attention_triton):
+        for launcher in (small_batch_tiles, small_batch_attention_triton):
             patch.setattr(launcher, "pdl", lambda _: {"PDL": there, "launch_pdl": there})
         made = [Recorded(getattr(module, name), capability, compilers) for name in names]
         for name, kernel in zip(names, made, strict=True):
@@ -203,8 +202,8 @@ def products(
 def launch_product(
     compilers: ThreadPoolExecutor, model: str, name: str, tokens: int
 ) -> tuple[Recorded, Quantized]:
-    from kernels.products import few_qkv_triton  # noqa: PLC0415
-    from kernels.products import few_rows_triton as kernels  # noqa: PLC0415
+    from kernels.products import small_batch_qkv_triton  # noqa: PLC0415
+    from kernels.products import small_batch_triton as kernels  # noqa: PLC0415
 
     device = torch.device("cpu")
     shape = with_layers(MODELS[model], 1)
@@ -219,8 +218,8 @@ def launch_product(
         kind = "int8" if tokens == 1 else "f16"
         there = sequences(small, kind, slots=1, context=8, new=tokens, device=device, room=0)
         q = torch.zeros(tokens, small.heads, small.head_dim, dtype=torch.float16)
-        with recorded(compilers, few_qkv_triton, "_project") as (kernel,):
-            few_qkv_triton.launch(q, x, w, 0, there.cache, there.rows)
+        with recorded(compilers, small_batch_qkv_triton, "_project") as (kernel,):
+            small_batch_qkv_triton.launch(q, x, w, 0, there.cache, there.rows)
         return kernel, w.qkv
     if name in ("gate_up", "8 bits"):
         matrix = w.gate_up if name == "gate_up" else matrices(1, 2 * small.hidden, small.width, 8, device)
@@ -246,7 +245,7 @@ def test_products(
     tokens: int,
     products: dict[tuple[str, str, int], tuple[Recorded, Quantized]],
 ) -> None:
-    from kernels.formats import packed_triton  # noqa: PLC0415
+    from kernels.formats import fragments_triton  # noqa: PLC0415
 
     kernel, matrix = products[model, name, tokens]
     before, after = loads(kernel.ptx)
@@ -257,11 +256,11 @@ def test_products(
     assert before >= 2 * steps * matrix.bits // 4 * tile // 16
     assert after >= 4 * steps
     assert "dp4a" not in kernel.ptx
-    assert misplaced(kernel.ttgir, packed_triton.WARP.value) == []
+    assert misplaced(kernel.ttgir, fragments_triton.WARP.value) == []
     # Only results meet in shared memory, and what they are added to or turned by, of many a thread.
     shared, end = parts(kernel.ptx)
     if name == "norms of heads" or (tokens > 1 and name in ("out", "down", "long")):
-        shared = [line for line in shared if "// packed_triton" in line]
+        shared = [line for line in shared if "// fragments_triton" in line]
     assert shared == []
     assert end.count("bar.sync") <= (24 if name == "norms of heads" else 10)
 
@@ -287,14 +286,14 @@ def attention(
 def launch_attention(
     compilers: ThreadPoolExecutor, model: str, kind: str, splits: int, keys: int
 ) -> list[Recorded]:
-    from kernels.attention import few_triton as kernels  # noqa: PLC0415
+    from kernels.attention import small_batch_triton as kernels  # noqa: PLC0415
 
     device = torch.device("cpu")
     shape = with_layers(MODELS[model], 1)
     d = shape.head_dim
     there = sequences(shape, kind, slots=1, context=8, new=2, device=device, room=0)
     q = torch.zeros(2, shape.heads, d, dtype=torch.float16)
-    scratch = make_scratch(shape, 2, 512, device, few=(2, splits))
+    scratch = make_scratch(shape, 2, splits, device)
     buffers = (scratch.sums, scratch.peaks, scratch.totals)
     out = unwritten(2, shape.heads * d, device)
     with recorded(compilers, kernels, "_attend", "_combine") as made:
@@ -310,8 +309,8 @@ def test_attention(
     keys: int,
     attention: dict[tuple[str, str, int, int], list[Recorded]],
 ) -> None:
-    from kernels.attention import few_triton as kernels  # noqa: PLC0415
-    from kernels.formats import packed_triton  # noqa: PLC0415
+    from kernels.attention import small_batch_triton as kernels  # noqa: PLC0415
+    from kernels.formats import fragments_triton  # noqa: PLC0415
 
     attend, combine = attention[model, kind, splits, keys]
     d = MODELS[model].head_dim
@@ -324,7 +323,7 @@ def test_attention(
     else:
         assert loads(attend.ptx) == (0, queries)
         assert loads(attend.ptx, r"b64 ") == (tile, 2 * tile)
-    assert misplaced(attend.ttgir, 0 if packed_triton.DESCENDING else 1) == []
+    assert misplaced(attend.ttgir, 0 if fragments_triton.DESCENDING else 1) == []
     shared, end = parts(attend.ptx)
     assert shared == []
     assert end.count("bar.sync") <= 20
@@ -335,7 +334,7 @@ def test_attention(
 
 
 def test_before_hopper_nothing_starts_early(compilers: ThreadPoolExecutor) -> None:
-    from kernels.products import few_rows_triton as kernels  # noqa: PLC0415
+    from kernels.products import small_batch_triton as kernels  # noqa: PLC0415
 
     device = torch.device("cpu")
     w = weights(with_layers(MODELS["135m"], 1), device, context=64)
@@ -348,7 +347,7 @@ def test_before_hopper_nothing_starts_early(compilers: ThreadPoolExecutor) -> No
 
 @pytest.mark.parametrize("kind", ["f16", "int8"])
 def test_queries_keys_and_values_of_a_prompt(kind: str, compilers: ThreadPoolExecutor) -> None:
-    """They end in the code that those of few rows end in."""
+    """They end in the code that those of a small batch end in."""
     from kernels.products import qkv_triton as kernels  # noqa: PLC0415
 
     device = torch.device("cpu")

@@ -1,4 +1,4 @@
-"""The Triton kernels of `few_rows.py`: a program per some rows of a matrix and some tokens."""
+"""The Triton kernels of `small_batch.py`: a program per some rows of a matrix and some tokens."""
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 # ruff: noqa: ANN001, ANN202, N803, N806  (a kernel's arguments are Triton's, and its constants are capitals)
@@ -8,36 +8,30 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.formats.packed import Packed
-from kernels.formats.packed_triton import (
+from kernels.device import on_device
+from kernels.formats.fragments import Fragments
+from kernels.formats.fragments_triton import (
     PAIRS_OF_TILES,
     ROWS_ALONE,
     first_steps,
+    fragment_products,
     in_order,
     mean_square,
-    pack,
-    pack_squares,
-    packed_products,
+    store_fragments,
+    store_squares,
     wait_for_last,
 )
 from kernels.formats.quantized import Quantized
-from kernels.products.few_cut_triton import (
-    choose_cut,
-    compiled_for,
-    grid_of,
-    its_tokens,
-    on_device,
-    words_of,
-)
-from kernels.sampling.choose import TILE, Choice
-from kernels.sampling.choose_triton import first_of_the_largest, penalized
+from kernels.products.small_batch_tiles import choose_tile, compiled_for, grid_of, its_tokens, words_of
+from kernels.sampling.sample_triton import keep_best
+from kernels.sampling.state import TILE, SamplingState
 
 
 @triton.jit(do_not_specialize=["tokens", "zero"])
 def _add(
     stream,
-    packed,
-    packed_squares,
+    fragments,
+    next_squares,
     words,
     next_norm,
     codes,
@@ -52,7 +46,7 @@ def _add(
     WARPS: tl.constexpr,
     PDL: tl.constexpr,
 ):
-    """Tiles of TILE channels of the stream: the product added, and packed with the next norm's weights."""
+    """Tiles of TILE channels of the stream: the product added, and fragments times the next norm stored."""
     token, there = its_tokens(tokens, TOKENS)
     x = (words, None, tl.program_id(0) * TOKENS, tokens, None)
     matrix = (codes, pairs, zero)
@@ -61,9 +55,9 @@ def _add(
     # Nothing just before this kernel writes the stream.
     before, norm = _stream_of(stream, next_norm, tile, token, there, ROWS, TILE)
     wait_for_last(PDL)
-    result, _ = packed_products(begun, x, zero, COLUMNS, BITS, TOKENS, TILE, WARPS, 8, ROWS, False)
+    result, _ = fragment_products(begun, x, zero, COLUMNS, BITS, TOKENS, TILE, WARPS, 8, ROWS, False)
     added = before + in_order(result, pairs, zero, ROWS_ALONE)
-    _keep(stream, packed, packed_squares, added, norm, tile, token, there, tokens, ROWS, TILE)
+    _keep(stream, fragments, next_squares, added, norm, tile, token, there, tokens, ROWS, TILE)
 
 
 @triton.jit
@@ -77,34 +71,24 @@ def _stream_of(stream, norm, tile, token, there, ROWS: tl.constexpr, TILE: tl.co
 
 @triton.jit
 def _keep(
-    stream,
-    packed,
-    squares,
-    x,
-    norm,
-    tile,
-    token,
-    there,
-    tokens,
-    ROWS: tl.constexpr,
-    TILE: tl.constexpr,
+    stream, fragments, squares, x, norm, tile, token, there, tokens, ROWS: tl.constexpr, TILE: tl.constexpr
 ):
-    """Store a tile of the stream, and pack it."""
+    """Store a tile of the stream, and its fragments."""
     rows = tile * TILE + tl.arange(0, TILE)
     live = there[:, None] & (rows < ROWS)[None, :]
     tl.store(stream + token[:, None] * ROWS + rows[None, :], x, mask=live)
-    pack(packed, token[:, None], rows[None, :], x * norm[None, :], live, ROWS)
+    store_fragments(fragments, token[:, None], rows[None, :], x * norm[None, :], live, ROWS)
     TOKENS: tl.constexpr = x.shape[0]
     GROUPS: tl.constexpr = TILE // 16
     number = tl.arange(0, TOKENS * GROUPS)
     row, group = tl.program_id(0) * TOKENS + number // GROUPS, tile * GROUPS + number % GROUPS
     x = tl.reshape(x, [TOKENS * GROUPS, 16])
-    pack_squares(squares, row, group, x, (row < tokens) & (group * 16 < ROWS), ROWS)
+    store_squares(squares, row, group, x, (row < tokens) & (group * 16 < ROWS), ROWS)
 
 
 @triton.jit(do_not_specialize=["tokens", "zero"])
 def _gate_up(
-    packed,
+    fragments,
     words,
     squares,
     codes,
@@ -127,7 +111,7 @@ def _gate_up(
     tile = tl.program_id(1)
     begun = first_steps(matrix, tile, COLUMNS, BITS, TILE, WARPS, HIDDEN, HIDDEN)
     wait_for_last(PDL)
-    result, sum_of_squares = packed_products(
+    result, sum_of_squares = fragment_products(
         begun, x, zero, COLUMNS, BITS, TOKENS, TILE, WARPS, HIDDEN, HIDDEN, True
     )
     gate, up = tl.split(in_order(result, pairs, zero, PAIRS_OF_TILES))
@@ -135,7 +119,7 @@ def _gate_up(
     gate, up = gate * factor, up * factor
     column = tile * (TILE // 2) + tl.arange(0, TILE // 2)
     live = there[:, None] & (column < HIDDEN)[None, :]
-    pack(packed, token[:, None], column[None, :], gate * tl.sigmoid(gate) * up, live, HIDDEN)
+    store_fragments(fragments, token[:, None], column[None, :], gate * tl.sigmoid(gate) * up, live, HIDDEN)
 
 
 @triton.jit(do_not_specialize=["tokens", "zero"])
@@ -169,52 +153,47 @@ def _head(
     tile = tl.program_id(1)
     begun = first_steps(matrix, tile, COLUMNS, BITS, TILE, WARPS, 8, ROWS)
     wait_for_last(PDL)
-    result, sum_of_squares = packed_products(
+    result, sum_of_squares = fragment_products(
         begun, x, zero, COLUMNS, BITS, TOKENS, TILE, WARPS, 8, ROWS, True
     )
     result = in_order(result, pairs, zero, ROWS_ALONE)
     result *= tl.rsqrt(mean_square(sum_of_squares, pairs, zero, result.shape, COLUMNS) + eps)
     rows = tile * TILE + tl.arange(0, TILE)
     live = rows < ROWS
-    inside = there[:, None] & live[None, :]
-    long = token.to(tl.int64)
-    tl.store(logits + long[:, None] * ROWS + rows[None, :], result, mask=inside)
+    at = token.to(tl.int64)[:, None] * ROWS + rows[None, :]
+    tl.store(logits + at, result, mask=there[:, None] & live[None, :])
     if best is not None:
-        slot = tl.load(slots + token, mask=there, other=0).to(tl.int64)
-        marked = tl.load(seen + slot[:, None] * ROWS + rows[None, :], mask=inside, other=0) != 0
-        penalty = tl.load(penalties + token, mask=there, other=1.0)
-        after = tl.where(live[None, :], penalized(result, marked, penalty[:, None]), float("-inf"))
-        top, which = first_of_the_largest(after, rows[None, :])
-        at = token * tl.num_programs(1) + tile
-        tl.store(best + at, top, mask=there)
-        tl.store(best_tokens + at, which, mask=there)
+        sampling = (penalties, slots, seen, best, best_tokens)
+        keep_best(sampling, result, token, there, rows, live, tile, tl.num_programs(1), ROWS)
 
 
-def launch_add(stream: Tensor, packed: Packed, x: Packed, norm: Tensor, w: Quantized, layer: int) -> None:
-    """Add to the stream, and pack it; all are as `few_rows.add` has checked them."""
-    cut = choose_cut(w, x.rows, 16)
+def launch_add(
+    stream: Tensor, fragments: Fragments, x: Fragments, norm: Tensor, w: Quantized, layer: int
+) -> None:
+    """Add to the stream, and store its fragments; all are as `small_batch.add` has checked them."""
+    tile = choose_tile(w, x.rows, 16)
     with on_device(stream):
-        _add[grid_of(x.rows, w.rows, cut)](
+        _add[grid_of(x.rows, w.rows, tile)](
             stream,
-            packed.halves,
-            packed.squares,
+            fragments.halves,
+            fragments.squares,
             x.halves.view(torch.int32),
             norm,
             *words_of(w, layer),
             x.rows,
             0,
             ROWS=w.rows,
-            TILE=cut.rows,
-            **compiled_for(w, cut, stream.device),
+            TILE=tile.rows,
+            **compiled_for(w, tile, stream.device),
         )
 
 
-def launch_gate_up(packed: Packed, x: Packed, w: Quantized, layer: int, eps: float) -> None:
-    """Write the hidden activations; all are as `few_rows.gate_up` has checked them."""
-    cut = choose_cut(w, x.rows, 16)
+def launch_gate_up(fragments: Fragments, x: Fragments, w: Quantized, layer: int, eps: float) -> None:
+    """Write the hidden activations; all are as `small_batch.gate_up` has checked them."""
+    tile = choose_tile(w, x.rows, 16)
     with on_device(x.halves):
-        _gate_up[grid_of(x.rows, w.rows, cut)](
-            packed.halves,
+        _gate_up[grid_of(x.rows, w.rows, tile)](
+            fragments.halves,
             x.halves.view(torch.int32),
             x.squares,
             *words_of(w, layer),
@@ -222,31 +201,28 @@ def launch_gate_up(packed: Packed, x: Packed, w: Quantized, layer: int, eps: flo
             eps,
             0,
             HIDDEN=w.rows // 2,
-            TILE=cut.rows,
-            **compiled_for(w, cut, x.halves.device),
+            TILE=tile.rows,
+            **compiled_for(w, tile, x.halves.device),
         )
 
 
 def launch_head(
-    out: Tensor, x: Packed, w: Quantized, eps: float, wanted: Tensor | None, choice: Choice | None
+    out: Tensor, x: Fragments, w: Quantized, eps: float, wanted: Tensor | None, sampling: SamplingState | None
 ) -> None:
-    """Write logits into `out`; all are as `few_rows.head` has checked them."""
-    chosen: tuple[Tensor | None, ...] = (None,) * 5
-    if choice is not None:
-        chosen = (choice.penalties, choice.slots, choice.seen, choice.best, choice.best_tokens)
-    cut = choose_cut(w, len(out), TILE)
+    """Write logits into `out`; all are as `small_batch.head` has checked them."""
+    tile = choose_tile(w, len(out), TILE)
     with on_device(out):
-        _head[grid_of(len(out), w.rows, cut)](
+        _head[grid_of(len(out), w.rows, tile)](
             out,
             x.halves.view(torch.int32),
             x.squares,
             wanted,
             *words_of(w, 0),
-            *chosen,
+            *((None,) * 5 if sampling is None else sampling.of_head),
             len(out),
             eps,
             0,
             ROWS=w.rows,
             TILE=TILE,
-            **compiled_for(w, cut, out.device),
+            **compiled_for(w, tile, out.device),
         )

@@ -1,6 +1,6 @@
-"""The Triton kernels of `few_attention.py`: a program per head of keys, split of the keys and row.
+"""The Triton kernels of `small_batch_attention.py`: a program per head of keys, split of the keys and row.
 
-The products are `mma` instructions written out, as in `packed_triton.py`, whose order of dimensions holds
+The products are `mma` instructions written out, as in `fragments_triton.py`, whose order of dimensions holds
 here too: 8 query heads, or as many as share the keys, times 8 keys, and their weights times 16 values. A
 thread makes its operands of what it has loaded, 16 bytes of keys and of values each; only the warps' results
 meet, in shared memory. A warp's step is 16 keys, which lie in one page.
@@ -9,7 +9,6 @@ meet, in shared memory. A warp's step is 16 keys, which lie in one page.
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, assignment, misc"
 # ruff: noqa: ANN001, ANN202, N803, N806  (a kernel's arguments are Triton's, and its constants are capitals)
 
-import contextlib
 import math
 
 import torch
@@ -17,17 +16,17 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.formats.llama import PAGE, PagedCache, Rows
-from kernels.formats.packed import Packed
-from kernels.formats.packed_triton import (
+from kernels.device import on_device, pdl
+from kernels.formats.fragments import Fragments
+from kernels.formats.fragments_triton import (
     DESCENDING,
     in_lanes,
     over_warps,
-    pack,
-    pdl,
     spread,
+    store_fragments,
     wait_for_last,
 )
+from kernels.formats.llama import PAGE, PagedCache, Rows
 
 WARPS = 4
 
@@ -158,17 +157,7 @@ def _start_of(pages, first, last, head, zero, KV_HEADS: tl.constexpr, PAGE: tl.c
 
 
 @triton.jit
-def _load_step(
-    cache,
-    there,
-    start,
-    first,
-    newest,
-    last,
-    zero,
-    D: tl.constexpr,
-    INT8: tl.constexpr,
-):
+def _load_step(cache, there, start, first, newest, last, zero, D: tl.constexpr, INT8: tl.constexpr):
     """Keys `first` [warps, 1], which lies at `start`, and 15 behind it, and their values, of some warps.
 
     Of those whose last key is later than `newest` and whose first is not later than `last`; of the others
@@ -209,7 +198,7 @@ def _words_of(zero, WARPS: tl.constexpr, PART: tl.constexpr):
 
 @triton.jit
 def _key_scales(scales, zero, WARPS: tl.constexpr, PARTS: tl.constexpr):
-    """Of a lane's channels of each 32: those of the first and those of the second half of its words."""
+    """The scales of a lane's channels of each 32, for the first and the second half of its words."""
     found = ()
     for part in tl.static_range(PARTS):
         _, word = _words_of(zero, WARPS, part)
@@ -415,7 +404,7 @@ def _attend(
         attended *= tl.load(scales + KV_HEADS * D + dims, mask=dims < D, other=0.0)[None, :]
     if SPLITS == 1:
         column = (head * GROUP + member)[:, None] * D + dims[None, :]
-        pack(out, row, column, attended, inside, KV_HEADS * GROUP * D)
+        store_fragments(out, row, column, attended, inside, KV_HEADS * GROUP * D)
     else:
         place = (first_query + member) * SPLITS + split
         tl.store(found + place[:, None] * D + dims[None, :], attended, mask=inside)
@@ -453,11 +442,11 @@ def _combine(
     total = tl.sum(weight, 0)
     share = weight / tl.where(total == 0.0, 1.0, total)
     result = tl.sum(x * share[:, None], 0)
-    pack(out, row, head * D + dims, result, dims >= 0, HEADS * D)
+    store_fragments(out, row, head * D + dims, result, dims >= 0, HEADS * D)
 
 
 def launch(
-    out: Packed,
+    out: Fragments,
     q: Tensor,
     cache: PagedCache,
     layer: int,
@@ -467,7 +456,7 @@ def launch(
     fewest: int,
     scratch: tuple[Tensor, Tensor, Tensor],
 ) -> None:
-    """Write the attention of `q` into `out`; all are as `few_attention` has checked them.
+    """Write the attention of `q` into `out`; all are as `small_batch_attention` has checked them.
 
     `scratch` is sums, peaks and totals; a program has `keys` keys at once, and so many times, if it can.
     """
@@ -475,7 +464,7 @@ def launch(
     kv_heads = cache.keys.shape[2]
     word = torch.int32 if cache.scales is None else torch.int64  # eight channels are four words, or one
     cut = {"D": d, "SPLITS": splits, "FEWEST": fewest}
-    with torch.cuda.device(q.device) if q.is_cuda else contextlib.nullcontext():
+    with on_device(q):
         _attend[kv_heads, splits, m](
             out.halves,
             q,
