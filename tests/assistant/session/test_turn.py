@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assistant.session.turn import (
@@ -576,7 +576,8 @@ configs = st.builds(
 )
 
 
-@given(configs, st.lists(st.one_of(runs, about_replies, from_clients, configs), max_size=60))
+@settings(max_examples=300)
+@given(configs, st.lists(st.one_of(runs, about_replies, from_clients, configs), min_size=12, max_size=60))
 def test_any_sequence_keeps_one_reply_alive_at_most(
     config: TurnConfig, inputs: list[str | AboutReply | Event | TurnConfig]
 ) -> None:
