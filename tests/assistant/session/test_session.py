@@ -232,9 +232,7 @@ def test_barge_in_stops_the_reply_and_keeps_what_was_heard() -> None:
     ]
     assert [word for word, _, _ in world.sounded()[5:]] == ["As", "you", "like."]
     assert stop.transcript == "stop it please" and not stop.interrupted
-    assert world.history() == history(
-        "tell me a story", "Yes. Once upon a", "stop it please", "As you like."
-    )
+    assert world.history() == history("tell me a story", "Yes. Once upon a", "stop it please", "As you like.")
 
 
 def test_barge_in_before_a_word_was_over_keeps_the_question() -> None:
