@@ -70,7 +70,7 @@ def start_python(tmp_path: Path, body: str) -> subprocess.Popen[str]:
     """Run the body in another process that has made the same `store`."""
     (tmp_path / "models.toml").write_text(MODEL + WHEEL)
     setup = "from pathlib import Path\n"
-        "from assistant.models.store import ModelStore, ModelStoreError, load_catalog\n"
+    setup += "from assistant.models.store import ModelStore, ModelStoreError, load_catalog\n"
     setup += f"folder = Path({str(tmp_path)!r})\n"
     setup += "store = ModelStore(folder / 'store', load_catalog(folder / 'models.toml'))\n"
     pipe = subprocess.PIPE
