@@ -62,7 +62,8 @@ class PacedSink:
         self._free_ns = 0  # when all that is scheduled has sounded
         self._rate = 1
         self._level = 1.0
-        self._held: list[Audio] = []  # of a pause
+        self._unscaled: list[Audio] = []  # what was recorded, at its own loudness
+        self._held: list[Audio] = []  # of a pause, likewise
         self._playing = asyncio.Event()
         self._playing.set()
         self._written = 0
@@ -72,9 +73,8 @@ class PacedSink:
     def position(self) -> int:
         """See Sink."""
         left = sum(len(audio) for audio in self._held)
-        now_ns = self._clock.now_ns()
         for start_ns, audio in reversed(self.recorded):
-            sounded = min(len(audio), max(0, (now_ns - start_ns) * self._rate // 1_000_000_000))
+            sounded = self._sounded(start_ns, audio)
             if sounded == len(audio):
                 break
             left += len(audio) - sounded
@@ -82,12 +82,18 @@ class PacedSink:
 
     async def write(self, audio: Audio, sample_rate: int) -> int:
         """See Sink."""
-        await self._playing.wait()
-        await self._clock.sleep_until(self._free_ns - self._ahead_ns)
-        await self._playing.wait()
+        await self._room()
         self._rate = sample_rate
         self._written += len(audio)
-        return self._schedule(audio * np.float32(self._level) if self._level != 1.0 else audio)
+        return self._append(audio)
+
+    async def _room(self) -> None:
+        """Wait until it plays, and has little enough to. A pause may come, and be over, while this waits."""
+        while True:
+            await self._playing.wait()
+            await self._clock.sleep_until(self._free_ns - self._ahead_ns)
+            if self._playing.is_set() and self._free_ns - self._ahead_ns <= self._clock.now_ns():
+                return
 
     async def drain(self) -> None:
         """See Sink."""
@@ -98,49 +104,51 @@ class PacedSink:
     def pause(self) -> None:
         """See Sink."""
         self._playing.clear()
-        self._held = [*self._cut(), *self._held]
+        self._held = [*(audio for _, audio in self._cut()), *self._held]
 
     def resume(self) -> None:
         """See Sink."""
         held, self._held = self._held, []
         for audio in held:
-            self._schedule(audio)
+            self._append(audio)
         self._playing.set()
 
     def gain(self, level: float) -> None:
         """See Sink."""
-        change, self._level = np.float32(level / self._level), level
-        if self._held:
-            self._held = [audio * change for audio in self._held]
-        else:
-            now_ns = self._clock.now_ns()
-            for index, audio in enumerate(self._cut()):
-                self._schedule(audio * change, now_ns if index == 0 else None)
+        self._level = level
+        for start_ns, audio in self._cut():
+            self._schedule(start_ns, audio)
 
     def stop(self) -> None:
         """See Sink."""
-        dropped = [*self._cut(), *self._held]
+        dropped = [*(audio for _, audio in self._cut()), *self._held]
         self._written -= sum(len(audio) for audio in dropped)
         self._held = []
         self._playing.set()
 
-    def _schedule(self, audio: Audio, start_ns: int | None = None) -> int:
-        if start_ns is None:
-            start_ns = max(self._clock.now_ns() + self._latency_ns, self._free_ns)
-        self._free_ns = start_ns + duration_ns(len(audio), self._rate)
-        self.recorded.append((start_ns, audio))
+    def _append(self, audio: Audio) -> int:
+        start_ns = max(self._clock.now_ns() + self._latency_ns, self._free_ns)
+        self._schedule(start_ns, audio)
         return start_ns
 
-    def _cut(self) -> list[Audio]:
-        """Take what has not sounded yet off the recording."""
-        now_ns, cut = self._clock.now_ns(), []
-        while self.recorded and self.recorded[-1][0] >= now_ns:
-            cut.append(self.recorded.pop()[1])
-        if self.recorded:
-            start_ns, audio = self.recorded[-1]
-            sounded = (now_ns - start_ns) * self._rate // 1_000_000_000
-            if sounded < len(audio):
-                self.recorded[-1] = (start_ns, audio[:sounded])
-                cut.append(audio[sounded:])
-        self._free_ns = now_ns
+    def _schedule(self, start_ns: int, audio: Audio) -> None:
+        self._free_ns = start_ns + duration_ns(len(audio), self._rate)
+        self.recorded.append((start_ns, audio * np.float32(self._level) if self._level != 1.0 else audio))
+        self._unscaled.append(audio)
+
+    def _cut(self) -> list[tuple[int, Audio]]:
+        """Take what has not sounded yet off the recording, each piece with when it would have sounded."""
+        cut = []
+        while self.recorded and self._sounded(*self.recorded[-1]) < len(self.recorded[-1][1]):
+            start_ns, recorded = self.recorded.pop()
+            audio, sounded = self._unscaled.pop(), self._sounded(start_ns, recorded)
+            cut.append((start_ns + duration_ns(sounded, self._rate), audio[sounded:]))
+            if sounded:
+                self.recorded.append((start_ns, recorded[:sounded]))
+                self._unscaled.append(audio[:sounded])
+        self._free_ns = self._clock.now_ns()
         return cut[::-1]
+
+    def _sounded(self, start_ns: int, audio: Audio) -> int:
+        since_ns = self._clock.now_ns() - start_ns
+        return min(len(audio), max(0, since_ns * self._rate // 1_000_000_000))

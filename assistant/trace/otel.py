@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 
@@ -27,9 +28,10 @@ from opentelemetry.trace import Span as OtelSpan
 from opentelemetry.trace import set_span_in_context
 
 from assistant.runtime.clock import Clock
-from assistant.runtime.spans import Span
+from assistant.runtime.spans import Span, Value
 
-_REPLY_BEGINS = ("turns", "queue")  # track and name of the first span that a reply records
+_SPEECH, _TEXT = "utterances", "transcripts"  # tracks of the first "queue" of a reply to one or the other
+_OPEN = 1024  # replies of which more spans may come; the oldest is ended: its session is over, most likely
 _log = logging.getLogger(__name__)
 
 
@@ -80,8 +82,7 @@ class OtelExport:
         self._tracer = provider.get_tracer("assistant")
         self._lock = threading.Lock()
         self._ended = 0
-        self._reply: tuple[int, OtelSpan] | None = None
-        self._reply_end_ns = 0
+        self._replies: dict[str, _Reply] = {}  # the latest of each session
 
     def __enter__(self) -> Self:
         return self
@@ -95,23 +96,34 @@ class OtelExport:
         """Hand over one span; returns at once, whatever the collector does."""
         start_ns, end_ns = span.start_ns + self._offset_ns, span.end_ns + self._offset_ns
         with self._lock:
-            if span.reply is not None and (span.track, span.name) == _REPLY_BEGINS:
-                self._end_reply()
-                parent = self._start("reply", Context(), start_ns, {"reply": span.reply})
-                self._reply = (span.reply, parent)
+            reply = self._reply_of(span, start_ns)
             context = Context()
-            if self._reply and span.reply == self._reply[0]:
-                self._reply_end_ns = max(self._reply_end_ns, end_ns)
-                context = set_span_in_context(self._reply[1], context)
-            attributes = {**span.attributes, "track": span.track}
-            if span.reply is not None:
-                attributes["reply"] = span.reply
+            if reply:
+                reply.end_ns = max(reply.end_ns, end_ns)
+                context = set_span_in_context(reply.span, context)
+            attributes = {**span.attributes, "track": span.track, **_whose(span)}
             self._end(self._start(f"{span.track} {span.name}", context, start_ns, attributes), end_ns)
+
+    def _reply_of(self, span: Span, start_ns: int) -> "_Reply | None":
+        """The reply that `span` belongs to, begun if this is its first span."""
+        latest = self._replies.get(span.session)
+        if span.reply is None:
+            return None
+        known = latest is not None and latest.number == span.reply
+        if span.name == "queue" and (span.track == _SPEECH or (span.track == _TEXT and not known)):
+            self._end_reply(
+                span.session if latest or len(self._replies) < _OPEN else next(iter(self._replies))
+            )
+            latest = _Reply(span.reply, self._start("reply", Context(), start_ns, _whose(span)), start_ns)
+            self._replies[span.session] = latest
+            return latest
+        return latest if known else None
 
     def close(self) -> None:
         """Send what is left, for a few seconds at the most; log one line if not everything has arrived."""
         with self._lock:
-            self._end_reply()
+            for session in list(self._replies):
+                self._end_reply(session)
         flush = threading.Thread(target=self._processor.shutdown, name="otel-close", daemon=True)
         flush.start()
         flush.join(self._close_s)
@@ -122,19 +134,30 @@ class OtelExport:
             where = "is OTEL_EXPORTER_OTLP_ENDPOINT right (by default http://localhost:4318)?"
             _log.warning("OpenTelemetry: %d of %d spans could not be delivered; %s", lost, self._ended, where)
 
-    def _start(
-        self, name: str, parent: Context, start_ns: int, attributes: dict[str, str | int | float | bool]
-    ) -> OtelSpan:
+    def _start(self, name: str, parent: Context, start_ns: int, attributes: dict[str, Value]) -> OtelSpan:
         return self._tracer.start_span(name, parent, attributes=attributes, start_time=start_ns)
 
     def _end(self, span: OtelSpan, end_ns: int) -> None:
         self._ended += span.is_recording()  # not if a sampler set by the environment left it out
         span.end(end_ns)
 
-    def _end_reply(self) -> None:
-        if self._reply:
-            self._end(self._reply[1], self._reply_end_ns)
-        self._reply, self._reply_end_ns = None, 0
+    def _end_reply(self, session: str) -> None:
+        if reply := self._replies.pop(session, None):
+            self._end(reply.span, reply.end_ns)
+
+
+@dataclass
+class _Reply:
+    """A reply of which spans still come, as the parent of them."""
+
+    number: int
+    span: OtelSpan
+    end_ns: int
+
+
+def _whose(span: Span) -> dict[str, Value]:
+    session: dict[str, Value] = {"session": span.session} if span.session else {}
+    return session if span.reply is None else {**session, "reply": span.reply}
 
 
 class _Counting(SpanExporter):

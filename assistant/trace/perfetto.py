@@ -75,6 +75,8 @@ def _complete(span: Span, origin_ns: int) -> Event:
     start_us = (span.start_ns - origin_ns) // 1000
     end_us = (span.end_ns - origin_ns) // 1000
     args = {key: _json_value(value) for key, value in span.attributes.items()}
+    if span.session:
+        args["session"] = span.session
     if span.reply is not None:
         args["reply"] = span.reply
     return {

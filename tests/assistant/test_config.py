@@ -44,10 +44,12 @@ def test_values_of_every_depth_are_read_and_the_rest_stays(tmp_path: Path) -> No
     [turn]
     min_silence_ms = 400
     voice_on = 0.6
-    barge_in = false
+    interrupt_response = false
+    detection = "silence"
     [asr]
     partial_ms = 320
     [llm]
+    sessions = 12
     system_prompt = "Be brief, naïve one."
     [llm.generate]
     max_tokens = 40
@@ -59,9 +61,11 @@ def test_values_of_every_depth_are_read_and_the_rest_stays(tmp_path: Path) -> No
     comma_pause_ms = 80
     """
     config = read_config(write(tmp_path, text))
-    assert (config.turn.min_silence_ms, config.turn.voice_on, config.turn.barge_in) == (400, 0.6, False)
+    assert (config.turn.min_silence_ms, config.turn.voice_on) == (400, 0.6)
+    assert (config.turn.interrupt_response, config.turn.detection) == (False, "silence")
     assert config.turn.max_silence_ms == Config().turn.max_silence_ms
     assert config.asr.partial_ms == 320
+    assert config.llm.sessions == 12
     assert config.llm.system_prompt == "Be brief, naïve one."
     assert config.llm.generate.max_tokens == 40
     assert config.llm.generate.stop == ("User:", "\n")
@@ -106,8 +110,10 @@ def test_a_key_that_is_like_none_is_refused_without_a_guess(tmp_path: Path) -> N
         ("[llm]\ncontext = 2048.5\n", "llm.context", "2048.5"),
         ("[llm]\ncontext = true\n", "llm.context", "True"),
         ("[llm]\nmodel = 3\n", "llm.model", "3"),
-        ('[turn]\nbarge_in = "no"\n', "turn.barge_in", "'no'"),
-        ("[turn]\nbarge_in = 1\n", "turn.barge_in", "1"),
+        ("[llm]\nsessions = 2.5\n", "llm.sessions", "2.5"),
+        ('[turn]\ndetection = "server"\n', "turn.detection", "'server'"),
+        ('[turn]\ninterrupt_response = "no"\n', "turn.interrupt_response", "'no'"),
+        ("[turn]\ninterrupt_response = 1\n", "turn.interrupt_response", "1"),
         ('[llm]\ndevice = "gpu"\n', "llm.device", "'gpu'"),
         ("[turn]\nmin_silence_ms = 2024-01-01\n", "turn.min_silence_ms", "2024-01-01"),
         ("[llm.generate]\nstop = [1]\n", "llm.generate.stop.0", "1"),
@@ -131,6 +137,8 @@ def test_a_value_of_another_type_is_refused(text: str, key: str, value: str, tmp
         ("[llm.generate.sampling]\ntop_p = 1.5\n", "top_p"),
         ("[llm.generate.sampling]\nmin_p = 1.0\n", "min_p"),
         ("[llm.generate.sampling]\nrepetition_penalty = 0.0\n", "repetition_penalty"),
+        ("[llm]\nsessions = 0\n", "sessions"),
+        ("[llm]\nsessions = 1025\n", "sessions"),
         ("[asr]\npartial_ms = 0\n", "partial_ms"),
         ("[asr]\nmax_turn_s = 0\n", "max_turn_s"),
         ("[asr]\ntail_ms = -1\n", "tail_ms"),
@@ -141,7 +149,7 @@ def test_a_value_that_cannot_work_is_refused(text: str, key: str, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "content", [b"[turn\n", b"turn = \n", b"\xff\xfe[turn]", b"[turn]\nbarge_in = yes\n"]
+    "content", [b"[turn\n", b"turn = \n", b"\xff\xfe[turn]", b"[turn]\ninterrupt_response = yes\n"]
 )
 def test_what_is_not_toml_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "assistant.toml"

@@ -1,4 +1,4 @@
-"""Opening a model, with a scripted module in place of `llm.cuda.model`, and a tiny model on the CPU."""
+"""Loading a model, with a scripted module in place of `llm.cuda.model`, and a tiny model on the CPU."""
 
 import subprocess
 import sys
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from assistant.config import LlmConfig
 from assistant.models import engine as load_engine
-from assistant.models.engine import open_engine, trial
+from assistant.models.engine import load_model, warm_up
 from llm.cpu.model import CpuConfig, CpuModel
 from llm.decode.engine import CudaBroken, EngineOutOfMemory
 from llm.decode.sample import Sampling
 from llm.decode.served import Operation, Served, Unsupported
 from llm.gguf.file import GgufError, GgufFile, open_gguf
-from llm.serve.sessions import SlotEngine
+from llm.serve.sessions import EngineBusy
 
 SLOW = Unsupported("multi-step decoding", "the GPU has too few multiprocessors")
 TAIL = "runs on the CPU, not on the GPU: "
@@ -29,6 +29,7 @@ TAIL = "runs on the CPU, not on the GPU: "
 @dataclass(frozen=True)
 class CudaConfig:
     context: int
+    sessions: int
     kv: str
 
 
@@ -38,6 +39,7 @@ class CudaEngine:
     def __init__(self, model: "CudaModel") -> None:
         self.context, self.model = model.config.context, model
         self.tokens: list[int] = []
+        self.closed = False
 
     def extend(self, tokens: Sequence[int], logits_for: int = 1) -> NDArray[np.float32]:
         assert len(self.tokens) + len(tokens) <= self.context
@@ -56,6 +58,10 @@ class CudaEngine:
     def take_served(self) -> Sequence[Served]:
         return [Served(Operation("qkv", "Triton", "", ""), 1)]
 
+    def close(self) -> None:
+        assert not self.closed
+        self.closed = True
+
 
 class CudaModel:
     unsupported = (SLOW,)
@@ -65,10 +71,13 @@ class CudaModel:
     def __init__(self, gguf: GgufFile, config: CudaConfig) -> None:
         if self.loading:
             raise self.loading
-        self.config, self.passes = config, []  # type: ignore[var-annotated]
+        self.config = config
+        self.passes: list[tuple[int, int]] = []
+        self.opened: list[CudaEngine] = []
 
     def open(self) -> CudaEngine:
-        return CudaEngine(self)
+        self.opened.append(CudaEngine(self))
+        return self.opened[-1]
 
 
 @pytest.fixture(autouse=True)
@@ -121,34 +130,44 @@ def config(**changes: str | int) -> LlmConfig:
 
 
 def test_a_gpu_that_can_is_used_and_every_kind_of_pass_tried(file: GgufFile, cuda: type[CudaModel]) -> None:
-    opened = open_engine(config(kv="int8"), file)
-    assert opened.device == "cuda"
-    assert isinstance(opened.engine, CudaEngine)
-    assert opened.engine.model.config == CudaConfig(context=128, kv="int8")
-    assert opened.engine.model.passes == [(64, 0), (16, 16), (8, 8), (4, 4), (2, 2), (1, 1)]
-    assert opened.engine.tokens == []
-    assert opened.unsupported == (SLOW,)
+    loaded = load_model(config(kv="int8", sessions=3), file)
+    assert loaded.device == "cuda"
+    assert isinstance(loaded.model, CudaModel)
+    assert loaded.model.config == CudaConfig(context=128, sessions=3, kv="int8")
+    assert loaded.model.passes == [(64, 0), (16, 16), (8, 8), (4, 4), (2, 2), (1, 1)]
+    (tried,) = loaded.model.opened
+    assert tried.tokens == [] and tried.closed  # its place is free
+    assert loaded.unsupported == (SLOW,)
 
 
 def test_f32_keys_and_values_are_float16_on_a_gpu(file: GgufFile, cuda: type[CudaModel]) -> None:
-    engine = open_engine(config(device="cuda"), file).engine
-    assert isinstance(engine, CudaEngine) and engine.model.config.kv == "f16"
+    model = load_model(config(device="cuda"), file).model
+    assert isinstance(model, CudaModel) and model.config.kv == "f16"
+
+
+def test_as_many_sequences_are_opened_on_the_cpu_as_there_are_sessions(file: GgufFile) -> None:
+    model = load_model(config(device="cpu", sessions=2), file).model
+    engines = [model.open(), model.open()]
+    with pytest.raises(EngineBusy):
+        model.open()
+    engines[0].close()
+    model.open()
 
 
 def test_the_cpu_is_used_where_it_is_asked_for(file: GgufFile, cuda: type[CudaModel]) -> None:
     cuda.loading = AssertionError("the GPU was touched")
-    opened = open_engine(config(device="cpu"), file)
-    assert opened.device == "cpu" and isinstance(opened.engine, SlotEngine)
-    assert opened.unsupported[0] == Unsupported(
+    loaded = load_model(config(device="cpu"), file)
+    assert loaded.device == "cpu" and isinstance(loaded.model, CpuModel)
+    assert loaded.unsupported[0] == Unsupported(
         "GPU kernels", 'the configuration says device = "cpu"', of_gpu=True
     )
 
 
 def test_without_a_gpu_auto_is_the_cpu_and_silent(file: GgufFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load_engine, "unsupported_reason", lambda: "there is no NVIDIA driver")
-    opened = open_engine(config(), file)  # a warning would be an error
-    assert opened.device == "cpu"
-    assert opened.unsupported[0] == Unsupported("GPU kernels", "there is no NVIDIA driver", of_gpu=True)
+    loaded = load_model(config(), file)  # a warning would be an error
+    assert loaded.device == "cpu"
+    assert loaded.unsupported[0] == Unsupported("GPU kernels", "there is no NVIDIA driver", of_gpu=True)
 
 
 def test_a_gpu_that_was_asked_for_and_is_not_there_is_missed_aloud_once(
@@ -156,8 +175,8 @@ def test_a_gpu_that_was_asked_for_and_is_not_there_is_missed_aloud_once(
 ) -> None:
     monkeypatch.setattr(load_engine, "unsupported_reason", lambda: "there is no NVIDIA driver")
     with pytest.warns(RuntimeWarning, match=f"{TAIL}there is no NVIDIA driver"):
-        assert open_engine(config(device="cuda"), file).device == "cpu"
-    assert open_engine(config(device="cuda"), file).device == "cpu"  # as a draft model is, after its target
+        assert load_model(config(device="cuda"), file).device == "cpu"
+    assert load_model(config(device="cuda"), file).device == "cpu"  # a second model
 
 
 FAILURES = [
@@ -181,30 +200,30 @@ def test_a_gpu_that_fails_at_the_start_is_left_aloud(
     else:
         cuda.fails_at = {"prompt": 64, "draft": 4}[when], error
     with pytest.warns(RuntimeWarning, match=TAIL) as caught:
-        opened = open_engine(config(device=device), file)
-    assert opened.device == "cpu"
+        loaded = load_model(config(device=device), file)
+    assert loaded.device == "cpu"
     (warning,) = caught
     assert str(warning.message).endswith(TAIL + " ".join(str(error).split()))
-    assert opened.unsupported[0].reason == " ".join(str(error).split())
+    assert loaded.unsupported[0].reason == " ".join(str(error).split())
 
 
 def test_a_kernel_that_cannot_be_compiled_is_as_good_a_reason(file: GgufFile, cuda: type[CudaModel]) -> None:
     triton = pytest.importorskip("triton")
     cuda.fails_at = 1, triton.OutOfResources(300_000, 232_448, "shared memory")
     with pytest.warns(RuntimeWarning, match="shared memory"):
-        assert open_engine(config(), file).device == "cpu"
+        assert load_model(config(), file).device == "cpu"
 
 
 def test_a_file_that_cannot_be_used_is_no_fault_of_the_gpu(file: GgufFile, cuda: type[CudaModel]) -> None:
     cuda.loading = GgufError(file.path, None, "weights are not finite")
     with pytest.raises(GgufError, match="not finite"):
-        open_engine(config(), file)
+        load_model(config(), file)
 
 
 def test_a_bug_is_not_taken_for_a_fault_of_the_gpu(file: GgufFile, cuda: type[CudaModel]) -> None:
     cuda.loading = KeyError("blk.0")
     with pytest.raises(KeyError):
-        open_engine(config(), file)
+        load_model(config(), file)
 
 
 def test_a_missing_library_is_told(
@@ -212,13 +231,13 @@ def test_a_missing_library_is_told(
 ) -> None:
     monkeypatch.setitem(sys.modules, "triton", None)
     with pytest.warns(RuntimeWarning, match="triton"):
-        assert open_engine(config(), file).device == "cpu"
+        assert load_model(config(), file).device == "cpu"
 
 
 @pytest.mark.parametrize("context", [2, 10, 128])
-def test_a_trial_leaves_nothing_behind_and_fits_any_context(context: int, file: GgufFile) -> None:
+def test_a_warm_up_leaves_nothing_behind_and_fits_any_context(context: int, file: GgufFile) -> None:
     engine = CpuModel(file, CpuConfig(context=context, threads=1)).open()
-    trial(engine)
+    warm_up(engine)
     assert list(engine.tokens) == []
     assert {one.operation.name for one in engine.take_served()} >= {"qkv", "attention", "head"}
 
@@ -237,7 +256,7 @@ def test_decoding_ahead_is_tried_too() -> None:
             self.steps += steps
             return [0] * steps
 
-    engine = MultiStepRunner(CudaModel(None, CudaConfig(1, "int8")))  # type: ignore[arg-type]
-    trial(engine)
+    engine = MultiStepRunner(CudaModel(None, CudaConfig(1, 1, "int8")))  # type: ignore[arg-type]
+    warm_up(engine)
     assert engine.steps == 1
     assert engine.tokens == []

@@ -5,22 +5,23 @@ from collections.abc import Coroutine
 from typing import Any
 
 import pytest
-from virtual import VirtualLoop, run_virtual
 
 from assistant.runtime.graph import Channel, Edge, Graph, Node, render
-from assistant.runtime.spans import Recorder, Span
+from assistant.runtime.spans import Recorder, Span, Tracer
+from assistant.runtime.virtual import VirtualLoop, run_virtual
 from assistant.session.pipeline import GRAPH
 
 MS = 1_000_000
+A, B = NODES = (Node("a", "session", "loop", "asks"), Node("b", "reply", "worker", "answers"))
 
 
 class Line:
     """One channel, "a" to "b", on a loop of its own."""
 
-    def __init__(self, edge: Edge) -> None:
+    def __init__(self, edge: Edge[object]) -> None:
         self.loop = VirtualLoop()
         self.recorder = Recorder()
-        self.channel: Channel[object] = Channel(edge, self.loop.clock, self.recorder, 7)
+        self.channel: Channel[object] = Channel(edge, Tracer(self.loop.clock, self.recorder, "s", 7))
         self.got: list[object] = []
 
     def run(self, main: Coroutine[Any, Any, None]) -> None:
@@ -35,7 +36,7 @@ class Line:
         for item in items:
             await self.channel.put(item)
             await asyncio.sleep(every_ms / 1e3)
-        await self.channel.close()
+        self.channel.close()
 
     def spans(self, name: str) -> list[Span]:
         return [span for span in self.recorder.spans if span.name == name]
@@ -46,12 +47,12 @@ class Line:
 
 @pytest.fixture
 def line() -> Line:
-    return Line(Edge("a-b", ("a",), "b", "object", 2))
+    return Line(Edge("a-b", (A,), B, "object", 2))
 
 
 @pytest.fixture
 def dropping() -> Line:
-    return Line(Edge("a-b", ("a",), "b", "object", 3, "drop_oldest"))
+    return Line(Edge("a-b", (A,), B, "object", 3, "drop_oldest"))
 
 
 def test_order_is_kept_and_close_ends_the_reader(line: Line) -> None:
@@ -103,7 +104,7 @@ def test_close_frees_a_writer_that_waits(line: Line) -> None:
     async def main() -> None:
         writer = asyncio.create_task(line.write(1, 2, 3))
         await asyncio.sleep(1)
-        await line.channel.close()
+        line.channel.close()
         await writer
         await line.read()
 
@@ -118,8 +119,8 @@ def test_spans_tell_how_long_an_item_queued_and_was_worked_on(line: Line) -> Non
     line.run(main())
     assert line.ms("queue") == [(0, 0), (30, 100)]
     assert line.ms("work") == [(0, 100), (100, 200)]
-    assert {(span.track, span.reply) for span in line.spans("queue")} == {("a-b", 7)}
-    assert {(span.track, span.reply) for span in line.spans("work")} == {("b", 7)}
+    assert {(span.track, span.session, span.reply) for span in line.spans("queue")} == {("a-b", "s", 7)}
+    assert {(span.track, span.session, span.reply) for span in line.spans("work")} == {("b", "s", 7)}
     assert [span.ms for span in line.spans("work")] == [100, 100]
 
 
@@ -174,7 +175,7 @@ def test_a_reader_cancelled_in_the_moment_of_a_put_loses_nothing(line: Line, put
         with pytest.raises(asyncio.CancelledError):
             await reader
         assert line.got == [] and len(line.channel) == 1
-        await line.channel.close()
+        line.channel.close()
         await line.read()
 
     line.run(main())
@@ -190,7 +191,7 @@ def test_a_writer_cancelled_while_waiting_has_put_nothing(line: Line) -> None:
         await cancelled(writer)
         reader = asyncio.create_task(line.read())
         await other
-        await line.channel.close()
+        line.channel.close()
         await reader
 
     line.run(main())
@@ -207,7 +208,7 @@ def test_a_writer_cancelled_as_room_appears_leaves_the_room_to_the_next(line: Li
         reader = asyncio.create_task(line.read())
         first.cancel()
         await asyncio.gather(first, second, return_exceptions=True)
-        await line.channel.close()
+        line.channel.close()
         await reader
         assert first.cancelled()
 
@@ -222,34 +223,36 @@ def test_a_reader_that_leaves_in_the_middle_of_its_work_keeps_the_rest_for_the_n
         reader = asyncio.create_task(line.read(work_ms=1000))
         await asyncio.sleep(0.5)
         await cancelled(reader)
-        await line.channel.close()
+        line.channel.close()
         await line.read()
 
     line.run(main())
     assert line.got == [1, 2]
 
 
-NODES = (Node("a", "session", "loop", "asks"), Node("b", "reply", "worker", "answers"))
+C, X, LONELY = (Node(name, "session", "loop", "") for name in ("c", "x", "lonely"))
 
 
 @pytest.mark.parametrize(
     ("nodes", "edges", "says"),
     [
-        (NODES, (Edge("e", ("a",), "c", "str", 1),), "c"),
-        (NODES, (Edge("e", ("x",), "b", "str", 1),), "x"),
-        ((*NODES, Node("lonely", "session", "loop", "")), (Edge("e", ("a",), "b", "str", 1),), "lonely"),
-        (NODES, (Edge("e", ("a",), "b", "str", 1), Edge("e", ("b",), "a", "str", 1)), "one name"),
-        ((*NODES, NODES[0]), (Edge("e", ("a",), "b", "str", 1),), "one name"),
+        (NODES, (Edge("e", (A,), C, "str", 1),), "c"),
+        (NODES, (Edge("e", (X,), B, "str", 1),), "x"),
+        ((*NODES, LONELY), (Edge("e", (A,), B, "str", 1),), "lonely"),
+        (NODES, (Edge("e", (A,), B, "str", 1), Edge("e", (B,), A, "str", 1)), "one name"),
+        ((*NODES, Node("a", "reply", "loop", "another")), (Edge("e", (A,), B, "str", 1),), "one name"),
     ],
     ids=["unknown target", "unknown source", "node without edge", "one edge twice", "one node twice"],
 )
-def test_a_misdeclared_graph_is_refused(nodes: tuple[Node, ...], edges: tuple[Edge, ...], says: str) -> None:
+def test_a_misdeclared_graph_is_refused(
+    nodes: tuple[Node, ...], edges: tuple[Edge[object], ...], says: str
+) -> None:
     with pytest.raises(ValueError, match=rf"\b{says}\b"):
         Graph(nodes, edges)
 
 
 def test_a_graph_is_printed_node_by_node() -> None:
-    edges = (Edge("question", ("a",), "b", "str", 4), Edge("answer", ("b",), "a", "int", 1, "drop_oldest"))
+    edges = (Edge("question", (A,), B, "str", 4), Edge("answer", (B,), A, "int", 1, "drop_oldest"))
     assert render(Graph(NODES, edges)).splitlines() == [
         "a  [session, loop]  asks",
         "  --question--> b  (str; at most 4, waits when full)",
@@ -258,5 +261,71 @@ def test_a_graph_is_printed_node_by_node() -> None:
     ]
 
 
-def test_only_audio_from_the_microphone_may_be_lost() -> None:
-    assert [edge.name for edge in GRAPH.edges if edge.when_full == "drop_oldest"] == ["frames"]
+def test_only_audio_from_the_microphone_and_what_the_latest_replaces_may_be_lost() -> None:
+    """A later partial, score or run of committed words says all that the one before it said."""
+    lossy = {edge.name: edge.capacity for edge in GRAPH.edges if edge.when_full == "drop_oldest"}
+    assert lossy.pop("frames") == 2000 / 20  # two seconds of them
+    assert lossy == {"partials": 1, "committed": 1, "scores": 1}
+
+
+def test_an_item_is_put_without_waiting_where_there_is_room(line: Line) -> None:
+    async def main() -> None:
+        line.channel.put_now(1)
+        line.channel.put_now(2)
+        with pytest.raises(AssertionError, match="a-b is full"):
+            line.channel.put_now(3)
+        line.channel.close()
+        line.channel.put_now("late")
+        await line.read()
+
+    line.run(main())
+    assert line.got == [1, 2]
+
+
+def test_an_item_put_without_waiting_may_drop_the_oldest(dropping: Line) -> None:
+    async def main() -> None:
+        for number in range(5):
+            dropping.channel.put_now(number)
+        dropping.channel.close()
+        await dropping.read()
+
+    dropping.run(main())
+    assert dropping.got == [2, 3, 4]
+    assert dropping.channel.dropped == 2
+
+
+def test_drained_waits_for_the_work_on_the_last_item(line: Line) -> None:
+    times: list[float] = []
+
+    async def drain() -> None:
+        await line.channel.drained()
+        times.append(line.loop.time())
+
+    async def main() -> None:
+        await drain()  # nothing is in it
+        reader = asyncio.create_task(line.read(work_ms=1000))
+        await line.channel.put("x")
+        await line.channel.put("y")
+        await drain()
+        await drain()
+        await line.channel.put("z")
+        draining = asyncio.create_task(drain())
+        line.channel.close()
+        await asyncio.gather(draining, reader)
+
+    line.run(main())
+    assert times == pytest.approx([0, 2, 2, 3])
+
+
+def test_drained_waits_for_a_reader_that_is_not_there_yet(line: Line) -> None:
+    async def main() -> None:
+        await line.channel.put("x")
+        draining = asyncio.create_task(line.channel.drained())
+        await asyncio.sleep(1)
+        assert not draining.done()
+        line.channel.close()
+        await line.read()
+        await draining
+
+    line.run(main())
+    assert line.got == ["x"]

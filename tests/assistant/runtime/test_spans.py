@@ -2,12 +2,13 @@
 
 import gc
 
-from assistant.runtime.spans import Recorder, Span
+from assistant.runtime.clock import Clock
+from assistant.runtime.spans import Recorder, Span, Tracer
 
 
 def spans(count: int) -> list[Span]:
     return [
-        Span(f"s{i}", "node", i, i + 2_500_000, i % 3 or None, {"p": i / 2} if i % 2 else {})
+        Span(f"s{i}", "node", i, i + 2_500_000, f"c{i % 2}", i % 3 or None, {"p": i / 2} if i % 2 else {})
         for i in range(count)
     ]
 
@@ -38,3 +39,18 @@ def test_spans_kept_are_no_work_for_the_garbage_collector() -> None:
     gc.collect()  # forgets the tuples inside
     gc.collect()  # and then those around them
     assert len(gc.get_objects()) - before < 100
+
+
+def test_a_tracer_records_until_now_for_its_session_and_reply() -> None:
+    now_ns = [0]
+    recorder = Recorder()
+    tracer = Tracer(Clock(lambda: now_ns[0]), recorder, "line-3")
+    now_ns[0] = 70
+    tracer.record("queue", "frames", 20)
+    reply = tracer.of_reply(0)  # not None
+    now_ns[0] = 90
+    reply.record("failed", "generate", 90, why="no memory")
+    assert recorder.spans == [
+        Span("queue", "frames", 20, 70, "line-3"),
+        Span("failed", "generate", 90, 90, "line-3", 0, {"why": "no memory"}),
+    ]

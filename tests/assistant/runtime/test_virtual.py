@@ -1,6 +1,7 @@
 """The virtual clock itself: it jumps, jobs take time on it, and it says when nothing can happen any more."""
 
 import asyncio
+from collections.abc import Iterator
 
 import pytest
 
@@ -37,6 +38,52 @@ def test_a_job_takes_the_time_that_it_spends_and_no_more() -> None:
 
     run_virtual(main(), loop)
     assert worker.busy_ms == 500
+
+
+def test_each_thread_has_a_core_of_its_own() -> None:
+    loop = VirtualLoop()
+    worker = InlineWorker("w", loop, threads=2)
+
+    async def main() -> None:
+        await asyncio.gather(*(worker.run(lambda: loop.spend(100)) for _ in range(3)))
+        assert loop.time() == pytest.approx(0.2)
+
+    run_virtual(main(), loop)
+    assert worker.busy_ms == 300
+
+
+def test_an_inline_worker_serves_by_urgency_between_the_steps() -> None:
+    """Two streams of three steps, 10 ms each: the second's are due earlier from its arrival at 15 ms on."""
+    loop = VirtualLoop()
+    worker = InlineWorker("w", loop)
+    done: list[tuple[str, float]] = []
+
+    def produce(name: str) -> Iterator[str]:
+        for _ in range(3):
+            loop.spend(10)
+            yield name
+
+    async def read(name: str, deadline: int, lane: str) -> None:
+        async for item in worker.stream(lambda _: produce(name), urgency=lambda: (0, deadline), lane=lane):
+            done.append((item, round(loop.time() * 1e3)))
+
+    async def main() -> None:
+        late = asyncio.create_task(read("late", 2, "l"))
+        await asyncio.sleep(0.015)
+        await asyncio.gather(late, read("soon", 1, "s"), read("after", 0, "l"))
+
+    run_virtual(main(), loop)
+    assert done == [
+        ("late", 10),
+        ("late", 20),
+        ("soon", 30),
+        ("soon", 40),
+        ("soon", 50),
+        ("late", 60),
+        ("after", 70),
+        ("after", 80),
+        ("after", 90),
+    ]
 
 
 def test_a_deadlock_fails_and_names_the_tasks() -> None:

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from asr.audio import AudioSpan
 from asr.stabilize import Partial
+from asr.vad import VadState
 from asr.words import Hypothesis
 from assistant import cli
 from assistant.commands import chat, demo, replay
-from assistant.session.stages import Stages
+from assistant.models.pool import HearingModels, ModelPool, Models, Opened
+from assistant.runtime.clock import Clock
 from llm.decode.engine import CudaBroken, EngineOutOfMemory
 from llm.decode.generate import Finished, Generated, Prefilled, Started, Token
 from llm.decode.responder import Prompt
@@ -26,7 +28,7 @@ from tts.stream import SpeechChunk
 
 
 class Writer:
-    """Says `words`, and then raises what is to be raised for the turn."""
+    """Begins to answer, and then raises what is to be raised for the turn."""
 
     def __init__(self, *turns: Exception | None) -> None:
         self._turns = list(turns)
@@ -44,6 +46,25 @@ class Writer:
             raise error
         yield Finished("end", " yes.")
 
+    def read_ahead(self, history: Sequence[Message], words: str) -> None:
+        raise AssertionError("nothing is stable")
+
+    def completeness(self, prefilled: Prefilled) -> float:
+        return 0.99
+
+
+class Language:
+    """One session's worth of a writer."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer, self.closed = writer, 0
+
+    def open(self) -> Opened:
+        return Opened(self.writer, self._close)
+
+    def _close(self) -> None:
+        self.closed += 1
+
 
 @pytest.fixture
 def talk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[list[Message]]]:
@@ -51,7 +72,7 @@ def talk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[
 
     def prepare(*turns: Exception | None) -> list[list[Message]]:
         writer = Writer(*turns)
-        monkeypatch.setattr(chat, "load_writer", lambda *_: writer)
+        monkeypatch.setattr(chat, "load_language", lambda *_: Language(writer))
         monkeypatch.setattr(chat, "locate_llm", lambda *_: tmp_path)
         monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"line {i}\n" for i in range(len(turns)))))
         return writer.histories
@@ -118,12 +139,13 @@ def test_a_bug_out_of_a_session_is_shown_whole(monkeypatch: pytest.MonkeyPatch) 
 class Ears:
     """Hears noise as voice, voice as "hello", and every pause as the end."""
 
-    def reset(self) -> None: ...
+    def probabilities(
+        self, windows: Sequence[NDArray[np.float32]], states: Sequence[VadState]
+    ) -> list[float]:
+        return [0.9 if np.abs(window).mean() > 0.01 else 0.1 for window in windows]
 
-    def probability(self, audio: NDArray[np.float32]) -> float:
-        if len(audio) != 512:
-            return 0.99  # a turn that is over
-        return 0.9 if np.abs(audio).mean() > 0.01 else 0.1
+    def probability(self, turn: NDArray[np.float32]) -> float:
+        return 0.99
 
     def begin(self, start_sample: int = 0) -> None: ...
 
@@ -132,14 +154,6 @@ class Ears:
 
     def final(self, span: AudioSpan) -> Hypothesis:
         return Hypothesis("hello", (), 0)
-
-
-class SpokenWriter(Writer):
-    def read_ahead(self, history: Sequence[Message], words: str) -> None:
-        raise AssertionError("nothing is stable")
-
-    def completeness(self, prefilled: Prefilled) -> float:
-        return 0.99
 
 
 class Speaker:
@@ -158,9 +172,11 @@ def test_a_conversation_goes_on_without_memory_but_not_without_the_gpu(
 ) -> None:
     module = replay if command[0] == "replay" else demo
     ears = Ears()
-    stages = Stages(ears, ears, ears, SpokenWriter(error("told"), error("told")), Speaker())
+    language = Language(Writer(error("told"), error("told")))
+    hearing = HearingModels(ears, ears, lambda: ears)  # type: ignore[arg-type]
+    pool = ModelPool(Models(language, hearing, Speaker()), Clock())
     monkeypatch.setattr(module, "locate", lambda *_: None)
-    monkeypatch.setattr(module, "load_stages", lambda *_: stages)
+    monkeypatch.setattr(module, "load_pool", lambda *_: pool)
     monkeypatch.chdir(tmp_path)
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, 8000)
     soundfile.write("hello.wav", np.concatenate([noise, np.zeros(1600)]), 16000)
@@ -171,3 +187,4 @@ def test_a_conversation_goes_on_without_memory_but_not_without_the_gpu(
     else:
         assert (ended.code, ended.err) == (0, "")
         assert "Well," in ended.out  # what there was of the reply
+    assert (language.closed, pool.taken) == (1, 0)

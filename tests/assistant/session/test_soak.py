@@ -1,4 +1,4 @@
-"""500 conversations in one process, with everything that happens in one, leave nothing behind."""
+"""500 conversations, 8 at a time on the same workers, with everything that happens in one, leave nothing."""
 
 import asyncio
 import gc
@@ -7,15 +7,17 @@ import threading
 from collections import Counter
 
 from fakes import Scene, Timing, Voice
-from virtual import VirtualLoop, VirtualWorker, run_virtual
-from world import World, start_workers
+from world import Machine, World
 
 from assistant.runtime.graph import Channel
+from assistant.runtime.virtual import VirtualLoop, run_virtual
+from assistant.runtime.worker import StreamJob
 from assistant.session.reply import FALLBACK, Reply
 from assistant.session.session import Session
+from assistant.session.user_turn import UserTurn
 from llm.decode.engine import ContextFull
 
-CONVERSATIONS = 500
+CONVERSATIONS, SESSIONS = 500, 8
 
 
 class Improvised(dict[str, str | Exception]):
@@ -59,16 +61,17 @@ def improvise(seed: int) -> Scene:
     return Scene(tuple(voices), Improvised(seed), end_ms, timing, idle_end_ms=at + 500)
 
 
-async def converse(seed: int, loop: VirtualLoop, workers: tuple[VirtualWorker, ...]) -> Counter[str]:
+async def converse(seed: int, machine: Machine) -> Counter[str]:
     """One conversation; what happened in it."""
     scene = improvise(seed)
-    world = World(scene, loop=loop, workers=workers)
+    world = World(scene, loop=machine.loop, machine=machine, name=f"c{seed}")
     world.strict = []  # which of the possible replies are asked for, only the session knows
     await world.converse()
     if world.session.idle:
         world.check_sink()
+    assert {span.session for span in world.recorder.spans} == {f"c{seed}"}
     spoken = " ".join(voice.words for voice in scene.voices if voice.words)
-    understood = " ".join(m.content for m in world.session.history if m.role == "user")
+    understood = " ".join(m.content for m in world.history() if m.role == "user")
     assert spoken == understood if world.session.idle else spoken.startswith(understood)
     return Counter(
         turns=len(world.records),
@@ -76,35 +79,43 @@ async def converse(seed: int, loop: VirtualLoop, workers: tuple[VirtualWorker, .
         barge_ins=sum(record.interrupted and not record.reopened for record in world.records),
         fallbacks=sum(FALLBACK in record.reply for record in world.records),
         noises=sum(not text for text in world.reader.finals),
-        abandoned=len(set(world.writer.transcripts)) - len({record.transcript for record in world.records}),
+        discarded=len(set(world.writer.transcripts)) - len({record.transcript for record in world.records}),
         cut_off=not world.session.idle,
     )
 
 
-async def soak(loop: VirtualLoop) -> Counter[str]:
-    workers = start_workers(loop)
+async def soak(machine: Machine) -> Counter[str]:
     happened: Counter[str] = Counter()
-    for seed in range(CONVERSATIONS):
-        happened += await converse(seed, loop, workers)
-        await asyncio.sleep(0.001)
-        assert asyncio.all_tasks() == {asyncio.current_task()}, f"after conversation {seed}"
+    seeds = iter(range(CONVERSATIONS))
+
+    async def take_places() -> None:
+        """A place of the machine, taken by one conversation after the other."""
+        for seed in seeds:
+            happened.update(await converse(seed, machine))
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(SESSIONS):
+            group.create_task(take_places())
+    assert asyncio.all_tasks() == {asyncio.current_task()}
     await asyncio.sleep(60)
-    assert [worker.pending for worker in workers] == [0] * len(workers)
-    assert all(worker._jobs.empty() for worker in workers)
-    for worker in workers:
-        worker.close()
+    workers = (machine.vad, machine.asr, machine.llm, machine.tts)
+    assert [(worker.pending, worker.refused) for worker in workers] == [(0, 0)] * len(workers)
+    assert not machine.batcher._waiting
     return happened
 
 
 def test_500_conversations_leave_nothing_behind() -> None:
     threads = set(threading.enumerate())
     loop = VirtualLoop()
-    happened = run_virtual(soak(loop), loop)
+    machine = Machine(loop, sessions=SESSIONS)
+    happened = run_virtual(soak(machine), loop)
     assert set(threading.enumerate()) == threads
     gc.collect()
-    left = [item for item in gc.get_objects() if issubclass(type(item), Channel | Reply | Session)]
+    kept = Channel | Reply | Session | UserTurn | StreamJob
+    left = [item for item in gc.get_objects() if issubclass(type(item), kept)]
     assert left == []
     # The mix held everything it was meant to hold.
     assert happened["turns"] > CONVERSATIONS / 2
-    for kind in ("reopened", "barge_ins", "fallbacks", "noises", "abandoned", "cut_off"):
+    for kind in ("reopened", "barge_ins", "fallbacks", "noises", "discarded", "cut_off"):
         assert happened[kind] > CONVERSATIONS / 25, (kind, happened)
+    assert max(machine.vad_model.batches) > 1

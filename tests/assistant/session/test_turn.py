@@ -1,36 +1,41 @@
 """The turn machine, by hand on its windows of 32 ms, and any sequence of events at random."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assistant.session.turn import (
-    Abandon,
+    AudioCleared,
+    AudioCommitted,
     AudioScored,
     Command,
-    Commit,
+    Discard,
+    EndTurn,
     Event,
-    Interrupt,
     Listening,
     NothingSaid,
     Pausing,
-    Prepare,
+    Release,
+    Reopen,
+    ReplyCancelled,
     ReplyFinished,
     ReplyHeard,
     Replying,
+    ReplyRequested,
+    Respond,
     Score,
     Speaking,
+    Speculate,
     State,
+    Stop,
     TextScored,
     TurnConfig,
     Window,
-    completeness,
-    step,
-    threshold,
 )
+from assistant.session.turn_table import completeness, step, threshold
 
 WINDOW = 512
 # Written out, for the numbers below are worked out from these.
@@ -41,6 +46,7 @@ CONFIG = TurnConfig(
     prepare_ms=64,
     resume_ms=64,
     barge_in_ms=192,
+    silence_ms=500,
     min_silence_ms=250,
     max_silence_ms=1600,
     rescore_ms=192,
@@ -84,7 +90,7 @@ def kinds(commands: Iterable[tuple[int, Command]]) -> list[tuple[int, str]]:
 
 
 def paused(config: TurnConfig = CONFIG) -> Machine:
-    """Voice in windows 1 to 10, and two of silence: reply 0 is being prepared."""
+    """Voice in windows 1 to 10, and two of silence: turn 0 is transcribed and its reply prepared."""
     machine = Machine(config)
     machine.hear("#" * 10 + "..")
     assert isinstance(machine.state, Pausing)
@@ -95,7 +101,7 @@ def replying(config: TurnConfig = CONFIG) -> Machine:
     """The turn ended at window 18, 256 ms after the voice."""
     machine = paused(config)
     machine.send(AudioScored(0, SURE), TextScored(0, SURE))
-    assert kinds(machine.hear("." * 6)) == [(18, "Commit")]
+    assert kinds(machine.hear("." * 6)) == [(18, "EndTurn"), (18, "Release")]
     return machine
 
 
@@ -119,7 +125,7 @@ def test_two_windows_begin_a_turn_where_the_first_of_them_began() -> None:
 
 def test_a_pause_prepares_and_scores_after_64_ms_from_where_the_voice_began() -> None:
     commands = Machine().hear("...#####..")
-    assert commands == [(10, Prepare(0, 3 * WINDOW, 8 * WINDOW)), (10, Score(0, 3 * WINDOW))]
+    assert commands == [(10, Speculate(0, 3 * WINDOW, 8 * WINDOW)), (10, Score(0, 3 * WINDOW))]
 
 
 def test_a_voice_that_fades_still_speaks() -> None:
@@ -127,15 +133,15 @@ def test_a_voice_that_fades_still_speaks() -> None:
     machine = Machine()
     assert machine.hear("----") == []
     assert machine.state == Listening()
-    assert kinds(machine.hear("##" + "-" * 20 + "..")) == [(28, "Prepare"), (28, "Score")]
+    assert kinds(machine.hear("##" + "-" * 20 + "..")) == [(28, "Speculate"), (28, "Score")]
 
 
 def test_a_turn_ends_at_min_silence_when_the_scores_are_high() -> None:
     machine = paused()
     assert machine.send(AudioScored(0, SURE), TextScored(0, SURE)) == []
     # 250 ms are over with the eighth window of silence, at 256 ms
-    assert machine.hear("." * 6) == [(18, Commit(0, 18 * WINDOW))]
-    assert machine.state == Replying(1, start_sample=0, reply=0)
+    assert machine.hear("." * 6) == [(18, EndTurn(0, 18 * WINDOW)), (18, Release(0))]
+    assert machine.state == Replying(1, start_sample=0, number=0)
 
 
 def test_the_threshold_falls_slowly_at_first() -> None:
@@ -155,7 +161,7 @@ def test_a_middling_score_waits_for_the_threshold_to_fall() -> None:
     # 1267.8 ms of silence: in the 40th window, at 1280 ms.
     machine = paused(replace(CONFIG, text_bias=0.0, rescore_ms=10_000))
     machine.send(AudioScored(0, 0.5), TextScored(0, 0.5))
-    assert kinds(machine.hear("." * 38)) == [(50, "Commit")]
+    assert kinds(machine.hear("." * 38)) == [(50, "EndTurn"), (50, "Release")]
 
 
 @pytest.mark.parametrize("known", [(), (AudioScored(0, SURE),), (TextScored(0, SURE),)])
@@ -163,14 +169,17 @@ def test_a_turn_does_not_end_early_on_half_the_evidence(known: tuple[Event, ...]
     """Without a text score there is no transcript, and without transcript there is no reply to hear."""
     machine = paused()
     machine.send(*known)
-    commits = [command for command in machine.hear("." * 60) if isinstance(command[1], Commit)]
-    assert commits == [(60, Commit(0, 60 * WINDOW))]  # 1600 ms after window 10: max_silence_ms
+    ends = [command for command in machine.hear("." * 60) if not isinstance(command[1], Score)]
+    assert ends == [
+        (60, EndTurn(0, 60 * WINDOW)),
+        (60, Release(0)),
+    ]  # 1600 ms after window 10: max_silence_ms
 
 
 def test_low_scores_end_at_max_silence() -> None:
     machine = paused()
     machine.send(AudioScored(0, 0.0), TextScored(0, 0.0))
-    assert [w for w, c in machine.hear("." * 60) if isinstance(c, Commit)] == [60]
+    assert [w for w, c in machine.hear("." * 60) if isinstance(c, EndTurn)] == [60]
 
 
 def test_the_turn_is_scored_again_while_the_silence_lasts() -> None:
@@ -180,31 +189,31 @@ def test_the_turn_is_scored_again_while_the_silence_lasts() -> None:
     # 192 ms are six windows; the first score was asked at window 12
     assert kinds(machine.hear("." * 10)) == [(18, "Score"), (24, "Score")]
     machine.send(AudioScored(0, SURE), TextScored(0, SURE))
-    assert kinds(machine.hear(".")) == [(27, "Commit")]
+    assert kinds(machine.hear(".")) == [(27, "EndTurn"), (27, "Release")]
 
 
 def test_voice_in_a_pause_takes_the_turn_back() -> None:
     machine = paused()
     machine.send(AudioScored(0, SURE), TextScored(0, SURE))
-    assert machine.hear("##") == [(14, Abandon(0))]
+    assert machine.hear("##") == [(14, Discard(0))]
     assert machine.state == Speaking(1, start_sample=0, voice_end=14 * WINDOW)
-    assert machine.hear("###..") == [(19, Prepare(1, 0, 17 * WINDOW)), (19, Score(1, 0))]
+    assert machine.hear("###..") == [(19, Speculate(1, 0, 17 * WINDOW)), (19, Score(1, 0))]
 
 
 def test_a_click_in_a_pause_neither_takes_the_turn_back_nor_restarts_its_silence() -> None:
     machine = paused()
     machine.send(AudioScored(0, SURE), TextScored(0, SURE))
-    assert kinds(machine.hear("..#...")) == [(18, "Commit")]
+    assert kinds(machine.hear("..#...")) == [(18, "EndTurn"), (18, "Release")]
 
 
 def test_a_turn_does_not_end_in_the_middle_of_a_voice() -> None:
     machine = paused()
     machine.send(AudioScored(0, SURE), TextScored(0, SURE))
-    assert "Commit" not in dict(kinds(machine.hear("....." + "#"))).values()  # 256 ms are over, but voiced
-    assert machine.hear("#") == [(19, Abandon(0))]
+    assert "EndTurn" not in dict(kinds(machine.hear("....." + "#"))).values()  # 256 ms are over, but voiced
+    assert machine.hear("#") == [(19, Discard(0))]
 
 
-def test_scores_of_an_abandoned_candidate_do_nothing() -> None:
+def test_scores_of_a_discarded_turn_do_nothing() -> None:
     """A transcript that arrives after the user has resumed must not end the turn."""
     machine = paused()
     machine.hear("##")
@@ -222,35 +231,35 @@ def test_scores_of_an_abandoned_candidate_do_nothing() -> None:
         (AudioScored(1, 0.0), TextScored(1, 0.0), AudioScored(0, SURE), TextScored(0, SURE)),
     ],
 )
-def test_scores_of_an_abandoned_candidate_do_not_count_for_the_next(scores: tuple[Event, ...]) -> None:
+def test_scores_of_a_discarded_turn_do_not_count_for_the_next(scores: tuple[Event, ...]) -> None:
     machine = paused()
     machine.hear("##..")
-    assert isinstance(machine.state, Pausing) and machine.state.reply == 1
+    assert isinstance(machine.state, Pausing) and machine.state.number == 1
     machine.send(*scores)
-    assert not any(isinstance(command, Commit) for _, command in machine.hear("." * 20))
+    assert not any(isinstance(command, EndTurn) for _, command in machine.hear("." * 20))
 
 
 def test_nothing_said_goes_back_to_listening() -> None:
     machine = paused()
-    assert machine.send(NothingSaid(0)) == [Abandon(0)]
+    assert machine.send(NothingSaid(0)) == [Discard(0)]
     assert machine.state == Listening(1)
     machine = replying()
-    assert machine.send(NothingSaid(0)) == [Abandon(0)]
+    assert machine.send(NothingSaid(0)) == [Discard(0)]
     assert machine.state == Listening(1)
 
 
 def test_speaking_before_the_reply_is_heard_reopens_the_turn() -> None:
     machine = replying()
-    assert [c for _, c in machine.hear(".##")] == [Interrupt(0, heard=False)]
+    assert [c for _, c in machine.hear(".##")] == [Reopen(0)]
     assert machine.state == Speaking(1, start_sample=0, voice_end=21 * WINDOW)
-    assert [c for _, c in machine.hear("##..")] == [Prepare(1, 0, 23 * WINDOW), Score(1, 0)]
+    assert [c for _, c in machine.hear("##..")] == [Speculate(1, 0, 23 * WINDOW), Score(1, 0)]
 
 
 def test_speaking_over_a_reply_stops_it_and_starts_another_turn() -> None:
     machine = replying()
     machine.send(ReplyHeard(0))
     assert machine.hear("....#####") == []  # 160 ms: a cough, a yes
-    assert [(w, c) for w, c in machine.hear("#")] == [(28, Interrupt(0, heard=True))]
+    assert [(w, c) for w, c in machine.hear("#")] == [(28, Stop(0))]
     assert machine.state == Speaking(1, start_sample=22 * WINDOW, voice_end=28 * WINDOW)
 
 
@@ -262,8 +271,8 @@ def test_a_short_sound_over_a_reply_does_not_stop_it() -> None:
 
 
 @pytest.mark.parametrize("heard", [False, True])
-def test_without_barge_in_nothing_stops_a_reply(heard: bool) -> None:
-    machine = replying(replace(CONFIG, barge_in=False))
+def test_without_barge_in_no_voice_stops_a_reply(heard: bool) -> None:
+    machine = replying(replace(CONFIG, interrupt_response=False))
     if heard:
         machine.send(ReplyHeard(0))
     assert machine.hear("." + "#" * 100) == []
@@ -283,7 +292,7 @@ def test_after_a_reply_the_next_turn_has_the_next_number() -> None:
     assert machine.send(ReplyFinished(0)) == []
     assert machine.state == Listening(1)
     assert [c for _, c in machine.hear("###..")] == [
-        Prepare(1, 18 * WINDOW, 21 * WINDOW),
+        Speculate(1, 18 * WINDOW, 21 * WINDOW),
         Score(1, 18 * WINDOW),
     ]
 
@@ -300,49 +309,307 @@ def test_events_about_a_reply_before_the_present_one_do_nothing() -> None:
     assert machine.state == before
 
 
+def test_without_a_response_the_turn_ends_and_its_reply_is_dropped() -> None:
+    machine = paused(replace(CONFIG, create_response=False))
+    machine.send(AudioScored(0, SURE), TextScored(0, SURE))
+    assert machine.hear("." * 6) == [(18, EndTurn(0, 18 * WINDOW)), (18, Discard(0))]
+    assert machine.state == Listening(1)
+    assert machine.send(NothingSaid(0), ReplyHeard(0), ReplyFinished(0)) == []
+    assert [c for _, c in machine.hear("###..")] == [
+        Speculate(1, 18 * WINDOW, 21 * WINDOW),
+        Score(1, 18 * WINDOW),
+    ]
+
+
+# Silence alone decides
+
+SILENCE = replace(CONFIG, detection="silence")
+
+
+def test_silence_alone_ends_a_turn_that_nobody_scores() -> None:
+    machine = Machine(SILENCE)
+    assert machine.hear("#" * 10 + "..") == [(12, Speculate(0, 0, 10 * WINDOW))]
+    # 500 ms are over with the 16th window of silence, at 512 ms
+    assert machine.hear("." * 20) == [(26, EndTurn(0, 26 * WINDOW)), (26, Release(0))]
+
+
+@pytest.mark.parametrize("p", [0.0, SURE])
+def test_scores_do_nothing_where_silence_alone_decides(p: float) -> None:
+    machine = paused(SILENCE)
+    assert machine.send(AudioScored(0, p), TextScored(0, p)) == []
+    assert kinds(machine.hear("." * 20)) == [(26, "EndTurn"), (26, "Release")]
+
+
+def test_voice_takes_a_turn_back_also_where_silence_alone_decides() -> None:
+    machine = paused(SILENCE)
+    assert machine.hear("." * 13 + "##") == [(27, Discard(0))]
+    assert machine.hear("..") == [(29, Speculate(1, 0, 27 * WINDOW))]
+    assert kinds(machine.hear("." * 13)) == []
+    assert kinds(machine.hear(".")) == [(43, "EndTurn"), (43, "Release")]
+
+
+def test_silence_alone_does_not_end_a_turn_in_the_middle_of_a_voice() -> None:
+    machine = paused(SILENCE)
+    assert machine.hear("." * 13 + "#") == []  # 512 ms are over, but voiced
+    assert kinds(machine.hear(".")) == [(27, "EndTurn"), (27, "Release")]
+
+
+# Nobody detects voice
+
+NONE = replace(CONFIG, detection="none")
+
+
+def test_without_detection_no_window_does_anything() -> None:
+    machine = Machine(NONE)
+    assert machine.hear("#" * 50 + "." * 100) == []
+    assert machine.state == Listening()
+    machine.send(AudioCommitted(0, 150 * WINDOW), ReplyHeard(0))
+    assert machine.hear("#" * 50) == []  # not even over a reply
+    assert isinstance(machine.state, Replying)
+
+
+def test_without_detection_the_client_says_where_a_turn_begins_and_ends() -> None:
+    machine = Machine(NONE)
+    assert machine.send(AudioCommitted(700, 9000)) == [
+        Speculate(0, 700, 9000),
+        EndTurn(0, 9000),
+        Release(0),
+    ]
+    assert machine.state == Replying(1, start_sample=700, number=0)
+    machine.send(ReplyHeard(0), ReplyFinished(0))
+    machine.config = replace(NONE, create_response=False)
+    assert machine.send(AudioCommitted(9000, 9900)) == [
+        Speculate(1, 9000, 9900),
+        EndTurn(1, 9900),
+        Discard(1),
+    ]
+    assert machine.state == Listening(2)
+
+
+# What a client may say, in each state
+
+
+def listening() -> Machine:
+    machine = Machine()
+    machine.hear("...#")  # one window is no voice yet
+    return machine
+
+
+def speaking() -> Machine:
+    machine = Machine()
+    machine.hear("...####.")
+    return machine
+
+
+COMMITTED = AudioCommitted(5, 20 * WINDOW)
+
+
+@pytest.mark.parametrize(
+    ("before", "event", "commands", "after"),
+    [
+        (
+            listening,
+            COMMITTED,
+            [Speculate(0, 5, 20 * WINDOW), EndTurn(0, 20 * WINDOW), Release(0)],
+            Replying(1, 5, 0),
+        ),
+        (listening, ReplyRequested(), [Respond(0), Release(0)], Replying(1, None, 0)),
+        (
+            speaking,  # where it began is known, whatever the client says
+            COMMITTED,
+            [Speculate(0, 3 * WINDOW, 7 * WINDOW), EndTurn(0, 20 * WINDOW), Release(0)],
+            Replying(1, 3 * WINDOW, 0),
+        ),
+        (speaking, AudioCleared(), [], Listening(0)),
+        (paused, COMMITTED, [EndTurn(0, 20 * WINDOW), Release(0)], Replying(1, 0, 0)),
+        (paused, AudioCleared(), [Discard(0)], Listening(1)),
+        (replying, ReplyCancelled(), [Stop(0)], Listening(1)),
+    ],
+)
+def test_what_a_client_says_is_done_at_once(
+    before: Callable[[], Machine], event: Event, commands: list[Command], after: State
+) -> None:
+    machine = before()
+    assert machine.send(event) == commands
+    assert machine.state == after
+
+
+@pytest.mark.parametrize(
+    ("before", "event"),
+    [
+        (listening, AudioCleared()),
+        (listening, ReplyCancelled()),
+        (speaking, ReplyRequested()),
+        (speaking, ReplyCancelled()),
+        (paused, ReplyRequested()),
+        (paused, ReplyCancelled()),
+        (replying, COMMITTED),
+        (replying, AudioCleared()),
+        (replying, ReplyRequested()),
+    ],
+)
+def test_what_a_client_says_at_another_time_does_nothing(before: Callable[[], Machine], event: Event) -> None:
+    machine = before()
+    state = machine.state
+    assert machine.send(event) == []
+    assert machine.state == state
+
+
+def test_a_client_may_end_a_turn_that_is_not_to_be_answered() -> None:
+    config = replace(CONFIG, create_response=False)
+    machine = Machine(config)
+    machine.hear("####")
+    assert machine.send(AudioCommitted(0, 4 * WINDOW)) == [
+        Speculate(0, 0, 4 * WINDOW),
+        EndTurn(0, 4 * WINDOW),
+        Discard(0),
+    ]
+    machine = paused(config)
+    assert machine.send(AudioCommitted(0, 12 * WINDOW)) == [EndTurn(0, 12 * WINDOW), Discard(0)]
+    assert machine.send(ReplyRequested()) == [Respond(1), Release(1)]
+
+
+@pytest.mark.parametrize("heard", [False, True])
+def test_speaking_over_a_reply_that_was_requested_begins_another_turn(heard: bool) -> None:
+    """It answers no speech, so there is no turn to take back."""
+    machine = Machine()
+    machine.hear("...")
+    machine.send(ReplyRequested(), *[ReplyHeard(0)] * heard)
+    needed = 6 if heard else 2  # 192 or 64 ms
+    assert machine.hear("#" * (needed - 1)) == []
+    assert machine.hear("#") == [(3 + needed, Stop(0))]
+    assert machine.state == Speaking(1, start_sample=3 * WINDOW, voice_end=(3 + needed) * WINDOW)
+
+
+@pytest.mark.parametrize("heard", [False, True])
+def test_a_reply_that_was_requested_finishes_like_any_other(heard: bool) -> None:
+    machine = Machine()
+    machine.send(ReplyRequested(), *[ReplyHeard(0)] * heard)
+    assert machine.send(ReplyFinished(0)) == []
+    assert machine.state == Listening(1)
+
+
+@dataclass
+class Ledger:
+    """What the commands so far allow the next one to be, kept apart from the machine's states."""
+
+    last: int = -1
+    alive: int | None = None
+    start: int | None = None  # of the turn that is alive; None if it answers no speech
+    ended: bool = False
+    released: bool = False
+    heard: bool = False
+    ended_starts: set[int] = field(default_factory=set)
+
+    def check(self, command: Command, event: Event, config: TurnConfig) -> None:
+        match command:
+            case Speculate(number, start, voice_end):
+                assert start < voice_end
+                self._begin(number, start)
+            case Respond(number):
+                assert isinstance(event, ReplyRequested)
+                self._begin(number, None)
+            case Score(number, start):
+                assert number == self.alive and start == self.start and not self.ended
+                assert config.detection == "semantic"
+            case EndTurn(number):
+                assert number == self.alive and not self.ended
+                assert self.start is not None and self.start not in self.ended_starts
+                self.ended = True
+                self.ended_starts.add(self.start)
+            case Release(number):
+                assert number == self.alive and not self.released
+                assert self.start is None or (self.ended and config.create_response)
+                self.released = True
+            case Discard(number):
+                assert number == self.alive
+                if self.ended:
+                    assert not config.create_response or isinstance(event, NothingSaid)
+                self.alive = None
+            case Stop(number):
+                assert number == self.alive and self.released
+                assert isinstance(event, ReplyCancelled) or (
+                    config.interrupt_response and (self.heard or self.start is None)
+                )
+                self.alive = None
+            case Reopen(number):
+                assert number == self.alive and self.released and not self.heard
+                assert config.interrupt_response and isinstance(event, Window)
+                assert self.start is not None
+                self.ended_starts.remove(self.start)
+                self.alive = None
+
+    def _begin(self, number: int, start: int | None) -> None:
+        assert self.alive is None and number == self.last + 1
+        self.alive = self.last = number
+        self.start, self.ended, self.released, self.heard = start, False, False, False
+
+    def note(self, event: Event) -> None:
+        """What an event that brought no command means for the reply that is alive."""
+        if isinstance(event, ReplyHeard | ReplyFinished) and event.number == self.alive and self.released:
+            self.heard = True
+            if isinstance(event, ReplyFinished):
+                self.alive = None
+
+
 AboutReply = AudioScored | TextScored | NothingSaid | ReplyHeard | ReplyFinished
 
 probabilities = st.sampled_from([0.0, 0.1, 0.36, 0.5, 0.9, 1.0])
+near = st.integers(-2, 1)  # relative to the last number, so that most events are about it
 about_replies = st.one_of(
-    st.builds(AudioScored, st.integers(-2, 1), probabilities),
-    st.builds(TextScored, st.integers(-2, 1), probabilities),
-    st.builds(NothingSaid, st.integers(-2, 1)),
-    st.builds(ReplyHeard, st.integers(-2, 1)),
-    st.builds(ReplyFinished, st.integers(-2, 1)),
+    st.builds(AudioScored, near, probabilities),
+    st.builds(TextScored, near, probabilities),
+    st.builds(NothingSaid, near),
+    st.builds(ReplyHeard, near),
+    st.builds(ReplyFinished, near),
+)
+from_clients = st.sampled_from(
+    [AudioCommitted(0, 0), AudioCleared(), ReplyRequested(), ReplyCancelled()]  # the samples come later
 )
 runs = st.tuples(st.sampled_from("#-."), st.integers(1, 60)).map(lambda run: run[0] * run[1])
+configs = st.builds(
+    replace,
+    st.just(CONFIG),
+    detection=st.sampled_from(["semantic", "silence", "none"]),
+    create_response=st.booleans(),
+    interrupt_response=st.booleans(),
+)
 
 
-@given(st.lists(st.one_of(runs, about_replies), max_size=60), st.booleans())
-def test_any_sequence_keeps_one_reply_alive_at_most(inputs: list[str | AboutReply], barge_in: bool) -> None:
-    """The numbers in `inputs` are relative to the last reply, so that most events are about it or near."""
-    machine = Machine(replace(CONFIG, barge_in=barge_in))
-    alive: int | None = None
-    last, committed = -1, False
+@settings(max_examples=300)
+@given(configs, st.lists(st.one_of(runs, about_replies, from_clients, configs), min_size=12, max_size=60))
+def test_any_sequence_keeps_one_reply_alive_at_most(
+    config: TurnConfig, inputs: list[str | AboutReply | Event | TurnConfig]
+) -> None:
+    """Also when the settings change in between. Numbers grow, and nothing refers to one that is over."""
+    machine, ledger = Machine(config), Ledger()
+    taken = 0  # the client commits audio that it has not committed or cleared before
     for item in inputs:
-        if isinstance(item, str):
-            commands = [command for _, command in machine.hear(item)]
-        else:
-            event = replace(item, reply=last + item.reply)
-            finishes = isinstance(event, ReplyFinished) and event.reply == alive and committed
+        events: list[Event]
+        now = machine.windows * WINDOW
+        match item:
+            case TurnConfig():
+                machine.config = item
+                continue
+            case str():
+                levels = [{"#": 0.9, "-": 0.4, ".": 0.1}[character] for character in item]
+                events = [Window(now + WINDOW * n, voice) for n, voice in enumerate(levels, 1)]
+                machine.windows += len(item)
+            case AudioCommitted():
+                if taken == now:
+                    continue
+                events, taken = [AudioCommitted(taken, now)], now
+            case AudioCleared():
+                events, taken = [item], now
+            case ReplyRequested() | ReplyCancelled():
+                events = [item]
+            case _:
+                events = [replace(item, number=ledger.last + item.number)]
+        for event in events:
             commands = machine.send(event)
-            if finishes:
-                assert commands == []
-                alive, committed = None, False
-        for command in commands:
-            match command:
-                case Prepare(reply, start, voice_end):
-                    assert alive is None and reply == last + 1 and start < voice_end
-                    alive, last, committed = reply, reply, False
-                case Commit(reply):
-                    assert reply == alive and not committed
-                    committed = True
-                case Abandon(reply):
-                    assert reply == alive
-                    alive, committed = None, False
-                case Interrupt(reply):
-                    assert reply == alive and committed and barge_in
-                    alive, committed = None, False
-                case Score(reply):
-                    assert reply == alive and not committed
-        assert isinstance(machine.state, Pausing | Replying) == (alive is not None)
+            for command in commands:
+                ledger.check(command, event, machine.config)
+            if not commands:
+                ledger.note(event)
+            assert isinstance(machine.state, Pausing | Replying) == (ledger.alive is not None)
+            assert isinstance(machine.state, Replying) == (ledger.alive is not None and ledger.released)

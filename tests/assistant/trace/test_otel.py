@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -16,13 +17,14 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from assistant.runtime.clock import Clock
 from assistant.runtime.spans import Span
 from assistant.session.pipeline import GRAPH
+from assistant.trace import otel
 from assistant.trace.otel import OtelError, OtelExport, exporter
 
 WALL_NS = 1_700_000_000_000_000_000
 REPLY = [
-    Span("queue", "turns", 1_000, 1_500, 3),
-    Span("work", "transcribe", 1_500, 4_000, 3),
-    Span("work", "think", 4_000, 9_000, 3, {"tokens": 7, "text": "hi", "p": 0.5, "draft": True}),
+    Span("queue", "utterances", 1_000, 1_500, "", 3),
+    Span("work", "transcribe", 1_500, 4_000, "", 3),
+    Span("work", "generate", 4_000, 9_000, "", 3, {"tokens": 7, "text": "hi", "p": 0.5, "draft": True}),
 ]
 
 
@@ -41,10 +43,18 @@ def named(spans: Sequence[ReadableSpan], name: str) -> ReadableSpan:
 
 def test_times_are_moved_to_the_wall_clock_and_attributes_come_along() -> None:
     (span,) = sent(
-        [Span("work", "think", 1_200, 9_200, 3, {"tokens": 7, "text": "hi", "p": 0.5, "ok": True})]
+        [Span("work", "generate", 1_200, 9_200, "s", 3, {"tokens": 7, "text": "hi", "p": 0.5, "ok": True})]
     )
-    assert (span.name, span.start_time, span.end_time) == ("think work", WALL_NS + 1_000, WALL_NS + 9_000)
-    expected = {"track": "think", "reply": 3, "tokens": 7, "text": "hi", "p": 0.5, "ok": True}
+    assert (span.name, span.start_time, span.end_time) == ("generate work", WALL_NS + 1_000, WALL_NS + 9_000)
+    expected = {
+        "track": "generate",
+        "session": "s",
+        "reply": 3,
+        "tokens": 7,
+        "text": "hi",
+        "p": 0.5,
+        "ok": True,
+    }
     assert dict(span.attributes or {}) == expected
     assert span.resource.attributes["service.name"] == "assistant"
 
@@ -54,26 +64,62 @@ def test_a_reply_is_one_trace_from_its_first_span_to_the_end_of_its_last() -> No
     parent = named(spans, "reply")
     assert (parent.start_time, parent.end_time) == (WALL_NS + 800, WALL_NS + 8_800)
     children = [span for span in spans if span.parent and span.parent.span_id == parent.context.span_id]
-    assert {span.name for span in children} == {"turns queue", "transcribe work", "think work"}
+    assert {span.name for span in children} == {"utterances queue", "transcribe work", "generate work"}
     assert {span.context.trace_id for span in children} == {parent.context.trace_id}
     assert named(spans, "loop lag").parent is None
 
 
 def test_the_same_number_in_the_next_conversation_is_another_reply() -> None:
-    again = [Span("queue", "turns", 20_000, 20_500, 3), Span("work", "think", 20_500, 21_000, 3)]
+    again = [
+        Span("queue", "utterances", 20_000, 20_500, "", 3),
+        Span("work", "generate", 20_500, 21_000, "", 3),
+    ]
     parents = [span for span in sent([*REPLY, *again]) if span.name == "reply"]
     assert [span.start_time for span in parents] == [WALL_NS + 800, WALL_NS + 19_800]
     assert [span.end_time for span in parents] == [WALL_NS + 8_800, WALL_NS + 20_800]
 
 
-def test_a_reply_begins_on_the_edge_by_which_a_session_hands_a_turn_to_it() -> None:
+def test_replies_of_two_sessions_at_a_time_are_two_traces() -> None:
+    """Both have the number 3, and their spans come by turns."""
+    both = [replace(span, session=name) for span in REPLY for name in ("x", "y")]
+    spans = sent(both)
+    parents = {(span.attributes or {})["session"]: span for span in spans if span.name == "reply"}
+    assert set(parents) == {"x", "y"}
+    for name, parent in parents.items():
+        children = [span for span in spans if span.parent and span.parent.span_id == parent.context.span_id]
+        assert [(span.attributes or {})["session"] for span in children] == [name] * 3
+
+
+def test_a_reply_to_text_begins_with_its_transcript_and_one_to_speech_does_not_begin_twice() -> None:
+    typed = [Span("queue", "transcripts", 500, 600, "", 2), Span("work", "generate", 600, 700, "", 2)]
+    spoken = [*REPLY[:2], Span("queue", "transcripts", 4_000, 4_000, "", 3), *REPLY[2:]]
+    spans = sent([*typed, *spoken])
+    parents = [span for span in spans if span.name == "reply"]
+    assert [(span.attributes or {})["reply"] for span in parents] == [2, 3]
+    assert [span.start_time for span in parents] == [WALL_NS + 300, WALL_NS + 800]
+    of_spoken = [span for span in spans if span.parent and span.parent.span_id == parents[1].context.span_id]
+    assert len(of_spoken) == 4
+
+
+def test_a_session_that_is_over_does_not_keep_its_reply_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(otel, "_OPEN", 2)
+    memory = InMemorySpanExporter()
+    export = OtelExport(memory, Clock(lambda: 200), wall_ns=lambda: WALL_NS)
+    for name in "xyz":
+        export.export(replace(REPLY[0], session=name))
+    assert len(export._replies) == 2
+    export.close()
+    assert [span.name for span in memory.get_finished_spans()].count("reply") == 3
+
+
+def test_a_reply_begins_on_the_edges_by_which_a_session_hands_a_turn_to_it() -> None:
     scopes = {node.name: node.scope for node in GRAPH.nodes}
-    into_reply = [
+    handed = {
         edge.name
         for edge in GRAPH.edges
-        if scopes[edge.target] == "reply" and {scopes[source] for source in edge.sources} == {"session"}
-    ]
-    assert into_reply == [REPLY[0].track]
+        if scopes[edge.target.name] != "session" and "session" in {source.scope for source in edge.sources}
+    }
+    assert handed == {REPLY[0].track, "transcripts", "scores"}  # a score waits for the transcript
 
 
 def test_the_environment_names_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +134,7 @@ def test_the_console_gets_one_object_a_line_on_stderr(capsys: pytest.CaptureFixt
             export.export(span)
     captured = capsys.readouterr()
     names = [json.loads(line)["name"] for line in captured.err.splitlines()]
-    assert names == ["turns queue", "transcribe work", "think work", "reply"]
+    assert names == ["utterances queue", "transcribe work", "generate work", "reply"]
     assert captured.out == ""
 
 
@@ -130,12 +176,12 @@ def test_a_collector_gets_otlp_over_http(monkeypatch: pytest.MonkeyPatch) -> Non
     assert path == "/v1/traces"
     (resource,) = request.resource_spans
     spans = {span.name: span for scope in resource.scope_spans for span in scope.spans}
-    assert set(spans) == {"reply", "turns queue", "transcribe work", "think work"}
-    think = spans["think work"]
-    assert think.end_time_unix_nano - think.start_time_unix_nano == 5_000
-    assert think.parent_span_id == spans["reply"].span_id
-    values = {item.key: item.value for item in think.attributes}
-    assert values["track"].string_value == "think"
+    assert set(spans) == {"reply", "utterances queue", "transcribe work", "generate work"}
+    generate = spans["generate work"]
+    assert generate.end_time_unix_nano - generate.start_time_unix_nano == 5_000
+    assert generate.parent_span_id == spans["reply"].span_id
+    values = {item.key: item.value for item in generate.attributes}
+    assert values["track"].string_value == "generate"
     assert (values["reply"].int_value, values["tokens"].int_value) == (3, 7)
 
 
@@ -177,7 +223,7 @@ def test_a_collector_that_never_answers_holds_up_neither_export_nor_close(
 
     export = OtelExport(Hanging(), Clock(), close_s=0.05)
     for number in range(5_000):  # twice what the SDK's queue holds
-        export.export(Span("work", "think", number, number + 1))
+        export.export(Span("work", "generate", number, number + 1))
     export.close()
     assert not released.is_set()
     assert "5000 of 5000 spans could not be delivered" in own_lines(caplog)[0]

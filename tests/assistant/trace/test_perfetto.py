@@ -42,12 +42,15 @@ def written(spans: list[Span], folder: Path) -> list[dict[str, Any]]:
 def test_a_span_becomes_a_complete_event_on_the_thread_of_its_track(tmp_path: Path) -> None:
     early = Span("queue", "phrases", 7_000 * MS, 7_002 * MS)
     late = Span(
-        "work", "speak", 7_001 * MS, 7_003 * MS + 500_000, 4, {"p": 0.25, "text": "héllo\n", "ok": True}
+        "work", "speak", 7_001 * MS, 7_003 * MS + 500_000, "s", 4, {"p": 0.25, "text": "héllo\n", "ok": True}
     )
     events = written([late, early], tmp_path)
     assert by_thread(events) == {"phrases": [("queue", 0, 2000)], "speak": [("work", 1000, 3500)]}
     arguments = {event["name"]: event["args"] for event in events if event["ph"] == "X"}
-    assert arguments == {"queue": {}, "work": {"reply": 4, "p": 0.25, "text": "héllo\n", "ok": True}}
+    assert arguments == {
+        "queue": {},
+        "work": {"session": "s", "reply": 4, "p": 0.25, "text": "héllo\n", "ok": True},
+    }
 
 
 def test_spans_that_overlap_without_nesting_get_threads_of_their_own(tmp_path: Path) -> None:
@@ -97,7 +100,7 @@ def test_every_thread_nests_and_no_span_is_lost(
 
 def test_no_spans_and_numbers_that_json_lacks_still_make_a_readable_file(tmp_path: Path) -> None:
     assert by_thread(written([], tmp_path)) == {}
-    events = written([Span("s", "t", 0, 1, None, {"p": float("nan")})], tmp_path)
+    events = written([Span("s", "t", 0, 1, attributes={"p": float("nan")})], tmp_path)
     assert next(event["args"] for event in events if event["ph"] == "X") == {"p": "nan"}
 
 

@@ -71,10 +71,11 @@ def test_word_errors_are_weighted_by_length_and_unlabelled_turns_left_out() -> N
 def test_rates_and_counts() -> None:
     plain = turn({})
     turns = (replace(plain, cut_in=True, underruns=2), plain, replace(plain, underruns=1), plain)
-    numbers = summary(Replay(turns, (0.0, 1.0, 14.0), 5))
+    numbers = summary(Replay(turns, (0.0, 1.0, 14.0), 5, failures=2, sessions=8, cpu=1.5))
     assert numbers["cut_in_rate"] == 0.25
     assert numbers["underruns"] == 3
     assert numbers["dropped_frames"] == 5
+    assert (numbers["failures"], numbers["sessions"], numbers["cpu_cores"]) == (2, 8, 1.5)
     assert numbers["event_loop_lag_ms"] == {"p50": 1, "p95": pytest.approx(12.7), "max": 14}
 
 
