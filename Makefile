@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+NEWEST := .venv-newest
 # Whole files go to two processes, the slowest first (tests/conftest.py): two fill two cores, more fill the memory.
 PYTEST := $(BIN)/python -m pytest -q
 
-.PHONY: demo test test-full checks parallel clean
+.PHONY: demo test test-full test-newest checks parallel clean
 
 demo: $(VENV)/.installed
 	$(BIN)/assistant demo traces -o reply.wav
@@ -38,5 +39,14 @@ $(VENV)/.installed-test: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
 	touch $(VENV)/.installed $@
 
+# The suite on the newest versions that pyproject.toml allows, as a user's pip installs them; on Python 3.13 if it is there.
+test-newest: PYTHON := $(shell python3.13 -c 'import sys; print(sys.executable)' 2>/dev/null || echo $(PYTHON))
+test-newest:
+	test -e $(NEWEST)/bin/python || $(PYTHON) -m venv $(NEWEST)
+	$(NEWEST)/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager -e '.[test]'
+	$(NEWEST)/bin/python -m pip freeze --exclude-editable
+	$(NEWEST)/bin/assistant models fetch
+	$(NEWEST)/bin/python -m pytest -q
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(NEWEST)
