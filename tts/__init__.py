@@ -1,1 +1,7 @@
-"""Speech from text, phrase by phrase and chunk by chunk."""
+"""Speech from text, phrase by phrase and chunk by chunk. The voice itself is imported from `tts.stream`."""
+
+from tts.errors import TtsError
+from tts.phrases import PhraseConfig, PhraseSplitter
+from tts.speakable import speakable
+
+__all__ = ["PhraseConfig", "PhraseSplitter", "TtsError", "speakable"]

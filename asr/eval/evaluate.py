@@ -1,4 +1,4 @@
-"""Transcript a set of recordings with each reader in each condition, and scoring what was read."""
+"""Transcribing a set of recordings in each mode and condition, and scoring the transcripts."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

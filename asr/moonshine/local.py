@@ -53,7 +53,7 @@ def positions_of(frames: Tensor) -> Tensor:
 
 
 class LocalEncoder(nn.Module):
-    """Reads a whole clip at once, as training does; `asr.moonshine.runtime` runs it on a stream."""
+    """Reads a whole clip at once, as training does; `asr.moonshine.audio_stream` runs it on a stream."""
 
     def __init__(self, config: MoonshineConfig) -> None:
         super().__init__()

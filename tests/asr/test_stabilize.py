@@ -17,7 +17,7 @@ def said(text: str, end_s: float = 0) -> list[Word]:
 
 
 def stable(*texts: str) -> list[int]:
-    """Of words that ended long ago."""
+    """Words that ended long ago."""
     stabilizer = Stabilizer(SETTLE_S)
     return [stabilizer.push(said(text), 10) for text in texts]
 

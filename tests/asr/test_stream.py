@@ -196,7 +196,7 @@ def test_who_never_pauses_is_cut_all_the_same(config: StreamConfig) -> None:
 
 
 def held_bytes(reader: Transcriber) -> int:
-    """Of all that the reader keeps, without the words, and what its models keep of it."""
+    """All that the transcriber keeps, without the words, and what its models keep of it."""
     state = copy.copy(reader.__dict__)
     for name in ("_models", "_ended", "_rescored"):
         del state[name]

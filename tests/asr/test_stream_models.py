@@ -93,7 +93,7 @@ def test_two_transcribers_of_one_recognizer_do_not_hear_each_other(
 
 
 def state_bytes(reader: Transcriber) -> int:
-    """Of the segment: the audio since the last seam, and all that encoder and decoder keep of it."""
+    """The segment: the audio since the last boundary, and all that encoder and decoder keep of it."""
     kept = copy.copy(reader._segment.__dict__)
     del kept["_models"]
     kept["_decoder"] = copy.copy(kept["_decoder"])
