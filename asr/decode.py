@@ -19,7 +19,7 @@ Array = NDArray[np.float32]
 TOKENS_PER_SECOND = 6.5  # the authors' bound on how much can be said, against endless repetition
 _LONGEST_PHRASE = 24  # tokens, of those that are looked for twice
 _SHORTEST_PHRASE = 3
-_LATER = 0.8  # of the length of a phrase: by so much it is heard later, if it is said twice
+_LATER = 0.8  # of the length of a phrase: by so much later it is, if it is said twice
 
 
 class Row(NamedTuple):
