@@ -1,4 +1,4 @@
-"""When each word was said, from where the decoder listened while it wrote its tokens."""
+"""Word times, from the frames that the decoder attended to while it chose the tokens."""
 
 from collections.abc import Sequence
 
@@ -50,8 +50,8 @@ def words_of(
 ) -> list[Word]:
     """The words that `tokens` spell, and when: `rows` are those that chose each token, and the end.
 
-    While it reads a token the decoder listens to the end of what that spells, so the row behind a word's last
-    letters tells the word's end; for punctuation it listens on into the pause, for 0.7 s and more. Times are
+    Given a token, the decoder attends to the end of what that spells, so the row behind a word's last
+    letters tells the word's end; for punctuation it attends to the pause, for 0.7 s and more. Times are
     `offset_s` later than in the audio; nothing is before `begin_s`, the end of the word before the first.
     """
     frames = monotonic_path([row.attention for row in rows])

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATE = 16000
-"""Hz, of all audio that is listened to: what the models of speech recognition were trained on."""
+"""Hz, of all audio that comes in: what the models of speech recognition were trained on."""
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ def _end_of_long_pause(
 def _is_before(loud: NDArray[np.bool_], words: Sequence[Word], sample: int) -> bool:
     """Whether the second of two `words`, if there are two, is said before the pause at `sample` already.
 
-    Its end is often placed behind the pause, as the decoder listens to what comes next.
+    Its end is often placed behind the pause, as the decoder attends to what comes next.
     """
     if len(words) < 2:
         return False

@@ -6,29 +6,20 @@ of a pass does not depend on the rows beside it, so a draft changes the time and
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asr.moonshine.config import BOS, EOS
-from asr.moonshine.text_decoder import DecoderState, Step
+from asr.moonshine.text_decoder import DecoderState, Step, TextDecoder
 
 Array = NDArray[np.float32]
 
 TOKENS_PER_SECOND = 6.5  # the authors' bound on how much can be said, against endless repetition
 _LONGEST_PHRASE = 24  # tokens, of those that are looked for twice
 _SHORTEST_PHRASE = 3
-_LATER = 0.8  # of the length of a phrase: by so much it is heard later, if it is said twice
-
-
-class Decoder(Protocol):
-    """Hidden states to tokens; see `asr.moonshine.text_decoder`."""
-
-    def begin(self) -> DecoderState: ...  # noqa: D102
-    def push(self, state: DecoderState, hidden: Array, at: int | None = None) -> None: ...  # noqa: D102
-    def decode(self, state: DecoderState, tokens: Sequence[int], rows_from: int = 0) -> Step: ...  # noqa: D102
-    def truncate(self, state: DecoderState, positions: int) -> None: ...  # noqa: D102
+_LATER = 0.8  # of the length of a phrase: by so much later it is, if it is said twice
 
 
 class Row(NamedTuple):
@@ -58,7 +49,7 @@ def token_limit(seconds: float) -> int:
 
 
 def decode(
-    decoder: Decoder,
+    decoder: TextDecoder,
     state: DecoderState,
     draft: Sequence[int],
     limit: int,

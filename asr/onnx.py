@@ -39,26 +39,22 @@ class ModelFileError(ValueError):
     """A model file that ONNX Runtime refuses; the message names the file."""
 
 
-def open_session(path: Path, *, threads: int, spin: bool = False) -> ort.InferenceSession:
-    """Load `path` on the CPU with `threads` intra-op threads; raise ModelFileError if it can't be.
-
-    Spinning is off by default: an idle pool that spins takes the core from the models that
-    run beside it.
-    """
+def open_session(path: Path, *, threads: int) -> ort.InferenceSession:
+    """Load `path` on the CPU with `threads` intra-op threads; raise ModelFileError if it can't be."""
     try:
-        return ort.InferenceSession(str(path), _options(threads, spin), providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(str(path), _options(threads), providers=["CPUExecutionProvider"])
     except REFUSALS as error:
         reason = " ".join(str(error).split())
         raise ModelFileError(f"{path}: not a model that ONNX Runtime can load: {reason}") from error
 
 
 def open_graph(graph: OnnxGraph, *, threads: int) -> ort.InferenceSession:
-    """A session of a graph in memory, which never spins.
+    """A session of a graph in memory.
 
     What ONNX Runtime would fuse is fused in our graphs; a sum and the norm after it it had better not: its
     SkipLayerNormalization is scalar code.
     """
-    options = _options(threads, spin=False)
+    options = _options(threads)
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     if graph.weights.size:
         options.add_external_initializers_from_files_in_memory(
@@ -67,12 +63,13 @@ def open_graph(graph: OnnxGraph, *, threads: int) -> ort.InferenceSession:
     return ort.InferenceSession(graph.model, options, providers=["CPUExecutionProvider"])
 
 
-def _options(threads: int, spin: bool) -> ort.SessionOptions:
+def _options(threads: int) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False  # it keeps a plan for every length of audio that ever came in
     # Without VNNI, sums of 8-bit products would saturate at 16 bits; on other processors this does nothing.
     options.add_session_config_entry("session.x64quantprecision", "1")
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
+    # An idle pool that spins takes the core from the models that run beside it.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options

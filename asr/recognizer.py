@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from asr.align import words_of
 from asr.audio import RATE
-from asr.decode import Decoder, decode, token_limit
+from asr.decode import decode, token_limit
+from asr.moonshine.full_encoder import FullEncoder
+from asr.moonshine.text_decoder import TextDecoder
 from asr.moonshine.vocabulary import text_of
 from asr.words import Hypothesis
 
@@ -24,19 +26,13 @@ class AudioStream(Protocol):
     def peek(self, state: Any) -> Array: ...  # noqa: ANN401, D102
 
 
-class WholeEncoder(Protocol):
-    """Audio to hidden states at once; see `asr.moonshine.full_encoder`."""
-
-    def encode(self, audio: Array) -> Array: ...  # noqa: D102
-
-
 @dataclass(frozen=True)
 class Recognizer:
     """The models of one checkpoint, which any number of transcribers share; one thread at a time."""
 
     stream: AudioStream
-    full: WholeEncoder
-    decoder: Decoder
+    full: FullEncoder
+    decoder: TextDecoder
     vocabulary: Sequence[bytes]
 
     def transcribe(self, audio: Array, draft: Sequence[int] = (), offset_s: float = 0.0) -> Hypothesis:

@@ -23,7 +23,7 @@ class VadState:
     """One stream's state between windows; `VadState()` is the start of a stream."""
 
     recurrent: NDArray[np.float32] = field(default_factory=lambda: _zeros(2, 1, 128))  # [2, 1, 128]
-    context: NDArray[np.float32] = field(default_factory=lambda: _zeros(_CONTEXT))  # [64], last samples heard
+    context: NDArray[np.float32] = field(default_factory=lambda: _zeros(_CONTEXT))  # [64], the last samples
 
 
 class Vad:

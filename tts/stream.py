@@ -11,15 +11,11 @@ from tts.speakable import speakable
 from tts.timing import word_ends
 from tts.trim import Trimmer
 from tts.vocoder import HOP
-from tts.voice import Voice
+from tts.voice import Voice, never
 
 # In 300 phrases the first sound came at most 10 frames before the end of the leading pad: frames well ahead
 # of that need no decoding.
 _ONSET_MARGIN = 14
-
-
-def _never() -> bool:
-    return False
 
 
 @dataclass(frozen=True)
@@ -59,10 +55,10 @@ class Speaker:
 
     def warm_up(self) -> None:
         """Run everything once, so that the first phrase is no slower than the next."""
-        for _ in self._synthesize("Hello there, how are you doing today?", _never):
+        for _ in self._synthesize("Hello there, how are you doing today?", never):
             pass
 
-    def speak(self, phrase: str, *, should_stop: Callable[[], bool] = _never) -> Iterator[SpeechChunk]:
+    def speak(self, phrase: str, *, should_stop: Callable[[], bool] = never) -> Iterator[SpeechChunk]:
         """The chunks of `phrase`, cut at word ends: from just before its first sound to the pause after it.
 
         A phrase with nothing to say gives one chunk without audio. Ends early once `should_stop()`.

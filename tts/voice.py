@@ -39,7 +39,8 @@ _PAD = "\0"
 _NOT_LETTERS = re.compile(r"[^A-Za-z' ]+")
 
 
-def _never() -> bool:
+def never() -> bool:
+    """The answer of a caller that never stops."""
     return False
 
 
@@ -69,16 +70,7 @@ class Voice:
         self._ids: dict[str, int] = json.loads((Path(ASSETS) / "vocab.json").read_text(encoding="utf-8"))
         self._g2p = G2P()
         self._g2p("Xylquor")  # an unknown word: loads what Hibari would load in the middle of a reply
-        self._noise_seed = 0
-        self._noise = _draw(0, _KEPT_NOISE_FRAMES // 2)
-
-    def chunks(
-        self, phrase: str, *, seed: int = 0, should_stop: Callable[[], bool] = _never
-    ) -> Iterator[NDArray[np.float32]]:
-        """Speak `phrase` (as `speakable` gives it): float32 mono, joined the whole; none if unsayable."""
-        utterance = self.prepare(phrase)
-        if utterance is not None:
-            yield from self.render(utterance, seed=seed, should_stop=should_stop)
+        self._noise = _draw(_KEPT_NOISE_FRAMES // 2)
 
     def prepare(self, phrase: str) -> Utterance | None:
         """Run the acoustic half; None if the phrase has nothing to say."""
@@ -96,12 +88,7 @@ class Voice:
         )
 
     def render(
-        self,
-        utterance: Utterance,
-        *,
-        seed: int = 0,
-        start: int = 0,
-        should_stop: Callable[[], bool] = _never,
+        self, utterance: Utterance, *, start: int = 0, should_stop: Callable[[], bool] = never
     ) -> Iterator[NDArray[np.float32]]:
         """Run the decoder and the vocoder, window by window, from frame `start`.
 
@@ -109,7 +96,7 @@ class Voice:
         two windows, once `should_stop()`.
         """
         total = len(utterance.pitch)
-        vocoder = Vocoder(utterance.pitch, self._draw_noise(seed, total), start)
+        vocoder = Vocoder(utterance.pitch, self._draw_noise(total), start)
         for begin, end in _windows(start, total):
             if should_stop():
                 return
@@ -132,18 +119,18 @@ class Voice:
         frames = pitch.shape[1] // int(durations.sum())  # the durations count pairs of frames
         return Utterance(_PAD + phonemes + _PAD, durations.reshape(-1) * frames, features, pitch[0])
 
-    def _draw_noise(self, seed: int, frames: int) -> NDArray[np.complex64]:
+    def _draw_noise(self, frames: int) -> NDArray[np.complex64]:
         """Gaussian noise [601, frames] as Hibari draws it; kept, for drawing 10 s of it takes 10 ms."""
-        values = 2 * BINS * frames
         if frames > _KEPT_NOISE_FRAMES:
-            return _draw(seed, frames).reshape(BINS, -1).view(np.complex64)
-        if seed != self._noise_seed or values > len(self._noise):
-            self._noise_seed, self._noise = seed, _draw(seed, _KEPT_NOISE_FRAMES)
+            return _draw(frames).reshape(BINS, -1).view(np.complex64)
+        values = 2 * BINS * frames
+        if values > len(self._noise):
+            self._noise = _draw(_KEPT_NOISE_FRAMES)
         return self._noise[:values].reshape(BINS, -1).view(np.complex64)
 
 
-def _draw(seed: int, frames: int) -> NDArray[np.float32]:
-    return np.random.default_rng(seed).standard_normal(2 * BINS * frames, dtype=np.float32)
+def _draw(frames: int) -> NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal(2 * BINS * frames, dtype=np.float32)
 
 
 def _parts(phonemes: str) -> list[str]:

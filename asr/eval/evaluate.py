@@ -1,4 +1,4 @@
-"""Transcript a set of recordings with each reader in each condition, and scoring what was read."""
+"""Transcribing a set of recordings in each mode and condition, and scoring the transcripts."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ class ClipResult:
 
     @property
     def word_edits(self) -> int:
-        """Words that were replaced, put in or left out."""
+        """Substitutions, insertions and deletions."""
         return self.words.substitutions + self.words.insertions + self.words.deletions
 
 
@@ -84,7 +84,7 @@ def evaluate(
     for recording in recordings:
         transcripts = _transcripts(recording, recognizers, plan, clocks or Clocks())
         for cell in cells:
-            # Words end where the full model hears them end in the clean recording: no condition moves them.
+            # Word ends are those of the full model on the clean recording: no condition moves them.
             said = None if cell[0] == "full" else transcripts["full", "clean"].words
             results[cell].append(score(recording, transcripts[cell], said))
     return {cell: tuple(clips) for cell, clips in results.items()}

@@ -25,7 +25,7 @@ _QUOTES = "\"'()[]\u2018\u2019\u201c\u201d"
 class KindErrors:
     """The errors of one comparison, parted; together they are `asr.eval.score.word_errors` of it.
 
-    An inserted word counts with the numbers if it is one, else with the others: names are not known in it.
+    An inserted word counts with the numbers if it is one, else with the others: no names are known there.
     """
 
     numbers: WordErrors

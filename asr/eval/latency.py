@@ -19,7 +19,7 @@ class Latency:
     where speech begins."""
     stable_ms: tuple[float, ...]
     """For each word that a partial made stable, from its end, the computing included. Below 0: stable before
-    the full model hears it end."""
+    the word ends for the full model."""
     at_final_ms: tuple[float, ...]
     """Likewise for each word that only the final text has. A clip may end right after its last word, and
     its final text come sooner than in a session, where the end of a turn has to be decided on."""

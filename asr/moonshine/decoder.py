@@ -68,8 +68,7 @@ class DecoderLayer(nn.Module):
         x = x + attention.merge(functional.scaled_dot_product_attention(q, k, v, attn_mask=seen))
         attention = self.encoder_attn
         q = attention.split(attention.q_proj(self.post_attention_layernorm(x)))
-        heard = functional.scaled_dot_product_attention(q, *cross)
-        x = x + attention.merge(heard)
+        x = x + attention.merge(functional.scaled_dot_product_attention(q, *cross))
         return x + self.mlp(self.final_layernorm(x)), (k, v)
 
 

@@ -1,7 +1,7 @@
 """Torch: the streaming encoder: Moonshine's weights with local attention and running statistics.
 
 Three things differ from `asr.moonshine.encoder`: a frame attends to a window of frames, the normalisation
-of the convolutions uses the statistics of what has been heard so far, and the position of a frame, which
+of the convolutions uses the statistics of the audio so far, and the position of a frame, which
 full attention learns from the beginning of the utterance, is given to it.
 """
 
@@ -53,7 +53,7 @@ def positions_of(frames: Tensor) -> Tensor:
 
 
 class LocalEncoder(nn.Module):
-    """Reads a whole clip at once, as training does; `asr.moonshine.runtime` runs it on a stream."""
+    """Reads a whole clip at once, as training does; `asr.moonshine.audio_stream` runs it on a stream."""
 
     def __init__(self, config: MoonshineConfig) -> None:
         super().__init__()

@@ -18,8 +18,8 @@ _DOUBLE = TensorProto.DOUBLE
 def stem_graph(state: Mapping[str, Array], config: MoonshineConfig) -> OnnxGraph:
     """The convolutions, in float32, with the statistics of the audio so far.
 
-    Inputs: `audio` [samples], what is to be read again and what is new; `features` [1, width, 4] and `middle`
-    [1, 2 width, 1], the frames that the other two convolutions read again (none in the first call); `seen`
+    Inputs: `audio` [samples], the overlap and what is new; `features` [1, width, 4] and `middle`
+    [1, 2 width, 1], the frames that the other two convolutions need again (none in the first call); `seen`
     double [3, 1], frames of the first convolution so far, the sum of their values and of their squares.
     Outputs: `frames` [1, new, width], and the last three for the next call, called `next_...`.
     """
@@ -48,7 +48,7 @@ def first_convolution(graph: GraphBuilder, state: Mapping[str, Array]) -> str:
 def other_convolutions(
     graph: GraphBuilder, state: Mapping[str, Array], x: str, before: tuple[str, str] | None = None
 ) -> str:
-    """Convolve x [1, width, T], normalised, twice; the input of each begins with what it is to read again."""
+    """Convolve x [1, width, T], normalised, twice; the input of each begins with the overlap."""
     # The affine part of the norm is a part of the convolution after it, which pads nothing.
     weight = state["conv2.weight"] * state["groupnorm.weight"][:, None]
     bias = state["conv2.bias"] + np.einsum("ock,c->o", state["conv2.weight"], state["groupnorm.bias"])

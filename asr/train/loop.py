@@ -35,14 +35,14 @@ class LoopConfig:
     """One run; it may be interrupted after any number of minutes and resumed."""
 
     minutes: float
-    """Of training in all; the learning rate follows their passing."""
+    """The length of the training in all; the learning rate follows their passing."""
     batch_s: float = 384.0
     """Seconds of audio in a step."""
     peak_rate: float = 6e-4
     warm_up_steps: int = 300
     weight_decay: float = 0.01
     average: float = 0.9995
-    """Of the averaged weights that stays in a step."""
+    """The share of the averaged weights that stays in a step."""
     silence_every: int = 8
     """Steps between two with clips in which nothing is said."""
     choices: tuple[Windows, ...] = CHOICES
@@ -50,7 +50,7 @@ class LoopConfig:
     log_every: int = 200
     """Steps."""
     save_every_s: float = 120.0
-    """Of training that is lost at most when the process is killed."""
+    """The most training that is lost when the process is killed."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Where a long talk is cut: on audio whose pauses are known."""
+"""Where segments end: on audio whose pauses are known."""
 
 from collections.abc import Sequence
 
@@ -37,8 +37,8 @@ def fluent(start_s: float, end_s: float) -> list[tuple[float, float]]:
 
 
 def cut_s(audio: Array, words: Sequence[Word], config: SegmentConfig = CONFIG) -> float | None:
-    seam = find_boundary(audio, words, config)
-    return None if seam is None else seam.sample / RATE
+    boundary = find_boundary(audio, words, config)
+    return None if boundary is None else boundary.sample / RATE
 
 
 def test_a_short_piece_is_not_cut() -> None:
@@ -48,16 +48,16 @@ def test_a_short_piece_is_not_cut() -> None:
 
 def test_the_cut_is_in_the_pause() -> None:
     audio, words = spoken(*fluent(0, 6), *fluent(6.6, 10), seconds=10.5)
-    seam_s = cut_s(audio, words)
-    assert seam_s is not None
-    assert 6.0 + 0.1 <= seam_s <= 6.6 - 0.1
+    boundary_s = cut_s(audio, words)
+    assert boundary_s is not None
+    assert 6.0 + 0.1 <= boundary_s <= 6.6 - 0.1
 
 
 def test_of_several_pauses_it_is_the_latest() -> None:
     audio, words = spoken(*fluent(0, 5), *fluent(5.6, 7.6), *fluent(8.4, 10), seconds=10.5)
-    seam_s = cut_s(audio, words)
-    assert seam_s is not None
-    assert 7.7 <= seam_s <= 8.3
+    boundary_s = cut_s(audio, words)
+    assert boundary_s is not None
+    assert 7.7 <= boundary_s <= 8.3
 
 
 def test_the_first_piece_does_not_become_too_short() -> None:
@@ -76,9 +76,9 @@ def test_the_latest_audio_is_not_looked_at() -> None:
     audio, words = spoken(*fluent(0, 8.8), seconds=9.7)
     assert cut_s(audio, words) is None
     audio, words = spoken(*fluent(0, 8.8), seconds=10.4)
-    seam_s = cut_s(audio, words)
-    assert seam_s is not None
-    assert 8.8 + 0.1 <= seam_s <= 10.4 - 0.8
+    boundary_s = cut_s(audio, words)
+    assert boundary_s is not None
+    assert 8.8 + 0.1 <= boundary_s <= 10.4 - 0.8
 
 
 def test_where_nobody_pauses_it_is_the_weakest_place_of_the_second_half() -> None:
@@ -88,9 +88,9 @@ def test_where_nobody_pauses_it_is_the_weakest_place_of_the_second_half() -> Non
     audio[: 9 * RATE] *= 0.6  # weaker still, but too early
     audio[round(13.3 * RATE) : round(13.6 * RATE)] *= 0.7
     audio[round(19.6 * RATE) :] *= 0.5  # and too late
-    seam_s = cut_s(audio, words)
-    assert seam_s is not None
-    assert 13.3 <= seam_s <= 13.6
+    boundary_s = cut_s(audio, words)
+    assert boundary_s is not None
+    assert 13.3 <= boundary_s <= 13.6
 
 
 def test_a_constant_offset_hides_no_pause() -> None:
@@ -101,8 +101,8 @@ def test_a_constant_offset_hides_no_pause() -> None:
 @pytest.mark.parametrize("gain", [0.001, 0.1, 5])
 def test_loudness_does_not_matter(gain: float) -> None:
     audio, words = spoken(*fluent(0, 6), *fluent(6.6, 10), seconds=10.5)
-    seam_s, same_s = cut_s(audio, words), cut_s(audio * np.float32(gain), words)
-    assert seam_s is not None and same_s is not None
+    boundary_s, same_s = cut_s(audio, words), cut_s(audio * np.float32(gain), words)
+    assert boundary_s is not None and same_s is not None
     assert 6.1 <= same_s <= 6.5
 
 
@@ -115,13 +115,13 @@ def test_without_words_there_is_nothing_to_cut_between(seconds: float) -> None:
 @pytest.mark.parametrize("seconds", [20, 22])
 @pytest.mark.parametrize("rms", [0, 0.1])
 def test_but_not_even_silence_is_kept_for_ever(seconds: float, rms: float) -> None:
-    seam_s = cut_s(noise(seconds, rms), [])
-    assert seam_s is not None
-    assert seconds / 2 <= seam_s <= seconds - 0.8
+    boundary_s = cut_s(noise(seconds, rms), [])
+    assert boundary_s is not None
+    assert seconds / 2 <= boundary_s <= seconds - 0.8
 
 
 @st.composite
-def talks(draw: st.DrawFn) -> tuple[Array, list[Word]]:
+def long_form(draw: st.DrawFn) -> tuple[Array, list[Word]]:
     at_s, words_s = draw(st.floats(0, 1)), []
     for _ in range(draw(st.integers(0, 50))):
         end_s = at_s + draw(st.floats(0.1, 0.6))
@@ -130,23 +130,23 @@ def talks(draw: st.DrawFn) -> tuple[Array, list[Word]]:
     return spoken(*words_s, seconds=at_s + draw(st.floats(0, 1.5)) + 0.1)
 
 
-@given(talks(), st.floats(-0.06, 0.06))
+@given(long_form(), st.floats(-0.06, 0.06))
 @settings(max_examples=60, deadline=None)
 def test_no_word_is_cut_through_or_on_the_wrong_side(case: tuple[Array, list[Word]], wrong_s: float) -> None:
     """Even if all ends are known no better than to 60 ms."""
     audio, words = case
     guessed = [Word(word.text, word.start_s, max(0.0, word.end_s + wrong_s), 1.0) for word in words]
-    seam = find_boundary(audio, guessed, CONFIG)
-    if seam is None:
+    boundary = find_boundary(audio, guessed, CONFIG)
+    if boundary is None:
         assert len(audio) < 20 * RATE
         return
     if len(audio) < 8 * RATE:  # only a long pause ends so short a piece
         ends_s = [*(word.start_s for word in words), len(audio) / RATE]
-        assert ends_s[seam.words] - words[seam.words - 1].end_s > CONFIG.pause_s
-    assert seam.sample <= len(audio) - 0.8 * RATE
+        assert ends_s[boundary.words] - words[boundary.words - 1].end_s > CONFIG.pause_s
+    assert boundary.sample <= len(audio) - 0.8 * RATE
     if len(audio) < 20 * RATE:  # else a word may have to be cut
-        assert seam.words == sum(word.end_s <= seam.sample / RATE for word in words)
-        assert seam.words == sum(word.start_s < seam.sample / RATE for word in words)
+        assert boundary.words == sum(word.end_s <= boundary.sample / RATE for word in words)
+        assert boundary.words == sum(word.start_s < boundary.sample / RATE for word in words)
 
 
 @pytest.mark.parametrize("late_s", [0, 0.2, 0.5, 0.65])
@@ -158,10 +158,10 @@ def test_a_word_is_before_the_pause_even_if_its_end_is_placed_behind_it(
     before, after = fluent(0, 6), fluent(6.5 + length_s, 10)
     audio, words = spoken(*before, (6.0, 6.0 + length_s), *after, seconds=9.5)
     words[len(before)] = Word("late", 6.0, 6.0 + length_s + late_s, 1.0)
-    seam = find_boundary(audio, words, CONFIG)
-    assert seam is not None
-    assert 6.1 + length_s <= seam.sample / RATE <= 6.4 + length_s
-    assert seam.words == len(before) + 1
+    boundary = find_boundary(audio, words, CONFIG)
+    assert boundary is not None
+    assert 6.1 + length_s <= boundary.sample / RATE <= 6.4 + length_s
+    assert boundary.words == len(before) + 1
 
 
 @pytest.mark.parametrize(

@@ -71,12 +71,12 @@ def one_by_one(rule: Rule, forced: Sequence[int], limit: int) -> list[int]:
     tokens = list(forced)
     while (token := rule(tuple(tokens))[0]) != EOS and len(tokens) < limit:
         tokens.append(token)
-        if again := invented(tokens, [rule(tuple(tokens[:end]))[1] for end in range(len(tokens))]):
+        if again := hallucinated(tokens, [rule(tuple(tokens[:end]))[1] for end in range(len(tokens))]):
             return tokens[: max(len(forced), len(tokens) - again)]
     return tokens
 
 
-def invented(tokens: list[int], peaks: list[int]) -> int:
+def hallucinated(tokens: list[int], peaks: list[int]) -> int:
     """A phrase of 3 to 24 tokens said twice in a row, the second time not later by 0.8 of its length.
 
     A token ends where the row after it listens; where the last one ends is not known yet.

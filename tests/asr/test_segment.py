@@ -1,4 +1,4 @@
-"""One piece of a talk while it grows, in the made-up language of `scripted_recognizer`."""
+"""One segment of long-form audio while it grows, in the made-up language of `scripted_recognizer`."""
 
 import random
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ def texts(words: list[Word]) -> list[str]:
 
 @given(tokens_of_words, st.integers(0, 2**32))
 @settings(max_examples=40, deadline=None)
-def test_words_grow_and_those_that_are_fixed_are_not_read_again(tokens: list[int], seed: int) -> None:
+def test_words_grow_and_those_that_are_committed_are_not_decoded_again(tokens: list[int], seed: int) -> None:
     """What is fixed in between changes the rows that are computed, and nothing else."""
     rng = random.Random(seed)
     audio = np.concatenate([pause(0.1), voice(tokens, 0.2), pause(0.5)])

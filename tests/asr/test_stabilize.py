@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from asr.stabilize import Stabilizer, partial_of
 from asr.words import Word
 
-SETTLE_S = 0.2
+DELAY_S = 0.2
 
 
 def said(text: str, end_s: float = 0) -> list[Word]:
@@ -17,8 +17,8 @@ def said(text: str, end_s: float = 0) -> list[Word]:
 
 
 def stable(*texts: str) -> list[int]:
-    """Of words that ended long ago."""
-    stabilizer = Stabilizer(SETTLE_S)
+    """Words that ended long ago."""
+    stabilizer = Stabilizer(DELAY_S)
     return [stabilizer.push(said(text), 10) for text in texts]
 
 
@@ -44,7 +44,7 @@ def test_an_empty_hypothesis_takes_nothing_back() -> None:
 
 @pytest.mark.parametrize(("heard_s", "count"), [(1.1, 0), (1.21, 1), (1.6, 1), (1.71, 2), (9, 2)])
 def test_a_word_that_ended_just_now_is_not_stable(heard_s: float, count: int) -> None:
-    stabilizer = Stabilizer(SETTLE_S)
+    stabilizer = Stabilizer(DELAY_S)
     words = [*said("one", 1), *said("two", 1.5)]
     assert stabilizer.push(words, heard_s) == 0
     assert stabilizer.push(words, heard_s) == count
@@ -68,13 +68,13 @@ def timed(words: Sequence[str]) -> list[Word]:
 @given(hypotheses)
 def test_as_many_words_are_stable_as_any_two_neighbours_agree_on(case: list[tuple[list[str], int]]) -> None:
     """By brute force: the longest settled prefix that some hypothesis shares with the one before it."""
-    stabilizer, heard_s = Stabilizer(SETTLE_S), 0.5
+    stabilizer, heard_s = Stabilizer(DELAY_S), 0.5
     best, before = 0, [""]
     for words, passed_s in case:
         heard_s += passed_s
         count = stabilizer.push(timed(words), heard_s)
         for n in range(1, len(words) + 1):
-            if bare(words)[:n] == bare(before)[:n] and n + SETTLE_S <= heard_s:
+            if bare(words)[:n] == bare(before)[:n] and n + DELAY_S <= heard_s:
                 best = max(best, n)
         assert count == stabilizer.stable == best
         before = words
@@ -86,7 +86,7 @@ def test_words_that_are_done_with_do_not_change_the_others(
 ) -> None:
     """Hypotheses that begin with the same words, and the same without these, which ended."""
     done = ["x"] * ended
-    all_words, rebased = Stabilizer(SETTLE_S), Stabilizer(SETTLE_S)
+    all_words, rebased = Stabilizer(DELAY_S), Stabilizer(DELAY_S)
     heard_s = ended + 2.0
     for words in (done, done):
         all_words.push(timed(words), heard_s)

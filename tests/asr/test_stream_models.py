@@ -1,4 +1,4 @@
-"""The models on a long talk that is joined out of the recordings in traces/, and on audio nobody wants."""
+"""The models on long-form audio that is joined out of traces/, and on audio nobody wants."""
 
 import copy
 import pickle
@@ -42,7 +42,7 @@ def test_near_silence_is_nothing(models: Recognizer, config: str, seconds: float
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_short_turns_between_long_silences_are_not_lost(models: Recognizer, config: str) -> None:
-    """With four seconds of silence inside a piece full attention took the talk for over."""
+    """With four seconds of silence inside a segment full attention took the audio for over."""
     names = ("005", "000", "006", "014")
     room = np.random.default_rng(0).normal(0, 1e-4, 4 * RATE).astype(np.float32)
     turns = [recordings()[name] for name in names]
@@ -55,7 +55,7 @@ def test_short_turns_between_long_silences_are_not_lost(models: Recognizer, conf
 
 @dataclass(frozen=True)
 class Heard:
-    """What a reader showed and wrote, and the bytes of its encoder's and decoder's state after each step."""
+    """What a transcriber showed and wrote, and the bytes of its segment's state after each step."""
 
     partials: list[Partial]
     final: Hypothesis
@@ -63,12 +63,12 @@ class Heard:
 
 
 def hear(models: Recognizer, config: StreamConfig, audio: Array) -> Heard:
-    reader = Transcriber(models, config)
+    transcriber = Transcriber(models, config)
     partials, sizes = [], []
     for end in range(STEP, len(audio) + STEP, STEP):
-        partials.append(reader.partial(AudioSpan(audio[max(0, end - STEP) : end], end - STEP)))
-        sizes.append(state_bytes(reader))
-    return Heard(partials, reader.final(AudioSpan(audio[len(audio) :], len(audio))), sizes)
+        partials.append(transcriber.partial(AudioSpan(audio[max(0, end - STEP) : end], end - STEP)))
+        sizes.append(state_bytes(transcriber))
+    return Heard(partials, transcriber.final(AudioSpan(audio[len(audio) :], len(audio))), sizes)
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
@@ -77,22 +77,22 @@ def test_two_transcribers_of_one_recognizer_do_not_hear_each_other(
 ) -> None:
     """Their calls by turns, to the bit what each says alone."""
     audios = [turn(recordings()[name], 0.5) for name in ("000", "006")]
-    readers = [Transcriber(models, config) for _ in audios]
+    recognizers = [Transcriber(models, config) for _ in audios]
     partials: list[list[Partial]] = [[], []]
     for start in range(0, max(map(len, audios)), STEP):
-        for reader, audio, shown in zip(readers, audios, partials, strict=True):
+        for transcriber, audio, shown in zip(recognizers, audios, partials, strict=True):
             if start < len(audio):
-                shown.append(reader.partial(AudioSpan(audio[start : start + STEP], start)))
-    for reader, audio, shown in zip(readers, audios, partials, strict=True):
+                shown.append(transcriber.partial(AudioSpan(audio[start : start + STEP], start)))
+    for transcriber, audio, shown in zip(recognizers, audios, partials, strict=True):
         apart = hear(models, config, audio)
         assert shown == apart.partials
-        assert reader.final(AudioSpan(audio[len(audio) :], len(audio))) == apart.final
+        assert transcriber.final(AudioSpan(audio[len(audio) :], len(audio))) == apart.final
         assert apart.final.text
 
 
-def state_bytes(reader: Transcriber) -> int:
-    """Of the segment: the audio since the last seam, and all that encoder and decoder keep of it."""
-    kept = copy.copy(reader._segment.__dict__)
+def state_bytes(transcriber: Transcriber) -> int:
+    """The segment: the audio since the last boundary, and all that encoder and decoder keep of it."""
+    kept = copy.copy(transcriber._segment.__dict__)
     del kept["_models"]
     kept["_decoder"] = copy.copy(kept["_decoder"])
     kept["_decoder"].binding = None
@@ -107,7 +107,7 @@ def turn(recording: Recording, pause_s: float) -> Array:
 
 
 @pytest.fixture(scope="module")
-def talk() -> tuple[list[Recording], Array]:
+def sentences() -> tuple[list[Recording], Array]:
     """Eighty seconds: every recording twice, in any order, with pauses of 0.3 to 1.2 s between them."""
     rng = random.Random(0)
     order = [*recordings().values()] * 2
@@ -118,50 +118,53 @@ def talk() -> tuple[list[Recording], Array]:
 
 
 @pytest.fixture(scope="module", params=CONFIGS)
-def long_talk(
-    request: pytest.FixtureRequest, models: Recognizer, talk: tuple[list[Recording], Array]
+def long_form(
+    request: pytest.FixtureRequest, models: Recognizer, sentences: tuple[list[Recording], Array]
 ) -> tuple[Heard, StreamConfig]:
     config = CONFIGS[request.param]
-    return hear(models, config, talk[1]), config
+    return hear(models, config, sentences[1]), config
 
 
 def alone(models: Recognizer, config: StreamConfig) -> dict[str, str]:
-    reader, texts = Transcriber(models, config), {}
+    transcriber, texts = Transcriber(models, config), {}
     for name, recording in recordings().items():
-        reader.begin()
-        texts[name] = reader.final(AudioSpan(turn(recording, 0.3))).text
+        transcriber.begin()
+        texts[name] = transcriber.final(AudioSpan(turn(recording, 0.3))).text
     return texts
 
 
-def test_a_long_talk_is_read_as_well_as_its_sentences(
-    models: Recognizer, talk: tuple[list[Recording], Array], long_talk: tuple[Heard, StreamConfig]
+def test_long_form_audio_is_read_as_well_as_its_sentences(
+    models: Recognizer, sentences: tuple[list[Recording], Array], long_form: tuple[Heard, StreamConfig]
 ) -> None:
-    heard, config = long_talk
+    heard, config = long_form
     texts = alone(models, config)
-    said = " ".join(recording.text for recording in talk[0])
+    said = " ".join(recording.text for recording in sentences[0])
     apart = total(
-        [word_errors(recording.text, texts[recording.name.removesuffix(".flac")]) for recording in talk[0]]
+        [
+            word_errors(recording.text, texts[recording.name.removesuffix(".flac")])
+            for recording in sentences[0]
+        ]
     )
     assert word_errors(said, heard.final.text).wer <= apart.wer + 0.01
 
 
-def test_what_is_stable_is_never_taken_back(long_talk: tuple[Heard, StreamConfig]) -> None:
+def test_what_is_stable_is_never_taken_back(long_form: tuple[Heard, StreamConfig]) -> None:
     before = ""
-    for partial in long_talk[0].partials:
+    for partial in long_form[0].partials:
         assert partial.stable.startswith(before)
         before = partial.stable
 
 
-def test_word_times_go_up(long_talk: tuple[Heard, StreamConfig]) -> None:
-    """At a seam the last word may seem to end in the silence that is put behind it."""
-    words = long_talk[0].final.words
+def test_word_times_go_up(long_form: tuple[Heard, StreamConfig]) -> None:
+    """At a boundary the last word may seem to end in the silence that is put behind it."""
+    words = long_form[0].final.words
     assert all(word.start_s <= word.end_s for word in words)
     assert all(b.start_s >= a.end_s - 0.24 for a, b in pairwise(words))
 
 
-def test_the_state_is_bounded(long_talk: tuple[Heard, StreamConfig]) -> None:
-    """It falls back at each seam, and the last third of the talk needs no more than the first."""
-    sizes = long_talk[0].state_bytes
+def test_the_state_is_bounded(long_form: tuple[Heard, StreamConfig]) -> None:
+    """It falls back at each boundary, and the last third of the audio needs no more than the first."""
+    sizes = long_form[0].state_bytes
     third = len(sizes) // 3
     assert max(sizes[-third:]) <= 1.25 * max(sizes[:third])
     assert max(sizes) < 30e6

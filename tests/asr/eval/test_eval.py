@@ -1,4 +1,4 @@
-"""The evaluation: what is read with what, errors, times and sums, by hand from scripted readers."""
+"""The evaluation: what is read with what, errors, times and sums, by hand from scripted recognizers."""
 
 import json
 
@@ -24,7 +24,7 @@ from asr.eval.summary import report, summary
 TONE = np.sin(np.arange(SECOND) * 0.2).astype(np.float32)
 
 
-def readers(
+def recognizers(
     streaming: list[tuple[Part | Text, float]],
     final: list[tuple[Part | Text, float]],
     full: list[tuple[Text, float]],
@@ -62,7 +62,7 @@ PLAN = Plan(("streaming", "full"), ("clean",), 800)
 
 
 def script() -> ScriptedRecognizers:
-    return readers(list(STREAMING), [], [*FULL, FULL_C])
+    return recognizers(list(STREAMING), [], [*FULL, FULL_C])
 
 
 def test_errors_by_hand() -> None:
@@ -81,7 +81,7 @@ def test_errors_by_hand() -> None:
 
 
 def test_the_summary_by_hand() -> None:
-    scripted = readers(
+    scripted = recognizers(
         [
             (Part("", "Turn"), 20),
             (Text("Turn on the light"), 50),
@@ -127,7 +127,9 @@ KINDS = ("substitutions", "insertions", "deletions", "reference_words")
 
 def test_each_reader_hears_each_condition_and_words_end_where_they_do_in_the_clean_clip() -> None:
     final: list[tuple[Part | Text, float]] = [(Text("Turn"), 10), (Text("Turn on the light"), 10)]
-    scripted = readers([], final, [(Text("Turn on a light"), 1), (Text("The kite", WORDS_B[:2]), 1), FULL[0]])
+    scripted = recognizers(
+        [], final, [(Text("Turn on a light"), 1), (Text("The kite", WORDS_B[:2]), 1), FULL[0]]
+    )
     plan = Plan(("final", "full"), ("noisy", "telephone"), 2000)
     results = evaluate(CLIPS[:1], scripted, plan, scripted.full.ticker.clocks)
     assert finished(scripted)
@@ -150,7 +152,7 @@ def test_each_reader_hears_each_condition_and_words_end_where_they_do_in_the_cle
 
 
 def test_nobody_reads_who_is_not_asked_to() -> None:
-    scripted = readers([], [], [(Text("Stop."), 1)])
+    scripted = recognizers([], [], [(Text("Stop."), 1)])
     results = evaluate(CLIPS[2:], scripted, Plan(("full",), ("far",), 480))
     assert finished(scripted)
     assert list(results) == [("full", "far")]
@@ -184,14 +186,14 @@ def test_of_nothing_there_are_no_figures() -> None:
     nothing = summary(evaluate([], script(), PLAN)["streaming", "clean"])
     assert (nothing["wer"], nothing["cpu_real_time_factor"], nothing["ms"]["p50"]) == (0, 0, None)
     silence = [Recording("s.wav", TONE, "")]
-    scripted = readers([(Part("", ""), 1), (Text("You know."), 1)], [], [(Text(""), 1)])
+    scripted = recognizers([(Part("", ""), 1), (Text("You know."), 1)], [], [(Text(""), 1)])
     clip = evaluate(silence, scripted, PLAN)["streaming", "clean"][0]
     assert (clip.words.wer, clip.latency and clip.latency.stable_ms) == (2, ())
 
 
 def test_text_for_a_sound_in_which_nothing_is_said() -> None:
     texts = iter([(Text(" "), 1), (Text("You"), 1), (Text("..."), 1), (Text("Thank you."), 1)])
-    scripted = readers([], [], list(texts))
+    scripted = recognizers([], [], list(texts))
     sounds = {
         name: np.full(4, level, np.float32) for level, name in enumerate(("hum", "hiss", "click", "chord"))
     }

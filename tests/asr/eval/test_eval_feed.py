@@ -18,10 +18,10 @@ def test_a_partial_comes_after_each_chunk_and_the_final_text_after_all() -> None
         (Part("turn", "on it"), 50),
         (Text("Turn on.", (Said("Turn", 0, 1),)), 20),
     ]
-    reader = ScriptedStream(ticker, steps)
-    reading = feed_stream(reader, audio(1.2), 480, ticker.clocks)
-    assert reader.steps == []
-    assert reader.heard == [7680, 15360, 19200]
+    transcriber = ScriptedStream(ticker, steps)
+    reading = feed_stream(transcriber, audio(1.2), 480, ticker.clocks)
+    assert transcriber.steps == []
+    assert transcriber.heard == [7680, 15360, 19200]
     assert (reading.text, reading.words) == ("Turn on.", (Said("Turn", 0, 1),))
     assert [partial.stable for partial in reading.shown] == [(), ("turn",)]
     assert [partial.unstable for partial in reading.shown] == [("turn",), ("on", "it")]
@@ -42,17 +42,17 @@ def test_a_reader_slower_than_speech_falls_behind() -> None:
 @pytest.mark.parametrize("samples", [0, 1, 7680])
 def test_a_clip_no_longer_than_a_chunk_has_no_partial(samples: int) -> None:
     ticker = Ticker()
-    reader = ScriptedStream(ticker, [(Text("Stop."), 8)])
-    reading = feed_stream(reader, np.zeros(samples, np.float32), 480, ticker.clocks)
-    assert reader.heard == [samples]
+    transcriber = ScriptedStream(ticker, [(Text("Stop."), 8)])
+    reading = feed_stream(transcriber, np.zeros(samples, np.float32), 480, ticker.clocks)
+    assert transcriber.heard == [samples]
     assert (reading.text, reading.shown, reading.wall_ms) == ("Stop.", (), 8)
     assert reading.final_shown_ms == samples / 16 + 8
 
 
 def test_the_full_reader_hears_everything_at_once() -> None:
     ticker = Ticker()
-    reader = ScriptedFull(ticker, [(Text("Stop.", (Said("Stop.", 0.5, 0.75),)), 40)])
-    reading = feed_whole(reader, audio(2), ticker.clocks)
-    assert [len(heard) for heard in reader.heard] == [32000]
+    transcriber = ScriptedFull(ticker, [(Text("Stop.", (Said("Stop.", 0.5, 0.75),)), 40)])
+    reading = feed_whole(transcriber, audio(2), ticker.clocks)
+    assert [len(heard) for heard in transcriber.heard] == [32000]
     assert (reading.wall_ms, reading.cpu_ms, reading.final_ms, reading.final_shown_ms) == (40, 80, 40, 2040)
     assert (reading.text, reading.words, reading.shown) == ("Stop.", (Said("Stop.", 0.5, 0.75),), ())

@@ -43,7 +43,7 @@ REPEATED = [
 
 
 @pytest.mark.parametrize(("reference", "hypothesis", "found"), HALLUCINATED)
-def test_inventions(reference: str, hypothesis: str, found: list[str]) -> None:
+def test_hallucinations(reference: str, hypothesis: str, found: list[str]) -> None:
     assert hallucinations(reference, hypothesis) == found
 
 

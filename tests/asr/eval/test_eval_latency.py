@@ -12,7 +12,7 @@ from asr.eval.latency import closest_prefix, latency
 
 
 def reading(shown: list[tuple[str, str, float]], text: str, final_shown_ms: float) -> Transcript:
-    """Of partials (stable, unstable, when)."""
+    """A transcript with partials (stable, unstable, when)."""
     partials = [Shown(tuple(stable.split()), tuple(rest.split()), 0, ms) for stable, rest, ms in shown]
     return Transcript(text, (), 0, 0, 0, final_shown_ms, tuple(partials))
 

@@ -1,4 +1,4 @@
-"""A long talk out of short recordings, and what is measured while it is read, worked out by hand."""
+"""Long-form audio out of short recordings, and what is measured while it is read, worked out by hand."""
 
 from dataclasses import dataclass, field
 
@@ -27,7 +27,7 @@ def parts(audio: NDArray[np.float32]) -> list[tuple[int, NDArray[np.float32]]]:
     return [(int(np.round(piece[0] * 4)), piece) for piece in np.split(audio, edges)]
 
 
-def test_a_talk_is_all_recordings_again_and_again_with_pauses() -> None:
+def test_long_form_audio_is_all_recordings_again_and_again_with_pauses() -> None:
     audio, text = join_recordings(recordings(), 1.5)
     assert audio.dtype == np.float32
     heard = parts(audio)
@@ -59,7 +59,7 @@ def test_it_is_the_same_every_time() -> None:
     assert (first[0] == again[0]).all() and first[1] == again[1]
 
 
-def test_there_is_no_talk_of_nothing() -> None:
+def test_there_is_no_audio_of_nothing() -> None:
     with pytest.raises(ValueError, match="there are none"):
         join_recordings([], 1)
 

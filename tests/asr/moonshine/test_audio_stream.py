@@ -135,7 +135,7 @@ def test_the_state_is_as_large_after_a_minute_as_after_a_second(
     assert sizes[0] == sizes[-1]
 
 
-def test_talks_do_not_disturb_each_other(mixed: tuple[LocalEncoder, StreamingEncoder]) -> None:
+def test_streams_do_not_disturb_each_other(mixed: tuple[LocalEncoder, StreamingEncoder]) -> None:
     _, encoder = mixed
     audio, state, other = sound(9000), encoder.begin(), encoder.begin()
     alone = encoder.push(encoder.begin(), audio)
@@ -157,7 +157,7 @@ def test_nothing_and_5_ms_and_silence_give_no_frame_or_finite_ones(
 
 
 def test_positions_are_those_of_training() -> None:
-    """To a thousandth in a talk of ten minutes."""
+    """To a thousandth in audio of ten minutes."""
     for first in (0, 25_000):
         frames = np.arange(first, first + 50)
         expected = positions_of(torch.from_numpy(frames)).numpy()
@@ -173,8 +173,8 @@ def test_with_the_shipped_weights(model_path: Callable[[str], Path]) -> None:
     expected = whole(model, audio, used)
     for weights, far in (("float32", 1e-4), ("int8", 0.05)):
         encoder = StreamingEncoder(stream_graphs(state, used, config, weights=weights), used, config)
-        talk = encoder.begin()
-        final = np.concatenate(list(pushed(encoder, talk, audio, [3840] * 8)))
-        found = np.concatenate([final, encoder.peek(talk)])
+        stream = encoder.begin()
+        final = np.concatenate(list(pushed(encoder, stream, audio, [3840] * 8)))
+        found = np.concatenate([final, encoder.peek(stream)])
         assert found.shape == expected.shape
         assert np.linalg.norm(found - expected) <= far * np.linalg.norm(expected)

@@ -9,6 +9,7 @@ import torch
 from graph_models import SMALL, random_model
 from recordings import recordings
 
+from asr.load import load_full_encoder
 from asr.moonshine.config import MoonshineConfig
 from asr.moonshine.encoder import Encoder
 from asr.moonshine.encoder_graph import full_graph
@@ -16,7 +17,6 @@ from asr.moonshine.full_encoder import FullEncoder
 from asr.moonshine.load_torch import load
 from asr.moonshine.ort_weights import read_encoder
 from asr.moonshine.prepared import GraphStore
-from asr.moonshine.runtime import load_full_encoder
 
 
 @pytest.mark.parametrize("samples", [895, 896, 5000, 40_000])

@@ -135,7 +135,7 @@ def test_the_running_norm_remembers_all(encoder: LocalEncoder) -> None:
 
 
 def test_frames_know_where_they_are(encoder: LocalEncoder) -> None:
-    """Of silence, frames differ in nothing but their positions."""
+    """Frames of silence differ in nothing but their positions."""
     silence = torch.zeros(1, FRAME * 60)
     hidden = encoder(silence, windows(0, (0, 0, 0)))[0]
     apart = torch.cdist(hidden, hidden) + torch.eye(len(hidden)) * 1e3

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from asr.load import load_decoder
 from asr.moonshine.prepared import Graphs, GraphStore
-from asr.moonshine.runtime import load_decoder
 from asr.onnx import OnnxGraph
 from kernels import prepared
 
@@ -142,5 +142,5 @@ def test_a_prepared_decoder_reads_as_a_built_one(
 
 
 def test_no_torch_is_imported() -> None:
-    code = "import asr.moonshine.runtime, sys; sys.exit('torch' in sys.modules)"
+    code = "import asr.load, sys; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from recordings import recordings
 
-from asr.moonshine.config import ALIGNMENT_HEADS, BOS, EOS, Heads, MoonshineConfig
+from asr.load import load_decoder, load_full_encoder
+from asr.moonshine.config import BOS, EOS, Heads, MoonshineConfig
 from asr.moonshine.decoder import Decoder
 from asr.moonshine.decoder_graph import LONGEST
 from asr.moonshine.full_encoder import FullEncoder
@@ -26,7 +27,6 @@ from asr.moonshine.graph_ops import WeightType
 from asr.moonshine.load_torch import load
 from asr.moonshine.ort_weights import read_decoder
 from asr.moonshine.prepared import GraphStore
-from asr.moonshine.runtime import load_decoder, load_full_encoder
 from asr.moonshine.text_decoder import DecoderState, TextDecoder, decoder_graphs
 
 HEADS: Heads = ((0, 1), (2, 0), (2, 3))
@@ -285,7 +285,7 @@ def test_the_shipped_decoder_reads_the_recordings_as_torch_does(model_path: Call
 def test_the_alignment_heads_hear_a_text_in_order(model_path: Callable[[str], Path]) -> None:
     """Where they look moves on with the words, from the first word to the last one spoken."""
     store = GraphStore(None)
-    decoder = load_decoder(model_path("moonshine-tiny-en-decoder"), store, alignment=ALIGNMENT_HEADS)
+    decoder = load_decoder(model_path("moonshine-tiny-en-decoder"), store)
     encoder = load_full_encoder(model_path("moonshine-tiny-en-encoder"), store)
     recording = recordings()["005"]
     hidden = encoder.encode(recording.audio[: recording.end + 3200])

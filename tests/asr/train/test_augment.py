@@ -79,7 +79,7 @@ def test_the_noise_is_as_loud_as_it_should_be(babble: float) -> None:
 
 
 def test_babble_is_other_clips_and_noise_is_none() -> None:
-    """Of 7 clips, which are sines of different pitches, each hears some others."""
+    """Each of 7 clips, which are sines of different pitches, hears some others."""
     pitches = torch.arange(400, 1100, 100)
     audio = 0.05 * (2 * math.pi * pitches[:, None] * torch.arange(RATE) / RATE).sin()
     near, far = augment(audio, replace(NOTHING, noise=1, babble=1, snr_db=(10, 10)), seeded())

@@ -1,4 +1,4 @@
-"""AudioSpanes of recordings, told apart by their samples."""
+"""Spans of recordings, told apart by their samples."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def test_sources_are_drawn_by_weight_and_recordings_by_length(tmp_path: Path) ->
     assert shares == pytest.approx([0.25 * 0.25, 0.25 * 0.75, 0.75], abs=0.02)
 
 
-def test_stretches_lie_anywhere_in_a_recording_and_in_no_other(tmp_path: Path) -> None:
+def test_spans_lie_anywhere_in_a_recording_and_in_no_other(tmp_path: Path) -> None:
     write(tmp_path / "1.wav", np.arange(1000, 1300, dtype=np.int16))
     write(tmp_path / "2.wav", np.arange(-5000, -4600, dtype=np.int16))
     drawn = draw(read_corpus([Source(tmp_path, 1)], CPU), 5000, 60)

@@ -12,9 +12,9 @@ import torch
 from safetensors.numpy import load_file, save_file
 from tiny_models import audio, decoder, encoder
 
+from asr.load import read_windows
 from asr.moonshine.config import MoonshineConfig, Window
 from asr.moonshine.load_torch import state_of
-from asr.moonshine.runtime import read_windows
 from asr.train import __main__ as command
 from asr.train import loop
 

@@ -219,7 +219,7 @@ def test_it_ends_when_all_minutes_have_passed_in_any_number_of_calls(pool: Clips
 
 @pytest.mark.parametrize("most", [0.2, 0.9995])
 def test_the_averaged_weights_are_an_average(pool: Clips, most: float) -> None:
-    """Of all that were, by weights which add up to 1."""
+    """The average of all that were, by weights which add up to 1."""
     config = replace(CONFIG, average=most)
     run = begin(config)
     expected = weights(run)
