@@ -35,8 +35,9 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
 	touch $@
 
+# Python compiles what the tests import; pip would compile all of torch and transformers, for a minute.
 $(VENV)/.installed-test: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[test]'
 	touch $(VENV)/.installed $@
 
 # The suite on the newest versions that pyproject.toml allows, as a user's pip installs them; on Python 3.13 if it is there.
