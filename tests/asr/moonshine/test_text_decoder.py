@@ -218,7 +218,7 @@ def test_what_cannot_be_read_is_refused_and_changes_nothing(rounded: TextDecoder
         rounded.decode(state, [1])
     rounded.push(state, hidden_states(3))
     for tokens, rows_from in (([], 0), ([1], 1), ([1], -1), ([1] * (LONGEST + 1), 0)):
-        with pytest.raises(ValueError, match="cannot read"):
+        with pytest.raises(ValueError, match="cannot decode"):
             rounded.decode(state, tokens, rows_from)
     with pytest.raises(ValueError, match="frame 4 cannot follow 3"):
         rounded.push(state, hidden_states(1), at=4)
