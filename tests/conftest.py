@@ -16,7 +16,7 @@ SLOWEST_FILES = [
     "llm/eval/test_eval_engines.py",
     "llm/cuda/test_cuda_ahead.py",
     "asr/test_stream_models.py",
-    "kernels/test_compiles_few.py",
+    "kernels/test_compiles_small_batch.py",
     "llm/decode/test_responder.py",
     "llm/decode/test_speculate.py",
     "assistant/session/test_soak.py",
