@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NEWEST := .venv-newest
-# Whole files go to two processes, the slowest first (tests/conftest.py): two fill two cores, more fill the memory.
 PYTEST := $(BIN)/python -m pytest -q
 
 .PHONY: demo test test-full test-newest checks parallel clean
@@ -26,7 +25,7 @@ checks:
 	@{ $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy; } >$(VENV)/checks.log 2>&1
 
 parallel:
-	$(PYTEST) -m "not realtime" -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(PYTEST) -m "not realtime" -n 2 --dist loadfile --no-loadscope-reorder
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -9,7 +9,21 @@ from assistant.models.store import ModelStore
 TESTS = Path(__file__).parent
 REALTIME = TESTS / "realtime"  # the one folder in which `make test` looks for such tests
 # From the one that takes longest, so that neither of two processes ends long before the other.
-SLOWEST_FILES = ["kernels/test_interpreted.py"]
+SLOWEST_FILES = [
+    "kernels/test_interpreted.py",
+    "llm/cuda/test_cuda.py",
+    "llm/cpu/test_cpu_graph.py",
+    "llm/eval/test_eval_engines.py",
+    "llm/cuda/test_cuda_ahead.py",
+    "asr/test_stream_models.py",
+    "kernels/test_compiles_small_batch.py",
+    "llm/decode/test_responder.py",
+    "llm/decode/test_speculate.py",
+    "assistant/session/test_soak.py",
+    "assistant/commands/test_evaluate_llm_command.py",
+    "llm/cpu/test_native.py",
+    "tts/test_voice.py",
+]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

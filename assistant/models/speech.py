@@ -68,7 +68,6 @@ def load_transcriber(paths: AsrPaths, config: StreamConfig) -> Transcriber:
     return Transcriber(load_recognizer(paths, config.checkpoint), config)
 
 
-load_reader = load_transcriber
 """The old name, until its last user has the new one."""
 
 

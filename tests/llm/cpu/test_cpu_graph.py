@@ -424,8 +424,8 @@ def f32_losses(real_f32: CpuModel, ids: list[int]) -> list[Losses]:
 
 
 def load_real(file: GgufFile, weights: WeightType = "quantized", kv: KvType = "f32") -> CpuModel:
-    config = CpuConfig(context=WINDOW, weights=weights, kv=kv, prefix_bytes=0, kernel="onnxruntime")
-    return CpuModel(file, config)
+    options = {"context": WINDOW, "threads": 1, "prefix_bytes": 0, "kernel": "onnxruntime"}
+    return CpuModel(file, CpuConfig(weights=weights, kv=kv, **options))  # type: ignore[arg-type]
 
 
 def losses(model: CpuModel, ids: Sequence[int], piece: int = WINDOW) -> Losses:

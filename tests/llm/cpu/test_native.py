@@ -288,9 +288,8 @@ def ids(default_model: GgufFile) -> list[int]:
 @pytest.fixture(scope="session")
 def reference_perplexity(default_model: GgufFile, ids: list[int]) -> float:
     """Of the same file in float32, on ONNX Runtime."""
-    return perplexity(
-        CpuModel(default_model, CpuConfig(context=512, weights="f32", prefix_bytes=0)).open(), ids
-    )
+    config = CpuConfig(context=512, threads=1, weights="f32", prefix_bytes=0)
+    return perplexity(CpuModel(default_model, config).open(), ids)
 
 
 @pytest.mark.models
@@ -299,7 +298,7 @@ def test_perplexity_of_the_default_model(
     default_model: GgufFile, ids: list[int], reference_perplexity: float, kv: KvType, limit: float
 ) -> None:
     """All of the text read in windows, and some of it token by token."""
-    model = CpuModel(default_model, CpuConfig(context=512, kv=kv, prefix_bytes=0))
+    model = CpuModel(default_model, CpuConfig(context=512, threads=1, kv=kv, prefix_bytes=0))
     assert model.kernel == "compiled"
     engine = model.open()
     assert perplexity(engine, ids) / reference_perplexity < limit
