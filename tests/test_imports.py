@@ -31,7 +31,7 @@ FLOORS = {
         {"cli"},
     ),
     "kernels": (
-        {"checks", "device", "cpu"},
+        {"checks", "device", "cpu", "no_telemetry", "prepared"},
         {"formats"},
         {"sampling"},
         {"attention", "products"},

@@ -12,7 +12,7 @@ from kernels.formats.llama import PagedCache, Weights
 from kernels.llama import multi_step
 from kernels.llama.multi_step import Start
 from kernels.llama.reference import ReferenceRunner
-from kernels.sampling import sample
+from kernels.sampling import sample, state
 
 
 @contextmanager
@@ -58,7 +58,7 @@ class Standin:
             return -1
         where = (np.array([x]) for x in (self._tokens[row], start.slot, start.position + ago))
         logits = self._runner.decode(*where, np.array([0]))
-        how = sample.greedy(1, self.seen)
+        how = state.greedy(1, self.seen)
         for name, value in (
             ("penalties", start.penalty),
             ("temperatures", start.temperature),
