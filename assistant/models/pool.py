@@ -96,10 +96,15 @@ class ModelPool:
         if self.taken >= self.sessions:
             raise PoolBusy(self.sessions)
         opened, speaker = self._models.language.open(), self._models.speaker
+        try:
+            hearing = self._hearing()
+        except BaseException:
+            opened.close()
+            raise
         self.taken += 1
         return Stages(
             SessionLanguageModel(opened.generator, self._workers.llm, self._clock),
-            self._hearing(),
+            hearing,
             SessionSynthesizer(speaker, self._workers.tts) if speaker else None,
             self._returner(opened.close),
         )
@@ -119,8 +124,8 @@ class ModelPool:
 
         def give_back() -> None:
             if left:  # once
-                left.pop()()
                 self.taken -= 1
+                left.pop()()
 
         return give_back
 
