@@ -74,6 +74,7 @@ def talk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[
         writer = Writer(*turns)
         monkeypatch.setattr(chat, "load_language", lambda *_: Language(writer))
         monkeypatch.setattr(chat, "locate_llm", lambda *_: tmp_path)
+        monkeypatch.setattr(chat, "frozen", lambda load: load())  # the tests' own objects are to be collected
         monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"line {i}\n" for i in range(len(turns)))))
         return writer.histories
 
