@@ -98,13 +98,14 @@ class ModelPool:
                 raise PoolBusy(self.sessions)
             self.taken += 1
         try:
+            hearing = self._hearing()
             opened = self._models.language.open(self._workers.llm, self._clock)
         except BaseException:
             self._give_back()
             raise
         speaker = self._models.speaker
         voice = SessionSynthesizer(speaker, self._workers.tts) if speaker else None
-        return Stages(opened.language, self._hearing(), voice, self._closer(opened))
+        return Stages(opened.language, hearing, voice, self._closer(opened))
 
     def _hearing(self) -> Hearing | None:
         models, asr, clock = self._models.hearing, self._workers.asr, self._clock

@@ -238,6 +238,7 @@ class ThreadWorker(Worker):
     def _serve(self) -> None:
         while (job := self._next()) is not None:
             self._step_over(job, job.advance())
+            del job  # a thread that waits keeps nothing of the session that it served last
 
     def _next(self) -> StreamJob[object] | None:
         with self._changed:

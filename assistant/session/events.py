@@ -115,19 +115,21 @@ class Listener:
 
     def drain(self) -> list[SessionEvent]:
         """All unread events; raises ListenerLagged once those before the gap were read."""
-        if self._lagged and not self._events:
-            raise ListenerLagged(f"{_CAPACITY} events were left unread")
+        self._check()
         events = list(self._events)
         self._events.clear()
         return events
 
     async def __aiter__(self) -> AsyncIterator[SessionEvent]:
         while True:
-            for event in self.drain():
-                yield event
-            if self._events or self._lagged:
-                continue
+            while self._events:  # one at a time: who leaves the loop leaves the rest unread
+                yield self._events.popleft()
+            self._check()
             if self._closed:
                 return
             self._changed.clear()
             await self._changed.wait()
+
+    def _check(self) -> None:
+        if self._lagged and not self._events:
+            raise ListenerLagged(f"{_CAPACITY} events were left unread")

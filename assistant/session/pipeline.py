@@ -1,14 +1,17 @@
 """The assistant's graph, in one table: every stage a turn goes through and every channel between."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from assistant.runtime.graph import Edge, Graph, Node
-from assistant.session import turn
-from assistant.session.ring import Frame
-from assistant.session.stages import Utterance
-from llm.decode.generate import Generated
-from llm.decode.responder import Prompt
-from tts.stream import SpeechChunk
+
+if TYPE_CHECKING:  # `assistant graph` prints it without loading the models' libraries
+    from assistant.session import turn
+    from assistant.session.ring import Frame
+    from assistant.session.stages import Utterance
+    from llm.decode.generate import Generated
+    from llm.decode.responder import Prompt
+    from tts.stream import SpeechChunk
 
 
 @dataclass(frozen=True)
@@ -53,21 +56,21 @@ PHRASE = Node("phrase", "reply", "loop", "tokens to phrases that can be spoken")
 SPEAK = Node("speak", "reply", "tts", "phrases to chunks of audio")
 PLAY = Node("play", "reply", "loop", "waits for the release, paces the sink, knows what was heard")
 
-FRAMES: Edge[Frame] = Edge("frames", (SOURCE,), DETECT, "Frame", 100, "drop_oldest")
-EVENTS: Edge[turn.Event] = Edge(
+FRAMES: "Edge[Frame]" = Edge("frames", (SOURCE,), DETECT, "Frame", 100, "drop_oldest")
+EVENTS: "Edge[turn.Event]" = Edge(
     "events", (SOURCE, DETECT, TRANSCRIBE, SCORE, GENERATE, PLAY), TURN, "turn.Event", 64
 )
-PARTIALS: Edge[Due] = Edge("partials", (TURN,), RECOGNIZE, "Due", 1, "drop_oldest")
-COMMITTED: Edge[CommittedWords] = Edge(
+PARTIALS: "Edge[Due]" = Edge("partials", (TURN,), RECOGNIZE, "Due", 1, "drop_oldest")
+COMMITTED: "Edge[CommittedWords]" = Edge(
     "committed", (RECOGNIZE,), READ_AHEAD, "CommittedWords", 1, "drop_oldest"
 )
-UTTERANCES: Edge[Utterance] = Edge("utterances", (TURN,), TRANSCRIBE, "Utterance", 1)
-SCORES: Edge[Due] = Edge("scores", (TURN,), SCORE, "Due", 1, "drop_oldest")
-TRANSCRIPTS: Edge[Transcript] = Edge("transcripts", (TRANSCRIBE, TURN), ASSEMBLE, "Transcript", 1)
-PROMPTS: Edge[Prompt] = Edge("prompts", (ASSEMBLE,), GENERATE, "Prompt", 1)
-GENERATED: Edge[Generated] = Edge("generated", (GENERATE,), PHRASE, "Generated", 16)
-PHRASES: Edge[Phrase] = Edge("phrases", (PHRASE,), SPEAK, "Phrase", 4)
-AUDIO: Edge[SpeechChunk] = Edge("audio", (SPEAK,), PLAY, "SpeechChunk", 32)
+UTTERANCES: "Edge[Utterance]" = Edge("utterances", (TURN,), TRANSCRIBE, "Utterance", 1)
+SCORES: "Edge[Due]" = Edge("scores", (TURN,), SCORE, "Due", 1, "drop_oldest")
+TRANSCRIPTS: "Edge[Transcript]" = Edge("transcripts", (TRANSCRIBE, TURN), ASSEMBLE, "Transcript", 1)
+PROMPTS: "Edge[Prompt]" = Edge("prompts", (ASSEMBLE,), GENERATE, "Prompt", 1)
+GENERATED: "Edge[Generated]" = Edge("generated", (GENERATE,), PHRASE, "Generated", 16)
+PHRASES: "Edge[Phrase]" = Edge("phrases", (PHRASE,), SPEAK, "Phrase", 4)
+AUDIO: "Edge[SpeechChunk]" = Edge("audio", (SPEAK,), PLAY, "SpeechChunk", 32)
 
 GRAPH = Graph(
     nodes=(

@@ -81,6 +81,7 @@ class Session:
         self._listeners: list[Listener] = []
         self._state: turn.State = turn.Listening()
         self._exchange: _Exchange | None = None
+        self._last_turn: asyncio.Task[None] | None = None  # it may end after its reply was stopped
         self._events: Channel[turn.Event] = Channel(EVENTS, self._tracer)
         self._context = Context(stages, None, self._tracer, self._events.put, self._emit)
         self._listening = (
@@ -176,13 +177,13 @@ class Session:
             case turn.EndTurn():
                 self._end_turn()
             case turn.Respond(number=number):
-                before, self._exchange = self._exchange, _Exchange(number)
-                answer = self._respond(self._exchange, before.turn_task if before else None)
+                self._exchange = _Exchange(number)
+                answer = self._respond(self._exchange)
                 self._exchange.reply_task = group.create_task(answer, name=f"reply-{number}")
             case turn.Release():
                 self._release()
             case turn.Stop():
-                self._cancel()
+                self._cancel(turn_too=False)  # what was said is said
                 self._finish(interrupted=True)
             case turn.Reopen():
                 self._cancel()
@@ -197,7 +198,7 @@ class Session:
         exchange.voice_end_sample = command.voice_end_sample
         exchange.voice_end_ns = listening.ring.recorded_ns(command.voice_end_sample)
         self._exchange = exchange
-        exchange.turn_task = group.create_task(
+        exchange.turn_task = self._last_turn = group.create_task(
             self._run_turn(exchange, user, listening.utterance(start)), name=f"turn-{number}"
         )
         if self.turn_config.create_response or self.turn_config.detection == "semantic":
@@ -216,10 +217,10 @@ class Session:
         else:
             self.conversation.remove(item)
 
-    async def _respond(self, exchange: _Exchange, hearing: asyncio.Task[None] | None) -> None:
+    async def _respond(self, exchange: _Exchange) -> None:
         """Answer the conversation as it stands once the turn before is transcribed."""
-        if hearing is not None:
-            await asyncio.wait([hearing])
+        if self._last_turn is not None:
+            await asyncio.wait([self._last_turn])
         *history, last = self.conversation.messages()
         transcripts = Channel(TRANSCRIPTS, self._tracer.of_reply(exchange.number))
         exchange.reply = Reply(exchange.number, self._context, history, transcripts, self._grow)
@@ -306,7 +307,7 @@ class Session:
 def _done(exchange: _Exchange, reply: Reply, heard: str, interrupted: bool, reopened: bool) -> ReplyDone:
     user, released_ns = exchange.turn, reply.released_ns
     assert released_ns is not None, "a reply that was released"
-    transcribing_ns = user.utterances.first_ns[Utterance] if user else None
+    transcribing_ns = user.utterances.first_ns.get(Utterance) if user else None  # or it has not begun yet
     return ReplyDone(
         number=exchange.number,
         transcript=(user.transcript or "") if user else exchange.transcript,

@@ -15,18 +15,19 @@ from numpy.typing import NDArray
 from recordings import TRACES
 
 from asr.audio import AudioSpan
+from asr.stream import Transcriber
 from assistant.audio.clips import find_clips
 from assistant.config import Config
-from assistant.models.load import load_stages, locate
-from assistant.models.speech import asr_paths, load_transcriber
+from assistant.models.load import load_pool, locate
+from assistant.models.speech import asr_paths, load_recognizer
 from assistant.models.store import ModelStore
 from assistant.runtime.clock import Clock
 from assistant.runtime.spans import Recorder
 from assistant.session.parts import PARTS
-from assistant.session.playback import PacedSink, Sink
 from assistant.session.ring import Frame
-from assistant.session.session import Session
-from assistant.trace.replay import ReplayedTurn, replay
+from assistant.session.session import Input, Session
+from assistant.session.sink import PacedSink, Sink
+from assistant.trace.replay import ReplayedTurn, Replayer
 from llm.text.chat import Message
 
 pytestmark = [pytest.mark.models, pytest.mark.realtime]
@@ -54,33 +55,35 @@ class Conversation:
 class WatchedSession(Session):
     """Notes when its source began, and keeps the history."""
 
-    conversation: Conversation
+    heard: Conversation
 
-    async def run(self, source: AsyncIterator[Frame], sink: Sink) -> None:
-        async def watched() -> AsyncIterator[Frame]:
-            async for frame in source:
-                if not self.conversation.start_ns:
-                    self.conversation.start_ns = frame.end_ns - len(frame.audio) * 62_500  # ns a sample
-                yield frame
+    async def run(self, source: AsyncIterator[Input], sink: Sink | None = None) -> None:
+        async def watched() -> AsyncIterator[Input]:
+            async for item in source:
+                if isinstance(item, Frame) and not self.heard.start_ns:
+                    self.heard.start_ns = item.end_ns - len(item.audio) * 62_500  # ns a sample
+                yield item
 
         await super().run(watched(), sink)
-        self.conversation.history = self.history
+        self.heard.history = list(self.conversation.messages())
 
 
 @pytest.fixture(scope="module")
 def conversation(model_path: Callable[[str], Path]) -> Conversation:
     config, store, clock = Config(), ModelStore(), Clock()
-    done = WatchedSession.conversation = Conversation()
-    stages = load_stages(config, locate(config, store))
+    done = WatchedSession.heard = Conversation()
+    pool = load_pool(config, locate(config, store), clock)
     sink = PacedSink(clock)
+    turns: list[ReplayedTurn] = []
     clips = [clip for clip in find_clips(TRACES) if clip.reference == QUESTION]
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("assistant.trace.replay.Session", WatchedSession)
-            result = asyncio.run(replay(clips, stages, config, clock, done.recorder, sink=sink))
+            replayer = Replayer(pool, config, clock, done.recorder, on_turn=turns.append)
+            asyncio.run(replayer.play(clips, sink))
     finally:
-        stages.close()
-    (done.turn,) = result.turns
+        pool.close()
+    (done.turn,) = turns
     done.sounded = sink.recorded
     return done
 
@@ -140,11 +143,11 @@ def test_what_sounded_is_audible_unclipped_and_without_gaps(conversation: Conver
 
 def test_what_sounded_is_the_reply(turn: ReplayedTurn, conversation: Conversation) -> None:
     audio = np.concatenate([piece for _, piece in conversation.sounded])
-    reader = load_transcriber(asr_paths(ModelStore()), Config().asr)
+    reader = Transcriber(load_recognizer(asr_paths(ModelStore())), Config().asr)
     read = reader.final(AudioSpan(soxr.resample(audio, VOICE_RATE, 16000))).text
     assert jiwer.wer(words(turn.reply), words(read)) <= 0.2, read
 
 
 def test_every_stage_left_its_span(conversation: Conversation) -> None:
     worked = {span.track for span in conversation.recorder.spans if span.name == "work"}
-    assert {"listen", "turn", "transcribe", "assemble", "think", "phrase", "speak", "play"} <= worked
+    assert {"detect", "turn", "transcribe", "assemble", "generate", "phrase", "speak", "play"} <= worked

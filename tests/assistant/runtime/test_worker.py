@@ -4,7 +4,9 @@ Real threads and the real clock: a thread is held where a test wants it with an 
 """
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, suppress
 from functools import partial
@@ -259,6 +261,21 @@ def test_a_worker_outlives_a_loop_that_ends_in_the_middle_of_a_job() -> None:
         assert asyncio.run(asyncio.wait_for(worker.run(lambda: "alive"), LIMIT_S)) == "alive"
     asyncio.run(finished(worker))
     worker.close()
+
+
+async def test_an_idle_thread_keeps_nothing_of_its_last_job(worker: ThreadWorker) -> None:
+    class Conversation:
+        def answer(self) -> int:
+            return 7
+
+    conversation = Conversation()
+    kept = weakref.ref(conversation)
+    assert await worker.run(conversation.answer) == 7
+    del conversation
+    async with asyncio.timeout(LIMIT_S):
+        while kept():  # the thread waits for its next job a moment after the result
+            await asyncio.sleep(0.001)
+            gc.collect()
 
 
 # What is served first

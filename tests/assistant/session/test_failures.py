@@ -1,6 +1,7 @@
 """How the commands end when the language model's engine fails, which is scripted here."""
 
 import io
+import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -74,6 +75,7 @@ def talk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[
         writer = Writer(*turns)
         monkeypatch.setattr(chat, "load_language", lambda *_: Language(writer))
         monkeypatch.setattr(chat, "locate_llm", lambda *_: tmp_path)
+        monkeypatch.setattr(chat, "frozen", lambda load: load())  # the tests' own objects are to be collected
         monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"line {i}\n" for i in range(len(turns)))))
         return writer.histories
 
@@ -161,25 +163,35 @@ class Speaker:
         yield SpeechChunk(np.full(2400, 0.5, np.float32), 24000, phrase)
 
 
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tuple[Language, ModelPool]]:
+    """Prepares replays and demos with a scripted writer, in a folder with two recordings."""
+
+    def prepare(*turns: Exception | None, sessions: int = 1) -> tuple[Language, ModelPool]:
+        ears, language = Ears(), Language(Writer(*turns))
+        hearing = HearingModels(ears, ears, lambda: ears)  # type: ignore[arg-type]
+        pool = ModelPool(Models(language, hearing, Speaker()), Clock(), sessions)
+        for module in (demo, replay):
+            monkeypatch.setattr(module, "locate", lambda *_: None)
+            monkeypatch.setattr(module, "load_pool", lambda *_: pool)
+        monkeypatch.chdir(tmp_path)
+        noise = np.random.default_rng(0).uniform(-0.5, 0.5, 8000)
+        for name in ("hello.wav", "hello_again.wav"):
+            soundfile.write(name, np.concatenate([noise, np.zeros(1600)]), 16000)
+        return language, pool
+
+    return prepare
+
+
 @pytest.mark.parametrize("command", [["replay"], ["demo", "-o", "reply.wav"]])
 @pytest.mark.parametrize("error", [CudaBroken, EngineOutOfMemory])
 def test_a_conversation_goes_on_without_memory_but_not_without_the_gpu(
     error: type[CudaBroken | EngineOutOfMemory],
     command: list[str],
     assistant: Command,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    fake: Callable[..., tuple[Language, ModelPool]],
 ) -> None:
-    module = replay if command[0] == "replay" else demo
-    ears = Ears()
-    language = Language(Writer(error("told"), error("told")))
-    hearing = HearingModels(ears, ears, lambda: ears)  # type: ignore[arg-type]
-    pool = ModelPool(Models(language, hearing, Speaker()), Clock())
-    monkeypatch.setattr(module, "locate", lambda *_: None)
-    monkeypatch.setattr(module, "load_pool", lambda *_: pool)
-    monkeypatch.chdir(tmp_path)
-    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 8000)
-    soundfile.write("hello.wav", np.concatenate([noise, np.zeros(1600)]), 16000)
+    language, pool = fake(error("told"), error("told"))
     ended = assistant(command[0], "hello.wav", *command[1:])
     if error is CudaBroken:
         assert (ended.code, ended.err) == (1, f"assistant: {CudaBroken('told')}\n")
@@ -188,3 +200,29 @@ def test_a_conversation_goes_on_without_memory_but_not_without_the_gpu(
         assert (ended.code, ended.err) == (0, "")
         assert "Well," in ended.out  # what there was of the reply
     assert (language.closed, pool.taken) == (1, 0)
+
+
+def test_two_conversations_are_replayed_side_by_side(
+    assistant: Command, fake: Callable[..., tuple[Language, ModelPool]]
+) -> None:
+    language, pool = fake(None, EngineOutOfMemory("told"), sessions=2)
+    clips = ("hello.wav", "hello_again.wav")
+    ended = assistant("replay", *clips, "--sessions", "2", "--json", "out.json", "--perfetto", "spans.json")
+    assert (ended.code, ended.err) == (0, "")
+    assert (language.closed, pool.taken) == (2, 0)
+    report = json.loads(Path("out.json").read_text())
+    assert {turn["file"]: turn["transcript"] for turn in report["turns"]} == dict.fromkeys(clips, "hello")
+    assert sorted(turn["reply"] for turn in report["turns"]) == ["Well,", "Well, yes."]
+    assert {key: report["summary"][key] for key in ("turns", "replies", "sessions", "failures")} == {
+        "turns": 2,
+        "replies": 2,
+        "sessions": 2,
+        "failures": 1,
+    }
+    events = json.loads(Path("spans.json").read_text())["traceEvents"]
+    first = {
+        name: min(e["ts"] for e in events if e["ph"] == "X" and e["args"].get("session") == name)
+        for name in ("line-0", "line-1")
+    }
+    last = max(e["ts"] for e in events if e["ph"] == "X" and e["args"].get("session") == "line-0")
+    assert first["line-1"] < last  # side by side

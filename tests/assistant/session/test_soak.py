@@ -104,16 +104,20 @@ async def soak(machine: Machine) -> Counter[str]:
     return happened
 
 
+def kept() -> list[object]:
+    """What of any session is still there."""
+    gc.collect()
+    of_sessions = Channel | Reply | Session | UserTurn | StreamJob
+    return [item for item in gc.get_objects() if issubclass(type(item), of_sessions)]
+
+
 def test_500_conversations_leave_nothing_behind() -> None:
-    threads = set(threading.enumerate())
+    threads, before = set(threading.enumerate()), kept()
     loop = VirtualLoop()
     machine = Machine(loop, sessions=SESSIONS)
     happened = run_virtual(soak(machine), loop)
     assert set(threading.enumerate()) == threads
-    gc.collect()
-    kept = Channel | Reply | Session | UserTurn | StreamJob
-    left = [item for item in gc.get_objects() if issubclass(type(item), kept)]
-    assert left == []
+    assert [item for item in kept() if not any(item is other for other in before)] == []
     # The mix held everything it was meant to hold.
     assert happened["turns"] > CONVERSATIONS / 2
     for kind in ("reopened", "barge_ins", "fallbacks", "noises", "discarded", "cut_off"):

@@ -583,7 +583,7 @@ def test_any_sequence_keeps_one_reply_alive_at_most(
 ) -> None:
     """Also when the settings change in between. Numbers grow, and nothing refers to one that is over."""
     machine, ledger = Machine(config), Ledger()
-    taken = 0  # the client commits audio that it has not committed or cleared before
+    taken = 0  # the client commits audio that nobody has committed or cleared before
     for item in inputs:
         events: list[Event]
         now = machine.windows * WINDOW
@@ -609,6 +609,8 @@ def test_any_sequence_keeps_one_reply_alive_at_most(
             commands = machine.send(event)
             for command in commands:
                 ledger.check(command, event, machine.config)
+                if isinstance(command, EndTurn):
+                    taken = command.decided_sample
             if not commands:
                 ledger.note(event)
             assert isinstance(machine.state, Pausing | Replying) == (ledger.alive is not None)
