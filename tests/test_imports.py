@@ -31,7 +31,7 @@ FLOORS = {
         {"cli"},
     ),
     "kernels": (
-        {"checks", "device", "cpu"},
+        {"checks", "device", "no_telemetry", "prepared", "cpu"},
         {"formats"},
         {"sampling"},
         {"attention", "products"},
