@@ -444,7 +444,7 @@ def test_the_graph_is_printed_whole(assistant: Command) -> None:
         assert f"\n{node.name}  [" in f"\n{ended.out}"
         assert node.does in ended.out
     for edge in GRAPH.edges:
-        assert ended.out.count(f"--{edge.name}--> {edge.target}") == len(edge.sources)
+        assert ended.out.count(f"--{edge.name}--> {edge.target.name}") == len(edge.sources)
         assert f"at most {edge.capacity}, " in ended.out
 
 
