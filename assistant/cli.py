@@ -23,7 +23,7 @@ app.add_typer(models, name="models", help="The models: which there are, which ar
 app.add_typer(evaluate, name="eval")
 
 ConfigOption = Annotated[
-    Optional[Path], typer.Option("--config", help="TOML file; see README.")  # noqa: UP045
+    Optional[Path], typer.Option("--config", help="TOML file; see docs/configuration.md.")  # noqa: UP045
 ]
 JsonOption = Annotated[Optional[Path], typer.Option("--json", help="Write the report here.")]  # noqa: UP045
 
@@ -105,7 +105,7 @@ def graph() -> None:
 
 @app.command()
 def doctor() -> None:
-    """Check this machine, and say how to mend what is amiss."""
+    """Check this machine, and say how to fix what is wrong."""
     from assistant.doctor.doctor import doctor as run_doctor
 
     run_doctor()
@@ -133,10 +133,10 @@ def evaluate_asr(
     folder: Annotated[Path, typer.Argument(help="Folder with an index.json.")],
     json: JsonOption = None,
     conditions: Annotated[
-        str, typer.Option(help="Of clean, noisy, far and telephone, with commas between, or all.")
+        str, typer.Option(help="One or more of clean, noisy, far and telephone, with commas between, or all.")
     ] = "clean",
     modes: Annotated[
-        str, typer.Option(help="Of streaming, final and full, with commas between, or all.")
+        str, typer.Option(help="One or more of streaming, final and full, with commas between, or all.")
     ] = "all",
     noise: Annotated[bool, typer.Option("--noise", help="Transcribe sounds without speech as well.")] = False,
     config: ConfigOption = None,

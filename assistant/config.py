@@ -35,7 +35,7 @@ class LlmConfig:
     sessions: int = 4
     """Conversations at once; each takes memory for keys and values as it grows."""
     threads: int | None = None
-    """Of the CPU. By default one for each core, up to four."""
+    """CPU threads. By default one for each core, up to four."""
     kv: KvType = "int8"
     """Keys and values: int8 takes a quarter of the memory of f32 and costs 0.2 % of perplexity. Where ONNX
     Runtime runs the passes it is also what keeps a draft from changing a reply (`kernels/NOTES.md`). On a

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import pytest
 import typer
 from pages import ROOT, code, commands, read, rows, sections, source_of
+from test_imports import FLOORS
 from typer.core import TyperCommand, TyperGroup
 
 from assistant import cli
@@ -157,6 +158,15 @@ def test_a_walk_goes_through_at_most_eight_files_and_names_what_is_there(title: 
         assert functions, f"{path}: no function is named"
         assert [name for name in functions if name not in known] == [], path
         assert set(functions) & defined(path), f"{path}: nothing of it is named"
+
+
+def test_the_floors_are_those_that_are_enforced() -> None:
+    table = rows(sections(read(ROOT / "docs" / "architecture.md"))["Floors"])
+    shown = {
+        package.strip("`"): tuple(set(code(floor)) for floor in floors.split("<"))
+        for package, floors in table
+    }
+    assert shown == FLOORS
 
 
 def test_there_are_four_walks() -> None:

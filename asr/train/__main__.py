@@ -55,11 +55,11 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", type=Path, required=True, help="the averaged encoder (safetensors, float16)"
     )
-    parser.add_argument("--minutes", type=float, required=True, help="of training in all")
-    parser.add_argument("--stop-after", type=float, default=1e9, metavar="MINUTES", help="of this call")
+    parser.add_argument("--minutes", type=float, required=True, help="length of the training in all")
     parser.add_argument(
-        "--hours", type=float, default=100.0, help="of clips drawn and transcribed beforehand"
+        "--stop-after", type=float, default=1e9, metavar="MINUTES", help="end this call earlier"
     )
+    parser.add_argument("--hours", type=float, default=100.0, help="clips drawn and transcribed beforehand")
     parser.add_argument("--batch-s", type=float, default=384.0)
     parser.add_argument("--rate", type=float, default=6e-4)
     parser.add_argument(

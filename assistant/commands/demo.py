@@ -27,7 +27,7 @@ def run_demo(path: Path, output: Path, config_path: Path | None) -> None:
     """Replay the first clip at `path` and write what was heard of the reply to `output`."""
     config = read_config(config_path)
     clip = find_clips(path)[0]
-    read_clip(clip)  # on trial, before the models take their time
+    read_clip(clip)  # in advance, before the models take their time
     check_sound_file(output)
     typer.echo("Loading the models ...")
     clock = Clock()

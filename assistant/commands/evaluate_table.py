@@ -82,7 +82,7 @@ def _ms(value: float | None) -> str:
 
 
 def _print_worst(results: Mapping[Cell, Sequence[ClipResult]]) -> None:
-    """Of the first condition, as the assistant hears it if that was asked for."""
+    """The worst clips of the first condition, in the mode that the assistant uses if that was asked for."""
     cell = next((cell for cell in results if cell[0] == "final"), next(iter(results)))
     clips = worst(results[cell], _WORST)
     if clips:

@@ -9,7 +9,7 @@ from assistant.audio.files import AudioError
 
 
 def readable_clips(paths: Iterable[Path]) -> list[Clip]:
-    """All clips at `paths`, each decoded once on trial; raises ClipError and AudioError."""
+    """All clips at `paths`, each decoded once in advance; raises ClipError and AudioError."""
     clips = [clip for path in paths for clip in find_clips(path)]
     for clip in clips:
         read_clip(clip)

@@ -1,4 +1,4 @@
-"""What the doctor looks at: each check names what it found and the line that mends it.
+"""What the doctor looks at: each check names what it found and the line that fixes it.
 
 Those of facts take the facts, so that any machine can be described to them; those of a library ask it.
 """
@@ -24,7 +24,7 @@ _PORTAUDIO = "sudo apt install libportaudio2 (elsewhere: the system's PortAudio 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at. `remedy` is the line that mends it, empty where nothing needs mending."""
+    """One thing looked at. `remedy` is the line that fixes it, empty where nothing needs fixing."""
 
     name: str
     state: Literal["ok", "warn", "fail"]
@@ -109,7 +109,7 @@ def check_llm(
     checks = [Check("LLM kernels", "ok", f"on {device.upper()}: {by_kernel(operations)}")]
     for one in unsupported:
         missed = driver and one.of_gpu  # a GPU is there
-        remedy = 'mend that, or say device = "cpu" under [llm] of the configuration' if missed else ""
+        remedy = 'fix that, or say device = "cpu" under [llm] of the configuration' if missed else ""
         found = f"not used: {one.reason}"
         checks.append(Check(one.kernel, "warn" if missed else "ok", found, remedy))
     return checks

@@ -1,4 +1,4 @@
-"""`assistant doctor`: what of this machine would keep the assistant from working, and what mends it."""
+"""`assistant doctor`: what of this machine would keep the assistant from working, and what fixes it."""
 
 import importlib.util
 import platform
@@ -31,7 +31,7 @@ from llm.cuda import has_driver
 
 
 def doctor(store: ModelStore | None = None) -> None:
-    """Print every check and the line that mends what is amiss; exit 1 if one failed."""
+    """Print every check and the line that fixes what is wrong; exit 1 if one failed."""
     checks = check(store or ModelStore())
     _print(checks)
     if any(one.state == "fail" for one in checks):

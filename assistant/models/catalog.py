@@ -44,7 +44,7 @@ _PATTERNS = {
 
 
 class ModelStoreError(Exception):
-    """A model or the catalogue cannot be used. The message is one line and says what mends it."""
+    """A model or the catalogue cannot be used. The message is one line and says what fixes it."""
 
 
 @dataclass(frozen=True)

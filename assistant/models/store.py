@@ -157,8 +157,8 @@ class ModelStore:
             raise ModelStoreError(f"model {spec.name}: {error}; {_remedy(spec)} to try again") from error
         except OSError as error:
             where = f"model {spec.name}: cannot write in {self.root}: {error.strerror}"
-            mend = "make room there or set ASSISTANT_CACHE to another folder"
-            raise ModelStoreError(f"{where}; {mend}, then {_remedy(spec)}") from error
+            fix = "make room there or set ASSISTANT_CACHE to another folder"
+            raise ModelStoreError(f"{where}; {fix}, then {_remedy(spec)}") from error
 
     def _sweep(self) -> None:
         """Remove temporary folders of processes that were killed; a day is longer than any fetch."""

@@ -42,7 +42,7 @@ def bench(
     model: Annotated[Path | None, typer.Argument(help="A GGUF file; by default the assistant's.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     sessions: Annotated[list[int] | None, typer.Option(min=1, help="How many at once; repeat it.")] = None,
-    tokens: Annotated[int, typer.Option(min=1, max=1024, help="Of each session's reply.")] = 256,
+    tokens: Annotated[int, typer.Option(min=1, max=1024, help="Length of each session's reply.")] = 256,
     temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.0,
     rounds: Annotated[int, typer.Option(min=1, help="By turns; the median counts.")] = 3,
 ) -> None:

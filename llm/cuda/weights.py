@@ -93,7 +93,7 @@ def shape_of(config: LlamaConfig) -> Shape:
 
 
 def bits_of_kind(gguf: GgufFile, config: LlamaConfig, kind: Kind) -> int:
-    """Of a weight of these matrices."""
+    """Bits of a weight in these matrices."""
     return _bits(_types(gguf, _names(config, kind)))
 
 
@@ -133,7 +133,7 @@ def _matrices(
     device: torch.device,
     order: NDArray[np.int64] | None = None,
 ) -> Quantized:
-    """Of each layer the matrices named, one below the other; row i is then row order[i] of them."""
+    """The named matrices of each layer, one below the other; row i is then row order[i] of them."""
     types = _types(gguf, layers)
     bits = _bits(types)
     minima = bits == 4 and types != {GgmlType.Q4_0}

@@ -108,7 +108,7 @@ def test_torch_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_a_compiler_the_doctor_says_what_is_missed() -> None:
     assert check_cpu_kernel(compiled=True, instructions="AVX2").found == "compiled, AVX2"
-    assert check_cpu_kernel(compiled=True, instructions=None).state == "ok"  # nothing mends the processor
+    assert check_cpu_kernel(compiled=True, instructions=None).state == "ok"  # nothing fixes the processor
     without = check_cpu_kernel(compiled=False, instructions=None)
     assert without.state == "warn"
     assert "C compiler" in without.remedy
@@ -235,7 +235,7 @@ def test_this_machine(store: ModelStore) -> None:
     assert all(one.remedy for one in checks if one.state != "ok")
 
 
-def test_the_command_exits_1_only_for_a_failure_and_prints_what_mends_it(
+def test_the_command_exits_1_only_for_a_failure_and_prints_what_fixes_it(
     store: ModelStore, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", None)
