@@ -49,7 +49,7 @@ async def _converse(source: TextIO, pool: ModelPool, config: SessionConfig, cloc
         await session.run(chat.lines(source))
         return chat.replies
     finally:
-        stages.close()
+        await stages.close()
 
 
 class Chat:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from assistant.config import LlmConfig
 from assistant.models.engine import ServedEngine, ServedModel, load_model
-from assistant.models.pool import LanguageModels, Opened
+from assistant.models.pool import LanguageModels, Opened, on_worker
 from assistant.runtime.clock import Clock
 from assistant.runtime.worker import Worker
-from assistant.session.scheduled import SessionLanguageModel
 from assistant.session.stages import AskUrgency
 from llm.decode.drafts import prompt_lookups
 from llm.decode.generate import Generated, Prefilled
@@ -33,12 +32,7 @@ class LocalModel:
     def open(self, worker: Worker, clock: Clock) -> Opened:
         """A session's sequence and drafters; raises EngineBusy."""
         engine, generator = self._open()
-        language = SessionLanguageModel(generator, worker, clock)
-
-        def close(then: Callable[[], None]) -> None:
-            worker.post(lambda: _both(engine.close, then), lane=language)
-
-        return Opened(language, close)
+        return on_worker(generator, engine.close, worker, clock)
 
     def warm_up(self) -> None:
         """Read the system prompt, once for all sessions, and run each kernel once."""
@@ -54,13 +48,6 @@ class LocalModel:
         )
 
 
-def _both(first: Callable[[], None], then: Callable[[], None]) -> None:
-    try:
-        first()
-    finally:
-        then()
-
-
 class RemoteLanguage:
     """A model on another machine, which keeps no state of a session."""
 
@@ -69,7 +56,7 @@ class RemoteLanguage:
 
     def open(self, worker: Worker, clock: Clock) -> Opened:  # noqa: ARG002  # it runs elsewhere
         """See LanguageModels."""
-        return Opened(RemoteSession(self._model), lambda then: then())
+        return Opened(RemoteSession(self._model), lambda then: then(None))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """The models, loaded once, and the sessions that share them."""
 
+import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Protocol
@@ -10,8 +12,10 @@ from asr.vad import Vad, VadState
 from assistant.runtime.clock import Clock
 from assistant.runtime.worker import ThreadWorker, Worker
 from assistant.session.scheduled import (
+    Generator,
     ScorerModel,
     SessionDetector,
+    SessionLanguageModel,
     SessionRecognizer,
     SessionScorer,
     SessionSynthesizer,
@@ -32,10 +36,29 @@ class PoolBusy(RuntimeError):  # noqa: N818  # a condition with a name of its ow
 
 @dataclass(frozen=True)
 class Opened:
-    """One session's language model; `close` gives its place back, and then calls what it is given."""
+    """One session's language model. `close` gives its place back and calls back, perhaps
+    from a thread, with what was raised."""
 
     language: LanguageModel
-    close: Callable[[Callable[[], None]], None]
+    close: Callable[[Callable[[Exception | None], None]], None]
+
+
+def on_worker(generator: Generator, close: Callable[[], None], worker: Worker, clock: Clock) -> Opened:
+    """A language model in this process. It is closed when the step that may still run in it is over."""
+    language = SessionLanguageModel(generator, worker, clock)
+
+    def close_behind(then: Callable[[Exception | None], None]) -> None:
+        def both() -> None:
+            error = None
+            try:
+                close()
+            except Exception as caught:  # noqa: BLE001  # carried to who closes
+                error = caught
+            then(error)
+
+        worker.post(both, lane=language)
+
+    return Opened(language, close_behind)
 
 
 class LanguageModels(Protocol):
@@ -92,7 +115,7 @@ class ModelPool:
         self._detector = VadBatcher(models.hearing.vad, self._workers.vad) if models.hearing else None
 
     def open(self) -> Stages:
-        """Stages of a session of its own; raises PoolBusy. Close them on the event loop."""
+        """Stages of a session of its own; raises PoolBusy. `close` gives its place back."""
         with self._lock:
             if self.taken >= self.sessions:
                 raise PoolBusy(self.sessions)
@@ -117,13 +140,23 @@ class ModelPool:
             SessionRecognizer(models.transcriber(), asr, clock),
         )
 
-    def _closer(self, opened: Opened) -> Callable[[], None]:
-        """Gives a session's place back, once."""
+    def _closer(self, opened: Opened) -> Callable[[], Awaitable[None]]:
+        """Gives a session's place back, once; the wait for it may be cancelled."""
         left = [opened]
 
-        def close() -> None:
-            if left:
-                left.pop().close(self._give_back)
+        async def close() -> None:
+            if not left:
+                return
+            loop = asyncio.get_running_loop()
+            done: asyncio.Future[None] = loop.create_future()
+
+            def closed(error: Exception | None) -> None:
+                self._give_back()
+                with suppress(RuntimeError):  # the loop is closed: nobody waits
+                    loop.call_soon_threadsafe(_settle, done, error)
+
+            left.pop().close(closed)
+            await done
 
         return close
 
@@ -134,6 +167,15 @@ class ModelPool:
     def close(self) -> None:
         """End the threads, after the jobs they have."""
         self._workers.close()
+
+
+def _settle(done: asyncio.Future[None], error: Exception | None) -> None:
+    if done.done():
+        return  # the wait was cancelled
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)
 
 
 def frozen(load: Callable[[], Models]) -> Models:

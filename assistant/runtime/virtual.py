@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from assistant.runtime.clock import Clock
-from assistant.runtime.worker import StreamJob, Worker
+from assistant.runtime.worker import CallJob, StreamJob, Worker
 
 T = TypeVar("T")
 
@@ -82,7 +82,7 @@ class InlineWorker(Worker):
 
     def _dispatch(self) -> None:
         while self._free and (job := self._schedule.take()) is not None:
-            assert isinstance(job, StreamJob)
+            assert isinstance(job, StreamJob | CallJob)
             self._free -= 1
             self._loop.take_spent()
             outcome = job.advance()
@@ -90,7 +90,7 @@ class InlineWorker(Worker):
             self.busy_ms += spent_ms
             self._loop.call_later(spent_ms / 1e3, self._finish, job, outcome)
 
-    def _finish(self, job: StreamJob[Any], outcome: Any) -> None:  # noqa: ANN401  # as `advance` returned it
+    def _finish(self, job: StreamJob[Any] | CallJob, outcome: Any) -> None:  # noqa: ANN401  # as `advance` returned it
         self._free += 1
         self._step_over(job, outcome)
         self._dispatch()

@@ -10,7 +10,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Hashable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from assistant.runtime.schedule import AHEAD, Job, Schedule, Urgency
 
@@ -52,6 +52,7 @@ class StreamJob(Job, Generic[T]):
         urgency: Callable[[], Urgency],
         lane: Hashable | None,
     ) -> None:
+        """Called on the event loop of its reader."""
         super().__init__(urgency, lane)
         self.outcomes: asyncio.Queue[_Item[T] | _End] = asyncio.Queue()  # bounded: see `schedule.AHEAD`
         self.loop = asyncio.get_running_loop()
@@ -83,14 +84,30 @@ class StreamJob(Job, Generic[T]):
             self.loop.call_soon_threadsafe(self.outcomes.put_nowait, outcome)
 
 
-class _Posted(StreamJob[None]):
-    """A job that nobody waits for: its error goes to the event loop's handler."""
+class CallJob(Job):
+    """A job that nobody waits for: its error is one of the thread."""
 
-    def deliver(self, outcome: _Item[None] | _End) -> None:
-        if isinstance(outcome, _End) and outcome.error is not None:
-            context = {"message": "a posted job failed", "exception": outcome.error}
-            with suppress(RuntimeError):
-                self.loop.call_soon_threadsafe(self.loop.call_exception_handler, context)
+    def __init__(self, function: Callable[[], None], lane: Hashable | None) -> None:
+        super().__init__(_now, lane)
+        self._function = function
+
+    def advance(self) -> _End:
+        """Call the function."""
+        try:
+            self._function()
+        except BaseException as error:  # noqa: BLE001  # reported as Python does for a thread
+            return _End(error)
+        return _End()
+
+    def deliver(self, outcome: _Item[object] | _End) -> None:
+        """Report an error."""
+        error = outcome.error if isinstance(outcome, _End) else None
+        if error is not None:
+            told = [type(error), error, error.__traceback__, threading.current_thread()]
+            threading.excepthook(threading.ExceptHookArgs(told))
+
+
+AnyJob = StreamJob[Any] | CallJob
 
 
 class Worker:
@@ -150,15 +167,10 @@ class Worker:
     def post(self, function: Callable[[], None], *, lane: Hashable | None = None) -> None:
         """Call `function` in a thread, behind the jobs of its lane that have begun; nobody waits for it.
 
-        Not to be lost, it is taken beyond the limit, too.
+        Not to be lost, it is taken beyond the limit, too. May be called from any thread.
         """
-
-        def once(_stopped: Stopped) -> Iterator[None]:
-            function()
-            return iter(())
-
         with self._changed:
-            self._schedule.add(_Posted(once, _now, lane), always=True)
+            self._schedule.add(CallJob(function, lane), always=True)
             self._wake()
 
     def close(self) -> None:
@@ -188,7 +200,7 @@ class Worker:
             self._schedule.cancel(job)
             self._wake()
 
-    def _step_over(self, job: StreamJob[T], outcome: _Item[T] | _End) -> None:
+    def _step_over(self, job: AnyJob, outcome: _Item[Any] | _End) -> None:
         """Hand the outcome to the reader, and the job back to the schedule: in this order, so that the next
         step, in whichever thread, cannot be read before this one.
         """
@@ -240,12 +252,12 @@ class ThreadWorker(Worker):
             self._step_over(job, job.advance())
             del job  # a thread that waits keeps nothing of the session that it served last
 
-    def _next(self) -> StreamJob[object] | None:
+    def _next(self) -> AnyJob | None:
         with self._changed:
             while (job := self._schedule.take()) is None:
                 if self._closing and not len(self._schedule):
                     self._changed.notify_all()
                     return None
                 self._changed.wait()
-            assert isinstance(job, StreamJob)
+            assert isinstance(job, StreamJob | CallJob)
             return job

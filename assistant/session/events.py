@@ -68,6 +68,13 @@ class ReplyDone:
 
 
 @dataclass(frozen=True)
+class ReplyDiscarded:
+    """A released reply was dropped: in its turn nothing had been said."""
+
+    number: int
+
+
+@dataclass(frozen=True)
 class Failed:
     """A model failed in `stage`; what it was for is lost, and the session goes on."""
 
@@ -85,6 +92,7 @@ SessionEvent = (
     | TextDelta
     | AudioDelta
     | ReplyDone
+    | ReplyDiscarded
     | Failed
 )
 

@@ -19,6 +19,7 @@ class Playback:
         self._written = 0
         self._rate = 1
         self._paused = False
+        self._stopped_at: int | None = None  # samples heard when it was stopped
         self.spoken: list[Spoken] = []
         self.audible_ns: int | None = None
         self.end_ns = clock.now_ns()  # when the last sample written so far will have sounded
@@ -46,6 +47,8 @@ class Playback:
     @property
     def heard_samples(self) -> int:
         """How many samples of the reply have sounded."""
+        if self._stopped_at is not None:
+            return self._stopped_at
         return min(self._written, max(0, self._sink.position - self._base)) if self._written else 0
 
     @property
@@ -68,4 +71,5 @@ class Playback:
 
     def stop(self) -> None:
         """Silence, now."""
+        self._stopped_at = self.heard_samples
         self._sink.stop()

@@ -24,7 +24,7 @@ from llm.decode.responder import Prompt
 from llm.decode.sample import BrokenLogits
 from llm.decode.served import Kernels
 from llm.decode.speculate import Speculated
-from llm.remote.client import RemoteError
+from llm.remote import RemoteError
 from llm.text.chat import Message
 from tts.phrases import PhraseSplitter
 from tts.stream import SpeechChunk

@@ -14,6 +14,7 @@ from assistant.session.conversation import AssistantItem, Conversation, UserItem
 from assistant.session.events import (
     Failed,
     Listener,
+    ReplyDiscarded,
     ReplyDone,
     ReplyStarted,
     SessionEvent,
@@ -43,7 +44,7 @@ class SessionConfig:
 
 @dataclass(frozen=True)
 class Typed:
-    """A message that the user typed; it is answered at once."""
+    """A message that the user typed: answered at once, or, while the user speaks, with what they say."""
 
     text: str
 
@@ -79,6 +80,7 @@ class Session:
         self._stages, self._config, self._clock = stages, config, clock
         self._tracer = Tracer(clock, recorder, name)
         self._listeners: list[Listener] = []
+        self._over = False
         self._state: turn.State = turn.Listening()
         self._exchange: _Exchange | None = None
         self._last_turn: asyncio.Task[None] | None = None  # it may end after its reply was stopped
@@ -104,6 +106,8 @@ class Session:
     def subscribe(self) -> Listener:
         """The events of this session from now on."""
         listener = Listener()
+        if self._over:
+            listener.close()
         self._listeners.append(listener)
         return listener
 
@@ -125,6 +129,7 @@ class Session:
                 group.create_task(self._deliver(source), name="source")
                 group.create_task(self._take_turns(group), name="turn")
         finally:
+            self._over = True
             for listener in self._listeners:
                 listener.close()
 
@@ -266,9 +271,15 @@ class Session:
     def _discard(self) -> None:
         """Drop the reply, and the turn with it unless that has ended."""
         self._cancel(turn_too=self._exchange is not None and self._exchange.user_item is None)
-        if self._exchange and self._exchange.reply_item is not None:
-            self.conversation.remove(self._exchange.reply_item)
-            self._exchange.reply_item = None
+        exchange = self._exchange
+        if exchange and exchange.reply_item is not None:  # nothing was said, after all
+            self._remove(exchange.reply_item)
+            exchange.reply_item = None
+            self._emit(ReplyDiscarded(exchange.number))
+
+    def _remove(self, item: str) -> None:
+        if item in self.conversation:  # a client may have deleted it
+            self.conversation.remove(item)
 
     def _cancel(self, *, turn_too: bool = True) -> None:
         """Drop the present reply: silence first, then its tasks."""
@@ -283,9 +294,9 @@ class Session:
 
     def _grow(self, reply: Reply) -> None:
         """More of the present reply was heard: so much of it is in the conversation."""
-        if self._exchange and self._exchange.reply is reply and self._exchange.reply_item is not None:
-            item = AssistantItem(self._exchange.reply_item, reply.spoken, reply.heard_ms)
-            self.conversation.replace(item)
+        name = self._exchange.reply_item if self._exchange and self._exchange.reply is reply else None
+        if name is not None and name in self.conversation:
+            self.conversation.replace(AssistantItem(name, reply.spoken, reply.heard_ms))
 
     def _finish(self, *, interrupted: bool, reopened: bool = False) -> None:
         """Close the items of the released reply; of one that is reopened nothing remains."""
@@ -295,11 +306,11 @@ class Session:
         self._exchange, reply = None, exchange.reply
         item = AssistantItem(exchange.reply_item, reply.spoken, reply.heard_ms, complete=not interrupted)
         if reopened or not item.text:
-            self.conversation.remove(item.id)
-        else:
+            self._remove(item.id)
+        elif item.id in self.conversation:
             self.conversation.replace(item)
         if reopened and exchange.user_item is not None:
-            self.conversation.remove(exchange.user_item)
+            self._remove(exchange.user_item)
         self.conversation.forget(reply.dropped)
         self._emit(_done(exchange, reply, "" if reopened else item.text, interrupted, reopened))
 

@@ -3,7 +3,7 @@
 Models are shared and run elsewhere (`scheduled`); what is opened here is one session's own.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -81,6 +81,9 @@ class Hearing:
     recognizer: Recognizer
 
 
+async def _nothing() -> None: ...
+
+
 @dataclass(frozen=True)
 class Stages:
     """One session's stages. Without `hearing` input is typed, without `synthesizer` output is text."""
@@ -88,5 +91,5 @@ class Stages:
     language: LanguageModel
     hearing: Hearing | None = None
     synthesizer: Synthesizer | None = None
-    close: Callable[[], None] = lambda: None
-    """Gives back what the session holds."""
+    close: Callable[[], Awaitable[None]] = _nothing
+    """Gives back what the session holds, when the last step of its models is over."""

@@ -169,12 +169,19 @@ def _interrupt(state: Replying, window: Window, config: TurnConfig) -> Step:
 
 
 def _stop(state: Replying, _event: ReplyCancelled, _config: TurnConfig) -> Step:
-    return Listening(state.next_number), (Stop(state.number),)
+    return Listening(state.next_number, state.voice_start), (Stop(state.number),)
 
 
 def _respond(state: Listening, _event: ReplyRequested, _config: TurnConfig) -> Step:
     number = state.next_number
     return Replying(number + 1, None, number), (Respond(number), Release(number))
+
+
+def _end_and_respond(state: Pausing, _event: ReplyRequested, _config: TurnConfig) -> Step:
+    """What was prepared does not know what the client has said since: answer both."""
+    ended = (EndTurn(state.number, state.scored_sample), Discard(state.number))
+    number = state.next_number
+    return Replying(number + 1, None, number), (*ended, Respond(number), Release(number))
 
 
 def _commit_speech(state: Speaking, event: AudioCommitted, config: TurnConfig) -> Step:
@@ -224,6 +231,7 @@ TABLE: tuple[Row[Any, Any], ...] = (
     Row(Pausing, NothingSaid, _its_own, _forget),
     Row(Pausing, AudioCommitted, _always, _end),
     Row(Pausing, AudioCleared, _always, _forget),
+    Row(Pausing, ReplyRequested, _always, _end_and_respond),
     #
     Row(Replying, Window, _interrupts, _interrupt),
     Row(Replying, Window, _always, _follow_voice),

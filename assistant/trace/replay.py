@@ -124,7 +124,7 @@ class Replayer:
             await session.run(self._source(clips, session), sink)
             self._dropped += session.dropped_frames
         finally:
-            stages.close()
+            await stages.close()
 
     async def _source(self, clips: Sequence[Clip], session: Session) -> AsyncIterator[Input]:
         """Frames of all clips as a microphone would deliver them, and silence until each is answered."""

@@ -1,5 +1,6 @@
 """Passes of a model as CUDA graphs: one for each number of rows, rounded up, captured when first used."""
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -209,11 +210,17 @@ def capture(
     with torch.cuda.stream(stream):
         before()
         launch()
-        graph.capture_begin(capture_error_mode="thread_local")
+        collecting = gc.isenabled()
+        gc.disable()  # memory that a collection gave back in the middle would spoil the capture
         try:
-            launch()
+            graph.capture_begin(capture_error_mode="thread_local")
+            try:
+                launch()
+            finally:
+                graph.capture_end()
         finally:
-            graph.capture_end()
+            if collecting:
+                gc.enable()
     torch.cuda.current_stream(device).wait_stream(stream)
     return graph
 

@@ -19,8 +19,9 @@ from asr.vad import VadState
 from asr.words import Hypothesis
 from assistant import cli
 from assistant.commands import chat, demo, replay
-from assistant.models.pool import HearingModels, ModelPool, Models, Opened
+from assistant.models.pool import HearingModels, ModelPool, Models, Opened, on_worker
 from assistant.runtime.clock import Clock
+from assistant.runtime.worker import Worker
 from llm.decode.engine import CudaBroken, EngineOutOfMemory
 from llm.decode.generate import Finished, Generated, Prefilled, Started, Token
 from llm.decode.responder import Prompt
@@ -60,8 +61,8 @@ class Language:
     def __init__(self, writer: Writer) -> None:
         self.writer, self.closed = writer, 0
 
-    def open(self) -> Opened:
-        return Opened(self.writer, self._close)
+    def open(self, worker: Worker, clock: Clock) -> Opened:
+        return on_worker(self.writer, self._close, worker, clock)
 
     def _close(self) -> None:
         self.closed += 1

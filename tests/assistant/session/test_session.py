@@ -18,7 +18,7 @@ from assistant.session.stages import Audio
 from assistant.session.turn import TurnConfig
 from llm.decode.engine import ContextFull, CudaBroken, EngineOutOfMemory
 from llm.decode.sample import BrokenLogits
-from llm.remote.patience import RemoteError
+from llm.remote import RemoteError
 from llm.text.chat import Message
 
 TURN = TurnConfig(

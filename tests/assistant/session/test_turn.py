@@ -441,7 +441,6 @@ def test_what_a_client_says_is_done_at_once(
         (listening, ReplyCancelled()),
         (speaking, ReplyRequested()),
         (speaking, ReplyCancelled()),
-        (paused, ReplyRequested()),
         (paused, ReplyCancelled()),
         (replying, COMMITTED),
         (replying, AudioCleared()),
@@ -453,6 +452,15 @@ def test_what_a_client_says_at_another_time_does_nothing(before: Callable[[], Ma
     state = machine.state
     assert machine.send(event) == []
     assert machine.state == state
+
+
+def test_a_reply_asked_for_in_a_pause_answers_the_turn_and_what_came_since() -> None:
+    """What was prepared knows nothing of what the client has added."""
+    machine = paused()
+    assert machine.send(ReplyRequested())[0] == EndTurn(0, 6144)
+    assert machine.state == Replying(next_number=2, start_sample=None, number=1)
+    machine = paused()
+    assert machine.send(ReplyRequested())[1:] == [Discard(0), Respond(1), Release(1)]
 
 
 def test_a_client_may_end_a_turn_that_is_not_to_be_answered() -> None:
