@@ -532,7 +532,7 @@ class Ledger:
             case Discard(number):
                 assert number == self.alive
                 if self.ended:
-                    assert not config.create_response or isinstance(event, NothingSaid)
+                    assert not config.create_response or isinstance(event, NothingSaid | ReplyRequested)
                 self.alive = None
             case Stop(number):
                 assert number == self.alive and self.released
