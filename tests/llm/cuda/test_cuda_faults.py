@@ -4,6 +4,7 @@ Elsewhere tests raise these errors in place of the GPU. Without a GPU there is n
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -33,7 +34,8 @@ GREEDY = Sampling()
 def test_a_real_error_of_the_device(tmp_path: Path, what: str) -> None:
     path = write_quantized(tmp_path / "m.gguf", CONFIG, quantized_weights(CONFIG, {"": GgmlType.Q8_0}))
     command = [sys.executable, __file__, what, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # as pytest has it
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
     assert done.returncode == (what == "fault"), done.stderr  # who cannot serve does not end well
     assert "terminate called" not in done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
