@@ -15,7 +15,8 @@ import psutil
 import pytest
 from remote_server import CHUNKED, DONE, ROLE, SSE, RemoteServer, Step, chunk, event
 
-from assistant.session.turn import TurnConfig, completeness
+from assistant.session.turn import TurnConfig
+from assistant.session.turn_table import completeness
 from llm.decode.generate import Finished, GenerateConfig, Generated, Prefilled, Started, Token
 from llm.decode.responder import Prompt
 from llm.decode.sample import Sampling
