@@ -10,23 +10,20 @@ from assistant.runtime.graph import Channel
 from assistant.runtime.spans import Recorder, Tracer
 from assistant.session import turn
 from assistant.session.context import Context, one_line
-from assistant.session.conversation import AssistantItem, Conversation, UserItem
+from assistant.session.conversation import Conversation, UserItem
 from assistant.session.events import (
     Failed,
     Listener,
-    ReplyDiscarded,
-    ReplyDone,
-    ReplyStarted,
     SessionEvent,
     SpeechStarted,
-    SpeechStopped,
 )
+from assistant.session.exchange import Exchange
 from assistant.session.listening import Listening
 from assistant.session.pipeline import EVENTS, TRANSCRIPTS, Transcript
 from assistant.session.reply import Reply
 from assistant.session.ring import Frame
 from assistant.session.sink import Sink
-from assistant.session.stages import Stages, Utterance
+from assistant.session.stages import Stages
 from assistant.session.turn import TurnConfig
 from assistant.session.turn_table import step
 from assistant.session.user_turn import UserTurn
@@ -52,22 +49,6 @@ class Typed:
 Input = Frame | Typed | turn.External
 
 
-@dataclass
-class _Exchange:
-    """A turn, the reply to it, and their items and tasks, as far as there are any yet."""
-
-    number: int
-    turn: UserTurn | None = None
-    reply: Reply | None = None
-    turn_task: asyncio.Task[None] | None = None
-    reply_task: asyncio.Task[None] | None = None
-    user_item: str | None = None
-    reply_item: str | None = None
-    voice_end_sample: int = 0
-    voice_end_ns: int | None = None  # None if nobody spoke
-    transcript: str = ""
-
-
 class Session:
     """State of one conversation; `run` it once."""
 
@@ -82,7 +63,7 @@ class Session:
         self._listeners: list[Listener] = []
         self._over = False
         self._state: turn.State = turn.Listening()
-        self._exchange: _Exchange | None = None
+        self._exchange: Exchange | None = None
         self._last_turn: asyncio.Task[None] | None = None  # it may end after its reply was stopped
         self._events: Channel[turn.Event] = Channel(EVENTS, self._tracer)
         self._context = Context(stages, None, self._tracer, self._events.put, self._emit)
@@ -158,8 +139,8 @@ class Session:
         async for event in self._events:
             before = self._state
             self._state, commands = step(before, event, self.turn_config)
-            if isinstance(event, turn.ReplyFinished) and self._state is not before:
-                self._finish(interrupted=False)
+            if isinstance(event, turn.ReplyFinished) and self._state is not before and self._exchange:
+                self._exchange.finish(interrupted=False)
             if isinstance(self._state, turn.Speaking) and not isinstance(
                 before, turn.Speaking | turn.Pausing
             ):
@@ -168,68 +149,50 @@ class Session:
                 self._execute(command, group)
             if self._listening and isinstance(event, turn.Window):
                 self._listening.follow(self._state, event)
-        self._cancel()
-        self._finish(interrupted=True)
+        if self._exchange:
+            self._exchange.cancel()
+            self._exchange.finish(interrupted=True)
 
     def _execute(self, command: turn.Command, group: asyncio.TaskGroup) -> None:
         match command:
             case turn.Speculate():
-                self._speculate(command, group)
-            case turn.Score(start_sample=start) if self._exchange and self._exchange.turn:
-                self._exchange.turn.score(start)
-            case turn.Discard():
-                self._discard()
-            case turn.EndTurn():
-                self._end_turn()
+                self._exchange = self._speculate(command, group)
             case turn.Respond(number=number):
-                self._exchange = _Exchange(number)
-                answer = self._respond(self._exchange)
-                self._exchange.reply_task = group.create_task(answer, name=f"reply-{number}")
-            case turn.Release():
-                self._release()
-            case turn.Stop():
-                self._cancel(turn_too=False)  # what was said is said
-                self._finish(interrupted=True)
-            case turn.Reopen():
-                self._cancel()
-                self._finish(interrupted=True, reopened=True)
+                self._exchange = self._respond(number, group)
+            case _ if self._exchange is not None:
+                _carry_out(command, self._exchange)
 
-    def _speculate(self, command: turn.Speculate, group: asyncio.TaskGroup) -> None:
+    def _speculate(self, command: turn.Speculate, group: asyncio.TaskGroup) -> Exchange:
         listening, hearing = self._listening, self._stages.hearing
         assert listening and hearing, "a turn that was heard"
         start, number = command.start_sample, command.number
         user = UserTurn(number, self._context, hearing, lambda: listening.ring.audio(listening.begin(start)))
-        exchange = _Exchange(number, user)
+        exchange = Exchange(number, self.conversation, self._emit, user)
         exchange.voice_end_sample = command.voice_end_sample
         exchange.voice_end_ns = listening.ring.recorded_ns(command.voice_end_sample)
-        self._exchange = exchange
         exchange.turn_task = self._last_turn = group.create_task(
-            self._run_turn(exchange, user, listening.utterance(start)), name=f"turn-{number}"
+            exchange.run_turn(user, listening.utterance(start)), name=f"turn-{number}"
         )
         if self.turn_config.create_response or self.turn_config.detection == "semantic":
             exchange.reply = Reply(
-                number, self._context, self.conversation.messages(), user.transcripts, self._grow
+                number, self._context, self.conversation.messages(), user.transcripts, exchange.grow
             )
             exchange.reply_task = group.create_task(self._run_reply(exchange.reply), name=f"reply-{number}")
+        return exchange
 
-    async def _run_turn(self, exchange: _Exchange, user: UserTurn, utterance: Utterance) -> None:
-        await user.run(utterance)
-        item = exchange.user_item
-        if item is None or item not in self.conversation:
-            return
-        if user.transcript:  # it may have come after the end of the turn
-            self.conversation.replace(UserItem(item, user.transcript))
-        else:
-            self.conversation.remove(item)
+    def _respond(self, number: int, group: asyncio.TaskGroup) -> Exchange:
+        exchange = Exchange(number, self.conversation, self._emit)
+        exchange.reply_task = group.create_task(self._answer(exchange), name=f"reply-{number}")
+        return exchange
 
-    async def _respond(self, exchange: _Exchange) -> None:
+    async def _answer(self, exchange: Exchange) -> None:
         """Answer the conversation as it stands once the turn before is transcribed."""
         if self._last_turn is not None:
             await asyncio.wait([self._last_turn])
         *history, last = self.conversation.messages()
         transcripts = Channel(TRANSCRIPTS, self._tracer.of_reply(exchange.number))
-        exchange.reply = Reply(exchange.number, self._context, history, transcripts, self._grow)
-        self._release()
+        exchange.reply = Reply(exchange.number, self._context, history, transcripts, exchange.grow)
+        exchange.release()
         if last.role != "user":
             self._emit(Failed("assemble", "there is nothing to answer", exchange.number))
             await self._events.put(turn.ReplyFinished(exchange.number))
@@ -250,84 +213,20 @@ class Session:
             await reply.released()
         await self._events.put(turn.ReplyFinished(reply.number))
 
-    def _end_turn(self) -> None:
-        exchange = self._exchange
-        assert exchange and exchange.turn, "a turn that was begun"
-        exchange.turn.end()
-        exchange.user_item = self.conversation.new_id()
-        text = exchange.turn.transcript
-        self._emit(SpeechStopped(exchange.voice_end_sample))
-        self.conversation.add(UserItem(exchange.user_item, text or "", complete=text is not None))
 
-    def _release(self) -> None:
-        exchange = self._exchange
-        if exchange is None or exchange.reply is None or exchange.reply.released_ns is not None:
-            return  # of a reply to be made yet: it is released as soon as it is
-        exchange.reply_item = self.conversation.new_id()
-        self.conversation.add(AssistantItem(exchange.reply_item))
-        self._emit(ReplyStarted(exchange.number, exchange.reply_item))
-        exchange.reply.release()
-
-    def _discard(self) -> None:
-        """Drop the reply, and the turn with it unless that has ended."""
-        self._cancel(turn_too=self._exchange is not None and self._exchange.user_item is None)
-        exchange = self._exchange
-        if exchange and exchange.reply_item is not None:  # nothing was said, after all
-            self._remove(exchange.reply_item)
-            exchange.reply_item = None
-            self._emit(ReplyDiscarded(exchange.number))
-
-    def _remove(self, item: str) -> None:
-        if item in self.conversation:  # a client may have deleted it
-            self.conversation.remove(item)
-
-    def _cancel(self, *, turn_too: bool = True) -> None:
-        """Drop the present reply: silence first, then its tasks."""
-        exchange = self._exchange
-        if exchange is None:
-            return
-        if exchange.reply and exchange.reply.released_ns is not None and exchange.reply.playback:
-            exchange.reply.playback.stop()
-        for task in (exchange.reply_task, exchange.turn_task if turn_too else None):
-            if task is not None:
-                task.cancel()
-
-    def _grow(self, reply: Reply) -> None:
-        """More of the present reply was heard: so much of it is in the conversation."""
-        name = self._exchange.reply_item if self._exchange and self._exchange.reply is reply else None
-        if name is not None and name in self.conversation:
-            self.conversation.replace(AssistantItem(name, reply.spoken, reply.heard_ms))
-
-    def _finish(self, *, interrupted: bool, reopened: bool = False) -> None:
-        """Close the items of the released reply; of one that is reopened nothing remains."""
-        exchange = self._exchange
-        if exchange is None or exchange.reply is None or exchange.reply_item is None:
-            return
-        self._exchange, reply = None, exchange.reply
-        item = AssistantItem(exchange.reply_item, reply.spoken, reply.heard_ms, complete=not interrupted)
-        if reopened or not item.text:
-            self._remove(item.id)
-        elif item.id in self.conversation:
-            self.conversation.replace(item)
-        if reopened and exchange.user_item is not None:
-            self._remove(exchange.user_item)
-        self.conversation.forget(reply.dropped)
-        self._emit(_done(exchange, reply, "" if reopened else item.text, interrupted, reopened))
-
-
-def _done(exchange: _Exchange, reply: Reply, heard: str, interrupted: bool, reopened: bool) -> ReplyDone:
-    user, released_ns = exchange.turn, reply.released_ns
-    assert released_ns is not None, "a reply that was released"
-    transcribing_ns = user.utterances.first_ns.get(Utterance) if user else None  # or it has not begun yet
-    return ReplyDone(
-        number=exchange.number,
-        transcript=(user.transcript or "") if user else exchange.transcript,
-        reply=reply.text.strip(),
-        heard=heard,
-        voice_end_ns=released_ns if exchange.voice_end_ns is None else exchange.voice_end_ns,
-        decided_ns=released_ns,
-        boundaries=reply.boundaries(transcribing_ns),
-        interrupted=interrupted,
-        reopened=reopened,
-        underruns=reply.playback.underruns if reply.playback else 0,
-    )
+def _carry_out(command: turn.Command, exchange: Exchange) -> None:
+    match command:
+        case turn.Score(start_sample=start) if exchange.turn:
+            exchange.turn.score(start)
+        case turn.Discard():
+            exchange.discard()
+        case turn.EndTurn():
+            exchange.end_turn()
+        case turn.Release():
+            exchange.release()
+        case turn.Stop():
+            exchange.cancel(turn_too=False)  # what was said is said
+            exchange.finish(interrupted=True)
+        case turn.Reopen():
+            exchange.cancel()
+            exchange.finish(interrupted=True, reopened=True)

@@ -1,0 +1,116 @@
+"""A turn of the user and the reply to it: their tasks, and what of them is in the conversation."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from assistant.session.conversation import AssistantItem, Conversation, UserItem
+from assistant.session.events import ReplyDiscarded, ReplyDone, ReplyStarted, SessionEvent, SpeechStopped
+from assistant.session.reply import Reply
+from assistant.session.stages import Utterance
+from assistant.session.user_turn import UserTurn
+
+
+@dataclass
+class Exchange:
+    """As far as there is a turn, a reply and their items yet; a turn and the reply to it have one number."""
+
+    number: int
+    conversation: Conversation
+    emit: Callable[[SessionEvent], None]
+    turn: UserTurn | None = None
+    reply: Reply | None = None
+    turn_task: asyncio.Task[None] | None = None
+    reply_task: asyncio.Task[None] | None = None
+    user_item: str | None = None
+    reply_item: str | None = None
+    voice_end_sample: int = 0
+    voice_end_ns: int | None = None  # None if nobody spoke
+    transcript: str = ""
+
+    async def run_turn(self, user: UserTurn, utterance: Utterance) -> None:
+        """Transcribe the turn; what it says may be known only after it has ended."""
+        await user.run(utterance)
+        item = self.user_item
+        if item is None or item not in self.conversation:
+            return
+        if user.transcript:
+            self.conversation.replace(UserItem(item, user.transcript))
+        else:
+            self.conversation.remove(item)
+
+    def end_turn(self) -> None:
+        """What the user said enters the conversation."""
+        assert self.turn, "a turn that was begun"
+        self.turn.end()
+        self.user_item = self.conversation.new_id()
+        text = self.turn.transcript
+        self.emit(SpeechStopped(self.voice_end_sample))
+        self.conversation.add(UserItem(self.user_item, text or "", complete=text is not None))
+
+    def release(self) -> None:
+        """Let the reply be heard; one that is yet to be made is released as soon as it is."""
+        if self.reply is None or self.reply.released_ns is not None:
+            return
+        self.reply_item = self.conversation.new_id()
+        self.conversation.add(AssistantItem(self.reply_item))
+        self.emit(ReplyStarted(self.number, self.reply_item))
+        self.reply.release()
+
+    def grow(self, reply: Reply) -> None:
+        """More of the reply was heard: so much of it is in the conversation."""
+        if self.reply_item is not None and self.reply_item in self.conversation:
+            self.conversation.replace(AssistantItem(self.reply_item, reply.spoken, reply.heard_ms))
+
+    def cancel(self, *, turn_too: bool = True) -> None:
+        """Drop the reply, silence first, then the tasks."""
+        if self.reply and self.reply.released_ns is not None and self.reply.playback:
+            self.reply.playback.stop()
+        for task in (self.reply_task, self.turn_task if turn_too else None):
+            if task is not None:
+                task.cancel()
+
+    def discard(self) -> None:
+        """Drop the reply, and the turn with it unless that has ended."""
+        self.cancel(turn_too=self.user_item is None)
+        if self.reply_item is not None:  # nothing was said, after all
+            self._remove(self.reply_item)
+            self.reply_item = None
+            self.emit(ReplyDiscarded(self.number))
+
+    def finish(self, *, interrupted: bool, reopened: bool = False) -> None:
+        """Close the items of the released reply; of one that is reopened nothing remains."""
+        if self.reply is None or self.reply_item is None:
+            return
+        reply, name = self.reply, self.reply_item
+        item = AssistantItem(name, reply.spoken, reply.heard_ms, complete=not interrupted)
+        if reopened or not item.text:
+            self._remove(name)
+        elif name in self.conversation:
+            self.conversation.replace(item)
+        if reopened and self.user_item is not None:
+            self._remove(self.user_item)
+        self.conversation.forget(reply.dropped)
+        self.emit(self._done(reply, "" if reopened else item.text, interrupted, reopened))
+        self.reply_item = None
+
+    def _remove(self, item: str) -> None:
+        if item in self.conversation:  # a client may have deleted it
+            self.conversation.remove(item)
+
+    def _done(self, reply: Reply, heard: str, interrupted: bool, reopened: bool) -> ReplyDone:
+        user, released_ns = self.turn, reply.released_ns
+        assert released_ns is not None, "a reply that was released"
+        transcribing_ns = user.utterances.first_ns.get(Utterance) if user else None
+        return ReplyDone(
+            number=self.number,
+            transcript=(user.transcript or "") if user else self.transcript,
+            reply=reply.text.strip(),
+            heard=heard,
+            voice_end_ns=released_ns if self.voice_end_ns is None else self.voice_end_ns,
+            decided_ns=released_ns,
+            boundaries=reply.boundaries(transcribing_ns),
+            interrupted=interrupted,
+            reopened=reopened,
+            underruns=reply.playback.underruns if reply.playback else 0,
+        )
