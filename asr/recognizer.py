@@ -28,7 +28,7 @@ class AudioStream(Protocol):
 
 @dataclass(frozen=True)
 class Recognizer:
-    """The models of one checkpoint, which any number of transcribers share; one thread at a time."""
+    """The models of one checkpoint, which any number of transcribers share, in any threads."""
 
     stream: AudioStream
     full: FullEncoder

@@ -28,24 +28,37 @@ class LocalModel:
         self, model: ServedModel, tokenizer: Tokenizer, template: ChatTemplate, config: LlmConfig
     ) -> None:
         self._model, self._tokenizer, self._template, self._config = model, tokenizer, template, config
+        self._system = Message("system", config.system_prompt)
+        self._measured: Speculator | None = None  # by the session that was closed last
 
     def open(self, worker: Worker, clock: Clock) -> Opened:
-        """A session's sequence and drafters; raises EngineBusy."""
-        engine, generator = self._open()
-        return on_worker(generator, engine.close, worker, clock)
+        """A session's sequence and drafters; raises EngineBusy.
+
+        It is given the system prompt in its thread, and its drafts start from what earlier ones have cost.
+        """
+        engine, speculator = self._model.open(), self._speculator()
+
+        def close() -> None:
+            self._measured = speculator
+            engine.close()
+
+        generator = self._generator(engine, speculator)
+        return on_worker(generator, close, worker, clock, first=lambda: generator.warm_up([self._system]))
 
     def warm_up(self) -> None:
         """Read the system prompt, once for all sessions, and run each kernel once."""
-        engine, generator = self._open()
-        generator.warm_up([Message("system", self._config.system_prompt)])
+        engine = self._model.open()
+        self._generator(engine, None).warm_up([self._system])
         engine.close()
 
-    def _open(self) -> tuple[ServedEngine, Responder]:
-        engine = self._model.open()
-        speculator = Speculator(prompt_lookups(), time.monotonic_ns) if self._config.speculate else None
-        return engine, Responder(
-            engine, self._tokenizer, self._template, self._config.generate, speculator, engine.take_served
-        )
+    def _speculator(self) -> Speculator | None:
+        if not self._config.speculate:
+            return None
+        return Speculator(prompt_lookups(), time.monotonic_ns, like=self._measured)
+
+    def _generator(self, engine: ServedEngine, speculator: Speculator | None) -> Responder:
+        generate, served = self._config.generate, engine.take_served
+        return Responder(engine, self._tokenizer, self._template, generate, speculator, served)
 
 
 class RemoteLanguage:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from asr.vad import Vad, VadState
 from assistant.runtime.clock import Clock
+from assistant.runtime.machine import usable_threads
 from assistant.runtime.worker import ThreadWorker, Worker
 from assistant.session.scheduled import (
     Generator,
@@ -43,9 +44,17 @@ class Opened:
     close: Callable[[Callable[[Exception | None], None]], None]
 
 
-def on_worker(generator: Generator, close: Callable[[], None], worker: Worker, clock: Clock) -> Opened:
-    """A language model in this process. It is closed when the step that may still run in it is over."""
+def on_worker(
+    generator: Generator,
+    close: Callable[[], None],
+    worker: Worker,
+    clock: Clock,
+    first: Callable[[], None] | None = None,
+) -> Opened:
+    """A language model in this process: `first` is called before all else, `close` behind the last step."""
     language = SessionLanguageModel(generator, worker, clock)
+    if first is not None:
+        worker.post(first, lane=language)
 
     def close_behind(then: Callable[[Exception | None], None]) -> None:
         def both() -> None:
@@ -87,15 +96,21 @@ class Models:
 
 @dataclass
 class Workers:
-    """The threads: one for each kind of model, but for the language model, whose sessions share passes."""
+    """The threads of each kind of model.
+
+    Recognition has as many as there are cores: with one, four sessions waited for each other's transcripts
+    and scores while half of the processor was idle. Sessions share the language model's passes: it has a
+    thread for each.
+    """
 
     sessions: int
     vad: Worker = field(default_factory=lambda: ThreadWorker("vad"))
-    asr: Worker = field(default_factory=lambda: ThreadWorker("asr"))
     tts: Worker = field(default_factory=lambda: ThreadWorker("tts"))
+    asr: Worker = field(init=False)
     llm: Worker = field(init=False)
 
     def __post_init__(self) -> None:
+        self.asr = ThreadWorker("asr", threads=min(self.sessions, usable_threads()))
         self.llm = ThreadWorker("llm", threads=self.sessions)
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ the most that any lossless rule can (Leviathan et al. 2023, with a draft distrib
 """
 
 from collections.abc import Callable, Container, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,10 +83,22 @@ class Speculator:
     and used again once they succeed; a probe that was right is followed up at once.
     """
 
-    def __init__(self, drafters: Sequence[Drafter], now_ns: Callable[[], int], *, longest: int = 8) -> None:
+    def __init__(
+        self,
+        drafters: Sequence[Drafter],
+        now_ns: Callable[[], int],
+        *,
+        longest: int = 8,
+        like: "Speculator | None" = None,
+    ) -> None:
+        """It begins with what `like`, which had as many drafters and is not used any more, has measured."""
         self.now_ns = now_ns
-        self._sources = [_Source(drafter, DraftLength(longest)) for drafter in drafters]
-        self._times = PassTimes()
+        known = [source.policy for source in like._sources] if like else []
+        policies = known or [DraftLength(longest) for _ in drafters]
+        self._sources: list[_Source] = [
+            _Source(*pair) for pair in zip(drafters, deepcopy(policies), strict=True)
+        ]
+        self._times: PassTimes = deepcopy(like._times) if like else PassTimes()
         self._going: _Source | None = None  # its last draft was accepted to the end
 
     @property

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -88,6 +89,14 @@ def test_two_transcribers_of_one_recognizer_do_not_hear_each_other(
         assert shown == apart.partials
         assert transcriber.final(AudioSpan(audio[len(audio) :], len(audio))) == apart.final
         assert apart.final.text
+
+
+def test_transcribers_in_two_threads_hear_what_each_hears_alone(models: Recognizer) -> None:
+    audios = [turn(recordings()[name], 0.5) for name in ("000", "006")]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(lambda audio: hear(models, StreamConfig(), audio), audios * 2))
+    alone = [hear(models, StreamConfig(), audio) for audio in audios] * 2
+    assert [(h.partials, h.final) for h in together] == [(h.partials, h.final) for h in alone]
 
 
 def state_bytes(transcriber: Transcriber) -> int:

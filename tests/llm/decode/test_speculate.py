@@ -505,6 +505,19 @@ def test_it_is_switched_on_again_when_the_text_repeats_itself(tokenizer: Tokeniz
     assert speed > 1.3
 
 
+def test_one_that_begins_like_another_knows_what_that_has_measured(tokenizer: Tokenizer) -> None:
+    """Drafts that did not pay are not tried again by the next session, and what both learn is not shared."""
+    engine = Paced(linear(0.27))
+    first = Speculator([Gambler(engine, 0.05)], engine.now_ns)
+    assert not spoken(tokenizer, engine, first, 1000)[1].enabled
+    _, fresh = spoken(tokenizer, engine, Speculator([Gambler(engine, 0.05)], engine.now_ns), 50)
+    lucky = Speculator([Gambler(engine, 0.95)], engine.now_ns, like=first)
+    _, report = spoken(tokenizer, engine, lucky, 10)
+    assert not report.enabled and report.drafted < fresh.drafted / 2
+    assert spoken(tokenizer, engine, lucky, 500)[1].enabled
+    assert first.length == 0
+
+
 def test_noise_and_a_busy_machine_do_not_switch_it_off(tokenizer: Tokenizer) -> None:
     rng = np.random.default_rng(7)
 
