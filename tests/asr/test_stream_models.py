@@ -2,9 +2,9 @@
 
 import copy
 import pickle
-from concurrent.futures import ThreadPoolExecutor
 import random
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
