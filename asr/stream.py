@@ -68,7 +68,7 @@ class StreamConfig:
 class Transcriber:
     """The transcript of one utterance at a time: cheap state over models that many of them share.
 
-    Used from one thread, as is all that shares the models.
+    Used by one thread at a time; others may use the same models.
     """
 
     def __init__(self, models: Recognizer, config: StreamConfig | None = None) -> None:

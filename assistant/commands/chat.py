@@ -1,6 +1,7 @@
 """`assistant chat`: a typed conversation; replies stream as text and, if wanted, as speech."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TextIO
@@ -52,6 +53,15 @@ async def _converse(source: TextIO, pool: ModelPool, config: SessionConfig, cloc
         await stages.close()
 
 
+def _read_line(source: TextIO) -> str:
+    """The next line. Ctrl-C ends the wait for it, which asyncio's own handler would not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return source.readline()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class Chat:
     """A terminal's side of a typed conversation."""
 
@@ -64,7 +74,7 @@ class Chat:
         while True:
             if source.isatty():
                 typer.echo("> ", nl=False)
-            line = source.readline()
+            line = _read_line(source)
             if not line:
                 return
             if line.strip():

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
+from math import inf
 
 from llm.text.chat import Message
 
@@ -32,11 +33,14 @@ class AssistantItem:
     spoken: tuple[Spoken, ...] = ()
     heard_ms: float = 0.0
     complete: bool = False
+    cut_ms: float = inf
+    """Where a client truncated it: what is known to be heard may still grow, what counts may not."""
 
     @property
     def text(self) -> str:
         """The words that were over after `heard_ms` of audio."""
-        return "".join(words.text for words in self.spoken if words.end_ms <= self.heard_ms).strip()
+        until_ms = min(self.heard_ms, self.cut_ms)
+        return "".join(words.text for words in self.spoken if words.end_ms <= until_ms).strip()
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,7 @@ class Conversation:
         item = self.get(item_id)
         if not isinstance(item, AssistantItem):
             raise NoAudio(f"{item_id!r} is no reply, and has no audio to cut")
-        self.replace(replace(item, heard_ms=min(item.heard_ms, max(0.0, audio_ms))))
+        self.replace(replace(item, cut_ms=min(item.cut_ms, max(0.0, audio_ms))))
 
     def forget(self, messages: int) -> None:
         """Take out the oldest items until so many messages are gone."""

@@ -107,12 +107,12 @@ class Listener:
     def __init__(self) -> None:
         self._events: deque[SessionEvent] = deque()
         self._changed = asyncio.Event()
-        self._closed = self._lagged = False
+        self._closed = self.lagged = False
 
     def push(self, event: SessionEvent) -> None:
         """Add `event`, unless the listener is too far behind."""
-        self._lagged = self._lagged or len(self._events) >= _CAPACITY
-        if not self._lagged:
+        self.lagged = self.lagged or len(self._events) >= _CAPACITY
+        if not self.lagged:
             self._events.append(event)
         self._changed.set()
 
@@ -139,5 +139,5 @@ class Listener:
             await self._changed.wait()
 
     def _check(self) -> None:
-        if self._lagged and not self._events:
+        if self.lagged and not self._events:
             raise ListenerLagged(f"{_CAPACITY} events were left unread")

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from assistant.session.conversation import AssistantItem, Conversation, UserItem
 from assistant.session.events import ReplyDiscarded, ReplyDone, ReplyStarted, SessionEvent, SpeechStopped
@@ -59,13 +59,21 @@ class Exchange:
 
     def grow(self, reply: Reply) -> None:
         """More of the reply was heard: so much of it is in the conversation."""
-        if self.reply_item is not None and self.reply_item in self.conversation:
-            self.conversation.replace(AssistantItem(self.reply_item, reply.spoken, reply.heard_ms))
+        item = self._item()
+        if item is not None:
+            self.conversation.replace(replace(item, spoken=reply.spoken, heard_ms=reply.heard_ms))
+
+    def _item(self) -> AssistantItem | None:
+        """The reply's item, unless a client has deleted it."""
+        if self.reply_item is None or self.reply_item not in self.conversation:
+            return None
+        item = self.conversation.get(self.reply_item)
+        return item if isinstance(item, AssistantItem) else None
 
     def cancel(self, *, turn_too: bool = True) -> None:
         """Drop the reply, silence first, then the tasks."""
-        if self.reply and self.reply.released_ns is not None and self.reply.playback:
-            self.reply.playback.stop()
+        if self.reply:
+            self.reply.stop()
         for task in (self.reply_task, self.turn_task if turn_too else None):
             if task is not None:
                 task.cancel()
@@ -83,7 +91,12 @@ class Exchange:
         if self.reply is None or self.reply_item is None:
             return
         reply, name = self.reply, self.reply_item
-        item = AssistantItem(name, reply.spoken, reply.heard_ms, complete=not interrupted)
+        item = replace(
+            self._item() or AssistantItem(name),
+            spoken=reply.spoken,
+            heard_ms=reply.heard_ms,
+            complete=not interrupted,
+        )
         if reopened or not item.text:
             self._remove(name)
         elif name in self.conversation:

@@ -49,13 +49,16 @@ class Reply:
         self.number = number
         self.text = ""
         self.dropped = 0  # messages of the history that no longer fit the context
+        self.stopped = False  # nothing of it may be heard or told from now on
         self.released_ns: int | None = None
-        self.playback = Playback(context.sink, context.clock) if context.sink else None
+        spoken = context.sink is not None and context.stages.synthesizer is not None
+        self.playback = Playback(context.sink, context.clock) if spoken and context.sink else None
         self._context, self._clock, self._tracer = context, context.clock, tracer
         self._history, self._grown = history, grown
         self._created_ns = context.clock.now_ns()
         self._ahead_ns = 0  # of audio that was synthesized and not yet given to the sink
         self._released = asyncio.Event()
+        self._playing: asyncio.Task[None] | None = None
         self._transcripts = transcripts
         self._prompts: Channel[Prompt] = Channel(PROMPTS, tracer)
         self._generated: Channel[Generated] = Channel(GENERATED, tracer)
@@ -101,6 +104,14 @@ class Reply:
         if self.text:
             self._context.emit(TextDelta(self.number, self.text))
 
+    def stop(self) -> None:
+        """Silence, now."""
+        self.stopped = True
+        if self._playing is not None:
+            self._playing.cancel()  # else a chunk on its way would still be written: a parent's comes later
+        if self.released_ns is not None and self.playback:
+            self.playback.stop()
+
     async def released(self) -> None:
         """Wait until the reply may be heard."""
         await self._released.wait()
@@ -118,8 +129,7 @@ class Reply:
 
     async def run(self) -> None:
         """Run every node until the reply has sounded to its end, or this task is cancelled."""
-        spoken = self._context.stages.synthesizer is not None and self.playback is not None
-        output = (self._phrase, self._speak, self._play) if spoken else (self._write,)
+        output = (self._phrase, self._speak, self._play) if self.playback else (self._write,)
         async with asyncio.TaskGroup() as group:
             for node in (self._assemble, self._generate, *output):
                 group.create_task(node(), name=f"reply-{self.number}.{node.__name__.strip('_')}")
@@ -188,7 +198,7 @@ class Reply:
 
     async def _say(self, text: str) -> None:
         self.text += text
-        if self.released_ns is not None:
+        if self.released_ns is not None and not self.stopped:
             self._context.emit(TextDelta(self.number, text))
         await self._phrases.put(Phrase(text))
 
@@ -205,6 +215,7 @@ class Reply:
     async def _play(self) -> None:
         assert self.playback is not None, "a reply without a sink has no such node"
         await self.released()
+        self._playing = asyncio.current_task()
         async for chunk in self._audio:
             silent_so_far = self.playback.audible_ns is None
             await self.playback.play(chunk)

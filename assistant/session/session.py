@@ -64,7 +64,9 @@ class Session:
         self._over = False
         self._state: turn.State = turn.Listening()
         self._exchange: Exchange | None = None
-        self._last_turn: asyncio.Task[None] | None = None  # it may end after its reply was stopped
+        self._turn_tasks: set[asyncio.Task[None]] = (
+            set()
+        )  # some outlive their reply
         self._events: Channel[turn.Event] = Channel(EVENTS, self._tracer)
         self._context = Context(stages, None, self._tracer, self._events.put, self._emit)
         self._listening = (
@@ -95,6 +97,7 @@ class Session:
     def _emit(self, event: SessionEvent) -> None:
         for listener in self._listeners:
             listener.push(event)
+        self._listeners = [listener for listener in self._listeners if not listener.lagged]
 
     async def run(self, source: AsyncIterator[Input], sink: Sink | None = None) -> None:
         """Converse until `source` ends; a reply still playing then is cut off. Without a sink, reply in text.
@@ -123,6 +126,8 @@ class Session:
                 continue
             if frames is not None:
                 await frames.drained()  # it comes behind the audio that came before it
+            if isinstance(item, turn.AudioCommitted) and frames is None:
+                continue  # nobody listens
             if isinstance(item, Typed):
                 await self._events.put(turn.ReplyCancelled())
                 await self._events.drained()
@@ -136,6 +141,14 @@ class Session:
         self._events.close()
 
     async def _take_turns(self, group: asyncio.TaskGroup) -> None:
+        try:
+            await self._follow_events(group)
+        finally:  # however it ends: silence, and what was heard
+            if self._exchange:
+                self._exchange.cancel(turn_too=self._exchange.user_item is None)
+                self._exchange.finish(interrupted=True)
+
+    async def _follow_events(self, group: asyncio.TaskGroup) -> None:
         async for event in self._events:
             before = self._state
             self._state, commands = step(before, event, self.turn_config)
@@ -149,9 +162,6 @@ class Session:
                 self._execute(command, group)
             if self._listening and isinstance(event, turn.Window):
                 self._listening.follow(self._state, event)
-        if self._exchange:
-            self._exchange.cancel()
-            self._exchange.finish(interrupted=True)
 
     def _execute(self, command: turn.Command, group: asyncio.TaskGroup) -> None:
         match command:
@@ -170,9 +180,10 @@ class Session:
         exchange = Exchange(number, self.conversation, self._emit, user)
         exchange.voice_end_sample = command.voice_end_sample
         exchange.voice_end_ns = listening.ring.recorded_ns(command.voice_end_sample)
-        exchange.turn_task = self._last_turn = group.create_task(
+        exchange.turn_task = group.create_task(
             exchange.run_turn(user, listening.utterance(start)), name=f"turn-{number}"
         )
+        self._turn_tasks = {task for task in self._turn_tasks if not task.done()} | {exchange.turn_task}
         if self.turn_config.create_response or self.turn_config.detection == "semantic":
             exchange.reply = Reply(
                 number, self._context, self.conversation.messages(), user.transcripts, exchange.grow
@@ -186,9 +197,9 @@ class Session:
         return exchange
 
     async def _answer(self, exchange: Exchange) -> None:
-        """Answer the conversation as it stands once the turn before is transcribed."""
-        if self._last_turn is not None:
-            await asyncio.wait([self._last_turn])
+        """Answer the conversation as it stands once the turns before are transcribed."""
+        if self._turn_tasks:
+            await asyncio.wait(self._turn_tasks)
         *history, last = self.conversation.messages()
         transcripts = Channel(TRANSCRIPTS, self._tracer.of_reply(exchange.number))
         exchange.reply = Reply(exchange.number, self._context, history, transcripts, exchange.grow)
@@ -203,12 +214,17 @@ class Session:
         await self._run_reply(exchange.reply)
 
     async def _run_reply(self, reply: Reply) -> None:
+        failure: BaseException | None = None
         try:
             await reply.run()
         except* CudaBroken:
             raise
         except* Exception as group:  # noqa: BLE001  # a model may raise anything; the session goes on
-            self._emit(Failed("reply", one_line(group), reply.number))
+            failure = group
+        if reply.stopped:
+            return  # it failed while it was cancelled, and asyncio lets the failure win
+        if failure is not None:
+            self._emit(Failed("reply", one_line(failure), reply.number))
             await self._events.put(turn.TextScored(reply.number, 1.0))  # nothing to wait for
             await reply.released()
         await self._events.put(turn.ReplyFinished(reply.number))

@@ -49,6 +49,10 @@ def _always(_state: Any, _event: Any, _config: TurnConfig) -> bool:  # noqa: ANN
     return True
 
 
+def _undetected(_state: Replying, _event: AudioCommitted, config: TurnConfig) -> bool:
+    return config.detection == "none"
+
+
 def _voice_began(state: Listening, window: Window, config: TurnConfig) -> bool:
     start = _voice_start(state.voice_start, window, config)
     return start is not None and _since_ms(start, window) >= config.start_ms
@@ -196,6 +200,12 @@ def _commit_audio(state: Listening, event: AudioCommitted, config: TurnConfig) -
     return _commit_speech(Speaking(state.next_number, event.start_sample, event.end_sample), event, config)
 
 
+def _stop_and_commit(state: Replying, event: AudioCommitted, config: TurnConfig) -> Step:
+    """The client's next turn ends while the reply still sounds."""
+    after, commands = _commit_audio(Listening(state.next_number), event, config)
+    return after, (Stop(state.number), *commands)
+
+
 def _clear(state: Speaking, _event: AudioCleared, _config: TurnConfig) -> Step:
     return Listening(state.next_number), ()
 
@@ -239,6 +249,7 @@ TABLE: tuple[Row[Any, Any], ...] = (
     Row(Replying, ReplyHeard, _its_own, _note_heard),
     Row(Replying, ReplyFinished, _its_own, _listen),
     Row(Replying, ReplyCancelled, _always, _stop),
+    Row(Replying, AudioCommitted, _undetected, _stop_and_commit),
 )
 
 

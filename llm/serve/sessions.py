@@ -194,10 +194,13 @@ class SlotEngine:
 
     def close(self) -> None:
         """Give the place back; what was held is kept as by `cache_prefix`."""
-        if not self._closed:
+        if self._closed:
+            return
+        self._closed = True
+        try:
             self.cache_prefix()
             self.take_served()
-            self._closed = True
+        finally:
             self._tokens = []  # the place is another's from here
             self._store.truncate(self._slot, 0)
             self._sessions.release(self._slot)
