@@ -161,7 +161,8 @@ class Conversation:
         item = self.get(item_id)
         if not isinstance(item, AssistantItem):
             raise NoAudio(f"{item_id!r} is no reply, and has no audio to cut")
-        self.replace(replace(item, cut_ms=min(item.cut_ms, max(0.0, audio_ms))))
+        if audio_ms < min(item.heard_ms, item.cut_ms):
+            self.replace(replace(item, cut_ms=max(0.0, audio_ms)))
 
     def forget(self, messages: int) -> None:
         """Take out the oldest items until so many messages are gone."""

@@ -64,9 +64,7 @@ class Session:
         self._over = False
         self._state: turn.State = turn.Listening()
         self._exchange: Exchange | None = None
-        self._turn_tasks: set[asyncio.Task[None]] = (
-            set()
-        )  # some outlive their reply
+        self._turn_tasks: set[asyncio.Task[None]] = set()  # some outlive their reply
         self._events: Channel[turn.Event] = Channel(EVENTS, self._tracer)
         self._context = Context(stages, None, self._tracer, self._events.put, self._emit)
         self._listening = (

@@ -129,7 +129,7 @@ def test_a_reply_is_truncated_to_what_sounded(audio_ms: float, left: float, text
     made.truncate("a1", audio_ms)
     item = made.get("a1")
     assert isinstance(item, AssistantItem)
-    assert (item.heard_ms, item.text) == (left, text)
+    assert (min(item.heard_ms, item.cut_ms), item.text) == (left, text)
     assert changes == ([ItemChanged(item)] if left < 1000 else [])
 
 
@@ -137,6 +137,16 @@ def test_what_was_cut_off_does_not_come_back() -> None:
     made, _ = conversation(HI)
     made.truncate("a1", 400)
     made.truncate("a1", 900)
+    item = made.get("a1")
+    assert isinstance(item, AssistantItem) and item.text == "Hi."
+
+
+def test_a_truncation_holds_while_the_reply_is_still_heard() -> None:
+    made, _ = conversation(replace(HI, heard_ms=700))
+    made.truncate("a1", 650)
+    item = made.get("a1")
+    assert isinstance(item, AssistantItem)
+    made.replace(replace(item, heard_ms=1000))  # as the next chunk does
     item = made.get("a1")
     assert isinstance(item, AssistantItem) and item.text == "Hi."
 
