@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+import pytest
 from fakes import Scene, ScriptedWriter, Timing, Voice
 from world import SYSTEM, World
 
@@ -197,6 +198,38 @@ def test_typed_lines_are_answered_in_text_one_after_the_other() -> None:
         "bye",
         "So long.",
     ]
+
+
+def test_a_source_that_fails_leaves_silence_and_what_was_heard() -> None:
+    """The microphone is lost at 1700: "Fine." has sounded, and the rest must not."""
+    told = world(HELLO)
+    frames = told.frames
+
+    async def lost() -> AsyncIterator[Input]:
+        async for frame in frames():
+            if told.loop.clock.now_ns() > 1_700_000_000:
+                raise OSError("the microphone is gone")
+            yield frame
+
+    told.frames = lost  # type: ignore[method-assign]
+    with pytest.raises(ExceptionGroup, match="unhandled"):
+        told.run_unchecked()
+    (record,) = told.records
+    assert record.interrupted and record.heard == "Fine."
+    assert max(end_ms for _, _, end_ms in told.sounded()) <= 1720
+
+
+def test_a_committed_turn_stops_the_reply_where_nothing_is_detected() -> None:
+    again = Voice(1700, 2340, "who are you")
+    inputs: dict[int, Input] = {
+        1200: AudioCommitted(300 * 16, 1200 * 16),
+        2400: AudioCommitted(1690 * 16, 2400 * 16),
+    }
+    told = world(HELLO, again, inputs=inputs, turn=MANUAL, end_ms=6000)
+    told.scene.replies["how are you"] = "Fine. " + "And you? " * 20  # type: ignore[index]
+    told.run_unchecked()
+    assert [record.interrupted for record in told.records] == [True, False]
+    assert [record.transcript for record in told.records] == ["how are you", "who are you"]
 
 
 def test_a_reopened_turn_takes_its_items_back() -> None:
