@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from assistant.runtime.clock import Clock
 from assistant.runtime.worker import Worker
 from assistant.session.stages import AskUrgency
 from llm.decode.drafts import prompt_lookups
+from llm.decode.engine import CudaBroken, EngineOutOfMemory
 from llm.decode.generate import Generated, Prefilled
 from llm.decode.responder import Prompt, Responder
 from llm.decode.speculate import Speculator
@@ -43,7 +45,12 @@ class LocalModel:
             engine.close()
 
         generator = self._generator(engine, speculator)
-        return on_worker(generator, close, worker, clock, first=lambda: generator.warm_up([self._system]))
+
+        def read_system_prompt() -> None:
+            with suppress(EngineOutOfMemory, CudaBroken):  # a reply meets it again, and reports it
+                generator.warm_up([self._system])
+
+        return on_worker(generator, close, worker, clock, first=read_system_prompt)
 
     def warm_up(self) -> None:
         """Read the system prompt, once for all sessions, and run each kernel once."""

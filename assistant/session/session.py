@@ -75,9 +75,10 @@ class Session:
 
     @property
     def idle(self) -> bool:
-        """Nobody speaks, and everything that came in has been looked at."""
+        """Nobody speaks, and everything that came in has been looked at and transcribed."""
         waiting = len(self._events) + (len(self._listening.frames) if self._listening else 0)
-        return isinstance(self._state, turn.Listening) and not waiting
+        transcribed = all(task.done() for task in self._turn_tasks)
+        return isinstance(self._state, turn.Listening) and not waiting and transcribed
 
     @property
     def dropped_frames(self) -> int:
