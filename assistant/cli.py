@@ -97,7 +97,7 @@ def transcribe(
 @app.command()
 def graph() -> None:
     """Print the stages a turn goes through and the channels between them."""
-    from assistant.runtime.graph import render
+    from assistant.runtime import render
     from assistant.session.pipeline import GRAPH
 
     typer.echo(render(GRAPH))

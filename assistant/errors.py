@@ -1,8 +1,7 @@
 """Everything that a user can cause, or a machine: the command line prints these as one line."""
 
 from asr.onnx import ModelFileError
-from assistant.audio.clips import ClipError
-from assistant.audio.files import AudioError
+from assistant.audio import AudioError, ClipError
 from assistant.config import ConfigError
 from assistant.models.catalog import ModelStoreError
 from assistant.trace.otel import OtelError

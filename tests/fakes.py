@@ -14,7 +14,7 @@ import numpy as np
 from asr.audio import AudioSpan
 from asr.stabilize import Partial
 from asr.words import Hypothesis
-from assistant.runtime.virtual import VirtualLoop
+from assistant.runtime import VirtualLoop
 from assistant.session.reply import FALLBACK
 from assistant.session.stages import Audio
 from llm.decode.generate import Finished, Generated, Prefilled, Started, Token

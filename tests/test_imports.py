@@ -121,6 +121,20 @@ def test_no_module_imports_itself_in_a_circle(package: str) -> None:
         pytest.fail(" -> ".join(error.args[1]))
 
 
+@pytest.mark.parametrize("room", ["runtime", "audio"])
+def test_a_room_with_a_face_is_imported_through_it(room: str) -> None:
+    """The others have none that costs nothing: what loads a model's library is imported by its module."""
+    face = f"assistant.{room}"
+    apart = {"assistant.runtime.machine"}  # it is about the machine, and few need it
+    around = set()
+    for file in (ROOT / "assistant").rglob("*.py"):
+        nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8"), str(file)))
+        modules = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+        if not file.is_relative_to(ROOT / "assistant" / room):
+            around |= {(file.name, name) for name in modules - apart if name.startswith(f"{face}.")}
+    assert around == set()
+
+
 def test_nothing_imports_the_tests() -> None:
     helpers = {path.stem for path in (ROOT / "tests").rglob("*.py")} | {"tests", "pytest", "hypothesis"}
     files = [file for package in MAY_IMPORT for file in (ROOT / package).rglob("*.py")]

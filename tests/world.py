@@ -19,8 +19,7 @@ from fakes import (
 
 from asr.stabilize import Partial
 from asr.stream import StreamConfig
-from assistant.runtime.spans import Recorder
-from assistant.runtime.virtual import InlineWorker, VirtualLoop, run_virtual
+from assistant.runtime import InlineWorker, Recorder, VirtualLoop, run_virtual
 from assistant.session import turn
 from assistant.session.events import Failed, ReplyDone, SessionEvent
 from assistant.session.parts import split, ttfa_ms

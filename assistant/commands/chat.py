@@ -16,8 +16,7 @@ from assistant.models.load import locate_llm
 from assistant.models.pool import ModelPool, Models, frozen
 from assistant.models.speech import load_speaker
 from assistant.models.store import ModelStore
-from assistant.runtime.clock import Clock
-from assistant.runtime.spans import Recorder
+from assistant.runtime import Clock, Recorder
 from assistant.session.conversation import ItemAdded
 from assistant.session.events import Failed, Listener, ReplyDone, TextDelta
 from assistant.session.session import Input, Session, SessionConfig, Typed

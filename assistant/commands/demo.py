@@ -7,15 +7,13 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from assistant.audio.clips import find_clips, read_clip
-from assistant.audio.files import write_wav
+from assistant.audio import find_clips, read_clip, write_wav
 from assistant.commands.preflight import check_sound_file
 from assistant.config import read_config
 from assistant.models.load import load_pool, locate
 from assistant.models.store import ModelStore
-from assistant.runtime.clock import Clock
+from assistant.runtime import Clock, Recorder
 from assistant.runtime.machine import peak_memory_mb, seconds_since_start
-from assistant.runtime.spans import Recorder
 from assistant.session.sink import PacedSink
 from assistant.trace.replay import ReplayedTurn, Replayer
 from assistant.trace.waterfall import waterfall

@@ -21,8 +21,7 @@ from asr.eval.nonspeech import FalseTranscripts, false_transcripts, nonspeech
 from asr.eval.summary import report
 from asr.stream import StreamConfig, Transcriber
 from asr.vad import Vad
-from assistant.audio.clips import Clip, read_clip
-from assistant.audio.resample import to_asr_rate
+from assistant.audio import Clip, read_clip, to_asr_rate
 from assistant.commands.evaluate_table import print_results
 from assistant.commands.preflight import check_file, labelled_clips
 from assistant.commands.transcribe import has_voice

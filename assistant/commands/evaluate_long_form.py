@@ -13,8 +13,7 @@ from rich.table import Table
 from asr.audio import RATE, AudioSpan
 from asr.eval.feed import Clocks
 from asr.eval.long_form import LongFormResult, Minute, join_recordings, transcribe_long_form
-from assistant.audio.clips import Clip, read_clip
-from assistant.audio.resample import to_asr_rate
+from assistant.audio import Clip, read_clip, to_asr_rate
 from assistant.commands.preflight import check_file, labelled_clips
 from assistant.config import read_config
 from assistant.models.speech import asr_paths, load_transcriber

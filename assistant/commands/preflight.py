@@ -4,8 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from assistant.audio.clips import INDEX, Clip, ClipError, find_clips, read_clip
-from assistant.audio.files import AudioError
+from assistant.audio import INDEX, AudioError, Clip, ClipError, find_clips, read_clip
 
 
 def readable_clips(paths: Iterable[Path]) -> list[Clip]:

@@ -9,13 +9,12 @@ from typing import Literal
 
 import typer
 
-from assistant.audio.clips import Clip
+from assistant.audio import Clip
 from assistant.commands.preflight import check_file, readable_clips
 from assistant.config import Config, read_config
 from assistant.models.load import load_pool, locate
 from assistant.models.store import ModelStore
-from assistant.runtime.clock import Clock
-from assistant.runtime.spans import Recorder
+from assistant.runtime import Clock, Recorder
 from assistant.trace.perfetto import PerfettoError, write_perfetto
 from assistant.trace.provenance import model_digests
 from assistant.trace.replay import Replay, ReplayedTurn, Replayer

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import typer
 
-from assistant.audio.files import AudioError, write_wav
+from assistant.audio import AudioError, write_wav
 from assistant.commands.preflight import check_sound_file
 from assistant.config import read_config
 from assistant.models.speech import load_speaker

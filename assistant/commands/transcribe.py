@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from asr.audio import RATE, AudioSpan
 from asr.vad import WINDOW, Vad
-from assistant.audio.files import read_audio
-from assistant.audio.resample import to_asr_rate
+from assistant.audio import read_audio, to_asr_rate
 from assistant.config import read_config
 from assistant.models.speech import VAD, asr_paths, fetch, load_transcriber
 from assistant.models.store import ModelStore

@@ -9,8 +9,7 @@ from pathlib import Path
 from assistant.config import LlmConfig
 from assistant.models.engine import ServedEngine, ServedModel, load_model
 from assistant.models.pool import LanguageModels, Opened, on_worker
-from assistant.runtime.clock import Clock
-from assistant.runtime.worker import Worker
+from assistant.runtime import Clock, Worker
 from assistant.session.stages import AskUrgency
 from llm.decode.drafts import prompt_lookups
 from llm.decode.engine import CudaBroken, EngineOutOfMemory

@@ -21,7 +21,7 @@ from assistant.models.speech import (
     pick_asr,
 )
 from assistant.models.store import ModelStore
-from assistant.runtime.clock import Clock
+from assistant.runtime import Clock
 from tts.stream import Speaker
 
 

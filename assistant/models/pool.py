@@ -9,9 +9,8 @@ from threading import Lock
 from typing import Protocol
 
 from asr.vad import Vad, VadState
-from assistant.runtime.clock import Clock
+from assistant.runtime import Clock, ThreadWorker, Worker
 from assistant.runtime.machine import usable_threads
-from assistant.runtime.worker import ThreadWorker, Worker
 from assistant.session.scheduled import (
     Generator,
     ScorerModel,

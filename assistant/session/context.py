@@ -3,8 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from assistant.runtime.clock import Clock
-from assistant.runtime.spans import Tracer
+from assistant.runtime import Clock, Tracer
 from assistant.session import turn
 from assistant.session.events import SessionEvent
 from assistant.session.sink import Sink

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from asr.audio import RATE
 from asr.stream import StreamConfig
-from assistant.runtime.graph import Channel
+from assistant.runtime import Channel
 from assistant.session import turn
 from assistant.session.context import Context, one_line
 from assistant.session.events import Failed

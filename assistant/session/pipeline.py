@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from assistant.runtime.graph import Edge, Graph, Node
+from assistant.runtime import Edge, Graph, Node
 
 if TYPE_CHECKING:  # `assistant graph` prints it without loading the models' libraries
     from assistant.session import turn

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from assistant.runtime.clock import Clock
+from assistant.runtime import Clock
 from assistant.session.conversation import Spoken
 from assistant.session.sink import Sink, duration_ns
 from tts.stream import SpeechChunk

@@ -8,9 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 
-from assistant.runtime.graph import Channel
-from assistant.runtime.schedule import Urgency
-from assistant.runtime.spans import Value
+from assistant.runtime import Channel, Urgency, Value
 from assistant.session import turn
 from assistant.session.context import Context
 from assistant.session.conversation import Spoken

@@ -8,9 +8,7 @@ from typing import Generic, Protocol, TypeVar
 from asr.audio import AudioSpan
 from asr.stabilize import Partial
 from asr.words import Hypothesis
-from assistant.runtime.clock import Clock
-from assistant.runtime.schedule import Urgency
-from assistant.runtime.worker import Stopped, Worker
+from assistant.runtime import Clock, Stopped, Urgency, Worker
 from assistant.session.stages import AskUrgency, Audio, Utterance
 from llm.decode.generate import Generated, Prefilled
 from llm.decode.responder import Prompt

@@ -5,9 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 from asr.stream import StreamConfig
-from assistant.runtime.clock import Clock
-from assistant.runtime.graph import Channel
-from assistant.runtime.spans import Recorder, Tracer
+from assistant.runtime import Channel, Clock, Recorder, Tracer
 from assistant.session import turn
 from assistant.session.context import Context, one_line
 from assistant.session.conversation import Conversation, UserItem

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from assistant.runtime.clock import Clock
+from assistant.runtime import Clock
 
 Audio = NDArray[np.float32]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from asr.audio import AudioSpan
 from asr.stabilize import Partial
 from asr.words import Hypothesis
-from assistant.runtime.schedule import Urgency
+from assistant.runtime import Urgency
 from llm.decode.generate import Generated, Prefilled
 from llm.decode.responder import Prompt
 from llm.text.chat import Message

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from assistant.runtime.graph import Channel
+from assistant.runtime import Channel
 from assistant.session import turn
 from assistant.session.context import Context, one_line
 from assistant.session.events import Failed

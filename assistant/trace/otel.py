@@ -27,8 +27,7 @@ from opentelemetry.sdk.trace.export import (
 from opentelemetry.trace import Span as OtelSpan
 from opentelemetry.trace import set_span_in_context
 
-from assistant.runtime.clock import Clock
-from assistant.runtime.spans import Span, Value
+from assistant.runtime import Clock, Span, Value
 
 _SPEECH, _TEXT = "utterances", "transcripts"  # tracks of the first "queue" of a reply to one or the other
 _OPEN = 1024  # replies of which more spans may come; the oldest is ended: its session is over, most likely

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from assistant.runtime.spans import Span
+from assistant.runtime import Span
 
 _PROCESS = 1
 

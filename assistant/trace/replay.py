@@ -10,13 +10,10 @@ from numpy.typing import NDArray
 
 from asr.audio import RATE
 from asr.stabilize import Partial
-from assistant.audio.clips import Clip, read_clip
-from assistant.audio.resample import FRAME_MS, Resampler, frames
+from assistant.audio import FRAME_MS, Clip, Resampler, frames, read_clip
 from assistant.config import Config
 from assistant.models.pool import ModelPool
-from assistant.runtime.clock import Clock
-from assistant.runtime.lag import LagProbe
-from assistant.runtime.spans import Recorder
+from assistant.runtime import Clock, LagProbe, Recorder
 from assistant.session.events import Failed, Listener, ReplyDone
 from assistant.session.parts import Part, split
 from assistant.session.ring import Frame

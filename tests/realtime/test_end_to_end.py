@@ -16,13 +16,12 @@ from recordings import TRACES
 
 from asr.audio import AudioSpan
 from asr.stream import Transcriber
-from assistant.audio.clips import find_clips
+from assistant.audio import find_clips
 from assistant.config import Config
 from assistant.models.load import load_pool, locate
 from assistant.models.speech import asr_paths, load_recognizer
 from assistant.models.store import ModelStore
-from assistant.runtime.clock import Clock
-from assistant.runtime.spans import Recorder
+from assistant.runtime import Clock, Recorder
 from assistant.session.parts import PARTS
 from assistant.session.ring import Frame
 from assistant.session.session import Input, Session

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from assistant.audio.files import AudioError, read_audio, write_wav
-from assistant.audio.resample import Resampler, frames
+from assistant.audio import AudioError, Resampler, frames, read_audio, write_wav
 
 RATE = 16000
 

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from assistant.audio.clips import Clip, ClipError, find_clips, read_clip
-from assistant.audio.files import AudioError
+from assistant.audio import AudioError, Clip, ClipError, find_clips, read_clip
 
 TRACES = Path(__file__).parents[3] / "traces"
 

@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from asr.audio import AudioSpan
-from assistant.audio.clips import ClipError
+from assistant.audio import ClipError
 from assistant.commands import evaluate
 from assistant.commands.evaluate import condition_names, mode_names, run_evaluate_asr
 from assistant.models.catalog import load_catalog

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from asr.audio import AudioSpan
-from assistant.audio.clips import ClipError
+from assistant.audio import ClipError
 from assistant.commands import evaluate_long_form
 from assistant.commands.evaluate_long_form import run_evaluate_long_form
 from assistant.trace.summary import ReportError

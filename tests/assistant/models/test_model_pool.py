@@ -15,9 +15,8 @@ from asr.stabilize import Partial
 from asr.vad import VadState
 from asr.words import Hypothesis
 from assistant.models.pool import HearingModels, ModelPool, Models, Opened, PoolBusy, frozen, on_worker
-from assistant.runtime.clock import Clock
+from assistant.runtime import Clock, Worker
 from assistant.runtime.machine import usable_threads
-from assistant.runtime.worker import Worker
 from assistant.session.stages import Audio, Stages, Utterance
 from llm.decode.generate import Finished, Generated, Prefilled, Token
 from llm.decode.responder import Prompt

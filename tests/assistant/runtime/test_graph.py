@@ -6,9 +6,18 @@ from typing import Any
 
 import pytest
 
-from assistant.runtime.graph import Channel, Edge, Graph, Node, render
-from assistant.runtime.spans import Recorder, Span, Tracer
-from assistant.runtime.virtual import VirtualLoop, run_virtual
+from assistant.runtime import (
+    Channel,
+    Edge,
+    Graph,
+    Node,
+    Recorder,
+    Span,
+    Tracer,
+    VirtualLoop,
+    render,
+    run_virtual,
+)
 from assistant.session.pipeline import GRAPH
 
 MS = 1_000_000

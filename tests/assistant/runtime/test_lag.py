@@ -4,10 +4,7 @@ import asyncio
 
 import pytest
 
-from assistant.runtime import lag
-from assistant.runtime.lag import LagProbe
-from assistant.runtime.spans import Recorder
-from assistant.runtime.virtual import VirtualLoop, run_virtual
+from assistant.runtime import LagProbe, Recorder, VirtualLoop, lag, run_virtual
 
 MS = 1_000_000
 

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.runtime.schedule import Job, Schedule, Urgency
+from assistant.runtime import Job, Schedule, Urgency
 
 AHEAD = 8  # items that may wait for a reader
 

@@ -2,8 +2,7 @@
 
 import gc
 
-from assistant.runtime.clock import Clock
-from assistant.runtime.spans import Recorder, Span, Tracer
+from assistant.runtime import Clock, Recorder, Span, Tracer
 
 
 def spans(count: int) -> list[Span]:

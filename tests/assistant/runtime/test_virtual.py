@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from assistant.runtime.virtual import DeadlockError, InlineWorker, VirtualLoop, run_virtual
+from assistant.runtime import DeadlockError, InlineWorker, VirtualLoop, run_virtual
 
 
 def test_time_jumps_to_the_timers_in_their_order() -> None:

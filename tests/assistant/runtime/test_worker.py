@@ -14,8 +14,7 @@ from functools import partial
 import pytest
 import pytest_asyncio
 
-from assistant.runtime.schedule import Urgency
-from assistant.runtime.worker import Stopped, ThreadWorker, Worker, WorkerFull
+from assistant.runtime import Stopped, ThreadWorker, Urgency, Worker, WorkerFull
 
 LIMIT_S = 10.0
 AHEAD = 8  # items that wait for their reader

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from assistant.runtime.virtual import run_virtual
+from assistant.runtime import run_virtual
 from assistant.session import events
 from assistant.session.events import Listener, ListenerLagged, SpeechStarted
 

@@ -6,8 +6,7 @@ import pytest
 from fakes import Scene, ScriptedWriter, Timing, Voice
 from world import SYSTEM, World
 
-from assistant.runtime.spans import Recorder
-from assistant.runtime.virtual import InlineWorker, VirtualLoop, run_virtual
+from assistant.runtime import InlineWorker, Recorder, VirtualLoop, run_virtual
 from assistant.session.conversation import AssistantItem, ItemAdded, ItemRemoved, UserItem
 from assistant.session.events import (
     AudioDelta,

@@ -20,8 +20,7 @@ from asr.words import Hypothesis
 from assistant import cli
 from assistant.commands import chat, demo, replay
 from assistant.models.pool import HearingModels, ModelPool, Models, Opened, on_worker
-from assistant.runtime.clock import Clock
-from assistant.runtime.worker import Worker
+from assistant.runtime import Clock, Worker
 from llm.decode.engine import CudaBroken, EngineOutOfMemory
 from llm.decode.generate import Finished, Generated, Prefilled, Started, Token
 from llm.decode.responder import Prompt

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from world import Machine, World
 
-from assistant.runtime.schedule import Job
-from assistant.runtime.virtual import InlineWorker, VirtualLoop, run_virtual
+from assistant.runtime import InlineWorker, Job, VirtualLoop, run_virtual
 from assistant.session.turn import TurnConfig
 
 MS = 1_000_000

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.runtime.virtual import VirtualLoop, run_virtual
+from assistant.runtime import VirtualLoop, run_virtual
 from assistant.session.conversation import AssistantItem
 from assistant.session.playback import Playback
 from assistant.session.sink import Audio, PacedSink

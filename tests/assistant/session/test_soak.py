@@ -9,9 +9,7 @@ from collections import Counter
 from fakes import Scene, Timing, Voice
 from world import Machine, World
 
-from assistant.runtime.graph import Channel
-from assistant.runtime.virtual import VirtualLoop, run_virtual
-from assistant.runtime.worker import StreamJob
+from assistant.runtime import Channel, StreamJob, VirtualLoop, run_virtual
 from assistant.session.reply import FALLBACK, Reply
 from assistant.session.session import Session
 from assistant.session.user_turn import UserTurn

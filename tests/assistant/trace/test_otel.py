@@ -14,8 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from assistant.runtime.clock import Clock
-from assistant.runtime.spans import Span
+from assistant.runtime import Clock, Span
 from assistant.session.pipeline import GRAPH
 from assistant.trace import otel
 from assistant.trace.otel import OtelError, OtelExport, exporter

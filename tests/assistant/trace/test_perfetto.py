@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.runtime.spans import Span
+from assistant.runtime import Span
 from assistant.trace.perfetto import PerfettoError, write_perfetto
 
 MS = 1_000_000
