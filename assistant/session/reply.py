@@ -173,7 +173,7 @@ class Reply:
         """Text output: what is generated, as it comes."""
         await self.released()
         async for item in self._generated:
-            if isinstance(item, Token | Finished) and item.text:
+            if isinstance(item, Token | Finished) and item.text and not self.stopped:
                 self.text += item.text
                 self._context.emit(TextDelta(self.number, item.text))
         self._grown(self)

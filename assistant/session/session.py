@@ -56,7 +56,7 @@ class Session:
         """`name` stands in the session's spans."""
         self.conversation = Conversation(config.system_prompt, self._emit)
         self.turn_config = config.turn
-        self._stages, self._config, self._clock = stages, config, clock
+        self._stages = stages
         self._tracer = Tracer(clock, recorder, name)
         self._listeners: list[Listener] = []
         self._over = False
