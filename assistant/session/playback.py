@@ -14,7 +14,7 @@ class Playback:
     """What has been played of one reply."""
 
     def __init__(self, sink: Sink, clock: Clock) -> None:
-        self._sink, self._clock = sink, clock
+        self._sink = sink
         self._base = 0  # the sink's position when the reply began
         self._written = 0
         self._rate = 1
