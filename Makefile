@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 NEWEST := .venv-newest
 PYTEST := $(BIN)/python -m pytest -q
 
+# An environment that nothing keeps compiled would compile torch in every process.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-full test-newest checks parallel clean
 
 demo: $(VENV)/.installed
