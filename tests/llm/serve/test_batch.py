@@ -1,11 +1,11 @@
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from signal import SIGINT, pthread_kill
+from signal import SIGINT, default_int_handler, pthread_kill, signal
 from threading import Barrier, Lock, Semaphore, main_thread
 from typing import Any
 
@@ -158,6 +158,15 @@ def test_others_are_waited_for_while_one_after_the_other_comes(come: int, read: 
     finished(futures)
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C interrupts, even where a shell has started the tests in its background and had it ignored."""
+    before = signal(SIGINT, default_int_handler)
+    yield
+    signal(SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_who_is_interrupted_in_a_pass_leaves_when_it_is_over() -> None:
     """As whoever runs it has the slot in its hands."""
     bench = Bench()
