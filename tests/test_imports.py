@@ -26,6 +26,7 @@ FLOORS = {
         {"config"},
         {"models"},
         {"trace", "doctor"},
+        {"server"},
         {"commands"},
         {"errors"},
         {"cli"},

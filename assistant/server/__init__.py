@@ -1,0 +1,1 @@
+"""A WebSocket server that speaks OpenAI's Realtime protocol."""
