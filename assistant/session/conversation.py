@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from math import inf
 
-from llm.text.chat import Message
+from llm.text.message import Call, Message
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,15 @@ class UserItem:
     id: str
     text: str
     complete: bool = True
+    spoken: bool = False
+
+
+@dataclass(frozen=True)
+class SystemItem:
+    """What the client tells the model in the course of the conversation."""
+
+    id: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,7 @@ class ToolOutput:
     output: str
 
 
-Item = UserItem | AssistantItem | ToolCall | ToolOutput
+Item = UserItem | SystemItem | AssistantItem | ToolCall | ToolOutput
 
 
 @dataclass(frozen=True)
@@ -82,9 +91,10 @@ class ItemChanged:
 
 @dataclass(frozen=True)
 class ItemRemoved:
-    """An item was taken out."""
+    """An item was taken out; `forgotten` if only because the model cannot remember so much."""
 
     id: str
+    forgotten: bool = False
 
 
 Change = ItemAdded | ItemChanged | ItemRemoved
@@ -104,6 +114,8 @@ class Conversation:
 
     instructions: str
     changed: Callable[[Change], None] = lambda _: None
+    prefix: str = "item"
+    """Of the ids that it gives; where clients bring ids of their own, one that theirs do not have."""
     _items: dict[str, Item] = field(default_factory=dict)
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
 
@@ -117,9 +129,13 @@ class Conversation:
 
     def new_id(self) -> str:
         """An id that no item has had."""
-        while (name := f"item_{next(self._numbers)}") in self._items:
+        while (name := f"{self.prefix}_{next(self._numbers)}") in self._items:
             pass
         return name
+
+    def aside(self) -> "Conversation":
+        """An empty one whose items have ids that none has here: for what does not enter this one."""
+        return Conversation(self.instructions, prefix=self.prefix, _numbers=self._numbers)
 
     def get(self, item_id: str) -> Item:
         """The item called `item_id`; raises UnknownItem."""
@@ -128,14 +144,16 @@ class Conversation:
         return self._items[item_id]
 
     def add(self, item: Item, after: str | None = None) -> None:
-        """Put `item` behind the item `after`, by default at the end.
+        """Put `item` behind the item `after`, by default at the end; "" is in front of all.
 
         Raises UnknownItem, and ValueError for an id that is taken.
         """
         if item.id in self._items:
             raise ValueError(f"an item {item.id!r} is there already")
         order = list(self._items)
-        at = order.index(self.get(after).id) + 1 if after is not None else len(order)
+        at = len(order)
+        if after is not None:
+            at = order.index(self.get(after).id) + 1 if after else 0
         behind = [self._items.pop(name) for name in order[at:]]
         self._items[item.id] = item
         self._items.update((other.id, other) for other in behind)
@@ -149,9 +167,12 @@ class Conversation:
 
     def remove(self, item_id: str) -> None:
         """Take an item out; raises UnknownItem."""
+        self._remove(item_id, forgotten=False)
+
+    def _remove(self, item_id: str, *, forgotten: bool) -> None:
         self.get(item_id)
         del self._items[item_id]
-        self.changed(ItemRemoved(item_id))
+        self.changed(ItemRemoved(item_id, forgotten))
 
     def truncate(self, item_id: str, audio_ms: float) -> None:
         """Keep of a reply what was heard in its first `audio_ms`.
@@ -169,23 +190,35 @@ class Conversation:
         for item in self.items:
             if messages == 0:
                 return
-            messages -= _message(item) is not None
-            self.remove(item.id)
+            if not isinstance(item, SystemItem):
+                messages -= _message(item) is not None
+                self._remove(item.id, forgotten=True)
 
     def messages(self) -> tuple[Message, ...]:
         """What the language model reads: the instructions, then what was said, heard and called."""
-        said = (_message(item) for item in self._items.values())
-        return (Message("system", self.instructions), *(message for message in said if message is not None))
+        return messages(self.instructions, self.items)
+
+
+def messages(instructions: str, items: Sequence[Item]) -> tuple[Message, ...]:
+    """What a language model reads of `items`.
+
+    What the client told it in between joins the instructions: few templates know a system message elsewhere.
+    """
+    told = [instructions, *(item.text for item in items if isinstance(item, SystemItem))]
+    system = Message("system", "\n".join(text for text in told if text))
+    return (system, *(message for item in items if (message := _message(item)) is not None))
 
 
 def _message(item: Item) -> Message | None:
-    """An item as a model without a form for tools reads it; None if nothing is in it."""
+    """An item as a language model reads it; None if nothing is in it."""
     match item:
         case UserItem(text=text):
             return Message("user", text) if text else None
+        case SystemItem():
+            return None
         case AssistantItem():
             return Message("assistant", item.text) if item.text else None
-        case ToolCall(name=name, arguments=arguments):
-            return Message("assistant", f"{name}({arguments})")
-        case ToolOutput(output=output):
-            return Message("user", output)
+        case ToolCall(call_id=call_id, name=name, arguments=arguments):
+            return Message("assistant", "", calls=(Call(call_id, name, arguments),))
+        case ToolOutput(call_id=call_id, output=output):
+            return Message("tool", output, call_id=call_id)

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from asr.stabilize import Partial
-from assistant.session.conversation import Change
+from assistant.session.conversation import Change, ToolCall
 from assistant.session.parts import Boundaries
+from assistant.session.request import ReplyRequest
 from tts.stream import SpeechChunk
 
 _CAPACITY = 1024
@@ -15,24 +16,27 @@ _CAPACITY = 1024
 
 @dataclass(frozen=True)
 class SpeechStarted:
-    """The user began to speak at this sample of the session's audio."""
+    """The user began to speak at this sample of the session's audio; the turn will be the item `item`."""
 
     sample: int
+    item: str
 
 
 @dataclass(frozen=True)
 class SpeechStopped:
-    """The user's turn is over; its last voiced sample."""
+    """The user's turn is over, or came to nothing; its last voiced sample."""
 
     sample: int
+    item: str
 
 
 @dataclass(frozen=True)
 class ReplyStarted:
-    """A reply was released; it will be the item `item`."""
+    """A reply was released; it will be the item `item`. None asked for one that answers a turn."""
 
     number: int
     item: str
+    request: ReplyRequest | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,21 @@ class AudioDelta:
 
 
 @dataclass(frozen=True)
+class ReplyCalled:
+    """The model wants a function called, behind what the reply says."""
+
+    number: int
+    call: ToolCall
+
+
+@dataclass(frozen=True)
+class ReplyRefused:
+    """No reply is made for this request: there is one already."""
+
+    request: ReplyRequest
+
+
+@dataclass(frozen=True)
 class ReplyDone:
     """A released reply is over. `reply` is what was generated, `heard` what of it was played."""
 
@@ -65,6 +84,10 @@ class ReplyDone:
     interrupted: bool
     reopened: bool  # the user went on before anything was heard: the next turn contains this one
     underruns: int
+    reason: str = ""
+    """Why the model came to an end, if it did; see `llm.decode.generate.Finished`."""
+    prompt_tokens: int = 0
+    tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,6 +114,8 @@ SessionEvent = (
     | ReplyStarted
     | TextDelta
     | AudioDelta
+    | ReplyCalled
+    | ReplyRefused
     | ReplyDone
     | ReplyDiscarded
     | Failed

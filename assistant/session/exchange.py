@@ -4,9 +4,17 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from assistant.session.conversation import AssistantItem, Conversation, UserItem
-from assistant.session.events import ReplyDiscarded, ReplyDone, ReplyStarted, SessionEvent, SpeechStopped
+from assistant.session.conversation import AssistantItem, Conversation, ToolCall, UserItem
+from assistant.session.events import (
+    ReplyCalled,
+    ReplyDiscarded,
+    ReplyDone,
+    ReplyStarted,
+    SessionEvent,
+    SpeechStopped,
+)
 from assistant.session.reply import Reply
+from assistant.session.request import ReplyRequest
 from assistant.session.stages import Utterance
 from assistant.session.user_turn import UserTurn
 
@@ -22,6 +30,8 @@ class Exchange:
     reply: Reply | None = None
     turn_task: asyncio.Task[None] | None = None
     reply_task: asyncio.Task[None] | None = None
+    request: ReplyRequest | None = None
+    turn_item: str = ""  # what the turn will be called
     user_item: str | None = None
     reply_item: str | None = None
     voice_end_sample: int = 0
@@ -35,7 +45,7 @@ class Exchange:
         if item is None or item not in self.conversation:
             return
         if user.transcript:
-            self.conversation.replace(UserItem(item, user.transcript))
+            self.conversation.replace(UserItem(item, user.transcript, spoken=True))
         else:
             self.conversation.remove(item)
 
@@ -43,10 +53,10 @@ class Exchange:
         """What the user said enters the conversation."""
         assert self.turn, "a turn that was begun"
         self.turn.end()
-        self.user_item = self.conversation.new_id()
+        self.user_item = self.turn_item
         text = self.turn.transcript
-        self.emit(SpeechStopped(self.voice_end_sample))
-        self.conversation.add(UserItem(self.user_item, text or "", complete=text is not None))
+        self.emit(SpeechStopped(self.voice_end_sample, self.user_item))
+        self.conversation.add(UserItem(self.user_item, text or "", complete=text is not None, spoken=True))
 
     def release(self) -> None:
         """Let the reply be heard; one that is yet to be made is released as soon as it is."""
@@ -54,7 +64,7 @@ class Exchange:
             return
         self.reply_item = self.conversation.new_id()
         self.conversation.add(AssistantItem(self.reply_item))
-        self.emit(ReplyStarted(self.number, self.reply_item))
+        self.emit(ReplyStarted(self.number, self.reply_item, self.request))
         self.reply.release()
 
     def grow(self, reply: Reply) -> None:
@@ -103,9 +113,17 @@ class Exchange:
             self.conversation.replace(item)
         if reopened and self.user_item is not None:
             self._remove(self.user_item)
+        if not reopened:
+            self._call(reply)
         self.conversation.forget(reply.dropped)
         self.emit(self._done(reply, "" if reopened else item.text, interrupted, reopened))
         self.reply_item = None
+
+    def _call(self, reply: Reply) -> None:
+        for called in reply.calls:
+            call = ToolCall(self.conversation.new_id(), called.call_id, called.name, called.arguments)
+            self.emit(ReplyCalled(self.number, call))
+            self.conversation.add(call)
 
     def _remove(self, item: str) -> None:
         if item in self.conversation:  # a client may have deleted it
@@ -126,4 +144,7 @@ class Exchange:
             interrupted=interrupted,
             reopened=reopened,
             underruns=reply.playback.underruns if reply.playback else 0,
+            reason=reply.reason,
+            prompt_tokens=reply.prompt_tokens,
+            tokens=reply.tokens,
         )

@@ -31,6 +31,7 @@ class Listening:
         self._context, self._hearing, self._config, self._history = context, hearing, config, history
         self._partials = Channel(PARTIALS, context.tracer)
         self._committed = Channel(COMMITTED, context.tracer)
+        self.pre_roll_ms = config.pre_roll_ms
         self._speaking: int | None = None  # where the turn begins of which partials are wanted
         self._turn: int | None = None  # where the turn begins that was decoded last
         self._partial_sample = 0
@@ -74,9 +75,13 @@ class Listening:
             self._partial_sample = window.end_sample
             self._partials.put_now(Due(state.start_sample))
 
+    def read_history(self) -> None:
+        """Let the language model read what there is before the user speaks."""
+        self._committed.put_now(CommittedWords(None, ""))
+
     def begin(self, start_sample: int) -> int:
         """Where the audio of a turn begins: the VAD is late on soft beginnings."""
-        return max(0, start_sample - self._config.pre_roll_ms * RATE // 1000)
+        return max(0, start_sample - self.pre_roll_ms * RATE // 1000)
 
     def utterance(self, start_sample: int) -> Utterance:
         """All of the turn that the recognizer may not have yet."""
@@ -117,7 +122,7 @@ class Listening:
         async for committed in self._committed:
             start_ns = self._context.clock.now_ns()
 
-            def wanted(start: int = committed.start_sample) -> bool:
+            def wanted(start: int | None = committed.start_sample) -> bool:
                 return self._speaking == start
 
             if wanted():

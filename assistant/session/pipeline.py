@@ -37,9 +37,9 @@ class Due:
 
 @dataclass(frozen=True)
 class CommittedWords:
-    """Words of the turn at `start_sample` that the recognizer will not take back."""
+    """Words of the turn at `start_sample` that the recognizer will not take back; None: nobody speaks."""
 
-    start_sample: int
+    start_sample: int | None
     text: str
 
 
@@ -66,7 +66,9 @@ COMMITTED: "Edge[CommittedWords]" = Edge(
 )
 UTTERANCES: "Edge[Utterance]" = Edge("utterances", (TURN,), TRANSCRIBE, "Utterance", 1)
 SCORES: "Edge[Due]" = Edge("scores", (TURN,), SCORE, "Due", 1, "drop_oldest")
-TRANSCRIPTS: "Edge[Transcript]" = Edge("transcripts", (TRANSCRIBE, TURN), ASSEMBLE, "Transcript", 1)
+TRANSCRIPTS: "Edge[Transcript | None]" = Edge(
+    "transcripts", (TRANSCRIBE, TURN), ASSEMBLE, "Transcript | None", 1
+)
 PROMPTS: "Edge[Prompt]" = Edge("prompts", (ASSEMBLE,), GENERATE, "Prompt", 1)
 GENERATED: "Edge[Generated]" = Edge("generated", (GENERATE,), PHRASE, "Generated", 16)
 PHRASES: "Edge[Phrase]" = Edge("phrases", (PHRASE,), SPEAK, "Phrase", 4)

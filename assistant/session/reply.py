@@ -16,8 +16,9 @@ from assistant.session.events import AudioDelta, Failed, TextDelta
 from assistant.session.parts import Boundaries
 from assistant.session.pipeline import AUDIO, GENERATED, PHRASES, PROMPTS, Phrase, Transcript
 from assistant.session.playback import Playback
+from assistant.session.request import ReplySettings
 from llm.decode.engine import ContextFull, CudaBroken, EngineOutOfMemory
-from llm.decode.generate import Finished, Generated, Prefilled, Started, Token
+from llm.decode.generate import Called, Finished, Generated, Prefilled, Started, Token
 from llm.decode.responder import Prompt
 from llm.decode.sample import BrokenLogits
 from llm.decode.served import Kernels
@@ -40,8 +41,9 @@ class Reply:
         number: int,
         context: Context,
         history: Sequence[Message],
-        transcripts: Channel[Transcript],
+        transcripts: Channel[Transcript | None],
         grown: Callable[["Reply"], None],
+        settings: ReplySettings,
     ) -> None:
         tracer = context.tracer.of_reply(number)
         self.number = number
@@ -49,10 +51,13 @@ class Reply:
         self.dropped = 0  # messages of the history that no longer fit the context
         self.stopped = False  # nothing of it may be heard or told from now on
         self.released_ns: int | None = None
-        spoken = context.sink is not None and context.stages.synthesizer is not None
+        self.reason = ""  # why the model came to an end, once it has
+        self.prompt_tokens = self.tokens = 0
+        self.calls: list[Called] = []
+        spoken = settings.spoken and context.stages.synthesizer is not None
         self.playback = Playback(context.sink, context.clock) if spoken and context.sink else None
         self._context, self._clock, self._tracer = context, context.clock, tracer
-        self._history, self._grown = history, grown
+        self._history, self._grown, self._settings = history, grown, settings
         self._created_ns = context.clock.now_ns()
         self._ahead_ns = 0  # of audio that was synthesized and not yet given to the sink
         self._released = asyncio.Event()
@@ -81,7 +86,7 @@ class Reply:
         if self.released_ns is None or self.playback is None or self.playback.audible_ns is None:
             return None
         generated = self._generated.first_ns
-        transcribed_ns = self._transcripts.first_ns[Transcript]
+        (transcribed_ns,) = self._transcripts.first_ns.values()
         ends = {
             "endpoint.wait": self.released_ns,
             "asr.final": transcribed_ns,
@@ -134,8 +139,9 @@ class Reply:
 
     async def _assemble(self) -> None:
         async for transcript in self._transcripts:
-            prompt = self._context.stages.language.prompt(self._history, transcript.text)
-            self.dropped = prompt.dropped
+            text = transcript.text if transcript else None
+            prompt = self._context.stages.language.prompt(self._history, text, self._settings.options)
+            self.dropped, self.prompt_tokens = prompt.dropped, len(prompt.ids)
             await self._prompts.put(prompt)
         self._prompts.close()
 
@@ -149,6 +155,7 @@ class Reply:
             except (BrokenLogits, ContextFull, EngineOutOfMemory, RemoteError) as error:
                 self._record("failed", {"why": str(error)})
                 self._context.emit(Failed("generate", str(error), self.number))
+                self.reason = "error"
                 await self._generated.put(Finished("error", ""))
                 await self._context.report(turn.TextScored(self.number, 1.0))  # nothing to wait for
         self._generated.close()
@@ -157,6 +164,7 @@ class Reply:
         language = self._context.stages.language
         async with aclosing(language.reply(prompt, self.urgency)) as items:
             async for item in items:
+                self._note(item)
                 await self._generated.put(item)
                 if isinstance(item, Prefilled) and self.released_ns is None:
                     await self._context.report(turn.TextScored(self.number, language.completeness(item)))
@@ -165,6 +173,13 @@ class Reply:
                 if isinstance(item, Kernels):
                     for served in item.served:
                         self._record("served", served.to_dict())
+
+    def _note(self, item: Generated) -> None:
+        self.tokens += isinstance(item, Token)
+        if isinstance(item, Called):
+            self.calls.append(item)
+        if isinstance(item, Finished):
+            self.reason = item.reason
 
     def _record(self, name: str, attributes: Mapping[str, Value]) -> None:
         self._tracer.record(name, "generate", self._clock.now_ns(), **attributes)
@@ -190,7 +205,7 @@ class Reply:
                 # A sentence that ran into the limit, or was broken off, is left out.
                 for text in [] if spoken and item.reason in ("length", "error") else rest:
                     await self._say(text)
-                if not any(c.isalnum() for c in self.text):
+                if not (self.calls or any(c.isalnum() for c in self.text)):
                     await self._say(FALLBACK)
         self._phrases.close()
 
@@ -204,7 +219,7 @@ class Reply:
         synthesizer = self._context.stages.synthesizer
         assert synthesizer is not None, "a reply without a voice has no such node"
         async for phrase in self._phrases:
-            async with aclosing(synthesizer.speak(phrase.text, self.urgency)) as chunks:
+            async with aclosing(synthesizer.speak(phrase.text, self.urgency, self._settings.speed)) as chunks:
                 async for chunk in chunks:
                     self._ahead_ns += _duration_ns(chunk)
                     await self._audio.put(chunk)

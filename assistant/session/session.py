@@ -1,24 +1,27 @@
 """One conversation: a TaskGroup that listens, takes turns and speaks, from one source to one sink."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
 from asr.stream import StreamConfig
 from assistant.runtime import Channel, Clock, Recorder, Tracer
 from assistant.session import turn
 from assistant.session.context import Context, one_line
-from assistant.session.conversation import Conversation, UserItem
+from assistant.session.conversation import Conversation, UserItem, messages
 from assistant.session.events import (
     Failed,
     Listener,
+    ReplyRefused,
     SessionEvent,
     SpeechStarted,
+    SpeechStopped,
 )
 from assistant.session.exchange import Exchange
 from assistant.session.listening import Listening
 from assistant.session.pipeline import EVENTS, TRANSCRIPTS, Transcript
 from assistant.session.reply import Reply
+from assistant.session.request import ReplyRequest, ReplySettings
 from assistant.session.ring import Frame
 from assistant.session.sink import Sink
 from assistant.session.stages import Stages
@@ -26,6 +29,9 @@ from assistant.session.turn import TurnConfig
 from assistant.session.turn_table import step
 from assistant.session.user_turn import UserTurn
 from llm.decode.engine import CudaBroken
+from llm.text.chat import Message
+
+_BEHIND = 50  # frames that may wait for the detector: what a client sends faster than it is heard waits there
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,10 @@ class SessionConfig:
     system_prompt: str
     turn: TurnConfig = TurnConfig()
     asr: StreamConfig = StreamConfig()
+    live: bool = True
+    """Frames that nobody has time for are dropped, as a microphone does not wait; a client can."""
+    item_prefix: str = "item"
+    """Of the ids of what is said; see Conversation."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +64,16 @@ class Session:
         self, stages: Stages, config: SessionConfig, clock: Clock, recorder: Recorder, name: str = ""
     ) -> None:
         """`name` stands in the session's spans."""
-        self.conversation = Conversation(config.system_prompt, self._emit)
+        self.conversation = Conversation(config.system_prompt, self._emit, config.item_prefix)
         self.turn_config = config.turn
+        self.reply_settings = ReplySettings()
+        self._live, self._asr = config.live, config.asr
         self._stages = stages
         self._tracer = Tracer(clock, recorder, name)
         self._listeners: list[Listener] = []
         self._over = False
         self._state: turn.State = turn.Listening()
+        self._speech_item = ""  # what the user now says will be called
         self._exchange: Exchange | None = None
         self._turn_tasks: set[asyncio.Task[None]] = set()  # some outlive their reply
         self._events: Channel[turn.Event] = Channel(EVENTS, self._tracer)
@@ -82,6 +95,22 @@ class Session:
     def dropped_frames(self) -> int:
         """Frames lost because listening fell behind."""
         return self._listening.frames.dropped if self._listening else 0
+
+    @property
+    def pre_roll_ms(self) -> int:
+        """Audio that is read before the first that was taken for voice."""
+        return self._listening.pre_roll_ms if self._listening else 0
+
+    @pre_roll_ms.setter
+    def pre_roll_ms(self, value: int | None) -> None:
+        """None is what the configuration says."""
+        if self._listening:
+            self._listening.pre_roll_ms = self._asr.pre_roll_ms if value is None else value
+
+    def read_instructions(self) -> None:
+        """Let the language model read the conversation's instructions before there is a turn."""
+        if self._listening:
+            self._listening.read_history()
 
     def subscribe(self) -> Listener:
         """The events of this session from now on."""
@@ -120,6 +149,8 @@ class Session:
             if isinstance(item, Frame):
                 if frames is not None:
                     await frames.put(item)
+                    if not self._live and len(frames) > _BEHIND:
+                        await frames.drained()
                 continue
             if frames is not None:
                 await frames.drained()  # it comes behind the audio that came before it
@@ -151,23 +182,38 @@ class Session:
             self._state, commands = step(before, event, self.turn_config)
             if isinstance(event, turn.ReplyFinished) and self._state is not before and self._exchange:
                 self._exchange.finish(interrupted=False)
-            if isinstance(self._state, turn.Speaking) and not isinstance(
-                before, turn.Speaking | turn.Pausing
-            ):
-                self._emit(SpeechStarted(self._state.start_sample))
+            self._begin_speech()
             for command in commands:
                 self._execute(command, group)
+            self._end_speech(before)
             if self._listening and isinstance(event, turn.Window):
                 self._listening.follow(self._state, event)
+
+    def _begin_speech(self) -> None:
+        start = _speech_start(self._state)
+        if start is not None and not self._speech_item:
+            self._speech_item = self.conversation.new_id()
+            self._emit(SpeechStarted(start, self._speech_item))
+
+    def _end_speech(self, before: turn.State) -> None:
+        """Of speech that came to nothing: a turn's end is told by its exchange."""
+        if self._speech_item and _speech_start(self._state) is None:
+            end = 0 if isinstance(before, turn.Listening) else before.voice_end
+            self._emit(SpeechStopped(end or 0, self._speech_item))
+            self._speech_item = ""
 
     def _execute(self, command: turn.Command, group: asyncio.TaskGroup) -> None:
         match command:
             case turn.Speculate():
                 self._exchange = self._speculate(command, group)
-            case turn.Respond(number=number):
-                self._exchange = self._respond(number, group)
+            case turn.Respond(number=number, request=request):
+                self._exchange = self._respond(number, request, group)
+            case turn.Refuse(request=request):
+                self._emit(ReplyRefused(request))
             case _ if self._exchange is not None:
                 _carry_out(command, self._exchange)
+                if isinstance(command, turn.EndTurn):
+                    self._speech_item = ""
 
     def _speculate(self, command: turn.Speculate, group: asyncio.TaskGroup) -> Exchange:
         listening, hearing = self._listening, self._stages.hearing
@@ -175,6 +221,7 @@ class Session:
         start, number = command.start_sample, command.number
         user = UserTurn(number, self._context, hearing, lambda: listening.ring.audio(listening.begin(start)))
         exchange = Exchange(number, self.conversation, self._emit, user)
+        exchange.turn_item = self._speech_item or self.conversation.new_id()
         exchange.voice_end_sample = command.voice_end_sample
         exchange.voice_end_ns = listening.ring.recorded_ns(command.voice_end_sample)
         exchange.turn_task = group.create_task(
@@ -182,33 +229,39 @@ class Session:
         )
         self._turn_tasks = {task for task in self._turn_tasks if not task.done()} | {exchange.turn_task}
         if self.turn_config.create_response or self.turn_config.detection == "semantic":
-            exchange.reply = Reply(
-                number, self._context, self.conversation.messages(), user.transcripts, exchange.grow
-            )
+            history, settings = self.conversation.messages(), self.reply_settings
+            exchange.reply = Reply(number, self._context, history, user.transcripts, exchange.grow, settings)
             exchange.reply_task = group.create_task(self._run_reply(exchange.reply), name=f"reply-{number}")
         return exchange
 
-    def _respond(self, number: int, group: asyncio.TaskGroup) -> Exchange:
-        exchange = Exchange(number, self.conversation, self._emit)
-        exchange.reply_task = group.create_task(self._answer(exchange), name=f"reply-{number}")
+    def _respond(self, number: int, request: ReplyRequest, group: asyncio.TaskGroup) -> Exchange:
+        conversation = self.conversation if request.in_conversation else self.conversation.aside()
+        exchange = Exchange(number, conversation, self._emit, request=request)
+        exchange.reply_task = group.create_task(self._answer(exchange, request), name=f"reply-{number}")
         return exchange
 
-    async def _answer(self, exchange: Exchange) -> None:
-        """Answer the conversation as it stands once the turns before are transcribed."""
+    async def _answer(self, exchange: Exchange, request: ReplyRequest) -> None:
+        """Answer what is asked, or the conversation as it stands once the turns before are transcribed."""
+        settings = request.settings or self.reply_settings
         if self._turn_tasks:
             await asyncio.wait(self._turn_tasks)
-        *history, last = self.conversation.messages()
+        history, text = self._asked(request)
+        exchange.transcript = text or ""
         transcripts = Channel(TRANSCRIPTS, self._tracer.of_reply(exchange.number))
-        exchange.reply = Reply(exchange.number, self._context, history, transcripts, exchange.grow)
+        exchange.reply = Reply(exchange.number, self._context, history, transcripts, exchange.grow, settings)
         exchange.release()
-        if last.role != "user":
-            self._emit(Failed("assemble", "there is nothing to answer", exchange.number))
-            await self._events.put(turn.ReplyFinished(exchange.number))
-            return
-        exchange.transcript = last.content
-        transcripts.put_now(Transcript(last.content))
+        transcripts.put_now(None if text is None else Transcript(text))
         transcripts.close()
         await self._run_reply(exchange.reply)
+
+    def _asked(self, request: ReplyRequest) -> tuple[Sequence[Message], str | None]:
+        """What came before, and what the user said last; None if they did not speak last."""
+        instructions = self.conversation.instructions
+        asked = messages(
+            instructions if request.instructions is None else request.instructions,
+            self.conversation.items if request.items is None else request.items,
+        )
+        return (asked[:-1], asked[-1].content) if asked[-1].role == "user" else (asked, None)
 
     async def _run_reply(self, reply: Reply) -> None:
         failure: BaseException | None = None
@@ -225,6 +278,14 @@ class Session:
             await self._events.put(turn.TextScored(reply.number, 1.0))  # nothing to wait for
             await reply.released()
         await self._events.put(turn.ReplyFinished(reply.number))
+
+
+def _speech_start(state: turn.State) -> int | None:
+    """Where what the user now says began; None while they are silent."""
+    if isinstance(state, turn.Speaking | turn.Pausing):
+        return state.start_sample
+    over_reply = isinstance(state, turn.Replying) and state.voice_end is not None
+    return state.voice_start if over_reply else None
 
 
 def _carry_out(command: turn.Command, exchange: Exchange) -> None:

@@ -53,11 +53,14 @@ class PacedSink:
     """A device that only keeps time, for replays and tests: it sounds what it gets at its own pace.
 
     Audio starts `latency_ms` after it is written, as the buffer of a sound card would have it, and
-    `write` waits until no more than `ahead_ms` is still to sound. What sounded is in `recorded`.
+    `write` waits until no more than `ahead_ms` is still to sound. What sounded is in `recorded`, if it is
+    to be kept.
     """
 
-    def __init__(self, clock: Clock, *, latency_ms: float = 20.0, ahead_ms: float = 200.0) -> None:
-        self._clock = clock
+    def __init__(
+        self, clock: Clock, *, latency_ms: float = 20.0, ahead_ms: float = 200.0, keep: bool = True
+    ) -> None:
+        self._clock, self._keep = clock, keep
         self._latency_ns, self._ahead_ns = int(latency_ms * 1e6), int(ahead_ms * 1e6)
         self._free_ns = 0  # when all that is scheduled has sounded
         self._rate = 1
@@ -85,7 +88,14 @@ class PacedSink:
         await self._room()
         self._rate = sample_rate
         self._written += len(audio)
+        if not self._keep:
+            self._forget()
         return self._append(audio)
+
+    def _forget(self) -> None:
+        """Drop what has sounded."""
+        while self.recorded and self._sounded(*self.recorded[0]) == len(self.recorded[0][1]):
+            del self.recorded[0], self._unscaled[0]
 
     async def _room(self) -> None:
         """Wait until it plays, and has little enough to. A pause may come, and be over, while this waits."""

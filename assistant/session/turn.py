@@ -12,6 +12,8 @@ runs the same on a recording, on a live microphone and in a test.
 from dataclasses import dataclass
 from typing import Literal
 
+from assistant.session.request import ReplyRequest
+
 
 @dataclass(frozen=True)
 class TurnConfig:
@@ -113,7 +115,9 @@ class AudioCleared:
 
 @dataclass(frozen=True)
 class ReplyRequested:
-    """The client wants a reply to the conversation as it stands."""
+    """The client wants a reply to the conversation as it stands, or to what the request brings."""
+
+    request: ReplyRequest = ReplyRequest()
 
 
 @dataclass(frozen=True)
@@ -161,9 +165,17 @@ class EndTurn:
 
 @dataclass(frozen=True)
 class Respond:
-    """Prepare a reply to the conversation as it stands."""
+    """Prepare the reply that was requested."""
 
     number: int
+    request: ReplyRequest = ReplyRequest()
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """There is a reply already, and no other is made of this request."""
+
+    request: ReplyRequest
 
 
 @dataclass(frozen=True)
@@ -187,7 +199,7 @@ class Reopen:
     number: int
 
 
-Command = Speculate | Score | Discard | EndTurn | Respond | Release | Stop | Reopen
+Command = Speculate | Score | Discard | EndTurn | Respond | Refuse | Release | Stop | Reopen
 
 # States; each carries `next_number`, that of the next turn
 
@@ -235,6 +247,7 @@ class Replying:
     number: int
     heard: bool = False
     voice_start: int | None = None
+    voice_end: int | None = None  # of a user who speaks over a reply that no voice interrupts: a client may
 
 
 State = Listening | Speaking | Pausing | Replying

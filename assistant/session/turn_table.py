@@ -20,6 +20,7 @@ from assistant.session.turn import (
     Listening,
     NothingSaid,
     Pausing,
+    Refuse,
     Release,
     Reopen,
     ReplyCancelled,
@@ -95,6 +96,15 @@ def _interrupts(state: Replying, window: Window, config: TurnConfig) -> bool:
     return config.interrupt_response and voice is not None and _since_ms(voice, window) >= needed_ms
 
 
+def _is_over_the_reply(state: Replying, window: Window, config: TurnConfig) -> bool:
+    voice = _voice_start(state.voice_start, window, config)
+    return voice is not None and _since_ms(voice, window) >= config.barge_in_ms
+
+
+def _fell_silent(state: Replying, window: Window, config: TurnConfig) -> bool:
+    return state.voice_end is not None and window.voice < config.voice_on
+
+
 def _its_own(state: Pausing | Replying, event: Any, _config: TurnConfig) -> bool:  # noqa: ANN401
     """Whether the event is about the present turn: others are stale."""
     return bool(event.number == state.number)
@@ -160,7 +170,9 @@ def _note_heard(state: Replying, _event: ReplyHeard, _config: TurnConfig) -> Ste
     return replace(state, heard=True), ()
 
 
-def _listen(state: Replying, _event: ReplyFinished, _config: TurnConfig) -> Step:
+def _listen(state: Replying, _event: ReplyFinished | ReplyCancelled, _config: TurnConfig) -> Step:
+    if state.voice_start is not None and state.voice_end is not None:
+        return Speaking(state.next_number, state.voice_start, state.voice_end), ()
     return Listening(state.next_number, state.voice_start), ()
 
 
@@ -172,20 +184,42 @@ def _interrupt(state: Replying, window: Window, config: TurnConfig) -> Step:
     return Speaking(state.next_number, state.start_sample, window.end_sample), (Reopen(state.number),)
 
 
-def _stop(state: Replying, _event: ReplyCancelled, _config: TurnConfig) -> Step:
-    return Listening(state.next_number, state.voice_start), (Stop(state.number),)
+def _stop(state: Replying, event: ReplyCancelled, config: TurnConfig) -> Step:
+    after, _ = _listen(state, event, config)
+    return after, (Stop(state.number),)
 
 
-def _respond(state: Listening, _event: ReplyRequested, _config: TurnConfig) -> Step:
+def _respond(state: Listening, event: ReplyRequested, _config: TurnConfig) -> Step:
     number = state.next_number
-    return Replying(number + 1, None, number), (Respond(number), Release(number))
+    return Replying(number + 1, None, number), (Respond(number, event.request), Release(number))
 
 
-def _end_and_respond(state: Pausing, _event: ReplyRequested, _config: TurnConfig) -> Step:
+def _end_and_respond(state: Pausing, event: ReplyRequested, config: TurnConfig) -> Step:
     """What was prepared does not know what the client has said since: answer both."""
     ended = (EndTurn(state.number, state.scored_sample), Discard(state.number))
-    number = state.next_number
-    return Replying(number + 1, None, number), (*ended, Respond(number), Release(number))
+    after, commands = _respond(Listening(state.next_number), event, config)
+    return after, (*ended, *commands)
+
+
+def _cut_and_respond(state: Speaking, event: ReplyRequested, config: TurnConfig) -> Step:
+    """The client wants its reply now: what has been said so far is a turn."""
+    number, start = state.next_number, state.start_sample
+    pausing = Pausing(number + 1, start, state.voice_end, number, scored_sample=state.voice_end)
+    after, commands = _end_and_respond(pausing, event, config)
+    return after, (Speculate(number, start, state.voice_end), *commands)
+
+
+def _refuse(state: Replying, event: ReplyRequested, _config: TurnConfig) -> Step:
+    return state, (Refuse(event.request),)
+
+
+def _note_voice(state: Replying, window: Window, config: TurnConfig) -> Step:
+    start = _voice_start(state.voice_start, window, config)
+    return replace(state, voice_start=start, voice_end=window.end_sample), ()
+
+
+def _note_silence(state: Replying, _window: Window, _config: TurnConfig) -> Step:
+    return replace(state, voice_start=None, voice_end=None), ()
 
 
 def _commit_speech(state: Speaking, event: AudioCommitted, config: TurnConfig) -> Step:
@@ -231,6 +265,7 @@ TABLE: tuple[Row[Any, Any], ...] = (
     Row(Speaking, Window, _silent, _pause),
     Row(Speaking, AudioCommitted, _always, _commit_speech),
     Row(Speaking, AudioCleared, _always, _clear),
+    Row(Speaking, ReplyRequested, _always, _cut_and_respond),
     #
     Row(Pausing, Window, _resumed, _resume),
     Row(Pausing, Window, _ended, _end),
@@ -244,11 +279,14 @@ TABLE: tuple[Row[Any, Any], ...] = (
     Row(Pausing, ReplyRequested, _always, _end_and_respond),
     #
     Row(Replying, Window, _interrupts, _interrupt),
+    Row(Replying, Window, _is_over_the_reply, _note_voice),
+    Row(Replying, Window, _fell_silent, _note_silence),
     Row(Replying, Window, _always, _follow_voice),
     Row(Replying, NothingSaid, _its_own, _forget),
     Row(Replying, ReplyHeard, _its_own, _note_heard),
     Row(Replying, ReplyFinished, _its_own, _listen),
     Row(Replying, ReplyCancelled, _always, _stop),
+    Row(Replying, ReplyRequested, _always, _refuse),
     Row(Replying, AudioCommitted, _undetected, _stop_and_commit),
 )
 

@@ -19,7 +19,7 @@ class UserTurn:
         self.number = number
         self.transcript: str | None = None
         self.transcribed = asyncio.Event()
-        self.transcripts: Channel[Transcript] = Channel(TRANSCRIPTS, tracer)
+        self.transcripts: Channel[Transcript | None] = Channel(TRANSCRIPTS, tracer)
         self.utterances: Channel[Utterance] = Channel(UTTERANCES, tracer)
         self._scores: Channel[Due] = Channel(SCORES, tracer)
         self._context, self._hearing, self._audio, self._tracer = context, hearing, audio, tracer

@@ -20,7 +20,7 @@ from assistant.session.conversation import (
     UnknownItem,
     UserItem,
 )
-from llm.text.chat import Message
+from llm.text.message import Call, Message
 
 SYSTEM = Message("system", "Be brief.")
 HELLO = UserItem("u1", "Hello.")
@@ -170,8 +170,8 @@ def test_messages_are_the_instructions_and_what_was_said_heard_and_called() -> N
         SYSTEM,
         Message("user", "Hello."),
         Message("assistant", "Hi. How are"),
-        Message("assistant", 'weather({"city": "Paris"})'),
-        Message("user", "rain"),
+        Message("assistant", "", calls=(Call("call_7", "weather", '{"city": "Paris"}'),)),
+        Message("tool", "rain", call_id="call_7"),
     )
     made.instructions = "Be long."
     assert made.messages()[0] == Message("system", "Be long.")
@@ -198,7 +198,7 @@ def test_the_oldest_messages_are_forgotten_with_what_is_none_before_them(count: 
     before = ids(made)
     made.forget(count)
     assert ids(made) == left.split()
-    assert changes == [ItemRemoved(name) for name in before if name not in left.split()]
+    assert changes == [ItemRemoved(name, forgotten=True) for name in before if name not in left.split()]
     assert made.messages()[0] == SYSTEM
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assistant.session.request import ReplyRequest
 from assistant.session.turn import (
     AudioCleared,
     AudioCommitted,
@@ -18,6 +19,7 @@ from assistant.session.turn import (
     Listening,
     NothingSaid,
     Pausing,
+    Refuse,
     Release,
     Reopen,
     ReplyCancelled,
@@ -281,9 +283,22 @@ def test_without_barge_in_no_voice_stops_a_reply(heard: bool) -> None:
     assert machine.send(ReplyFinished(0)) == []
     # The voice that went on over the reply is the beginning of the next turn.
     assert state.voice_start is not None
-    assert machine.state == Listening(1, state.voice_start)
-    machine.hear("#")
-    assert isinstance(machine.state, Speaking) and machine.state.start_sample == state.voice_start
+    assert machine.state == Speaking(1, state.voice_start, machine.windows * WINDOW)
+
+
+def test_a_voice_that_stops_no_reply_is_told_of_while_it_lasts() -> None:
+    """So that the client may stop it: 192 ms are six windows."""
+    machine = replying(replace(CONFIG, interrupt_response=False))
+    begin = machine.windows * WINDOW
+    machine.hear("#####")
+    assert isinstance(machine.state, Replying) and machine.state.voice_end is None
+    machine.hear("##")
+    assert machine.state == Replying(1, 0, 0, voice_start=begin, voice_end=begin + 7 * WINDOW)
+    machine.hear(".")
+    assert machine.state == Replying(1, 0, 0)
+    machine.hear("######")
+    assert machine.send(ReplyCancelled()) == [Stop(0)]
+    assert machine.state == Speaking(1, begin + 8 * WINDOW, begin + 14 * WINDOW)
 
 
 def test_after_a_reply_the_next_turn_has_the_next_number() -> None:
@@ -402,6 +417,7 @@ def speaking() -> Machine:
 
 
 COMMITTED = AudioCommitted(5, 20 * WINDOW)
+ASKED = ReplyRequested(ReplyRequest("mine"))
 
 
 @pytest.mark.parametrize(
@@ -421,6 +437,19 @@ COMMITTED = AudioCommitted(5, 20 * WINDOW)
             Replying(1, 3 * WINDOW, 0),
         ),
         (speaking, AudioCleared(), [], Listening(0)),
+        (
+            speaking,  # the client wants its reply now
+            ASKED,
+            [
+                Speculate(0, 3 * WINDOW, 7 * WINDOW),
+                EndTurn(0, 7 * WINDOW),
+                Discard(0),
+                Respond(1, ASKED.request),
+                Release(1),
+            ],
+            Replying(2, None, 1),
+        ),
+        (replying, ASKED, [Refuse(ASKED.request)], Replying(1, 0, 0)),
         (paused, COMMITTED, [EndTurn(0, 20 * WINDOW), Release(0)], Replying(1, 0, 0)),
         (paused, AudioCleared(), [Discard(0)], Listening(1)),
         (replying, ReplyCancelled(), [Stop(0)], Listening(1)),
@@ -439,12 +468,10 @@ def test_what_a_client_says_is_done_at_once(
     [
         (listening, AudioCleared()),
         (listening, ReplyCancelled()),
-        (speaking, ReplyRequested()),
         (speaking, ReplyCancelled()),
         (paused, ReplyCancelled()),
         (replying, COMMITTED),
         (replying, AudioCleared()),
-        (replying, ReplyRequested()),
     ],
 )
 def test_what_a_client_says_at_another_time_does_nothing(before: Callable[[], Machine], event: Event) -> None:
@@ -517,6 +544,9 @@ class Ledger:
             case Respond(number):
                 assert isinstance(event, ReplyRequested)
                 self._begin(number, None)
+            case Refuse(request):
+                assert isinstance(event, ReplyRequested) and request is event.request
+                assert self.alive is not None and self.released
             case Score(number, start):
                 assert number == self.alive and start == self.start and not self.ended
                 assert config.detection == "semantic"

@@ -1,0 +1,377 @@
+"""What each event of the session tells the client."""
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from asr.audio import RATE
+from asr.stabilize import Partial
+from assistant.server.items import content, wire_item
+from assistant.server.settings import Settings
+from assistant.server.state import Entry, Response, Speech, Step
+from assistant.session.conversation import (
+    AssistantItem,
+    ItemAdded,
+    ItemChanged,
+    ItemRemoved,
+    UserItem,
+)
+from assistant.session.events import (
+    Failed,
+    ReplyCalled,
+    ReplyDiscarded,
+    ReplyDone,
+    ReplyRefused,
+    ReplyStarted,
+    SessionEvent,
+    SpeechStarted,
+    SpeechStopped,
+    TextDelta,
+)
+from assistant.session.parts import split, ttfa_ms
+
+_ABOUT_AUDIO = "conversation.item.input_audio_transcription"
+
+
+@dataclass(frozen=True)
+class ReplyAudio:
+    """More audio of a reply, in its format; takes the place of the session's AudioDelta."""
+
+    number: int
+    data: bytes
+
+
+def tell(step: Step, event: SessionEvent | ReplyAudio) -> None:
+    """Tell the client of an event, as far as the protocol has words for it."""
+    handler = HANDLERS.get(type(event))
+    if handler is not None:
+        handler(step, event)
+
+
+# The user
+
+
+def _speech_started(step: Step, event: SpeechStarted) -> None:
+    start_ms = event.sample * 1000 // RATE
+    step.change(speech=Speech(event.item, start_ms))
+    step.send("input_audio_buffer.speech_started", audio_start_ms=start_ms, item_id=event.item)
+
+
+def _speech_stopped(step: Step, event: SpeechStopped) -> None:
+    speech = step.state.speech
+    step.change(buffered_bytes=0)
+    if speech is None or speech.item != event.item:
+        return  # the client has ended the turn, and knows
+    end_ms = max(speech.start_ms, event.sample * 1000 // RATE)
+    heard_ms = {**step.state.heard_ms, event.item: end_ms - speech.start_ms}
+    step.change(speech=None, heard_ms=heard_ms)
+    step.send("input_audio_buffer.speech_stopped", audio_end_ms=end_ms, item_id=event.item)
+
+
+def _partial(step: Step, event: Partial) -> None:
+    speech = step.state.speech
+    if speech is not None and step.state.settings.partials:
+        words = {"stable": event.stable, "unstable": event.text[len(event.stable) :].strip()}
+        step.send(f"{_ABOUT_AUDIO}.partial", item_id=speech.item, **words)
+
+
+# Items
+
+
+def _item_added(step: Step, event: ItemAdded) -> None:
+    item = event.item
+    if item.id in step.state.items:
+        return  # the client's own, or told of as a part of a response
+    if isinstance(item, AssistantItem):
+        step.put(Entry(item, announced=False))
+        return
+    step.put(Entry(item))
+    previous = step.previous(item.id)
+    if isinstance(item, UserItem) and item.spoken:
+        step.send("input_audio_buffer.committed", previous_item_id=previous, item_id=item.id)
+    for kind in ("added", "done"):
+        step.send(f"conversation.item.{kind}", previous_item_id=previous, item=wire_item(item))
+    if isinstance(item, UserItem) and item.complete:
+        _transcribed(step, item)
+
+
+def _item_changed(step: Step, event: ItemChanged) -> None:
+    entry = step.state.items.get(event.item.id)
+    if entry is None:
+        return
+    step.put(replace(entry, item=event.item))
+    before = entry.item
+    if isinstance(event.item, UserItem) and isinstance(before, UserItem) and not before.complete:
+        _transcribed(step, event.item)
+
+
+def _transcribed(step: Step, item: UserItem) -> None:
+    heard_ms = dict(step.state.heard_ms)
+    seconds = heard_ms.pop(item.id, 0) / 1000
+    step.change(heard_ms=heard_ms)
+    if not (item.spoken and step.state.settings.transcribed):
+        return
+    about = {"item_id": item.id, "content_index": 0}
+    if item.text:
+        step.send(f"{_ABOUT_AUDIO}.delta", **about, delta=item.text)
+    usage = {"type": "duration", "seconds": seconds}
+    step.send(f"{_ABOUT_AUDIO}.completed", **about, transcript=item.text, usage=usage)
+
+
+def _item_removed(step: Step, event: ItemRemoved) -> None:
+    entry = step.state.items.get(event.id)
+    if entry is None:
+        return  # the client has deleted it
+    items = {name: kept for name, kept in step.state.items.items() if name != event.id}
+    if event.forgotten or (isinstance(entry.item, AssistantItem) and entry.announced):
+        step.change(items={**step.state.items, event.id: replace(entry, gone=True)})
+        return
+    if not entry.announced:
+        step.change(items=items)
+        return
+    if isinstance(entry.item, UserItem) and entry.item.spoken and not entry.item.complete:
+        _transcribed(step, entry.item)  # there was nothing in it
+    step.change(items=items)
+    step.send("conversation.item.deleted", item_id=event.id)
+
+
+# Responses
+
+
+def _reply_started(step: Step, event: ReplyStarted) -> None:
+    response = step.state.response
+    if event.request is None or response is None or response.id != event.request.tag:
+        response = Response(step.new_id("resp"), step.state.settings)
+    response = replace(response, number=event.number, item=event.item)
+    step.change(response=response)
+    step.send("response.created", response=_wire_response(step, response, "in_progress"))
+
+
+def _reply_refused(step: Step, event: ReplyRefused) -> None:
+    pending = step.state.response
+    if pending is None or pending.id != event.request.tag:
+        return
+    step.change(response=None)
+    details = {
+        "type": "invalid_request_error",
+        "code": "conversation_already_has_active_response",
+        "message": "a response began at the same time",
+        "param": None,
+        "event_id": pending.client_event,
+    }
+    step.send("error", error=details)
+
+
+def _current(step: Step, number: int | None) -> Response | None:
+    response = step.state.response
+    return response if response is not None and number is not None and response.number == number else None
+
+
+def _text(step: Step, event: TextDelta) -> None:
+    response = _current(step, event.number)
+    if response is None:
+        return
+    response = _opened(step, response)
+    step.change(response=replace(response, text=response.text + event.text))
+    kind = "output_audio_transcript" if response.settings.spoken else "output_text"
+    step.send(f"response.{kind}.delta", **_place(response), delta=event.text)
+
+
+def _audio(step: Step, event: ReplyAudio) -> None:
+    response = _current(step, event.number)
+    if response is None or not event.data:
+        return
+    response = _opened(step, response)
+    response = replace(response, sent_bytes=response.sent_bytes + len(event.data))
+    step.change(response=response)
+    entry = step.state.items.get(response.item)
+    if entry is not None:
+        step.put(replace(entry, sent_ms=response.audio_format.ms(response.sent_bytes)))
+    delta = base64.b64encode(event.data).decode()
+    step.send("response.output_audio.delta", **_place(response), delta=delta)
+
+
+def _opened(step: Step, response: Response) -> Response:
+    """The response, its message announced."""
+    if response.opened:
+        return response
+    response = replace(response, opened=True)
+    step.change(response=response)
+    entry = step.state.items.get(response.item, Entry(AssistantItem(response.item)))
+    spoken = response.settings.spoken
+    gone = entry.gone or not response.in_conversation
+    step.put(replace(entry, announced=True, spoken=spoken, gone=gone))
+    item = wire_item(AssistantItem(response.item), status="in_progress")
+    step.send("response.output_item.added", response_id=response.id, output_index=0, item=item)
+    if response.in_conversation:
+        step.send("conversation.item.added", previous_item_id=step.previous(response.item), item=item)
+    part = {"type": "audio", "transcript": ""} if spoken else {"type": "text", "text": ""}
+    step.send("response.content_part.added", **_place(response), part=part)
+    return response
+
+
+def _close_message(step: Step, response: Response, status: str) -> Response:
+    if not response.opened:
+        return response
+    place, text = _place(response), response.text
+    if response.settings.spoken:
+        step.send("response.output_audio.done", **place)
+        step.send("response.output_audio_transcript.done", **place, transcript=text)
+        part = {"type": "audio", "transcript": text}
+    else:
+        step.send("response.output_text.done", **place, text=text)
+        part = {"type": "text", "text": text}
+    step.send("response.content_part.done", **place, part=part)
+    item = {
+        **wire_item(AssistantItem(response.item), status=status),
+        "content": content(text, spoken=response.settings.spoken),
+    }
+    return _item_done(step, response, item)
+
+
+def _item_done(step: Step, response: Response, item: Mapping[str, Any]) -> Response:
+    if response.in_conversation:
+        step.send("conversation.item.done", previous_item_id=step.previous(item["id"]), item=item)
+    index = len(response.output)
+    step.send("response.output_item.done", response_id=response.id, output_index=index, item=item)
+    return replace(response, output=(*response.output, item))
+
+
+def _called(step: Step, event: ReplyCalled) -> None:
+    response = _current(step, event.number)
+    if response is None:
+        return
+    if response.opened and not response.output:
+        response = _close_message(step, response, "completed")
+    call = event.call
+    gone = not response.in_conversation
+    step.put(Entry(call, gone=gone))
+    index = len(response.output)
+    begun = wire_item(replace(call, arguments=""), status="in_progress")
+    step.send("response.output_item.added", response_id=response.id, output_index=index, item=begun)
+    if response.in_conversation:
+        step.send("conversation.item.added", previous_item_id=step.previous(call.id), item=begun)
+    place = {"response_id": response.id, "item_id": call.id, "output_index": index, "call_id": call.call_id}
+    step.send("response.function_call_arguments.delta", **place, delta=call.arguments)
+    done = {"name": call.name, "arguments": call.arguments}
+    step.send("response.function_call_arguments.done", **place, **done)
+    step.change(response=_item_done(step, response, wire_item(call)))
+
+
+def _failed(step: Step, event: Failed) -> None:
+    response = _current(step, event.number)
+    if event.stage == "transcribe":
+        waiting = [name for name, entry in step.state.items.items() if _untranscribed(entry)]
+        for name in waiting[:1]:
+            error = {"type": "server_error", "code": "transcription_failed", "message": event.why}
+            step.send(f"{_ABOUT_AUDIO}.failed", item_id=name, content_index=0, error=error)
+    elif response is not None:
+        step.change(response=replace(response, failure=event.why))
+
+
+def _untranscribed(entry: Entry) -> bool:
+    return isinstance(entry.item, UserItem) and not entry.item.complete
+
+
+def _reply_done(step: Step, event: ReplyDone) -> None:
+    response = _current(step, event.number)
+    if response is None:
+        return
+    status, details = _status(response, event)
+    if not response.output:
+        response = _close_message(step, response, "completed" if status == "completed" else "incomplete")
+    tokens = {"text_tokens": event.prompt_tokens, "audio_tokens": 0, "cached_tokens": 0}
+    usage = {
+        "total_tokens": event.prompt_tokens + event.tokens,
+        "input_tokens": event.prompt_tokens,
+        "output_tokens": event.tokens,
+        "input_token_details": tokens,
+        "output_token_details": {"text_tokens": event.tokens, "audio_tokens": 0},
+    }
+    metadata = {**(response.metadata or {}), **latency(event)}
+    response = replace(response, metadata=metadata or None)
+    _end_response(step, response, status, details, usage)
+
+
+def _reply_discarded(step: Step, event: ReplyDiscarded) -> None:
+    response = _current(step, event.number)
+    if response is not None:
+        response = _close_message(step, response, "incomplete")
+        details = {"type": "cancelled", "reason": "turn_detected"}
+        _end_response(step, response, "cancelled", details, None)
+
+
+def _end_response(
+    step: Step,
+    response: Response,
+    status: str,
+    details: Mapping[str, Any] | None,
+    usage: Mapping[str, Any] | None,
+) -> None:
+    whole = {**_wire_response(step, response, status), "status_details": details, "usage": usage}
+    step.change(response=None)
+    step.send("response.done", response=whole)
+
+
+def _status(response: Response, event: ReplyDone) -> tuple[str, Mapping[str, Any] | None]:
+    if response.failure is not None:
+        error = {"type": "server_error", "code": "model_failed", "message": response.failure}
+        return "failed", {"type": "failed", "error": error}
+    if event.interrupted:
+        reason = "client_cancelled" if response.cancelled else "turn_detected"
+        return "cancelled", {"type": "cancelled", "reason": reason}
+    if event.reason == "length":
+        return "incomplete", {"type": "incomplete", "reason": "max_output_tokens"}
+    return "completed", None
+
+
+def latency(event: ReplyDone) -> Mapping[str, str]:
+    """The parts of a reply's time to first audio in ms, and their sum; nothing if none was heard."""
+    if event.boundaries is None:
+        return {}
+    parts = split(event.voice_end_ns, event.boundaries)
+    whole = {f"{part.name}_ms": f"{part.ms:.1f}" for part in parts}
+    return {"ttfa_ms": f"{ttfa_ms(parts):.1f}", **whole}
+
+
+def _place(response: Response) -> Mapping[str, Any]:
+    return {"response_id": response.id, "item_id": response.item, "output_index": 0, "content_index": 0}
+
+
+def _wire_response(step: Step, response: Response, status: str) -> Mapping[str, Any]:
+    settings: Settings = response.settings
+    limit = settings.reply.options.max_tokens
+    voice = step.state.session["audio"]["output"].get("voice")
+    audio_format = settings.output_format
+    return {
+        "object": "realtime.response",
+        "id": response.id,
+        "status": status,
+        "status_details": None,
+        "output": list(response.output),
+        "conversation_id": f"conv_{step.state.name}" if response.in_conversation else None,
+        "output_modalities": ["audio" if settings.spoken else "text"],
+        "max_output_tokens": "inf" if limit is None else limit,
+        "audio": {"output": {"format": {"type": audio_format.name}, "voice": voice}},
+        "usage": None,
+        "metadata": response.metadata,
+    }
+
+
+HANDLERS: Mapping[type, Callable[[Step, Any], None]] = {
+    SpeechStarted: _speech_started,
+    SpeechStopped: _speech_stopped,
+    Partial: _partial,
+    ItemAdded: _item_added,
+    ItemChanged: _item_changed,
+    ItemRemoved: _item_removed,
+    ReplyStarted: _reply_started,
+    ReplyRefused: _reply_refused,
+    TextDelta: _text,
+    ReplyAudio: _audio,
+    ReplyCalled: _called,
+    Failed: _failed,
+    ReplyDone: _reply_done,
+    ReplyDiscarded: _reply_discarded,
+}

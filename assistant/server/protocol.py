@@ -1,0 +1,52 @@
+"""The Realtime protocol without I/O: (state, event) -> (state, events to send, commands to carry out).
+
+`from_client` has a table of what each of the client's events does, `from_session` one of what the session's
+tell the client.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from assistant.server import from_client, from_session
+from assistant.server.fields import Fields
+from assistant.server.from_session import ReplyAudio
+from assistant.server.settings import Limits, echo, initial, read
+from assistant.server.state import Outcome, State, Step
+from assistant.server.wire import WireError
+from assistant.session.events import SessionEvent
+
+
+def open_state(
+    name: str, model: str, instructions: str, expires_at: int, limits: Limits, *, can_call: bool
+) -> State:
+    """A connection before its first event. `name` stands in all its ids, `expires_at` is in s since 1970."""
+    session = initial(f"sess_{name}", model, instructions, expires_at)
+    return State(name, session, read(Fields(session), limits), limits, can_call)
+
+
+def greet(state: State) -> Outcome:
+    """What a client is told first."""
+    step = Step(state)
+    step.send("session.created", session=echo(state.session))
+    return step.state, step.events, step.commands
+
+
+def take(state: State, event: Mapping[str, Any]) -> Outcome:
+    """Take an event of the client's, as `wire.read_event` reads it."""
+    step = Step(state)
+    from_client.take(step, event)
+    return step.state, step.events, step.commands
+
+
+def refuse(state: State, error: WireError) -> Outcome:
+    """Tell the client that one of its messages cannot be taken."""
+    step = Step(state)
+    step.refuse(error)
+    return step.state, step.events, step.commands
+
+
+def tell(state: State, event: SessionEvent | ReplyAudio) -> Outcome:
+    """Tell the client of an event of the session's."""
+    step = Step(state)
+    from_session.tell(step, event)
+    return step.state, step.events, step.commands

@@ -1,0 +1,32 @@
+"""What is asked of a reply: by the settings of its session, or by a client for this one alone."""
+
+from dataclasses import dataclass
+
+from assistant.session.conversation import Item
+from llm.decode.options import ReplyOptions
+
+
+@dataclass(frozen=True)
+class ReplySettings:
+    """How replies are made from now on; one that is being made keeps those that it began with."""
+
+    spoken: bool = True
+    """With a voice, if the session has one and somewhere to play it; else as text."""
+    speed: float = 1.0
+    """Of the voice: 1.25 takes 0.8 of the time."""
+    options: ReplyOptions = ReplyOptions()
+
+
+@dataclass(frozen=True)
+class ReplyRequest:
+    """A reply that is asked for, and where it differs from the others."""
+
+    tag: str = ""
+    """The client's, by which it knows its reply."""
+    settings: ReplySettings | None = None
+    instructions: str | None = None
+    """In place of the conversation's."""
+    items: tuple[Item, ...] | None = None
+    """Answered in place of the conversation."""
+    in_conversation: bool = True
+    """Whether the reply becomes an item of it."""
