@@ -224,7 +224,7 @@ class Connection:
         begun_ns, limits = self._clock.now_ns(), self._limits
         while True:
             due_ns = min(self._heard_ns + int(limits.idle_s * 1e9), begun_ns + int(limits.session_s * 1e9))
-            if due_ns <= self._clock.now_ns() and self._state.response is None:
+            if due_ns <= self._clock.now_ns() and self._state.quiet:
                 break
             await self._clock.sleep_until(max(due_ns, self._clock.now_ns() + 1_000_000_000))
         why = (
@@ -238,7 +238,7 @@ class Connection:
 
     async def _drain(self, draining: asyncio.Event) -> None:
         await draining.wait()
-        while self._state.response is not None or not self._session.idle:
+        while not (self._state.quiet and self._session.idle):
             await self._clock.sleep_until(self._clock.now_ns() + _DRAIN_POLL_NS)
         await self._outbox.sent()
         raise _Over(1001, "the server is shutting down")
