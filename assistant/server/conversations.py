@@ -85,7 +85,7 @@ class Conversations:
 def _close_code(connection: ServerConnection) -> int:
     """What ended the connection: our close code, which echoes the client's where the client closed."""
     close = connection.protocol.close_sent or connection.protocol.close_rcvd
-    return _ABNORMAL if close is None else close.code
+    return _ABNORMAL if close is None else int(close.code)
 
 
 def _remote(connection: ServerConnection) -> str:

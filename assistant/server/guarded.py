@@ -11,7 +11,7 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import InvalidMessage
 from websockets.frames import CloseCode, Frame, Opcode
-from websockets.protocol import CONNECTING, Event
+from websockets.protocol import CLOSING, CONNECTING, Event
 
 from assistant.server.access import Refusal
 from assistant.server.responses import refuse
@@ -65,8 +65,6 @@ class GuardedConnection(ServerConnection):
         """Parse `data` in slices, so that a flood is noticed before all of it is answered."""
         for start in range(0, len(data), _SLICE):
             super().data_received(data[start : start + _SLICE])
-        if self.protocol.eof_sent and self._linger is None:
-            self._linger = self.loop.call_later(_LINGER_S, self.transport.abort)
 
     def process_event(self, event: Event) -> None:
         """Close the connection when it gets more control frames in a second than anyone needs."""
@@ -82,10 +80,17 @@ class GuardedConnection(ServerConnection):
             self.send_data()
 
     def send_data(self) -> None:
-        """Answer a request that cannot be parsed before the library hangs up on it."""
+        """Answer a request that cannot be parsed before the library hangs up on it.
+
+        Once our side is closed the client has a moment to close its own: until the connection is lost, its
+        conversation waits for a message. An answer over plain HTTP has the library's time for that.
+        """
         error = self.protocol.handshake_exc
         unread = isinstance(error, InvalidMessage) and not isinstance(error.__cause__, EOFError)
         if unread and not self._answered:
             self._answered = True
             self.transport.write(refuse(_NO_REQUEST).serialize())
         super().send_data()
+        closing = self.protocol.state is CLOSING or self.request is None
+        if closing and self.protocol.eof_sent and self._linger is None:
+            self._linger = self.loop.call_later(_LINGER_S, self.transport.abort)

@@ -50,14 +50,19 @@ class Raw:
             (length,) = struct.unpack("!Q", await self.reader.readexactly(8))
         return first & 0x0F, await self.reader.readexactly(length)
 
-    async def close_code(self) -> int:
-        """The code of the close frame, before which other frames may come, and behind which nothing does."""
+    async def closing(self) -> int:
+        """The code of the close frame, before which other frames may come."""
         while True:
             opcode, payload = await self.frame()
             if opcode == CLOSE:
-                assert await self.reader.read() == b""
                 code: int = struct.unpack("!H", payload[:2])[0]
                 return code
+
+    async def close_code(self) -> int:
+        """The code of the close frame, behind which nothing comes."""
+        code = await self.closing()
+        assert await self.reader.read() == b""
+        return code
 
     async def closed(self) -> bool:
         """Whether the connection ends without another byte."""
@@ -84,7 +89,12 @@ def request(
 
 
 def handshake(
-    *headers: str, path: str = "/v1/realtime", key: str = KEY, version: str = "13", **more: Any
+    *headers: str,
+    path: str = "/v1/realtime",
+    key: str = KEY,
+    version: str = "13",
+    method: str = "GET",
+    port: int = 1,
 ) -> bytes:
     own = (
         "Upgrade: websocket",
@@ -92,7 +102,7 @@ def handshake(
         f"Sec-WebSocket-Key: {key}",
         f"Sec-WebSocket-Version: {version}",
     )
-    return request(path, *own, *headers, **more)
+    return request(path, *own, *headers, method=method, port=port)
 
 
 async def ask(port: int, data: bytes) -> Answer:

@@ -58,10 +58,10 @@ class Echo:
             await self.changed.wait_for(lambda: websocket not in self.replying)
         await websocket.close(1001)
 
-    async def alone(self) -> None:
-        """Return when nobody converses."""
+    async def left(self, count: int) -> None:
+        """Return when so many converse."""
         async with self.changed:
-            await self.changed.wait_for(lambda: not self.held)
+            await self.changed.wait_for(lambda: len(self.held) == count)
 
 
 @dataclass

@@ -148,7 +148,7 @@ async def test_a_bad_frame_closes_with_its_code_and_frees_the_place(case: str) -
         await raw.send(data)
         assert await raw.close_code() == code
         async with asyncio.timeout(5):
-            await server.application.alone()
+            await server.application.left(0)
         assert await accepted(server)
 
 
@@ -199,7 +199,7 @@ async def test_a_reset_frees_the_place(start: bytes) -> None:
             assert await raw.frame() == (TEXT, b"hello")
             await raw.send(start)
             reset(raw)
-        await server.application.alone()
+        await server.application.left(0)
         assert await accepted(server)
 
 
