@@ -163,8 +163,8 @@ def _truncate_item(step: Step, event: Fields) -> None:
 
 def _create_response(step: Step, event: Fields) -> None:
     state = step.state
-    if not state.quiet:
-        message = f"the response {(state.response or state.pending).id} is in progress"
+    if active := state.response or state.pending:
+        message = f"the response {active.id} is in progress"
         code = "conversation_already_has_active_response"
         raise WireError(code, message, None, event.event_id)
     wanted = event.object("response", default=None, null=None) or Fields({}, "response", event.event_id)

@@ -265,18 +265,19 @@ def _called(step: Step, event: ReplyCalled) -> None:
 def _failed(step: Step, event: Failed) -> None:
     response = _current(step, event.number)
     if event.stage == "transcribe":
-        waiting = [name for name, entry in step.state.items.items() if _untranscribed(entry)]
-        for name in waiting[:1]:
-            error = {"type": "server_error", "code": "transcription_failed", "message": event.why}
-            step.send(f"{_ABOUT_AUDIO}.failed", item_id=name, content_index=0, error=error)
-            entry = step.state.items[name]
-            step.put(replace(entry, item=replace(entry.item, complete=True)))  # no transcript comes
+        _transcription_failed(step, event.why)
     elif response is not None:
         step.change(response=replace(response, failure=event.why))
 
 
-def _untranscribed(entry: Entry) -> bool:
-    return isinstance(entry.item, UserItem) and not entry.item.complete
+def _transcription_failed(step: Step, why: str) -> None:
+    """Turns are transcribed in the order in which they ended."""
+    for entry in step.state.items.values():
+        if isinstance(entry.item, UserItem) and not entry.item.complete:
+            error = {"type": "server_error", "code": "transcription_failed", "message": why}
+            step.send(f"{_ABOUT_AUDIO}.failed", item_id=entry.item.id, content_index=0, error=error)
+            step.put(replace(entry, item=replace(entry.item, complete=True)))  # no transcript comes
+            return
 
 
 def _reply_done(step: Step, event: ReplyDone) -> None:

@@ -75,7 +75,6 @@ class State:
     """Of audio since the last turn, or since the client took it back."""
     numbers: int = 0
 
-
     @property
     def quiet(self) -> bool:
         """No response is being made, or asked for."""
