@@ -62,13 +62,14 @@ class Visit:
 
 
 @asynccontextmanager
-async def visit(browser: "Browser", origin: str, path: str = "/", **context: object) -> AsyncIterator[Visit]:
-    """The page of the server at `origin`, in a browser context of its own."""
+async def visit(browser: "Browser", origin: str, path: str = "/", script: str = "", **context: object) -> AsyncIterator[Visit]:
+    """The page of the server at `origin`, in a browser context of its own; `script` runs before the page's."""
     opened = await browser.new_context(**({"permissions": ["microphone"]} | context))
     try:
         visited = Visit(await opened.new_page(), origin)
         page = visited.page
-        page.set_default_timeout(10_000)
+        await page.add_init_script(script or ";")
+        page.set_default_timeout(30_000)
         page.on("request", lambda request: visited.requests.append(request.url))
         page.on("websocket", lambda socket: visited.requests.append(socket.url))
         page.on("pageerror", lambda error: visited.complaints.append(str(error)))

@@ -21,6 +21,8 @@ from websockets.typing import Subprotocol
 PAGE = Path(__file__).parents[3] / "assistant/server/page"
 POLICY = "default-src 'self'; connect-src 'self' ws: wss:; worker-src 'self'"
 RATE = 24000
+PATIENCE = 30
+"""Seconds after which a page that did nothing is given up."""
 Event = dict[str, object]
 
 
@@ -49,7 +51,7 @@ class Peer:
 
     async def next(self, kind: str) -> Event:
         """The next event that is no audio; it must be of this type."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             event = await self._events.get()
         assert event["type"] == kind, event
         return event
@@ -61,7 +63,7 @@ class Peer:
     async def hear(self, more: int) -> None:
         """Wait for audio to be appended `more` times."""
         end = self.appends + more
-        async with asyncio.timeout(20), self._appended:
+        async with asyncio.timeout(PATIENCE), self._appended:
             await self._appended.wait_for(lambda: self.appends >= end)
 
     async def send(self, kind: str, **fields: object) -> None:
@@ -150,7 +152,7 @@ class ScriptedServer:
 
     async def peer(self) -> Peer:
         """The next page that connects."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             return await self._peers.get()
 
     async def serve(self, socket: ServerConnection) -> None:

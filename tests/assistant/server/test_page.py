@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+expect.set_options(timeout=15_000)  # on a busy machine a browser may stand still for seconds
+
 CLIP = Path(__file__).parents[3] / "traces/000.flac"
 SPLIT = {
     "ttfa_ms": "512.4",
@@ -172,7 +174,7 @@ async def test_barge_in_tells_how_much_was_heard_and_shows_it(visited: Visit, se
     assert (truncate["item_id"], truncate["content_index"]) == ("a1", 0)
     heard = truncate["audio_end_ms"]
     assert isinstance(heard, int)
-    assert 500 < heard < 10_000  # 25 blocks of the microphone are a second
+    assert 200 < heard < 20_000  # 25 blocks of the microphone are a second
     await state(page, "You are speaking")
     await peer.reply_ends("a1", "One two three four five six.", {}, status="cancelled")
     await peer.send("conversation.item.truncated", item_id="a1", content_index=0, audio_end_ms=heard)
@@ -308,6 +310,37 @@ async def test_a_denied_microphone_is_explained(browser: "Browser", server: Scri
         assert visited.complaints == []
 
 
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [("NotFoundError", "No microphone was found"), ("NotReadableError", "Another program may be using it")],
+)
+async def test_a_microphone_that_cannot_be_opened_is_explained(
+    browser: "Browser", server: ScriptedServer, error: str, says: str
+):
+    refuse = f"""navigator.mediaDevices.getUserMedia = async () => {{
+      throw new DOMException("", "{error}");
+    }}"""
+    async with visit(browser, server.origin, script=refuse) as visited:
+        await visited.page.get_by_role("button", name="Start").click()
+        await expect(visited.page.get_by_role("alert")).to_contain_text(says)
+        assert visited.complaints == []
+
+
+async def test_a_microphone_of_another_rate_is_resampled(browser: "Browser", server: ScriptedServer):
+    """Firefox opens a microphone only at its own rate."""
+    refuse = """const open = AudioContext.prototype.createMediaStreamSource;
+    AudioContext.prototype.createMediaStreamSource = function (stream) {
+      if (this.sampleRate === 24000) throw new DOMException("", "NotSupportedError");
+      return open.call(this, stream);
+    };"""
+    async with visit(browser, server.origin, script=refuse) as visited:
+        peer = await start(visited.page, server)
+        await peer.hear(50)
+        assert len(peer.audio) / 2 == pytest.approx(peer.appends * RATE * 40 / 1000, abs=100)
+        assert np.frombuffer(peer.audio, "<i2").any()
+        assert visited.complaints == []
+
+
 async def test_a_page_from_another_host_by_http_is_explained_and_takes_text(
     browser: "Browser", server: ScriptedServer
 ):
@@ -401,6 +434,24 @@ async def test_a_server_that_has_gone_is_told_and_a_lost_connection_is_renewed(
         server.refusal = HTTPStatus.SERVICE_UNAVAILABLE
         await page.get_by_role("button", name="Reconnect").click()
         await expect(page.get_by_role("alert")).to_contain_text("does not answer")
+
+
+async def test_an_error_is_shown_unless_the_page_could_not_know_better(
+    visited: Visit, server: ScriptedServer
+):
+    page = visited.page
+    peer = await start(page, server)
+    await peer.reply_begins("a1", "A long story.", 10_000, previous=None)
+    await state(page, "Speaking")
+    await page.get_by_role("button", name="Stop reply").click()
+    for kind in ("response.cancel", "conversation.item.truncate"):
+        error = {"type": "invalid_request_error", "message": "too late"}
+        await peer.send("error", error=error | {"event_id": (await peer.next(kind))["event_id"]})
+    await peer.partial("u1", "Processed", "behind them")
+    await expect(rows(page, "user")).to_be_visible()
+    await expect(page.get_by_role("alert")).to_be_hidden()
+    await peer.send("error", error={"type": "server_error", "message": "The model failed."})
+    await expect(page.locator("#notice p")).to_have_text("The model failed.")
 
 
 @pytest.mark.parametrize(("scheme", "darker"), [("light", "text"), ("dark", "ground")])
