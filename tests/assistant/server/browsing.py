@@ -62,8 +62,10 @@ class Visit:
 
 
 @asynccontextmanager
-async def visit(browser: "Browser", origin: str, path: str = "/", script: str = "", **context: object) -> AsyncIterator[Visit]:
-    """The page of the server at `origin`, in a browser context of its own; `script` runs before the page's."""
+async def visit(
+    browser: "Browser", origin: str, path: str = "/", script: str = "", **context: object
+) -> AsyncIterator[Visit]:
+    """The page of the server at `origin`, in a browser context of its own. `script` runs before it."""
     opened = await browser.new_context(**({"permissions": ["microphone"]} | context))
     try:
         visited = Visit(await opened.new_page(), origin)
