@@ -63,7 +63,7 @@ class FakeSocket:
     async def recv(self) -> str | bytes:
         message = await self.inbox.get()
         if message is None:
-            raise ConnectionClosedOK(Close(1000, ""), Close(1000, ""))
+            raise ConnectionClosedOK(Close(1000, ""), Close(1000, ""), rcvd_then_sent=True)
         return message
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
