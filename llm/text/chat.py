@@ -31,7 +31,9 @@ _PLACEHOLDER = re.compile(f"({_EDGE})?{re.escape(_HEAD)}([0-9]{{1,6}}){re.escape
 
 
 # What a template that takes tools writes down: the name, the argument and the output.
-_SAMPLE_TOOL = Tool("tell_time", "", '{"type": "object", "properties": {"city": {"type": "string"}}}')
+_SAMPLE_TOOL = Tool(
+    "tell_time", "Tells the time.", '{"type": "object", "properties": {"city": {"type": "string"}}}'
+)
 _SAMPLE = (
     Message("system", "Be brief."),
     Message("user", "What time is it?"),

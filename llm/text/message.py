@@ -32,8 +32,8 @@ class Tool:
 
     def to_dict(self) -> dict[str, Any]:
         """The tool as chat APIs and chat templates have it."""
-        described = {"description": self.description} if self.description else {}
-        function = {"name": self.name, **described, "parameters": read_object(self.parameters)}
+        parameters = read_object(self.parameters)
+        function = {"name": self.name, "description": self.description, "parameters": parameters}
         return {"type": "function", "function": function}
 
 
