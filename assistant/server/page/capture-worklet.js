@@ -5,8 +5,8 @@ class CaptureProcessor extends AudioWorkletProcessor {
   #filled = 0;
 
   /** @param {Float32Array[][]} inputs */
-  process([[channel = []]]) {
-    for (const sample of channel) {
+  process([[channel]]) {
+    for (const sample of channel ?? []) {
       this.#block[this.#filled++] = sample;
       if (this.#filled === this.#block.length) this.#post();
     }

@@ -5,6 +5,9 @@ import { decode, encode, RATE } from "./pcm.js";
 /** Bytes that may wait in the socket; audio that finds more of them there is dropped. */
 const MOST_BUFFERED = 256 * 1024;
 
+/** The event_id of what may come too late, such as the truncation of a reply that the server has just deleted. */
+export const UNIMPORTANT = "unimportant";
+
 /** @typedef {{type: string, [key: string]: any}} RealtimeEvent */
 
 /**
@@ -61,12 +64,13 @@ export class RealtimeClient extends EventTarget {
   /** End the response in progress. */
   cancel() {
     this.silence();
-    if (this.#response) this.#send({ type: "response.cancel" });
+    if (this.#response) this.#send({ type: "response.cancel", event_id: UNIMPORTANT });
   }
 
   /** Tell how much of a reply was heard. @param {string} item @param {number} ms */
   truncate(item, ms) {
-    this.#send({ type: "conversation.item.truncate", item_id: item, content_index: 0, audio_end_ms: ms });
+    const place = { item_id: item, content_index: 0, audio_end_ms: ms };
+    this.#send({ type: "conversation.item.truncate", event_id: UNIMPORTANT, ...place });
   }
 
   close() {
@@ -85,7 +89,7 @@ export class RealtimeClient extends EventTarget {
     if (event.type === "response.done" && event.response.id === this.#response) this.#ended();
     // What was kept of a truncated reply is in no event that comes unasked.
     if (event.type === "conversation.item.truncated") {
-      this.#send({ type: "conversation.item.retrieve", item_id: event.item_id });
+      this.#send({ type: "conversation.item.retrieve", event_id: UNIMPORTANT, item_id: event.item_id });
     }
     if (event.type === "response.output_audio.delta") {
       if (this.#silenced.has(event.response_id)) return;

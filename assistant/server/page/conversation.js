@@ -83,7 +83,7 @@ export class Conversation {
   /** Show how the wait for a reply came about. @param {string} id @param {HTMLDetailsElement} waterfall */
   explain(id, waterfall) {
     const open = [...this.#list.querySelectorAll("details")].at(-1);
-    waterfall.open = open?.open ?? true;
+    waterfall.open = open?.open ?? matchMedia("(min-width: 40rem)").matches;
     if (open) open.open = false;
     this.#grow(() => this.#rows.get(id)?.row.append(waterfall));
   }

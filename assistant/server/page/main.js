@@ -2,6 +2,7 @@
 
 import { Conversation } from "./conversation.js";
 import { DeviceChoice } from "./devices.js";
+import { Notice } from "./notice.js";
 import { canChooseLoudspeaker } from "./playback.js";
 import { ADVICE, Problem } from "./problems.js";
 import { LABELS, Status } from "./state.js";
@@ -13,13 +14,13 @@ const talkButton = /** @type {HTMLButtonElement} */ (byId("talk"));
 const muteButton = /** @type {HTMLButtonElement} */ (byId("mute"));
 const hushButton = /** @type {HTMLButtonElement} */ (byId("hush"));
 const message = /** @type {HTMLInputElement} */ (byId("message"));
-const token = /** @type {HTMLInputElement} */ (byId("token"));
 
+const notice = new Notice(byId("notice"), () => again());
 const status = new Status();
 const view = new Conversation(byId("conversation"), /** @type {HTMLElement} */ (document.querySelector("main")));
 const microphone = new DeviceChoice(byId("microphone"), "audioinput", () => talk?.hasMicrophone && listen());
 const loudspeaker = new DeviceChoice(byId("loudspeaker"), "audiooutput", (device) => talk?.useLoudspeaker(device));
-const page = { view, status, warn: (/** @type {string} */ text) => notify({ text }), level: showLevel, failed };
+const page = { view, status, warn: (/** @type {string} */ text) => notice.show({ text }), level: showLevel, failed };
 
 /** @type {Talk | null} */
 let talk = null;
@@ -28,7 +29,7 @@ let again = listen;
 
 /** @param {Talk} talk */
 async function connect(talk) {
-  if (!talk.connected) await talk.connect(sessionStorage.getItem("token") ?? "", loudspeaker.value);
+  if (!talk.connected) await talk.connect(notice.token, loudspeaker.value);
   status.move("ready");
 }
 
@@ -53,7 +54,7 @@ function say(text) {
 
 /** Do something with the conversation, which begins if there is none. @param {(talk: Talk) => Promise<void>} action */
 async function attempt(action) {
-  notify(null);
+  notice.hide();
   status.move("start");
   again = () => attempt(action);
   const used = (talk ??= new Talk(page));
@@ -66,7 +67,7 @@ async function attempt(action) {
       stop();
       throw error;
     }
-    if (used.connected) notify(error.advice);
+    if (used.connected) notice.show(error.advice);
     else failed(error);
   }
   render();
@@ -83,16 +84,7 @@ function stop() {
 /** @param {Problem} problem */
 function failed(problem) {
   stop();
-  notify(problem.advice);
-}
-
-/** @param {import("./problems.js").Advice | null} advice nothing hides the notice */
-function notify(advice) {
-  byId("notice").hidden = !advice;
-  /** @type {HTMLElement} */ (byId("notice").querySelector("p")).textContent = advice?.text ?? "";
-  byId("token-form").hidden = !advice?.token;
-  byId("again").hidden = !advice?.again;
-  byId("again").textContent = advice?.again ?? "";
+  notice.show(problem.advice);
 }
 
 /** @param {number} level from 0 to 1 */
@@ -130,16 +122,10 @@ function press() {
   else listen();
 }
 
-/** A token in the address moves to where the address bar and the history do not show it. */
-function takeToken() {
-  const given = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (!given) return;
-  sessionStorage.setItem("token", given);
-  history.replaceState(null, "", location.pathname + location.search);
-  notify({ text: "The address brought a token for this server.", token: true });
-}
-
-status.addEventListener("change", render);
+status.addEventListener("change", () => {
+  if (status.value === "hearing") notice.hide();
+  render();
+});
 navigator.mediaDevices?.addEventListener("devicechange", () => Promise.all([microphone.refresh(), loudspeaker.refresh()]));
 talkButton.onclick = press;
 hushButton.onclick = () => talk?.hush();
@@ -147,12 +133,6 @@ muteButton.onclick = () => {
   muted = !muted;
   talk?.mute(muted);
   render();
-};
-byId("again").onclick = () => again();
-byId("token-form").onsubmit = (event) => {
-  event.preventDefault();
-  sessionStorage.setItem("token", token.value);
-  again();
 };
 byId("message-form").onsubmit = (event) => {
   event.preventDefault();
@@ -171,11 +151,10 @@ document.onkeydown = (event) => {
 
 byId("loudspeaker-choice").hidden = !canChooseLoudspeaker();
 if (!isSecureContext) {
-  notify(ADVICE.insecure);
+  notice.show(ADVICE.insecure);
   again = () => attempt(connect);
 }
-takeToken();
-token.value = sessionStorage.getItem("token") ?? "";
+notice.takeToken();
 microphone.refresh();
 loudspeaker.refresh();
 render();

@@ -27,10 +27,10 @@ export class Playback extends EventTarget {
   /** @param {string} device the id of a loudspeaker; the default one if empty or no longer there */
   static async open(device) {
     const context = new AudioContext({ sampleRate: RATE, latencyHint: "interactive" });
+    context.resume().catch(() => {}); // At once: browsers want it close to a press of a button or key.
     await context.audioWorklet.addModule("/page/playback-worklet.js");
     const playback = new Playback(context, new AudioWorkletNode(context, "playback", { outputChannelCount: [1] }));
     await playback.useDevice(device);
-    await context.resume();
     return playback;
   }
 

@@ -58,7 +58,7 @@ function busy(seconds) {
   return { text: `The server is busy with other conversations. Try again ${wait}.`, again: "Try again" };
 }
 
-/** Why an open connection ended. @param {{code: number, reason: string}} closed @returns {Problem} */
+/** Why an open connection ended. @param {import("./client.js").RealtimeEvent} closed @returns {Problem} */
 export function ending({ code, reason }) {
   if (code === 1001) return new Problem(ADVICE.leaving);
   if (!reason) return new Problem(ADVICE.lost);

@@ -1,5 +1,6 @@
 /** What each event of the server does to the page: the conversation, the loudspeaker and the state. */
 
+import { UNIMPORTANT } from "./client.js";
 import { textOf } from "./conversation.js";
 import { readSplit, waterfall } from "./waterfall.js";
 
@@ -15,7 +16,7 @@ export function follow(parts, warn) {
   followItems(parts);
   followReply(parts, warn);
   parts.client.on("error", ({ error }) => {
-    if (error.code !== "response_cancel_not_active") warn(error.message);
+    if (error.event_id !== UNIMPORTANT) warn(error.message);
   });
 }
 
@@ -80,7 +81,7 @@ function followReply({ client, playback, view, status }, warn) {
 }
 
 /** @param {Conversation} view @param {any} response */
-function finish(view, { output, status, metadata }) {
+function finish(view, { output = [], status, metadata }) {
   const messages = output.filter((/** @type {any} */ item) => item.type === "message");
   for (const item of messages) {
     view.settle(item.id, textOf(item));

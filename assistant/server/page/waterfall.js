@@ -59,7 +59,7 @@ function segment({ name, label, ms }) {
 
 /** @param {number} share of the bar */
 function endOfSpeech(share) {
-  const made = document.createElement("i");
+  const made = document.createElement("b");
   made.className = "end-of-speech";
   made.title = "You stopped speaking here";
   made.style.left = `${Math.min(1, share) * 100}%`;
