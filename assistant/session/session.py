@@ -79,7 +79,13 @@ class Session:
         self._events: Channel[turn.Event] = Channel(EVENTS, self._tracer)
         self._context = Context(stages, None, self._tracer, self._events.put, self._emit)
         self._listening = (
-            Listening(self._context, stages.hearing, config.asr, self.conversation.messages)
+            Listening(
+                self._context,
+                stages.hearing,
+                config.asr,
+                self.conversation.messages,
+                lambda: self.reply_settings.options,
+            )
             if stages.hearing
             else None
         )
