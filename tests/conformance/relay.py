@@ -14,6 +14,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 _PASSED_ON = ("authorization", "user-agent", "origin")
+_GONE = 1006  # what stands for a close without a frame
+_NEVER_SENT = (1005, _GONE, 1015)
 _LONGEST = 200  # characters of a string that are written down; audio is longer
 
 
@@ -60,7 +62,8 @@ async def _relay(near: ServerConnection, url: str, path: Path) -> None:
                         await sink.send(message)
                 except ConnectionClosed:
                     pass
-                await sink.close(source.close_code or 1000, source.close_reason or "")
+                code = source.close_code or _GONE
+                await sink.close(1000 if code in _NEVER_SENT else code, source.close_reason or "")
 
             async with asyncio.TaskGroup() as group:
                 group.create_task(pump(near, far, "client"), name="to the server")

@@ -64,7 +64,7 @@ class PipecatSession(Session, BaseObserver):
 
     async def on_push_frame(self, data: FramePushed) -> None:
         """Take what the service pushes."""
-        if isinstance(data.frame, ErrorFrame):
+        if isinstance(data.frame, ErrorFrame) and data.source is self._service:
             self.heard.complaints.append(data.frame.error)
         if data.source is not self._service:
             return
@@ -104,6 +104,11 @@ class PipecatSession(Session, BaseObserver):
 
     async def push(self, audio: bytes) -> None:
         await self.worker.queue_frame(InputAudioRawFrame(audio=audio, sample_rate=24000, num_channels=1))
+
+    async def ready(self) -> None:
+        """Wait until the session is configured: audio before it would be taken with the server's defaults."""
+        while not self._service._api_session_ready:  # noqa: ASYNC110  # the client tells no other way
+            await asyncio.sleep(0.01)
 
     async def commit(self) -> None:
         await self._service.queue_frame(UserStartedSpeakingFrame())
@@ -173,6 +178,7 @@ async def connect(setup: Setup, options: Options) -> AsyncIterator[Session]:
     running = asyncio.create_task(runner.run(), name="pipeline")
     try:
         await started.wait()
+        await session.ready()
         yield session
     finally:
         await session.worker.cancel()
