@@ -26,8 +26,8 @@ class Client:
         return self.script.suffix == ".mjs"
 
 
-# They cannot share the assistant's environment: it needs websockets 17 and soxr 1.1, openai-agents a websockets below
-# 17, Pipecat soxr 1.0.
+# They cannot share the assistant's environment. It needs websockets 17 and soxr 1.1; openai-agents needs
+# websockets below 17, and Pipecat soxr 1.0.
 CLIENTS = {
     client.name: client
     for client in (
