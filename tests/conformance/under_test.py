@@ -11,6 +11,7 @@ from threading import Timer
 
 from tests.conformance.scripted_llm import scripted_model
 
+_MAIN = "from assistant.cli import main; main()"
 _READY = re.compile(r"listening on (ws://\S+)")
 _START_S = 120.0  # the models are read and compiled for the processor
 _STOP_S = 30.0
@@ -34,7 +35,7 @@ def serve(folder: Path) -> Iterator[str]:
     config = folder / "assistant.toml"
     with scripted_model() as model, (folder / "server.log").open("w") as log:
         config.write_text(CONFIG.format(url=model.url))
-        command = [sys.executable, "-m", "assistant.cli", "serve", "--port", "0", "--config", str(config)]
+        command = [sys.executable, "-c", _MAIN, "serve", "--port", "0", "--config", str(config)]
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
