@@ -95,6 +95,29 @@ def transcribe(
 
 
 @app.command()
+def serve(
+    host: Annotated[Optional[str], typer.Option(help="Address to listen on.")] = None,  # noqa: UP045
+    port: Annotated[Optional[int], typer.Option(help="Port; 0 takes one that is free.")] = None,  # noqa: UP045
+    token: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            envvar="ASSISTANT_TOKEN", help="What clients must send; the variable is not seen in ps."
+        ),
+    ] = None,
+    tls: Annotated[
+        Optional[tuple[Path, Path]],  # noqa: UP045
+        typer.Option(metavar="CERT KEY", help="Certificate and key, PEM files: serve wss and https."),
+    ] = None,
+    log: Annotated[Literal["text", "json"], typer.Option(help="Form of the log on standard error.")] = "text",
+    config: ConfigOption = None,
+) -> None:
+    """Serve remote clients over WebSocket, in the protocol of OpenAI's Realtime API."""
+    from assistant.commands.serve import read_settings, run_serve
+
+    run_serve(read_settings(config, host, port, token, tls), log)
+
+
+@app.command()
 def graph() -> None:
     """Print the stages a turn goes through and the channels between them."""
     from assistant.runtime import render

@@ -1,8 +1,9 @@
 """Configuration: one frozen dataclass of the components' own, read strictly from a TOML file."""
 
 import json
+import re
 import tomllib
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -17,6 +18,10 @@ from llm.remote import RemoteConfig
 from llm.serve import KvType
 from llm.text import SYSTEM_PROMPT
 from tts.stream import SpeakerConfig
+
+# A token as HTTP defines it (RFC 9110, 5.6.2): a subprotocol is one, and browsers send no header of ours.
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@]+")
 
 
 class ConfigError(ValueError):
@@ -67,6 +72,73 @@ class LlmConfig:
 
 
 @dataclass(frozen=True)
+class ServerConfig:
+    """Where `assistant serve` listens, who may connect, and how much one client may take."""
+
+    host: str = "127.0.0.1"
+    port: int = 8765
+    """0 takes a port that is free."""
+    token: str | None = field(default=None, repr=False)
+    origins: tuple[str, ...] = ()
+    """Web pages from elsewhere that may connect, as `scheme://host[:port]`."""
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    retry_after_s: int = 5
+    message_bytes: int = 1_048_576
+    events_per_s: int = 500
+    """A microphone's worklet sends 375 blocks of 128 samples a second at 48 kHz."""
+    audio_ahead_s: float = 30.0
+    items: int = 1000
+    item_bytes: int = 65_536
+    history_bytes: int = 1_048_576
+    instructions_bytes: int = 65_536
+    tools: int = 128
+    handshake_s: float = 10.0
+    idle_s: float = 600.0
+    session_s: float = 3600.0
+    unread_s: float = 2.0
+    drain_s: float = 25.0
+    log_transcripts: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.host:
+            raise ValueError("host must not be empty; 0.0.0.0 is every address of this machine")
+        if not 0 <= self.port <= 65_535:
+            raise ValueError("port must be 0 to 65535")
+        if self.token is not None and not _TOKEN.fullmatch(self.token):
+            raise ValueError(
+                "token must have letters, digits and -._~!#$%&'*+^`| only: browsers send no other"
+            )
+        if not all(_ORIGIN.fullmatch(origin) for origin in self.origins):
+            raise ValueError("origins must be like https://example.org or http://192.168.1.2:8000")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together")
+        if self.message_bytes < 1024 or self.retry_after_s < 0:
+            raise ValueError("message_bytes must be at least 1024, and retry_after_s not negative")
+        self._check_limits()
+
+    def _check_limits(self) -> None:
+        for limit in fields(self):
+            value = getattr(self, limit.name)
+            if limit.name.endswith("_s") and not 0 <= value <= 86_400:
+                raise ValueError(f"{limit.name} must be 0 to 86400")
+        positive = (
+            "handshake_s",
+            "idle_s",
+            "session_s",
+            "events_per_s",
+            "items",
+            "item_bytes",
+            "history_bytes",
+        )
+        for name in positive:
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0")
+        if self.instructions_bytes < 0 or self.tools < 0:
+            raise ValueError("instructions_bytes and tools must not be negative")
+
+
+@dataclass(frozen=True)
 class Config:
     """Everything that can be set, one section a component."""
 
@@ -74,6 +146,7 @@ class Config:
     asr: StreamConfig = StreamConfig()
     llm: LlmConfig = LlmConfig()
     tts: SpeakerConfig = SpeakerConfig()
+    server: ServerConfig = ServerConfig()
 
 
 def read_config(path: Path | None) -> Config:

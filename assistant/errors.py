@@ -4,6 +4,7 @@ from asr.onnx import ModelFileError
 from assistant.audio import AudioError, ClipError
 from assistant.config import ConfigError
 from assistant.models.catalog import ModelStoreError
+from assistant.server.errors import ServerError
 from assistant.trace.otel import OtelError
 from assistant.trace.perfetto import PerfettoError
 from assistant.trace.summary import ReportError
@@ -31,6 +32,7 @@ EXPECTED: tuple[type[Exception], ...] = (
     PerfettoError,
     RemoteError,
     ReportError,
+    ServerError,
     TokenizerError,
     TtsError,
 )

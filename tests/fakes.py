@@ -17,7 +17,8 @@ from asr.words import Hypothesis
 from assistant.runtime import VirtualLoop
 from assistant.session.reply import FALLBACK
 from assistant.session.stages import Audio
-from llm.decode.generate import Finished, Generated, Prefilled, Started, Token
+from llm.decode.generate import Called, Finished, Generated, Prefilled, Started, Token
+from llm.decode.options import AS_CONFIGURED, ReplyOptions
 from llm.decode.responder import Prompt
 from llm.decode.served import Kernels, Operation, Served
 from llm.decode.speculate import Speculated
@@ -60,10 +61,13 @@ class Timing:
 
 @dataclass(frozen=True)
 class Scene:
-    """What the user says until the microphone is closed, and the reply (or error) to each transcript."""
+    """What the user says until the microphone is closed, and the reply, calls or error to each transcript.
+
+    Where a reply is asked for without one, the last message of the history stands for it.
+    """
 
     voices: tuple[Voice, ...]
-    replies: Mapping[str, str | Exception]
+    replies: Mapping[str, str | tuple[Called, ...] | Exception]
     end_ms: int
     timing: Timing = Timing()
     idle_end_ms: int | None = None  # the microphone is closed as early as this when the session is idle
@@ -183,22 +187,30 @@ class ScriptedReader:
 class ScriptedWriter:
     """The scene's reply to each transcript, word by word. `history()` is what it must be asked with."""
 
+    takes_tools = True
+
     def __init__(self, scene: Scene, loop: VirtualLoop, history: Callable[[], list[Message]]) -> None:
         self._scene, self._loop, self._history = scene, loop, history
         self.transcripts: list[str] = []
         self.ahead: list[str] = []
 
-    def read_ahead(self, history: Sequence[Message], words: str) -> None:
+    def read_ahead(
+        self, history: Sequence[Message], words: str, options: ReplyOptions = AS_CONFIGURED
+    ) -> None:
         assert list(history) == self._history(), "something unsaid is in the history"
         self.ahead.append(words)
         if self._scene.ahead:
             raise self._scene.ahead
 
-    def prompt(self, history: Sequence[Message], transcript: str) -> Prompt:
+    def prompt(
+        self, history: Sequence[Message], transcript: str | None, options: ReplyOptions = AS_CONFIGURED
+    ) -> Prompt:
         assert list(history) == self._history(), "something unsaid is in the history"
+        if transcript is None:
+            transcript = history[-1].content
         assert transcript in self._scene.replies, f"no reply in the scene to {transcript!r}"
         self.transcripts.append(transcript)
-        return Prompt([len(self.transcripts) - 1], tuple(history))
+        return Prompt([len(self.transcripts) - 1], tuple(history), options=options)
 
     def reply(self, prompt: Prompt, stopped: Callable[[], bool]) -> Iterator[Generated]:
         yield Started()
@@ -207,14 +219,21 @@ class ScriptedWriter:
         if isinstance(reply, Exception):
             raise reply
         yield Prefilled(np.array([prompt.ids], np.float32))
-        for number, text in enumerate(re.findall(r"\s*\S+", reply)):
+        words = re.findall(r"\s*\S+", reply) if isinstance(reply, str) else []
+        limit = prompt.options.max_tokens or len(words)
+        for number, text in enumerate(words[:limit]):
             if stopped():
                 return
             self._loop.spend(self._scene.timing.token)
             yield Token(number, text)
+        for call in () if isinstance(reply, str) else reply:
+            assert call.name in [tool.name for tool in prompt.options.shown], "a tool nobody declared"
+            self._loop.spend(self._scene.timing.token)
+            yield call
         yield Speculated(drafted=8, accepted=6, passes=4, length=3)
         yield Kernels(SERVED)
-        yield Finished("end", "")
+        reason = "end" if isinstance(reply, str) else "tool_calls"
+        yield Finished("length" if limit < len(words) else reason, "")
 
     def completeness(self, prefilled: Prefilled) -> float:
         transcript = self.transcripts[int(prefilled.logits[0, 0])]
@@ -231,21 +250,23 @@ class ScriptedSpeaker:
         self._scene, self._loop = scene, loop
         self.words: list[str] = []
 
-    def speak(self, phrase: str, *, should_stop: Callable[[], bool]) -> Iterator[SpeechChunk]:
+    def speak(
+        self, phrase: str, *, speed: float = 1.0, should_stop: Callable[[], bool]
+    ) -> Iterator[SpeechChunk]:
         replies = [FALLBACK, *(reply for reply in self._scene.replies.values() if isinstance(reply, str))]
         assert any(phrase in reply for reply in replies), f"{phrase!r} is of no reply"
         for text in re.findall(r"\s*\S+", phrase):
             if should_stop():
                 return
             self._loop.spend(self._scene.timing.chunk)
-            yield SpeechChunk(self._sound(text), VOICE_RATE, text)
+            yield SpeechChunk(self._sound(text, speed), VOICE_RATE, text)
 
-    def _sound(self, text: str) -> Audio:
+    def _sound(self, text: str, speed: float) -> Audio:
         if not any(map(str.isalnum, text)):
             return np.zeros(0, np.float32)
         self.words.append(text)
         timing = self._scene.timing
-        audio = np.zeros(timing.word * VOICE_RATE // 1000, np.float32)
+        audio = np.zeros(round(timing.word * VOICE_RATE / 1000 / speed), np.float32)
         audio[timing.lead * VOICE_RATE // 1000 :] = 0.25 + len(self.words) / 2**16
         return audio
 

@@ -63,7 +63,7 @@ class FakeSocket:
     async def recv(self) -> str | bytes:
         message = await self.inbox.get()
         if message is None:
-            raise ConnectionClosedOK(Close(1000, ""), Close(1000, ""))
+            raise ConnectionClosedOK(Close(1000, ""), Close(1000, ""), rcvd_then_sent=True)
         return message
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
@@ -108,16 +108,16 @@ class Remote(World):
         """The same on a loop that runs already."""
         self.start_ns = self.loop.clock.now_ns()
         state = protocol.open_state("c", "assistant", SYSTEM, 99, self._limits, can_call=self._can_call)
-        connection = Connection(
-            self.socket, self.session, state, self.loop.clock, TurnConfig(), self._pace
-        )
+        connection = Connection(self.socket, self.session, state, self.loop.clock, TurnConfig(), self._pace)
         running = asyncio.create_task(connection.run(self.draining))
         client = asyncio.create_task(self._client())
         await running
         client.cancel()
 
     async def _client(self) -> None:
-        self.say({"type": "session.update", "session": {"type": "realtime", **self.first, "audio": self._audio()}})
+        self.say(
+            {"type": "session.update", "session": {"type": "realtime", **self.first, "audio": self._audio()}}
+        )
         for end_ms in range(20, self.scene.end_ms + 1, 20):
             await self.loop.clock.sleep_until(self.start_ns + end_ms * 1_000_000)
             if self.audio:

@@ -1,5 +1,6 @@
 """Phrases in, speech out: chunks of audio with the words that end in them, and natural pauses between."""
 
+import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -51,42 +52,49 @@ class Speaker:
     def __init__(self, voice: Voice, config: SpeakerConfig | None = None) -> None:
         self._voice = voice
         self._config = config or SpeakerConfig()
-        self._spoken: OrderedDict[str, list[SpeechChunk]] = OrderedDict()
+        self._spoken: OrderedDict[tuple[str, float], list[SpeechChunk]] = OrderedDict()
 
     def warm_up(self) -> None:
         """Run everything once, so that the first phrase is no slower than the next."""
-        for _ in self._synthesize("Hello there, how are you doing today?", never):
+        for _ in self._synthesize("Hello there, how are you doing today?", 1.0, never):
             pass
 
-    def speak(self, phrase: str, *, should_stop: Callable[[], bool] = never) -> Iterator[SpeechChunk]:
+    def speak(
+        self, phrase: str, *, speed: float = 1.0, should_stop: Callable[[], bool] = never
+    ) -> Iterator[SpeechChunk]:
         """The chunks of `phrase`, cut at word ends: from just before its first sound to the pause after it.
 
-        A phrase with nothing to say gives one chunk without audio. Ends early once `should_stop()`.
+        A phrase with nothing to say gives one chunk without audio. It takes 1 / `speed` times as long, its
+        pause included. Ends early once `should_stop()`. Raises ValueError for a speed out of [0.25, 1.5].
         """
-        if phrase in self._spoken:
-            self._spoken.move_to_end(phrase)
-            for chunk in self._spoken[phrase]:
+        key = phrase, speed
+        if key in self._spoken:
+            self._spoken.move_to_end(key)
+            for chunk in self._spoken[key]:
                 if should_stop():
                     return
                 yield chunk
             return
         chunks: list[SpeechChunk] = []
-        for chunk in self._synthesize(phrase, should_stop):
+        for chunk in self._synthesize(phrase, speed, should_stop):
             chunks.append(chunk)
             yield chunk
         if not should_stop():
-            self._remember(phrase, chunks)
+            self._remember(key, chunks)
 
-    def _synthesize(self, phrase: str, should_stop: Callable[[], bool]) -> Iterator[SpeechChunk]:
+    def _synthesize(
+        self, phrase: str, speed: float, should_stop: Callable[[], bool]
+    ) -> Iterator[SpeechChunk]:
         spoken = speakable(phrase)
-        utterance = self._voice.prepare(spoken) if spoken else None
+        utterance = self._voice.prepare(spoken, speed) if spoken else None
         if utterance is None:
             yield self._chunk(np.zeros(0, np.float32), phrase)
             return
         words = deque(word_ends(phrase, utterance))
-        start = max(0, int(utterance.durations[0]) - _ONSET_MARGIN)
+        margin = math.ceil(_ONSET_MARGIN / min(1.0, speed))
+        start = max(0, int(utterance.durations[0]) - margin)
         ahead = HOP * (start + 1) if start else 0
-        trimmer = self._trimmer(phrase, spoken)
+        trimmer = self._trimmer(phrase, spoken, speed)
         for audio in self._voice.render(utterance, start=start, should_stop=should_stop):
             heard = trimmer.push(audio)
             yield from self._cut_at_words(heard, ahead + trimmer.position, words)
@@ -108,7 +116,7 @@ class Speaker:
         if text or done < len(audio):
             yield self._chunk(audio[done:], text)
 
-    def _trimmer(self, phrase: str, spoken: str) -> Trimmer:
+    def _trimmer(self, phrase: str, spoken: str, speed: float) -> Trimmer:
         config, mark = self._config, spoken.rstrip(")")[-1:]
         is_sentence = mark in ".!?…" or "\n" in phrase[len(phrase.rstrip()) :]
         other = config.comma_pause_ms if mark in ",;:—–-" else config.other_pause_ms  # noqa: RUF001
@@ -116,16 +124,16 @@ class Speaker:
         return Trimmer(
             threshold=10 ** (config.threshold_dbfs / 20),
             lead=round(config.lead_ms * self._voice.sample_rate / 1000),
-            pause=round(pause_ms * self._voice.sample_rate / 1000),
+            pause=round(pause_ms / speed * self._voice.sample_rate / 1000),
         )
 
     def _chunk(self, audio: NDArray[np.float32], text: str) -> SpeechChunk:
         audio.setflags(write=False)
         return SpeechChunk(audio, self._voice.sample_rate, text)
 
-    def _remember(self, phrase: str, chunks: list[SpeechChunk]) -> None:
+    def _remember(self, key: tuple[str, float], chunks: list[SpeechChunk]) -> None:
         """Keep a phrase that was spoken to its end, and drop the oldest ones above the limits."""
-        self._spoken[phrase] = chunks
+        self._spoken[key] = chunks
         limit = self._config.cache_seconds * self._voice.sample_rate
         while len(self._spoken) > self._config.cache_phrases or self._samples_kept() > limit:
             self._spoken.popitem(last=False)

@@ -14,6 +14,7 @@ from assistant.session.stages import AskUrgency
 from llm.decode.drafts import prompt_lookups
 from llm.decode.engine import CudaBroken, EngineOutOfMemory
 from llm.decode.generate import Generated, Prefilled
+from llm.decode.options import AS_CONFIGURED, ReplyOptions
 from llm.decode.responder import Prompt, Responder
 from llm.decode.speculate import Speculator
 from llm.gguf import open_gguf
@@ -84,12 +85,25 @@ class RemoteSession:
 
     model: RemoteModel
 
-    async def read_ahead(self, history: Sequence[Message], words: str, wanted: Callable[[], bool]) -> None:
+    @property
+    def takes_tools(self) -> bool:
+        """See LanguageModel."""
+        return self.model.takes_tools
+
+    async def read_ahead(
+        self,
+        history: Sequence[Message],
+        words: str,
+        wanted: Callable[[], bool],
+        options: ReplyOptions = AS_CONFIGURED,
+    ) -> None:
         """Nothing: a server is asked once."""
 
-    def prompt(self, history: Sequence[Message], transcript: str) -> Prompt:
+    def prompt(
+        self, history: Sequence[Message], transcript: str | None, options: ReplyOptions = AS_CONFIGURED
+    ) -> Prompt:
         """See LanguageModel."""
-        return self.model.prompt(history, transcript)
+        return self.model.prompt(history, transcript, options)
 
     def reply(self, prompt: Prompt, urgency: AskUrgency) -> AsyncGenerator[Generated, None]:  # noqa: ARG002
         """See LanguageModel."""

@@ -13,6 +13,7 @@ from assistant.server.formats import Outgoing
 from assistant.server.from_session import ReplyAudio
 from assistant.server.inputs import Inputs, TooFast
 from assistant.server.outbox import Outbox, Unread
+from assistant.server.settings import Object
 from assistant.server.state import (
     AddItem,
     Append,
@@ -70,7 +71,7 @@ class _Over(Exception):  # noqa: N818  # it ends the tasks of a connection
 
 
 class Connection:
-    """Run it once. `watch` is shown every event of the session."""
+    """Run it once. `watch` is shown every event of the session, `sent` every one that the client is sent."""
 
     def __init__(
         self,
@@ -81,15 +82,15 @@ class Connection:
         turn: TurnConfig,
         limits: ConnectionLimits,
         watch: Callable[[SessionEvent], None] = lambda _: None,
+        sent: Callable[[Object], None] = lambda _: None,
     ) -> None:
         self._websocket, self._session, self._state, self._clock = websocket, session, state, clock
-        self._turn, self._limits, self._watch = turn, limits, watch
+        self._turn, self._limits, self._watch, self._sent = turn, limits, watch, sent
         self._inputs = Inputs(clock, state.settings.input_format, limits.audio_ahead_s)
         self._outbox = Outbox(websocket, limits.unread_s)
         self._happened = session.subscribe()
         self._outgoing: tuple[int, Outgoing] | None = None  # of the reply with this number
         self._heard_ns = clock.now_ns()  # when the client sent something last
-        self.errors = 0
 
     async def run(self, draining: asyncio.Event) -> None:
         """Converse until the client is gone, or, once `draining` is set, until the present turn is over."""
@@ -176,7 +177,7 @@ class Connection:
         """Send and do what a step of the protocol came to."""
         self._state, events, commands = outcome
         for event in events:
-            self.errors += event["type"] == "error"
+            self._sent(event)
             self._outbox.put(write_event(event))
         for command in commands:
             self._carry_out(command, event_id)
@@ -224,7 +225,7 @@ class Connection:
         begun_ns, limits = self._clock.now_ns(), self._limits
         while True:
             due_ns = min(self._heard_ns + int(limits.idle_s * 1e9), begun_ns + int(limits.session_s * 1e9))
-            if due_ns <= self._clock.now_ns() and self._state.response is None:
+            if due_ns <= self._clock.now_ns() and self._state.quiet:
                 break
             await self._clock.sleep_until(max(due_ns, self._clock.now_ns() + 1_000_000_000))
         why = (
@@ -238,7 +239,7 @@ class Connection:
 
     async def _drain(self, draining: asyncio.Event) -> None:
         await draining.wait()
-        while self._state.response is not None or not self._session.idle:
+        while not (self._state.quiet and self._session.idle):
             await self._clock.sleep_until(self._clock.now_ns() + _DRAIN_POLL_NS)
         await self._outbox.sent()
         raise _Over(1001, "the server is shutting down")

@@ -1,133 +1,93 @@
-"""The conversations of a server: each WebSocket gets a session of its own, on models that all share."""
+"""The admitted connections: places, tasks, counts and log lines."""
 
 import asyncio
-import secrets
 import time
-from dataclasses import dataclass
-from urllib.parse import parse_qs, urlsplit
+from contextlib import suppress
 
 from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
 
-from assistant.config import Config
-from assistant.models.pool import ModelPool, PoolBusy
-from assistant.runtime import Clock, Recorder
-from assistant.server import protocol
-from assistant.server.connection import Connection, ConnectionLimits
+from assistant.server.application import Application
+from assistant.server.logs import Tally, begin_tally, logger
 from assistant.server.metrics import Metrics
-from assistant.server.settings import Limits
-from assistant.server.wire import WireError, error_event, write_event
-from assistant.session.events import ReplyDone, SessionEvent
-from assistant.session.parts import split, ttfa_ms
-from assistant.session.session import Session, SessionConfig
 
-_OTHERS = ("gpt-", "whisper-", "assistant")  # what clients call the model unless they are told a name
-_POLICY = 1008  # the WebSocket close code
+_ABNORMAL = 1006  # RFC 6455, 7.4.1: no close frame was exchanged
 
 
-@dataclass(frozen=True)
 class Conversations:
-    """What happens on a WebSocket; see Application."""
+    """Holds a place for each connection from the 101 answer until its conversation has returned."""
 
-    pool: ModelPool
-    config: Config
-    clock: Clock
-    recorder: Recorder
-    metrics: Metrics
-    model: str
-    """Its name to clients."""
+    def __init__(self, application: Application, metrics: Metrics, draining: asyncio.Event) -> None:
+        self._application, self._metrics, self._draining = application, metrics, draining
+        self._places: set[ServerConnection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        metrics.watch_sessions(self.in_use, application.capacity)
 
-    @property
-    def ready(self) -> bool:
-        """The models are loaded when there is a pool."""
-        return True
+    def in_use(self) -> int:
+        """How many places are in use."""
+        return max(len(self._places), self._application.taken())
 
     @property
-    def capacity(self) -> int:
-        """How many conversations there may be at once."""
-        return self.pool.sessions
+    def full(self) -> bool:
+        """Whether there is no place left."""
+        return self.in_use() >= self._application.capacity
 
-    def taken(self) -> int:
-        """How many there are."""
-        return self.pool.taken
+    def admit(self, connection: ServerConnection) -> None:
+        """Take a place for the connection whose task this is; it ends with the task at the latest."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._places.add(connection)
+        self._tasks.add(task)
+        started, counts = time.monotonic(), begin_tally()
+        self._metrics.session_opened()
+        logger().info("connection opened", id=str(connection.id), remote=_remote(connection))
 
-    async def converse(self, websocket: ServerConnection, draining: asyncio.Event) -> None:
-        """Converse until the client is gone, or, once `draining` is set, until the present turn is over."""
-        model = _wanted_model(websocket)
-        if model and model != self.model and not model.startswith(_OTHERS):
-            error = WireError(
-                "model_not_found", f"there is no model {model!r:.80}; this is {self.model}", "model"
-            )
-            await _turn_away(websocket, error)
-            return
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            self._places.discard(connection)
+            self._close(connection, counts, time.monotonic() - started)
+
+        task.add_done_callback(ended)
+
+    async def hold(self, connection: ServerConnection) -> None:
+        """Hold the conversation of an admitted connection."""
         try:
-            stages = self.pool.open()
-        except PoolBusy as busy:
-            await _turn_away(
-                websocket, WireError("session_limit_reached", str(busy), type="session_limit_reached")
-            )
-            return
-        try:
-            name = secrets.token_hex(6)
-            settings = SessionConfig(
-                self.config.llm.system_prompt,
-                self.config.turn,
-                self.config.asr,
-                live=False,
-                item_prefix=f"item_{name}",
-            )
-            session = Session(stages, settings, self.clock, self.recorder, name)
-            limits = self._limits()
-            expires_at = int(time.time() + self.config.server.session_s)
-            state = protocol.open_state(
-                name,
-                self.model,
-                settings.system_prompt,
-                expires_at,
-                limits,
-                can_call=stages.language.takes_tools,
-            )
-            connection = Connection(
-                websocket, session, state, self.clock, self.config.turn, self._pace(), self._watch
-            )
-            await connection.run(draining)
+            with suppress(ConnectionClosed):
+                await self._application.converse(connection, self._draining)
         finally:
-            await stages.close()
+            self._places.discard(connection)
 
-    def _limits(self) -> Limits:
-        server = self.config.server
-        return Limits(
-            instructions=server.instructions_bytes,
-            tools=server.tools,
-            items=server.items,
-            buffer_ms=self.config.asr.max_turn_s * 1000,
+    async def ended(self, within_s: float) -> bool:
+        """Wait for all connections to end; returns whether they have."""
+        if not self._tasks:
+            return True
+        _, pending = await asyncio.wait(self._tasks, timeout=within_s)
+        return not pending
+
+    def cancel(self) -> None:
+        """Cancel the conversations that have not ended."""
+        for task in self._tasks:
+            task.cancel()
+
+    def _close(self, connection: ServerConnection, counts: Tally, seconds: float) -> None:
+        self._metrics.session_closed(seconds)
+        logger().info(
+            "connection closed",
+            id=str(connection.id),
+            remote=_remote(connection),
+            code=_close_code(connection),
+            seconds=round(seconds, 3),
+            turns=counts.turns,
+            errors=counts.errors,
         )
 
-    def _pace(self) -> ConnectionLimits:
-        server = self.config.server
-        return ConnectionLimits(
-            server.events_per_s, server.audio_ahead_s, server.unread_s, server.idle_s, server.session_s
-        )
 
-    def _watch(self, event: SessionEvent) -> None:
-        if isinstance(event, ReplyDone) and not event.reopened:
-            parts = split(event.voice_end_ns, event.boundaries) if event.boundaries else []
-            self.metrics.reply_done(
-                ttfa_ms=ttfa_ms(parts) if parts else None,
-                parts={part.name: part.ms for part in parts},
-                tokens=event.tokens,
-                interrupted=event.interrupted,
-                underruns=event.underruns,
-                model=self.model,
-            )
+def _close_code(connection: ServerConnection) -> int:
+    """What ended the connection: our close code, which echoes the client's where the client closed."""
+    close = connection.protocol.close_sent or connection.protocol.close_rcvd
+    return _ABNORMAL if close is None else int(close.code)
 
 
-def _wanted_model(websocket: ServerConnection) -> str:
-    assert websocket.request is not None, "the handshake is over"
-    path: str = websocket.request.path
-    return parse_qs(urlsplit(path).query).get("model", [""])[0]
-
-
-async def _turn_away(websocket: ServerConnection, error: WireError) -> None:
-    """Say why there is no session, and close."""
-    await websocket.send(write_event(error_event(error, f"event_{secrets.token_hex(6)}")))
-    await websocket.close(_POLICY, error.code)
+def _remote(connection: ServerConnection) -> str:
+    host, port = connection.remote_address[:2]
+    return f"{host}:{port}"

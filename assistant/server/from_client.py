@@ -156,16 +156,15 @@ def _truncate_item(step: Step, event: Fields) -> None:
     if not entry.gone:
         step.do(Truncate(entry.item.id, ms))
     response = step.state.response
-    if response is not None and response.item == entry.item.id and not response.cancelled:
-        step.change(response=replace(response, cancelled=True))
-        step.do(Cancel())  # its listener has stopped listening
+    if response is not None and response.item == entry.item.id:
+        _cancel(step)  # nobody listens any more
     step.send("conversation.item.truncated", item_id=entry.item.id, content_index=0, audio_end_ms=ms)
 
 
 def _create_response(step: Step, event: Fields) -> None:
     state = step.state
-    if state.response is not None:
-        message = f"the response {state.response.id} is in progress"
+    if active := state.response or state.pending:
+        message = f"the response {active.id} is in progress"
         code = "conversation_already_has_active_response"
         raise WireError(code, message, None, event.event_id)
     wanted = event.object("response", default=None, null=None) or Fields({}, "response", event.event_id)
@@ -181,7 +180,7 @@ def _create_response(step: Step, event: Fields) -> None:
         items=_input(step, wanted),
         in_conversation=not outside,
     )
-    step.change(response=response)
+    step.change(pending=response)
     step.do(Request(request))
 
 
@@ -215,21 +214,32 @@ def _metadata(wanted: Fields) -> Mapping[str, str] | None:
 
 
 def _cancel_response(step: Step, event: Fields) -> None:
-    response = step.state.response
+    state = step.state
     wanted = event.text("response_id", limit=1024, default=None, null=None)
-    if response is None or wanted not in (None, response.id):
-        message = "Cancellation failed: no such response is in progress"
-        raise WireError("response_cancel_not_active", message, None, event.event_id)
-    if not response.cancelled:
-        step.change(response=replace(response, cancelled=True))
-        step.do(Cancel())
+    if wanted not in (None, *(response.id for response in (state.response, state.pending) if response)):
+        raise _not_active(event)
+    if state.quiet:
+        raise _not_active(event)
+    _cancel(step)
+
+
+def _not_active(event: Fields) -> WireError:
+    message = "Cancellation failed: no such response is in progress"
+    return WireError("response_cancel_not_active", message, None, event.event_id)
 
 
 def _clear_output(step: Step, _event: Fields) -> None:
     """As a client of WebRTC stops a reply; without one there is nothing to stop."""
-    response = step.state.response
+    _cancel(step)
+
+
+def _cancel(step: Step) -> None:
+    """Stop the response in progress, or the one that is asked for, once."""
+    state = step.state
+    which = "response" if state.response else "pending"
+    response = state.response or state.pending
     if response is not None and not response.cancelled:
-        step.change(response=replace(response, cancelled=True))
+        step.change(**{which: replace(response, cancelled=True)})
         step.do(Cancel())
 
 

@@ -140,8 +140,11 @@ def _item_removed(step: Step, event: ItemRemoved) -> None:
 
 
 def _reply_started(step: Step, event: ReplyStarted) -> None:
-    response = step.state.response
-    if event.request is None or response is None or response.id != event.request.tag:
+    pending = step.state.pending
+    if pending is not None and event.request is not None and event.request.tag == pending.id:
+        response = pending
+        step.change(pending=None)
+    else:
         response = Response(step.new_id("resp"), step.state.settings)
     response = replace(response, number=event.number, item=event.item)
     step.change(response=response)
@@ -149,10 +152,10 @@ def _reply_started(step: Step, event: ReplyStarted) -> None:
 
 
 def _reply_refused(step: Step, event: ReplyRefused) -> None:
-    pending = step.state.response
+    pending = step.state.pending
     if pending is None or pending.id != event.request.tag:
         return
-    step.change(response=None)
+    step.change(pending=None)
     details = {
         "type": "invalid_request_error",
         "code": "conversation_already_has_active_response",
@@ -262,16 +265,19 @@ def _called(step: Step, event: ReplyCalled) -> None:
 def _failed(step: Step, event: Failed) -> None:
     response = _current(step, event.number)
     if event.stage == "transcribe":
-        waiting = [name for name, entry in step.state.items.items() if _untranscribed(entry)]
-        for name in waiting[:1]:
-            error = {"type": "server_error", "code": "transcription_failed", "message": event.why}
-            step.send(f"{_ABOUT_AUDIO}.failed", item_id=name, content_index=0, error=error)
+        _transcription_failed(step, event.why)
     elif response is not None:
         step.change(response=replace(response, failure=event.why))
 
 
-def _untranscribed(entry: Entry) -> bool:
-    return isinstance(entry.item, UserItem) and not entry.item.complete
+def _transcription_failed(step: Step, why: str) -> None:
+    """Turns are transcribed in the order in which they ended."""
+    for entry in step.state.items.values():
+        if isinstance(entry.item, UserItem) and not entry.item.complete:
+            error = {"type": "server_error", "code": "transcription_failed", "message": why}
+            step.send(f"{_ABOUT_AUDIO}.failed", item_id=entry.item.id, content_index=0, error=error)
+            step.put(replace(entry, item=replace(entry.item, complete=True)))  # no transcript comes
+            return
 
 
 def _reply_done(step: Step, event: ReplyDone) -> None:

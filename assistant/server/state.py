@@ -24,7 +24,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Response:
-    """The response in progress. One that the client asked for is pending until its reply begins."""
+    """A response. One that the client asked for is pending until its reply begins."""
 
     id: str
     settings: Settings
@@ -66,6 +66,7 @@ class State:
     can_call: bool
     """Whether the model knows functions."""
     items: Mapping[str, Entry] = field(default_factory=dict)
+    pending: Response | None = None
     response: Response | None = None
     speech: Speech | None = None
     heard_ms: Mapping[str, int] = field(default_factory=dict)
@@ -73,6 +74,11 @@ class State:
     buffered_bytes: int = 0
     """Of audio since the last turn, or since the client took it back."""
     numbers: int = 0
+
+    @property
+    def quiet(self) -> bool:
+        """No response is being made, or asked for."""
+        return self.pending is None and self.response is None
 
 
 # Commands

@@ -88,6 +88,8 @@ class ReplyDone:
     """Why the model came to an end, if it did; see `llm.decode.generate.Finished`."""
     prompt_tokens: int = 0
     tokens: int = 0
+    generating_s: float = 0.0
+    """From the first token to the last."""
 
 
 @dataclass(frozen=True)

@@ -147,4 +147,5 @@ class Exchange:
             reason=reply.reason,
             prompt_tokens=reply.prompt_tokens,
             tokens=reply.tokens,
+            generating_s=reply.generating_ns / 1e9,
         )

@@ -53,6 +53,7 @@ class Reply:
         self.released_ns: int | None = None
         self.reason = ""  # why the model came to an end, once it has
         self.prompt_tokens = self.tokens = 0
+        self.generating_ns = 0  # from the first token to the last
         self.calls: list[Called] = []
         spoken = settings.spoken and context.stages.synthesizer is not None
         self.playback = Playback(context.sink, context.clock) if spoken and context.sink else None
@@ -175,7 +176,11 @@ class Reply:
                         self._record("served", served.to_dict())
 
     def _note(self, item: Generated) -> None:
-        self.tokens += isinstance(item, Token)
+        if isinstance(item, Token):
+            self.tokens += 1
+            self.generating_ns = self._clock.now_ns() - self._generated.first_ns.get(
+                Token, self._clock.now_ns()
+            )
         if isinstance(item, Called):
             self.calls.append(item)
         if isinstance(item, Finished):

@@ -11,6 +11,7 @@ from asr.words import Hypothesis
 from assistant.runtime import Clock, Stopped, Urgency, Worker
 from assistant.session.stages import AskUrgency, Audio, Utterance
 from llm.decode.generate import Generated, Prefilled
+from llm.decode.options import AS_CONFIGURED, ReplyOptions
 from llm.decode.responder import Prompt
 from llm.text.chat import Message
 from tts.stream import SpeechChunk
@@ -46,8 +47,14 @@ class Transcriber(Protocol):
 class Generator(Protocol):
     """See `llm.decode.responder.Responder`."""
 
-    def read_ahead(self, history: Sequence[Message], words: str) -> None: ...  # noqa: D102
-    def prompt(self, history: Sequence[Message], transcript: str) -> Prompt: ...  # noqa: D102
+    @property
+    def takes_tools(self) -> bool: ...  # noqa: D102
+    def read_ahead(  # noqa: D102
+        self, history: Sequence[Message], words: str, options: ReplyOptions = AS_CONFIGURED
+    ) -> None: ...
+    def prompt(  # noqa: D102
+        self, history: Sequence[Message], transcript: str | None, options: ReplyOptions = AS_CONFIGURED
+    ) -> Prompt: ...
     def reply(self, prompt: Prompt, stopped: Stopped) -> Iterator[Generated]: ...  # noqa: D102
     def completeness(self, prefilled: Prefilled) -> float: ...  # noqa: D102
 
@@ -55,7 +62,9 @@ class Generator(Protocol):
 class Speaker(Protocol):
     """See `tts.stream.Speaker`."""
 
-    def speak(self, phrase: str, *, should_stop: Stopped) -> Iterator[SpeechChunk]: ...  # noqa: D102
+    def speak(  # noqa: D102
+        self, phrase: str, *, speed: float = 1.0, should_stop: Stopped
+    ) -> Iterator[SpeechChunk]: ...
 
 
 @dataclass(eq=False)
@@ -152,18 +161,31 @@ class SessionLanguageModel:
     def __init__(self, generator: Generator, worker: Worker, clock: Clock) -> None:
         self._generator, self._worker, self._clock = generator, worker, clock
 
-    async def read_ahead(self, history: Sequence[Message], words: str, wanted: Callable[[], bool]) -> None:
+    @property
+    def takes_tools(self) -> bool:
+        """See LanguageModel."""
+        return self._generator.takes_tools
+
+    async def read_ahead(
+        self,
+        history: Sequence[Message],
+        words: str,
+        wanted: Callable[[], bool],
+        options: ReplyOptions = AS_CONFIGURED,
+    ) -> None:
         """See LanguageModel."""
 
         def read() -> None:
             if wanted():
-                self._generator.read_ahead(history, words)
+                self._generator.read_ahead(history, words, options)
 
         await self._worker.run(read, urgency=_rank(_READ_AHEAD, self._clock), lane=self)
 
-    def prompt(self, history: Sequence[Message], transcript: str) -> Prompt:
+    def prompt(
+        self, history: Sequence[Message], transcript: str | None, options: ReplyOptions = AS_CONFIGURED
+    ) -> Prompt:
         """See LanguageModel."""
-        return self._generator.prompt(history, transcript)
+        return self._generator.prompt(history, transcript, options)
 
     def reply(self, prompt: Prompt, urgency: AskUrgency) -> AsyncGenerator[Generated, None]:
         """See LanguageModel."""
@@ -182,10 +204,12 @@ class SessionSynthesizer:
     def __init__(self, speaker: Speaker, worker: Worker) -> None:
         self._speaker, self._worker = speaker, worker
 
-    def speak(self, phrase: str, urgency: AskUrgency) -> AsyncGenerator[SpeechChunk, None]:
+    def speak(
+        self, phrase: str, urgency: AskUrgency, speed: float = 1.0
+    ) -> AsyncGenerator[SpeechChunk, None]:
         """See Synthesizer."""
         return self._worker.stream(
-            lambda stopped: self._speaker.speak(phrase, should_stop=stopped), urgency=urgency
+            lambda stopped: self._speaker.speak(phrase, speed=speed, should_stop=stopped), urgency=urgency
         )
 
 

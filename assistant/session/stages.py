@@ -15,6 +15,7 @@ from asr.stabilize import Partial
 from asr.words import Hypothesis
 from assistant.runtime import Urgency
 from llm.decode.generate import Generated, Prefilled
+from llm.decode.options import AS_CONFIGURED, ReplyOptions
 from llm.decode.responder import Prompt
 from llm.text.chat import Message
 from tts.stream import SpeechChunk
@@ -57,19 +58,37 @@ class Recognizer(Protocol):
 class LanguageModel(Protocol):
     """History and transcript to a reply, token by token; see `llm.decode.responder`."""
 
-    async def read_ahead(self, history: Sequence[Message], words: str, wanted: Callable[[], bool]) -> None:
+    @property
+    def takes_tools(self) -> bool:
+        """Whether its template, or the server, knows tools."""
+        ...
+
+    async def read_ahead(
+        self,
+        history: Sequence[Message],
+        words: str,
+        wanted: Callable[[], bool],
+        options: ReplyOptions = AS_CONFIGURED,
+    ) -> None:
         """Put the prompt up to the user's `words` into the cache, if it is still `wanted` when it can."""
         ...
 
-    def prompt(self, history: Sequence[Message], transcript: str) -> Prompt: ...  # noqa: D102
+    def prompt(
+        self, history: Sequence[Message], transcript: str | None, options: ReplyOptions = AS_CONFIGURED
+    ) -> Prompt:
+        """What asks for a reply to `transcript`, or, without one, to the history as it stands."""
+        ...
+
     def reply(self, prompt: Prompt, urgency: AskUrgency) -> AsyncGenerator[Generated, None]: ...  # noqa: D102
     def completeness(self, prefilled: Prefilled) -> float: ...  # noqa: D102
 
 
 class Synthesizer(Protocol):
-    """A phrase to chunks of audio; see `tts.stream`."""
+    """A phrase to chunks of audio, at a speed from 0.25 to 1.5; see `tts.stream`."""
 
-    def speak(self, phrase: str, urgency: AskUrgency) -> AsyncGenerator[SpeechChunk, None]: ...  # noqa: D102
+    def speak(  # noqa: D102
+        self, phrase: str, urgency: AskUrgency, speed: float = 1.0
+    ) -> AsyncGenerator[SpeechChunk, None]: ...
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from llm.decode.drafts import prompt_lookups
 from llm.decode.engine import ContextFull, CudaBroken, Engine, EngineOutOfMemory, MultiStepEngine
-from llm.decode.generate import Finished, GenerateConfig, Generated, Prefilled, Started, Token
+from llm.decode.generate import Called, Finished, GenerateConfig, Generated, Prefilled, Started, Token
+from llm.decode.options import ReplyOptions
 from llm.decode.responder import Prompt, Responder
 from llm.decode.sample import BrokenLogits, Sampling
 from llm.decode.served import Kernels, Operation, Served, Unsupported, by_kernel
@@ -10,6 +11,7 @@ from llm.decode.speculate import Speculated, Speculator
 
 __all__ = [
     "BrokenLogits",
+    "Called",
     "ContextFull",
     "CudaBroken",
     "Engine",
@@ -22,6 +24,7 @@ __all__ = [
     "Operation",
     "Prefilled",
     "Prompt",
+    "ReplyOptions",
     "Responder",
     "Sampling",
     "Served",

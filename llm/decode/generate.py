@@ -1,6 +1,6 @@
 """From a prompt to a stream of text: prefill, then token by token until a stop."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from llm.decode.engine import Engine, MultiStepEngine, prefill, step
 from llm.decode.multi_step import StepRuns
+from llm.decode.reply_text import Piece, ReplyText
 from llm.decode.sample import Sampler, Sampling
 from llm.decode.served import Kernels
 from llm.decode.speculate import Lookahead, Speculated, Speculator
-from llm.text.stop import StopStrings
+from llm.text.message import Call
 from llm.text.tokenizer import TextStream, Tokenizer
+from llm.text.tool_calls import MARKERS
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,27 @@ class Token:
 
 
 @dataclass(frozen=True)
+class Called:
+    """The model wants a function called. `arguments` is the JSON text of an object."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
 class Finished:
-    """The reply is over: the model ended it, a stop string came, or there is no room for more."""
+    """The reply is over. `text` is what had been held back of it.
+
+    reason: "end" where the model ended it, "tool_calls" where it did so after a Called, "stop" for a stop
+    string, "length" where there was no room for more, and "error", which only a session says.
+    """
 
     reason: str
     text: str
 
 
-Generated = Started | Prefilled | Token | Speculated | Kernels | Finished
+Generated = Started | Prefilled | Token | Called | Speculated | Kernels | Finished
 _Follow = Callable[[list[int]], int]  # the tokens chosen so far, one at least, to the next
 
 
@@ -68,16 +83,18 @@ def generate(
     prompt: list[int],
     config: GenerateConfig,
     *,
+    tools: Collection[str] = (),
     logits_for: int = 1,
     stopped: Callable[[], bool] = lambda: False,
     speculator: Speculator | None = None,
 ) -> Generator[Generated, None, None]:
     """Yield Started, Prefilled, Tokens and Finished; ends early, without Finished, once `stopped()`.
 
-    The texts of the tokens and of Finished, joined, are the reply. A speculator changes nothing in it, but
-    reports by Speculated before Finished. Where the engine can sample so on its device, decoding is
-    multi-step: nothing is drafted then, or reported. Raises ContextFull when the prompt alone does not fit,
-    and BrokenLogits.
+    The texts of the tokens and of Finished, joined, are the reply. A call of one of the `tools`, by name, is
+    none of it, but a Called behind the token that completes it; see `llm.text.tool_calls`. A speculator
+    changes nothing in it, but reports by Speculated before Finished. Where the engine can sample so on its
+    device, decoding is multi-step: nothing is drafted then, or reported. Raises ContextFull when the prompt
+    alone does not fit, and BrokenLogits.
     """
     yield Started()
     if stopped():
@@ -87,7 +104,7 @@ def generate(
     room = engine.context - len(prompt) + 1  # the last token chosen need not enter the cache
     config = replace(config, max_tokens=min(config.max_tokens, room))
     sampler = Sampler(config.sampling)
-    decode = partial(_decode, tokenizer, sampler.choose(logits[-1], []), config, stopped)
+    decode = partial(_decode, tokenizer, sampler.choose(logits[-1], []), config, tools, stopped)
     if isinstance(engine, MultiStepEngine) and engine.can_sample(config.sampling):
         with closing(StepRuns(engine, max_tokens=config.max_tokens, sampling=config.sampling)) as runs:
             for event in decode(runs.follow):
@@ -110,7 +127,7 @@ def generate(
     ) as ahead:
         for event in decode(lambda chosen: sampler.choose(ahead.step(chosen[-1]), chosen)):
             if isinstance(event, Finished):
-                ahead.close(ended=event.reason == "end")
+                ahead.close(ended=event.reason in ("end", "tool_calls"))
                 yield ahead.report()
             yield event
 
@@ -119,21 +136,36 @@ def _decode(
     tokenizer: Tokenizer,
     token: int,
     config: GenerateConfig,
+    tools: Collection[str],
     stopped: Callable[[], bool],
     follow: _Follow,
-) -> Iterator[Token | Finished]:
-    text, stops = TextStream(tokenizer), StopStrings(config.stop)
+) -> Iterator[Token | Called | Finished]:
+    stream, reply = TextStream(tokenizer, MARKERS if tools else ()), ReplyText(config.stop, tools)
     chosen: list[int] = []
     while not stopped():
         if token in tokenizer.eos_ids:
-            yield Finished("end", stops.push(text.flush()) + stops.flush())
+            yield from _finish(stream, reply, "end")
             return
         chosen.append(token)
-        yield Token(token, stops.push(text.push(token)))
-        if stops.found:
+        text, calls = reply.push(stream.push(token))
+        yield Token(token, text)
+        yield from map(_called, calls)
+        if reply.stopped:
             yield Finished("stop", "")
             return
         if len(chosen) == config.max_tokens:
-            yield Finished("length", stops.push(text.flush()) + stops.flush())
+            yield from _finish(stream, reply, "length")
             return
         token = follow(chosen)
+
+
+def _finish(stream: TextStream, reply: ReplyText, reason: str) -> Iterator[Called | Finished]:
+    pieces: list[Piece] = [reply.push(stream.flush()), reply.flush()]
+    for _, calls in pieces:
+        yield from map(_called, calls)
+    reason = "tool_calls" if reason == "end" and reply.called else reason
+    yield Finished(reason, "".join(text for text, _ in pieces))
+
+
+def _called(call: Call) -> Called:
+    return Called(call.id, call.name, call.arguments)

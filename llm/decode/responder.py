@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llm.decode.engine import Engine, prefill
 from llm.decode.generate import Finished, GenerateConfig, Generated, Prefilled, generate
+from llm.decode.options import AS_CONFIGURED, ReplyOptions
 from llm.decode.served import Kernels, Served
 from llm.decode.speculate import Speculator
 from llm.text.chat import ChatTemplate, Message
@@ -16,11 +17,13 @@ from llm.text.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class Prompt:
-    """Token ids ready for the engine, the messages they contain, and how many older ones did not fit."""
+    """Token ids ready for the engine, the messages they contain, how many older ones did not fit, and what
+    was asked for."""
 
     ids: list[int]
     history: tuple[Message, ...]
     dropped: int = 0
+    options: ReplyOptions = AS_CONFIGURED
 
 
 class Responder:
@@ -41,17 +44,39 @@ class Responder:
         self._take_served = take_served
         self._reader = TurnReader(tokenizer, template)
 
-    def prompt(self, history: Sequence[Message], transcript: str) -> Prompt:
-        """The prompt that asks for a reply to `transcript`, oldest turns dropped until it fits."""
-        messages = with_user(history, closed(transcript))
-        ids, kept = fit(
-            messages, self._template, context=self._engine.context, reserve=self._config.max_tokens
-        )
-        return Prompt(ids, tuple(kept), len(messages) - len(kept))
+    @property
+    def takes_tools(self) -> bool:
+        """Whether the model's template knows tools; else it is not told of any."""
+        return self._template.takes_tools
 
-    def read_ahead(self, history: Sequence[Message], words: str) -> None:
+    def prompt(
+        self, history: Sequence[Message], transcript: str | None, options: ReplyOptions = AS_CONFIGURED
+    ) -> Prompt:
+        """The prompt that asks for a reply to `transcript`, oldest turns dropped until it fits.
+
+        Without a transcript it asks for a reply to the history as it stands. Raises ChatTemplateError for a
+        history that the template refuses.
+        """
+        messages = asked(history, transcript)
+        ids, kept = fit(
+            messages,
+            self._template,
+            context=self._engine.context,
+            reserve=self._reserve(options),
+            tools=options.shown,
+        )
+        return Prompt(ids, tuple(kept), len(messages) - len(kept), options)
+
+    def _reserve(self, options: ReplyOptions) -> int:
+        """Tokens to leave free for the reply. For one that may be very long no history is dropped."""
+        configured = self._config.max_tokens
+        return min(options.max_tokens or configured, max(configured, self._engine.context // 4))
+
+    def read_ahead(
+        self, history: Sequence[Message], words: str, options: ReplyOptions = AS_CONFIGURED
+    ) -> None:
         """Put the prompt up to the user's `words`, more of which may follow, into the KV cache."""
-        prompt = self.prompt(history, words)
+        prompt = self.prompt(history, words, options)
         closing = self._reader.logits_for - 1  # the mark that closes the sentence, and the template behind it
         if len(prompt.ids) <= self._engine.context:
             prefill(self._engine, prompt.ids[:-closing], 0)
@@ -67,11 +92,14 @@ class Responder:
         Those of a reply that failed or was stopped are told with the next. Raises ContextFull, BrokenLogits,
         EngineOutOfMemory, after which the next reply may succeed, and CudaBroken, after which none will.
         """
+        options = prompt.options
+        config = replace(self._config, max_tokens=options.max_tokens or self._config.max_tokens)
         events = generate(
             self._engine,
             self._tokenizer,
             prompt.ids,
-            self._config,
+            config,
+            tools=[tool.name for tool in options.shown] if options.shown and self.takes_tools else (),
             logits_for=min(self._reader.logits_for, len(prompt.ids)),
             stopped=stopped,
             speculator=self._speculator,
@@ -87,8 +115,14 @@ class Responder:
         return self._reader.score(prefilled.logits)
 
 
-def with_user(history: Sequence[Message], text: str) -> list[Message]:
-    """The history and a user message; joined to the last one if no word of the reply to that was heard."""
+def asked(history: Sequence[Message], transcript: str | None) -> list[Message]:
+    """The history and, if there is a `transcript`, it as the user's closed sentence.
+
+    It is joined to the user's last message if no word of the reply to that was heard.
+    """
+    if transcript is None:
+        return list(history)
+    text = closed(transcript)
     if history and history[-1].role == "user":
         return [*history[:-1], Message("user", f"{history[-1].content} {text}")]
     return [*history, Message("user", text)]

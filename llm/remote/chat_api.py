@@ -6,22 +6,28 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from typing import Any
 
 from llm.decode.generate import GenerateConfig
+from llm.decode.options import AS_CONFIGURED, ReplyOptions
+from llm.remote.calls import CallDelta, read_calls
 from llm.remote.sse import MalformedEvent
-from llm.text.chat import Message
+from llm.text.message import Message, paired
 
 
 @dataclass(frozen=True)
 class Delta:
-    """Some more of the reply, and why it is over, if it is."""
+    """Some more of the reply, of its text and its calls, and why it is over, if it is."""
 
     text: str
     finish: str | None
+    calls: tuple[CallDelta, ...] = ()
 
 
-def request_body(model: str, messages: Sequence[Message], generate: GenerateConfig) -> bytes:
-    """A request for a streamed reply, with nothing but what every server takes.
+def request_body(
+    model: str, messages: Sequence[Message], generate: GenerateConfig, options: ReplyOptions = AS_CONFIGURED
+) -> bytes:
+    """A request for a streamed reply, with nothing but what every server takes; of tools only if there are.
 
     So there is no repetition penalty and no min_p, which have no name in the API; and no stop strings: a
     server would look for them in thoughts that it hides, too.
@@ -29,14 +35,38 @@ def request_body(model: str, messages: Sequence[Message], generate: GenerateConf
     sampling = generate.sampling
     request = {
         "model": model,
-        "messages": [{"role": m.role, "content": m.content} for m in messages],
+        "messages": list(map(_message, paired(messages))),
         "stream": True,
-        "max_tokens": generate.max_tokens,
+        "max_tokens": options.max_tokens or generate.max_tokens,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "seed": sampling.seed,
+        **_tools(options),
     }
     return json.dumps(request).encode()
+
+
+def _message(message: Message) -> dict[str, Any]:
+    if message.role == "tool":
+        return {"role": "tool", "tool_call_id": message.call_id, "content": message.content}
+    if not message.calls:
+        return {"role": message.role, "content": message.content}
+    calls = [
+        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        for call in message.calls
+    ]
+    return {"role": message.role, "content": message.content or None, "tool_calls": calls}
+
+
+def _tools(options: ReplyOptions) -> dict[str, Any]:
+    """What of a request is of tools; a choice only if it is not what servers do by themselves."""
+    if not options.shown:
+        return {}
+    choice: Any = options.tool_choice
+    if choice not in ("auto", "required"):
+        choice = {"type": "function", "function": {"name": choice}}
+    chosen = {} if choice == "auto" else {"tool_choice": choice}
+    return {"tools": [tool.to_dict() for tool in options.shown], **chosen}
 
 
 def read_delta(event: str) -> Delta:
@@ -54,8 +84,9 @@ def read_delta(event: str) -> Delta:
             return Delta("", None)
         case {"choices": [{"delta": {**delta}, **choice}, *_]}:
             text, finish = delta.get("content") or "", choice.get("finish_reason")
+            calls = read_calls(delta.get("tool_calls"))
             if isinstance(text, str) and isinstance(finish, str | None) and not _has_surrogates(text):
-                return Delta(text, finish)
+                return Delta(text, finish, calls)
     raise MalformedEvent("sent an event that is not a chat completion chunk")
 
 

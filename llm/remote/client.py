@@ -3,20 +3,22 @@
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 
 import httpx2
 import numpy as np
 
-from llm.decode.generate import Finished, GenerateConfig, Generated, Prefilled, Started, Token
-from llm.decode.responder import Prompt, with_user
+from llm.decode.generate import Called, Finished, GenerateConfig, Generated, Prefilled, Started, Token
+from llm.decode.options import AS_CONFIGURED, ReplyOptions
+from llm.decode.reply_text import ReplyText
+from llm.decode.responder import Prompt, asked
+from llm.remote.calls import CallAssembler
 from llm.remote.chat_api import Delta, request_body
 from llm.remote.config import RemoteConfig, RemoteError, checked_url
+from llm.remote.sse import MalformedEvent
 from llm.remote.stream import stream_deltas
 from llm.text.chat import Message
-from llm.text.complete import closed
-from llm.text.stop import StopStrings
 
 __all__ = ["RemoteConfig", "RemoteError", "RemoteModel"]
 
@@ -52,13 +54,23 @@ class RemoteModel:
             trust_env=False,  # neither a proxy nor .netrc's passwords
         )
 
-    def prompt(self, history: Sequence[Message], transcript: str) -> Prompt:
-        """The messages that ask for a reply to `transcript`; the server makes token ids of them."""
-        messages = with_user(history, closed(transcript))
-        kept = _fit(messages, self._config.max_prompt_chars)
-        return Prompt([], tuple(kept), len(messages) - len(kept))
+    takes_tools = True
+    """A server that does not know them says so."""
 
-    async def read_ahead(self, history: Sequence[Message], words: str) -> None:
+    def prompt(
+        self, history: Sequence[Message], transcript: str | None, options: ReplyOptions = AS_CONFIGURED
+    ) -> Prompt:
+        """The messages that ask for a reply to `transcript`; the server makes token ids of them.
+
+        Without a transcript they ask for a reply to the history as it stands.
+        """
+        messages = asked(history, transcript)
+        kept = _fit(messages, self._config.max_prompt_chars)
+        return Prompt([], tuple(kept), len(messages) - len(kept), options)
+
+    async def read_ahead(
+        self, history: Sequence[Message], words: str, options: ReplyOptions = AS_CONFIGURED
+    ) -> None:
         """Nothing: a server is asked once."""
 
     def completeness(self, prefilled: Prefilled) -> float:  # noqa: ARG002  # nothing is in it
@@ -66,32 +78,39 @@ class RemoteModel:
         return _NEUTRAL
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[Generated, None]:
-        """Yield Started, Prefilled with the first word, Tokens and Finished, as `llm.decode.generate` does.
+        """Yield Started, Prefilled with the first word, Tokens, Called and Finished, as `generate` does.
 
-        Prefilled has no logits; a Token has no id, and may be several of the server's. Closing the generator
-        (`contextlib.aclosing`) or cancelling its task closes the connection, by which the server knows.
-        Raises RemoteError, after some Tokens too; the next reply is none the worse for it.
+        Prefilled has no logits; a Token has no id, and may be several of the server's. Calls come at the end,
+        but for those in the text of a server that does not know its model's form of them. Closing the
+        generator (`contextlib.aclosing`) or cancelling its task closes the connection, by which the server
+        knows. Raises RemoteError, after some Tokens too; the next reply is none the worse for it.
         """
         yield Started()
         # The server has been told how much is wanted; here it is enforced.
-        limit, stops = self._generate.max_tokens, StopStrings(self._generate.stop)
-        room, number = limit * _CHARS_PER_TOKEN, 0
+        limit = prompt.options.max_tokens or self._generate.max_tokens
+        reading, number = _Reading(self._generate.stop, prompt.options, limit * _CHARS_PER_TOKEN), 0
         async with aclosing(self._deltas(prompt)) as deltas:
             async for delta in deltas:
                 number += 1
                 if number == 1:
                     yield Prefilled(np.empty((0, 0), np.float32))
-                if delta.text:
-                    yield Token(-1, stops.push(delta.text[:room]))
-                    room -= len(delta.text)
-                if finished := _finished(delta, stops, full=room < 0, last=number == limit or room <= 0):
-                    yield finished
+                for item in reading.push(delta):
+                    yield item
+                if reason := reading.ended(delta, last=number == limit):
+                    for last in self._finish(reading, reason):
+                        yield last
                     return
+
+    def _finish(self, reading: "_Reading", reason: str) -> Sequence[Called | Finished]:
+        try:
+            return [*reading.finish(reason)]
+        except MalformedEvent as error:
+            raise RemoteError(self._url, str(error)) from None
 
     async def _deltas(self, prompt: Prompt) -> AsyncGenerator[Delta, None]:
         """The reply from its first word on; retries until that has come."""
         config, now = self._config, asyncio.get_running_loop().time
-        body = request_body(config.model, prompt.history, self._generate)
+        body = request_body(config.model, prompt.history, self._generate, prompt.options)
         deadline, begun = now() + config.first_token_s, False
         for attempt in range(config.retries + 1):
             try:
@@ -122,13 +141,38 @@ class RemoteModel:
         return {"Authorization": f"Bearer {key}"}
 
 
-def _finished(delta: Delta, stops: StopStrings, *, full: bool, last: bool) -> Finished | None:
-    """How the reply ends with `delta`, if it does. `full`: more came than fits; `last`: no more is wanted."""
-    if stops.found:
-        return Finished("stop", "")
-    if delta.finish and not full:
-        return Finished("length" if delta.finish == "length" else "end", stops.flush())
-    return Finished("length", stops.flush()) if last else None
+class _Reading:
+    """What has come of one reply: its text, its calls, and how many characters there is room for."""
+
+    def __init__(self, stop: tuple[str, ...], options: ReplyOptions, room: int) -> None:
+        names = [tool.name for tool in options.shown]
+        self._text, self._calls, self._room = ReplyText(stop, names), CallAssembler(names), room
+
+    def push(self, delta: Delta) -> Iterator[Token | Called]:
+        if delta.text:
+            text, calls = self._text.push(delta.text[: max(0, self._room)])
+            yield Token(-1, text)
+            yield from (Called(call.id, call.name, call.arguments) for call in calls)
+        for piece in delta.calls:
+            self._calls.push(piece)
+        self._room -= len(delta.text) + sum(len(piece.arguments) for piece in delta.calls)
+
+    def ended(self, delta: Delta, *, last: bool) -> str | None:
+        """Why the reply ends with `delta`, if it does. `last`: no more is wanted."""
+        if self._text.stopped:
+            return "stop"
+        if delta.finish and self._room >= 0:
+            return "length" if delta.finish == "length" else "end"
+        return "length" if last or self._room <= 0 else None
+
+    def finish(self, reason: str) -> Iterator[Called | Finished]:
+        """Raises MalformedEvent."""
+        text, calls = self._text.flush()
+        written = [Called(call.id, call.name, call.arguments) for call in calls]
+        sent = self._calls.take(whole=reason == "end")
+        yield from (*written, *sent)
+        called = bool(sent) or self._text.called
+        yield Finished("tool_calls" if called and reason == "end" else reason, text)
 
 
 def _fit(messages: Sequence[Message], budget: int) -> list[Message]:
@@ -137,7 +181,7 @@ def _fit(messages: Sequence[Message], budget: int) -> list[Message]:
     What must be cut is cut to three quarters, so that the prompts of the next turns begin as this one, and
     the server's prefix cache serves them. The last turn stays; if it is too long, the server says so.
     """
-    head = 1 if messages[0].role == "system" else 0
+    head = 1 if messages and messages[0].role == "system" else 0
     kept = list(messages)
     if _chars(kept) <= budget:
         return kept
@@ -149,4 +193,6 @@ def _fit(messages: Sequence[Message], budget: int) -> list[Message]:
 
 
 def _chars(messages: Sequence[Message]) -> int:
-    return sum(len(message.content) for message in messages)
+    return sum(
+        len(message.content) + sum(len(call.arguments) for call in message.calls) for message in messages
+    )

@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from http import HTTPStatus
 
 import httpx2
@@ -41,10 +42,10 @@ async def stream_deltas(
                     raise RemoteError(url, "ended the stream before the reply was over", transient=True)
                 for delta in map(read_delta, events.push(data)):
                     text = delta.text if begun else delta.text.lstrip()
-                    if not text and not delta.finish:
+                    if not text and not delta.finish and not delta.calls:
                         continue
                     begun = True
-                    yield Delta(text, delta.finish)
+                    yield replace(delta, text=text)
                     # Counted from here: the time that the consumer takes is not the server's.
                     deadline = asyncio.get_running_loop().time() + config.between_tokens_s
                     late = f"no more of the reply within {config.between_tokens_s:g} s"

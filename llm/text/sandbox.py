@@ -14,6 +14,8 @@ from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from llm.text.marked import JSON_ESCAPES
+
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
 
@@ -114,8 +116,15 @@ def _raise(message: str) -> Never:
     raise TemplateError(message)
 
 
-def _to_json(value: object, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+def _to_json(
+    value: object,
+    ensure_ascii: bool = False,  # noqa: ARG001  # as Hugging Face has it; marked text stays marked
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    text = json.dumps(value, ensure_ascii=False, indent=indent, separators=separators, sort_keys=sort_keys)
+    return text.translate(JSON_ESCAPES)
 
 
 def _one_line(error: BaseException) -> str:

@@ -112,16 +112,19 @@ class Tokenizer:
 class TextStream:
     """Token ids in, text out. A character is held back until all its bytes are there.
 
-    All the text together, with `flush` at the end, is what `Tokenizer.decode` gives for all the ids.
+    All the text together, with `flush` at the end, is what `Tokenizer.decode` gives for all the ids, but for
+    the special tokens among `shown`, whose names are text, too.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, shown: Iterable[str] = ()) -> None:
         self._tokenizer = tokenizer
+        self._shown = {tokenizer.special[name]: name for name in shown if name in tokenizer.special}
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def push(self, token_id: int) -> str:
         """The text that this token completes, possibly empty. Raises TokenizerError for an unknown id."""
-        return self._decoder.decode(self._tokenizer.text_bytes(token_id))
+        name = self._shown.get(token_id)
+        return self._decoder.decode(self._tokenizer.text_bytes(token_id) if name is None else name.encode())
 
     def flush(self) -> str:
         """U+FFFD if the last character is unfinished, else nothing. The stream starts again after it."""

@@ -21,9 +21,9 @@ class CountingVoice(Voice):
 
     prepared = 0
 
-    def prepare(self, phrase: str) -> Utterance | None:
+    def prepare(self, phrase: str, speed: float = 1.0) -> Utterance | None:
         self.prepared += 1
-        return super().prepare(phrase)
+        return super().prepare(phrase, speed)
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +106,65 @@ def test_words_end_where_the_sound_of_them_ends(speaker: Speaker):
     window = np.convolve(audio[: len(audio) - 250 * 24] ** 2, np.ones(1200), "valid")
     quietest = int(np.argmin(window[2400:-2400])) + 2400 + 600  # the pause at the comma
     assert abs(first_word_end - quietest) <= 0.15 * 24000
+
+
+@pytest.mark.parametrize("speed", [0.5, 0.8, 1.25, 1.5])
+def test_speed_divides_the_length_of_speech(speaker: Speaker, speed: float):
+    lengths = []
+    for phrase in (
+        "The capital of France is Paris.",
+        REPLY[:33],
+        " and bake it at 220 degrees until it is brown:",
+    ):
+        natural, changed = (join(list(speaker.speak(phrase, speed=s))) for s in (1.0, speed))
+        lengths.append((len(natural), len(changed)))
+        assert silences(changed)[0] == 240
+        assert silences(changed)[1] == pytest.approx(silences(natural)[1] / speed, abs=1)
+    natural_samples, changed_samples = np.sum(lengths, axis=0)
+    assert changed_samples * speed == pytest.approx(natural_samples, rel=0.05)
+
+
+@pytest.mark.parametrize("speed", [0.25, 0.5, 1.25, 1.5])
+def test_words_end_where_they_do_at_any_speed(speaker: Speaker, speed: float):
+    """Every word's share of the phrase is about the same, and the comma's pause is between two of them."""
+    phrase = "Yesterday, tomorrow."
+
+    def shares(at: float) -> list[float]:
+        chunks = list(speaker.speak(phrase, speed=at))
+        assert "".join(chunk.text for chunk in chunks) == phrase
+        ends = np.cumsum([len(chunk.audio) for chunk in chunks])
+        spoken = ends[-1] - 250 * 24 / at
+        return [end / spoken for end, chunk in zip(ends, chunks, strict=True) if chunk.text]
+
+    assert shares(speed) == pytest.approx(shares(1.0), abs=0.06)
+    chunks = list(speaker.speak(phrase, speed=speed))
+    audio, first = join(chunks), next(i for i, chunk in enumerate(chunks) if chunk.text)
+    end = sum(len(chunk.audio) for chunk in chunks[: first + 1])
+    spoken = audio[: len(audio) - round(250 * 24 / speed)]
+    window = np.convolve(spoken**2, np.ones(1200), "valid")
+    edge = round(2400 / speed)
+    quietest = int(np.argmin(window[edge:-edge])) + edge + 600
+    assert abs(end - quietest) <= 0.15 * 24000 / min(1, speed)
+
+
+def test_the_first_sound_is_not_cut_off_at_a_low_speed(speaker: Speaker, voice: CountingVoice):
+    for phrase in ("Hi.", "Please wait.", "Almost everything is fine."):
+        utterance = voice.prepare(phrase, 0.25)
+        assert utterance is not None
+        whole = np.concatenate(list(voice.render(utterance)))
+        loud = np.flatnonzero(np.abs(whole) > THRESHOLD)
+        spoken = join(list(speaker.speak(phrase, speed=0.25)))
+        # 10 ms before the first loud sample, and a pause of a second
+        assert len(spoken) == pytest.approx(240 + loud[-1] - loud[0] + 24000, abs=400)
+
+
+def test_speeds_are_cached_apart(speaker: Speaker, voice: CountingVoice):
+    usual, fast = (join(list(speaker.speak("Hello there.", speed=speed))) for speed in (1.0, 1.25))
+    assert len(fast) < len(usual)
+    assert voice.prepared == 2
+    np.testing.assert_array_equal(join(list(speaker.speak("Hello there.", speed=1.25))), fast)
+    np.testing.assert_array_equal(join(list(speaker.speak("Hello there."))), usual)
+    assert voice.prepared == 2
 
 
 def test_first_chunk_comes_before_the_phrase_is_finished(

@@ -19,6 +19,7 @@ from assistant.runtime import Clock, Worker
 from assistant.runtime.machine import usable_threads
 from assistant.session.stages import Audio, Stages, Utterance
 from llm.decode.generate import Finished, Generated, Prefilled, Token
+from llm.decode.options import AS_CONFIGURED, ReplyOptions
 from llm.decode.responder import Prompt
 from llm.text.chat import Message
 from tts.stream import SpeechChunk
@@ -41,10 +42,16 @@ class Called:
 
 
 class Generator(Called):
-    def read_ahead(self, history: Sequence[Message], words: str) -> None:
+    takes_tools = False
+
+    def read_ahead(
+        self, history: Sequence[Message], words: str, options: ReplyOptions = AS_CONFIGURED
+    ) -> None:
         self.note(words)
 
-    def prompt(self, history: Sequence[Message], transcript: str) -> Prompt:
+    def prompt(
+        self, history: Sequence[Message], transcript: str | None, options: ReplyOptions = AS_CONFIGURED
+    ) -> Prompt:
         self.note(transcript)
         return Prompt([1], tuple(history))
 
@@ -109,7 +116,9 @@ class Fakes:
     def probability(self, turn: Audio) -> float:
         return float(turn[0])
 
-    def speak(self, phrase: str, *, should_stop: Callable[[], bool]) -> Iterator[SpeechChunk]:
+    def speak(
+        self, phrase: str, *, speed: float = 1.0, should_stop: Callable[[], bool]
+    ) -> Iterator[SpeechChunk]:
         for word in phrase.split():
             yield SpeechChunk(np.zeros(4, np.float32), 24000, word)
 

@@ -131,7 +131,9 @@ def test_manual_turns_are_committed_and_answered_by_the_client() -> None:
     kinds = client.types()
     assert not [kind for kind in kinds if kind.startswith("input_audio_buffer.speech")]
     committed = client.one("input_audio_buffer.committed")
-    assert client.one("conversation.item.input_audio_transcription.completed")["item_id"] == committed["item_id"]
+    assert (
+        client.one("conversation.item.input_audio_transcription.completed")["item_id"] == committed["item_id"]
+    )
     assert said(client) == [("user", "how are you"), ("assistant", ANSWER)]
 
 
@@ -211,7 +213,11 @@ def test_audio_is_heard_however_it_is_cut(piece: int) -> None:
     whole = microphone(0, 16 * 1200)
     appends = [append(whole[at : at + piece]) for at in range(0, len(whole), piece)]
     if piece == 1:
-        appends = [append(whole[:100]), *[append(whole[at : at + 1]) for at in range(100, 400)], append(whole[400:])]
+        appends = [
+            append(whole[:100]),
+            *[append(whole[at : at + 1]) for at in range(100, 400)],
+            append(whole[400:]),
+        ]
     commit = {"type": "input_audio_buffer.commit"}
     client = Remote(SCENE, {100: [*appends, commit, CREATE]}, MANUAL, audio=False).run_remote()
     assert said(client)[0] == ("user", "how are you")

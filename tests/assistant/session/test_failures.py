@@ -23,6 +23,7 @@ from assistant.models.pool import HearingModels, ModelPool, Models, Opened, on_w
 from assistant.runtime import Clock, Worker
 from llm.decode.engine import CudaBroken, EngineOutOfMemory
 from llm.decode.generate import Finished, Generated, Prefilled, Started, Token
+from llm.decode.options import AS_CONFIGURED, ReplyOptions
 from llm.decode.responder import Prompt
 from llm.text.chat import Message
 from tts.stream import SpeechChunk
@@ -35,7 +36,12 @@ class Writer:
         self._turns = list(turns)
         self.histories: list[list[Message]] = []
 
-    def prompt(self, history: Sequence[Message], transcript: str) -> Prompt:
+    takes_tools = False
+
+    def prompt(
+        self, history: Sequence[Message], transcript: str | None, options: ReplyOptions = AS_CONFIGURED
+    ) -> Prompt:
+        assert transcript is not None
         self.histories.append([*history, Message("user", transcript)])
         return Prompt([1], tuple(history))
 
@@ -47,7 +53,9 @@ class Writer:
             raise error
         yield Finished("end", " yes.")
 
-    def read_ahead(self, history: Sequence[Message], words: str) -> None:
+    def read_ahead(
+        self, history: Sequence[Message], words: str, options: ReplyOptions = AS_CONFIGURED
+    ) -> None:
         raise AssertionError("nothing is stable")
 
     def completeness(self, prefilled: Prefilled) -> float:
@@ -159,7 +167,9 @@ class Ears:
 
 
 class Speaker:
-    def speak(self, phrase: str, *, should_stop: Callable[[], bool]) -> Iterator[SpeechChunk]:
+    def speak(
+        self, phrase: str, *, speed: float = 1.0, should_stop: Callable[[], bool]
+    ) -> Iterator[SpeechChunk]:
         yield SpeechChunk(np.full(2400, 0.5, np.float32), 24000, phrase)
 
 

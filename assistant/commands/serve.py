@@ -1,0 +1,123 @@
+"""`assistant serve`: remote clients over WebSocket."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import typer
+
+from assistant.config import Config, read_config
+from assistant.models.load import load_pool, locate
+from assistant.models.pool import ModelPool
+from assistant.models.store import ModelStore
+from assistant.runtime import Clock, Recorder
+from assistant.server.access import is_loopback
+from assistant.server.application import Application
+from assistant.server.errors import ServerError
+from assistant.server.listen import Listener, listen
+from assistant.server.logs import LogStyle, configure_logs, logger
+from assistant.server.metrics import Metrics
+from assistant.server.realtime import Realtime
+from assistant.server.server import run_server
+
+_SPANS = 2000  # that are kept
+
+Opened = Callable[[Config, Metrics], AbstractContextManager[Application]]
+
+
+def read_settings(
+    path: Path | None, host: str | None, port: int | None, token: str | None, tls: tuple[Path, Path] | None
+) -> Config:
+    """The configuration, with what the command line sets; raises ConfigError and ServerError."""
+    config = read_config(path)
+    cert, key = map(str, tls) if tls else (config.server.tls_cert, config.server.tls_key)
+    try:
+        server = replace(
+            config.server,
+            host=config.server.host if host is None else host,
+            port=config.server.port if port is None else port,
+            token=token or config.server.token,
+            tls_cert=cert,
+            tls_key=key,
+        )
+    except ValueError as error:
+        raise ServerError(str(error)) from error
+    return replace(config, server=server)
+
+
+def run_serve(config: Config, log: LogStyle, opened: Opened | None = None) -> None:
+    """Load the models, say the address, and serve until a signal asks for the end; raises ServerError.
+
+    It listens first: a server that cannot have its port should not load its models. Clients that come
+    while they are loaded wait.
+    """
+    configure_logs(log, transcripts=config.server.log_transcripts)
+    metrics = Metrics()
+    with closing(listen(config.server)) as listener, (opened or _loaded)(config, metrics) as application:
+        asyncio.run(_serve(application, config, metrics, listener))
+
+
+@contextmanager
+def _loaded(config: Config, metrics: Metrics) -> Iterator[Application]:
+    clock = Clock()
+    pool = load_pool(config, locate(config, ModelStore()), clock)
+    try:
+        yield open_application(config, pool, clock, metrics)
+    finally:
+        pool.close()
+
+
+def open_application(config: Config, pool: ModelPool, clock: Clock, metrics: Metrics) -> Application:
+    """The conversations on the models of `pool`."""
+    return Realtime(pool, config, clock, Recorder(_SPANS), metrics, _model(config))
+
+
+async def _serve(application: Application, config: Config, metrics: Metrics, listener: Listener) -> None:
+    stop = asyncio.Event()
+
+    def say_ready() -> None:
+        if listener.tls is None and not is_loopback(config.server.host):
+            logger().warning("without TLS, speech and token can be read on the way")
+        typer.echo(f"listening on {listener.url}")
+
+    with _signals(stop):
+        await run_server(
+            application,
+            config.server,
+            metrics,
+            listener,
+            stop,
+            models=[_model(config)],
+            on_ready=say_ready,
+        )
+
+
+@contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    """SIGTERM and Ctrl-C set `stop`; a second one ends the process at once, with code 1."""
+    loop = asyncio.get_running_loop()
+    wanted = (signal.SIGTERM, signal.SIGINT)
+
+    def asked() -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
+    for number in wanted:
+        loop.add_signal_handler(number, asked)
+    try:
+        yield
+    finally:
+        for number in wanted:
+            loop.remove_signal_handler(number)
+
+
+def _model(config: Config) -> str:
+    """The language model's name, without the folders of a file."""
+    if config.llm.is_remote:
+        return config.llm.remote.model or "remote"
+    return Path(config.llm.model).stem if config.llm.is_path else config.llm.model

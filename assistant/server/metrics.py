@@ -1,0 +1,175 @@
+"""Figures for Prometheus, in a registry of their own."""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from assistant.runtime import LagProbe
+
+_TTFA_S = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
+_PART_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_TOKENS_PER_S = (5, 10, 20, 40, 60, 80, 120, 160, 240, 320, 500, 1000)
+_SESSION_S = (1, 5, 15, 60, 180, 600, 1800, 3600)
+_LAG_PROBES = 2000  # the last ten seconds
+
+
+class FinishedReply(Protocol):
+    """One reply, as it is counted when it is over."""
+
+    @property
+    def model(self) -> str:
+        """Name and version of the language model."""
+        ...
+
+    @property
+    def ttfa_ms(self) -> float | None:
+        """Time to first audio; None if nothing was heard."""
+        ...
+
+    @property
+    def parts(self) -> Mapping[str, float]:
+        """Milliseconds of each part of the time to first audio."""
+        ...
+
+    @property
+    def tokens(self) -> int:
+        """Tokens generated."""
+        ...
+
+    @property
+    def seconds_generating(self) -> float:
+        """Time in which they were generated."""
+        ...
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user interrupted it."""
+        ...
+
+    @property
+    def underruns(self) -> int:
+        """Gaps in its audio."""
+        ...
+
+
+class Metrics:
+    """What happened, counted on the event loop; `registry` is what /metrics shows."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._sessions = Counter("assistant_sessions", "Conversations begun.", registry=registry)
+        self._session_s = Histogram(
+            "assistant_session_seconds", "Length of a conversation.", registry=registry, buckets=_SESSION_S
+        )
+        self._refusals = Counter(
+            "assistant_refusals", "Connections refused before the upgrade.", ["code"], registry=registry
+        )
+        self._errors = Counter(
+            "assistant_event_errors", "Errors sent to clients.", ["code"], registry=registry
+        )
+        self._dropped = Counter("assistant_dropped_frames", "Audio frames dropped.", registry=registry)
+        self._replies = _ReplyMetrics(registry)
+
+    def session_opened(self) -> None:
+        """A conversation began."""
+        self._sessions.inc()
+
+    def session_closed(self, seconds: float) -> None:
+        """A conversation of this length ended."""
+        self._session_s.observe(seconds)
+
+    def refused(self, code: str) -> None:
+        """A connection was refused before the upgrade."""
+        self._refusals.labels(code).inc()
+
+    def event_error(self, code: str) -> None:
+        """A client was sent an error of this code."""
+        self._errors.labels(code).inc()
+
+    def dropped_frames(self, count: int) -> None:
+        """So many audio frames were dropped because listening fell behind."""
+        self._dropped.inc(count)
+
+    def reply_done(self, reply: FinishedReply) -> None:
+        """A reply is over."""
+        self._replies.observe(reply)
+
+    def watch_sessions(self, in_use: Callable[[], int], capacity: int) -> None:
+        """Show how many places there are, and how many are in use."""
+        gauge = Gauge("assistant_sessions_in_use", "Conversations now.", registry=self.registry)
+        gauge.set_function(in_use)
+        places = Gauge("assistant_sessions_capacity", "Conversations at most.", registry=self.registry)
+        places.set(capacity)
+
+    def watch_loop(self, probe: LagProbe) -> None:
+        """Show the worst lag of the event loop in the last ten seconds."""
+        name = "assistant_event_loop_lag_seconds"
+        gauge = Gauge(name, "Worst lag of the event loop in the last 10 s.", registry=self.registry)
+        gauge.set_function(lambda: max(islice(reversed(probe.lags_ms), _LAG_PROBES), default=0.0) / 1e3)
+
+    def watch_cache(self, held: Callable[[], int]) -> None:
+        """Show the bytes of keys and values that the language model holds."""
+        gauge = Gauge("assistant_kv_cache_bytes", "Keys and values held.", registry=self.registry)
+        gauge.set_function(held)
+
+    def watch_queues(self, lengths: Callable[[], Mapping[str, int]]) -> None:
+        """Show how many jobs wait for each worker."""
+        self.registry.register(_Queues(lengths))
+
+
+class _ReplyMetrics:
+    """Replies by model: how soon they were heard, and how fast they were generated."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, meaning: str) -> Counter:
+            return Counter(f"assistant_{name}", meaning, ["model"], registry=registry)
+
+        def histogram(name: str, meaning: str, labels: list[str], buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(f"assistant_{name}", meaning, labels, registry=registry, buckets=buckets)
+
+        self._replies = counter("replies", "Replies.")
+        self._interrupted = counter("replies_interrupted", "Replies that the user interrupted.")
+        self._underruns = counter("underruns", "Gaps inside replies.")
+        self._tokens = counter("tokens", "Tokens generated.")
+        self._ttfa = histogram("ttfa_seconds", "Time to first audio.", ["model"], _TTFA_S)
+        parts = "Part of the time to first audio."
+        self._part = histogram("ttfa_part_seconds", parts, ["model", "part"], _PART_S)
+        speed = "Tokens per second of a reply."
+        self._speed = histogram("tokens_per_second", speed, ["model"], _TOKENS_PER_S)
+
+    def observe(self, reply: FinishedReply) -> None:
+        model = reply.model
+        self._replies.labels(model).inc()
+        self._interrupted.labels(model).inc(int(reply.interrupted))
+        self._underruns.labels(model).inc(reply.underruns)
+        self._tokens.labels(model).inc(reply.tokens)
+        if reply.seconds_generating > 0:
+            self._speed.labels(model).observe(reply.tokens / reply.seconds_generating)
+        if reply.ttfa_ms is not None:
+            self._ttfa.labels(model).observe(_seconds(reply.ttfa_ms))
+            for part, ms in reply.parts.items():
+                self._part.labels(model, part).observe(_seconds(ms))
+
+
+def _seconds(ms: float) -> float:
+    """Not negative, as a turn's wait is that was ended while the user still spoke: a sum must not fall."""
+    return max(0.0, ms) / 1e3
+
+
+class _Queues(Collector):
+    """Reads the queues' lengths when it is asked."""
+
+    def __init__(self, lengths: Callable[[], Mapping[str, int]]) -> None:
+        self._lengths = lengths
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        gauge = GaugeMetricFamily(
+            "assistant_worker_queue_jobs", "Jobs that wait for a worker.", labels=["worker"]
+        )
+        for worker, length in self._lengths().items():
+            gauge.add_metric([worker], length)
+        yield gauge

@@ -1,0 +1,152 @@
+"""The Realtime protocol on each connection, with a session of its own, on models that all share."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.asyncio.server import ServerConnection
+
+from assistant.config import Config
+from assistant.models.pool import ModelPool, PoolBusy
+from assistant.runtime import Clock, Recorder
+from assistant.server import protocol
+from assistant.server.connection import Connection, ConnectionLimits
+from assistant.server.logs import tally
+from assistant.server.metrics import Metrics
+from assistant.server.settings import Limits, Object
+from assistant.server.wire import WireError, error_event, write_event
+from assistant.session.events import ReplyDone, SessionEvent
+from assistant.session.parts import split, ttfa_ms
+from assistant.session.session import Session, SessionConfig
+
+_OTHERS = ("gpt-", "whisper-", "assistant")  # what clients call the model unless they are told a name
+_POLICY = 1008  # the WebSocket close code
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A reply that is over; see FinishedReply."""
+
+    model: str
+    ttfa_ms: float | None
+    parts: Mapping[str, float]
+    tokens: int
+    seconds_generating: float
+    interrupted: bool
+    underruns: int
+
+
+@dataclass(frozen=True)
+class Realtime:
+    """The Realtime protocol on every connection; see Application."""
+
+    pool: ModelPool
+    config: Config
+    clock: Clock
+    recorder: Recorder
+    metrics: Metrics
+    model: str
+    """Its name to clients."""
+    ready: bool = True
+
+    @property
+    def capacity(self) -> int:
+        """How many conversations there can be at once."""
+        return self.pool.sessions
+
+    def taken(self) -> int:
+        """How many there are."""
+        return self.pool.taken
+
+    async def converse(self, websocket: ServerConnection, draining: asyncio.Event) -> None:
+        """Converse until the client is gone, or, once `draining` is set, until the present turn is over."""
+        model = _wanted_model(websocket)
+        if model and model != self.model and not model.startswith(_OTHERS):
+            error = WireError(
+                "model_not_found", f"there is no model {model!r:.80}; this is {self.model}", "model"
+            )
+            await _turn_away(websocket, error)
+            return
+        try:
+            stages = self.pool.open()
+        except PoolBusy as busy:
+            await _turn_away(
+                websocket, WireError("session_limit_reached", str(busy), type="session_limit_reached")
+            )
+            return
+        try:
+            name = secrets.token_hex(6)
+            settings = SessionConfig(
+                self.config.llm.system_prompt,
+                self.config.turn,
+                self.config.asr,
+                live=False,
+                item_prefix=f"item_{name}",
+            )
+            session = Session(stages, settings, self.clock, self.recorder, name)
+            limits = self._limits()
+            expires_at = int(time.time() + self.config.server.session_s)
+            state = protocol.open_state(
+                name,
+                self.model,
+                settings.system_prompt,
+                expires_at,
+                limits,
+                can_call=stages.language.takes_tools,
+            )
+            connection = Connection(
+                websocket, session, state, self.clock, self.config.turn, self._pace(), self._watch, self._sent
+            )
+            await connection.run(draining)
+        finally:
+            await stages.close()
+
+    def _limits(self) -> Limits:
+        server = self.config.server
+        return Limits(
+            instructions=server.instructions_bytes,
+            tools=server.tools,
+            items=server.items,
+            buffer_ms=self.config.asr.max_turn_s * 1000,
+        )
+
+    def _pace(self) -> ConnectionLimits:
+        server = self.config.server
+        return ConnectionLimits(
+            server.events_per_s, server.audio_ahead_s, server.unread_s, server.idle_s, server.session_s
+        )
+
+    def _sent(self, event: Object) -> None:
+        if event["type"] == "error":
+            tally().errors += 1
+            self.metrics.event_error(event["error"]["code"])
+
+    def _watch(self, event: SessionEvent) -> None:
+        if isinstance(event, ReplyDone) and not event.reopened:
+            tally().turns += 1
+            parts = split(event.voice_end_ns, event.boundaries) if event.boundaries else []
+            finished = Finished(
+                self.model,
+                ttfa_ms(parts) if parts else None,
+                {part.name: part.ms for part in parts},
+                event.tokens,
+                event.generating_s,
+                event.interrupted,
+                event.underruns,
+            )
+            self.metrics.reply_done(finished)
+
+
+def _wanted_model(websocket: ServerConnection) -> str:
+    assert websocket.request is not None, "the handshake is over"
+    path: str = websocket.request.path
+    return parse_qs(urlsplit(path).query).get("model", [""])[0]
+
+
+async def _turn_away(websocket: ServerConnection, error: WireError) -> None:
+    """Say why there is no session, and close."""
+    await websocket.send(write_event(error_event(error, f"event_{secrets.token_hex(6)}")))
+    await websocket.close(_POLICY, error.code)
