@@ -38,12 +38,14 @@ _EAGERNESS = {
 class Limits:
     """The sizes that a client's settings and items may have."""
 
-    instructions: int = 65536
-    """Characters; of one item's text, too."""
+    instructions: int = 65_536
+    """Characters, as all texts here."""
     tools: int = 128
-    tool_bytes: int = 65536
-    """Of one function's schema."""
+    item: int = 65_536
+    """Of one item, and of one function's description or schema."""
     items: int = 1000
+    history: int = 1_048_576
+    """Of all items; the oldest are taken out where there are more of either."""
     buffer_ms: int = 60_000
     """Of audio, where the client says when a turn is over."""
 
@@ -248,10 +250,10 @@ def _tools(session: Fields, limits: Limits) -> tuple[Tool, ...]:
         if any(other.name == name for other in found):
             raise tool.error("name", "is the name of another function, too")
         schema = tool.object("parameters", default=None, null=None)
-        description = tool.text("description", limit=limits.tool_bytes, default="", null="")
+        description = tool.text("description", limit=limits.item, default="", null="")
         parameters = json.dumps(schema.values) if schema else '{"type": "object", "properties": {}}'
-        if len(parameters) > limits.tool_bytes:
-            raise tool.error("parameters", f"must be a schema of at most {limits.tool_bytes} characters")
+        if len(parameters) > limits.item:
+            raise tool.error("parameters", f"must be a schema of at most {limits.item} characters")
         try:
             found.append(Tool(name, description, parameters))
         except ValueError as error:
