@@ -111,8 +111,8 @@ class PipecatSession(Session, BaseObserver):
             await asyncio.sleep(0.01)
 
     async def commit(self) -> None:
-        await self._service.queue_frame(UserStartedSpeakingFrame())
-        await self._service.queue_frame(UserStoppedSpeakingFrame())
+        await self.worker.queue_frame(UserStartedSpeakingFrame())
+        await self.worker.queue_frame(UserStoppedSpeakingFrame())
 
     async def cancel(self) -> Refusal | None:
         """The client shows no refusal; one by any other code would end its receive loop."""
