@@ -57,12 +57,13 @@ def run_serve(config: Config, log: LogStyle, opened: Opened | None = None) -> No
     """
     configure_logs(log, transcripts=config.server.log_transcripts)
     metrics = Metrics()
-    with closing(listen(config.server)) as listener, (opened or _loaded)(config, metrics) as application:
+    with closing(listen(config.server)) as listener, (opened or loaded)(config, metrics) as application:
         asyncio.run(_serve(application, config, metrics, listener))
 
 
 @contextmanager
-def _loaded(config: Config, metrics: Metrics) -> Iterator[Application]:
+def loaded(config: Config, metrics: Metrics) -> Iterator[Application]:
+    """The conversations on models that are loaded for them."""
     clock = Clock()
     pool = load_pool(config, locate(config, ModelStore()), clock)
     try:

@@ -111,6 +111,11 @@ class Metrics:
         gauge = Gauge(name, "Worst lag of the event loop in the last 10 s.", registry=self.registry)
         gauge.set_function(lambda: max(islice(reversed(probe.lags_ms), _LAG_PROBES), default=0.0) / 1e3)
 
+    def watch_tasks(self, count: Callable[[], int]) -> None:
+        """Show how many tasks the event loop has."""
+        gauge = Gauge("assistant_tasks", "Tasks of the event loop.", registry=self.registry)
+        gauge.set_function(count)
+
     def watch_cache(self, held: Callable[[], int]) -> None:
         """Show the bytes of keys and values that the language model holds."""
         gauge = Gauge("assistant_kv_cache_bytes", "Keys and values held.", registry=self.registry)

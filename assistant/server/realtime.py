@@ -100,7 +100,10 @@ class Realtime:
             connection = Connection(
                 websocket, session, state, self.clock, self.config.turn, self._pace(), self._watch, self._sent
             )
-            await connection.run(draining)
+            try:
+                await connection.run(draining)
+            finally:
+                self.metrics.dropped_frames(session.dropped_frames)
         finally:
             await stages.close()
 

@@ -74,6 +74,7 @@ async def run_server(
 async def _watched_loop(metrics: Metrics) -> AsyncIterator[None]:
     probe = LagProbe(Clock(), Recorder())
     metrics.watch_loop(probe)
+    metrics.watch_tasks(lambda: len(asyncio.all_tasks()))
     async with asyncio.TaskGroup() as group:
         task = group.create_task(probe.run(), name="lag")
         try:

@@ -28,7 +28,7 @@ from pathlib import Path
 from assistant.commands import serve
 from assistant.server.bench.leaking import leaking
 config = serve.read_settings(Path(sys.argv[-1]), None, 0, None, None)
-serve.run_serve(config, "text", leaking(serve.opened))
+serve.run_serve(config, "text", leaking(serve.loaded))
 """
 _VISIT_S = 90
 _SETTLE_S = 30

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from assistant.audio import INDEX, Clip, find_clips, read_clip
 from assistant.server.formats import PCM, Outgoing
 
@@ -30,7 +28,7 @@ def speak(clip: Clip) -> SpokenClip:
     """Read a clip; raises AudioError."""
     audio, rate = read_clip(clip)
     stream = Outgoing(PCM, rate)
-    data = stream.push(audio.astype(np.float32)) + stream.flush()
+    data = stream.push(audio) + stream.flush()
     end = clip.speech_end_sample
     return SpokenClip(clip, data, None if end is None else end / rate)
 

@@ -82,6 +82,7 @@ def test_gauges_are_read_when_they_are_shown() -> None:
     metrics.watch_cache(lambda: held[-1])
     metrics.watch_queues(lambda: queues)
     metrics.watch_loop(probe)
+    metrics.watch_tasks(lambda: len(held) + 5)
     assert shown(metrics)[key("event_loop_lag_seconds")] == 0
     queues |= {"asr": 3, "llm": 2}
     held.append(4096)
@@ -89,6 +90,7 @@ def test_gauges_are_read_when_they_are_shown() -> None:
     got = shown(metrics)
     assert got[key("sessions_in_use")] == 2
     assert got[key("sessions_capacity")] == 7
+    assert got[key("tasks")] == 7
     assert got[key("kv_cache_bytes")] == 4096
     assert got[key("worker_queue_jobs", worker="asr")] == 3
     assert got[key("worker_queue_jobs", worker="llm")] == 2

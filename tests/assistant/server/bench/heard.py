@@ -31,7 +31,10 @@ def created(reply: str = "r") -> dict[str, Any]:
 
 
 def done(reply: str = "r", status: str = "completed", **metadata: str) -> dict[str, Any]:
-    return {"type": "response.done", "response": {"id": reply, "status": status, "metadata": metadata or None}}
+    return {
+        "type": "response.done",
+        "response": {"id": reply, "status": status, "metadata": metadata or None},
+    }
 
 
 def audio(samples: Sequence[int], reply: str = "r") -> dict[str, Any]:

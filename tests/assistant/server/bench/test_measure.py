@@ -13,7 +13,9 @@ def test_the_first_audible_sample_counts_from_when_its_delta_came() -> None:
 
 
 def test_audio_that_waits_for_what_plays_already_is_heard_behind_it() -> None:
-    found = log((1200, created()), (1200, audio(ms(100, 0))), (1210, audio([*ms(3, 0), -9000])), (2000, done()))
+    found = log(
+        (1200, created()), (1200, audio(ms(100, 0))), (1210, audio([*ms(3, 0), -9000])), (2000, done())
+    )
     assert measure(spoken(1.0), found).ttfa_ms == pytest.approx(303)
 
 
@@ -57,7 +59,11 @@ def test_of_two_replies_the_last_that_was_audible_counts_and_the_first_had_cut_i
     turn = measure(spoken(1.0), found)
     assert (turn.ttfa_ms, turn.reply, turn.cut_into) == (pytest.approx(310), "Yes it is.", True)
     assert turn.metadata == {"ttfa_ms": "309.9"}
-    assert [reply.status for reply in heard_replies(found.received)] == ["cancelled", "completed", "cancelled"]
+    assert [reply.status for reply in heard_replies(found.received)] == [
+        "cancelled",
+        "completed",
+        "cancelled",
+    ]
     assert not measure(spoken(0.3), found).cut_into
 
 
