@@ -20,6 +20,7 @@ Object = Mapping[str, Any]
 
 _CONTAINERS = ("audio", "input", "output")  # merged key by key; all else is replaced whole
 _MAX_TOKENS = 4096
+_CALL_TOKENS = 256
 _NAME = 128  # characters of a model's, a voice's or a function's name
 PARTIALS = "assistant.partials"
 """In `include`: an event for every partial transcript, with the words that may still change."""
@@ -141,7 +142,7 @@ def read(session: Fields, limits: Limits) -> Settings:
         reply=ReplySettings(
             spoken=modality == "audio",
             speed=spoken.number("speed", low=0.25, high=1.5, default=1.0, null=1.0),
-            options=ReplyOptions(_max_tokens(session), tools, _tool_choice(session, tools)),
+            options=ReplyOptions(_max_tokens(session, tools), tools, _tool_choice(session, tools)),
         ),
     )
 
@@ -233,9 +234,10 @@ def _modality(session: Fields) -> Literal["audio", "text"]:
     return "audio" if found == ["audio"] else "text"
 
 
-def _max_tokens(session: Fields) -> int | None:
+def _max_tokens(session: Fields, tools: tuple[Tool, ...]) -> int | None:
+    """The limit of a reply; None is the configuration's, which is made for speech and cuts calls off."""
     if session.values.get("max_output_tokens", "inf") in ("inf", None):
-        return None
+        return _CALL_TOKENS if tools else None
     return session.integer("max_output_tokens", low=1, high=_MAX_TOKENS)
 
 

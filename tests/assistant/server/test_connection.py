@@ -220,9 +220,7 @@ def test_audio_is_heard_however_it_is_cut(piece: int) -> None:
         ]
     commit = {"type": "input_audio_buffer.commit"}
     at_once = ConnectionLimits(events_per_s=1e6)
-    client = Remote(
-        SCENE, {100: [*appends, commit, CREATE]}, MANUAL, audio=False, pace=at_once
-    ).run_remote()
+    client = Remote(SCENE, {100: [*appends, commit, CREATE]}, MANUAL, audio=False, pace=at_once).run_remote()
     assert said(client)[0] == ("user", "how are you")
 
 

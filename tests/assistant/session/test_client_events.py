@@ -10,7 +10,6 @@ from fakes import PER_MS, Scene, Timing, Voice
 from world import SYSTEM, World
 
 from assistant.session.conversation import Item, UserItem
-from assistant.session.events import Failed
 from assistant.session.session import Input, Typed
 from assistant.session.turn import (
     AudioCleared,
