@@ -18,7 +18,7 @@ from llm.text.message import Message
 
 
 class Listening:
-    """The nodes of a session that hear the user. `history` and `options` are asked when a prompt is read ahead."""
+    """The nodes that hear the user. `history` and `options` are asked when a prompt is read ahead."""
 
     def __init__(
         self,
