@@ -191,7 +191,11 @@ def reset(raw: Raw) -> None:
     raw.writer.transport.abort()
 
 
-@pytest.mark.parametrize("start", [b"", frame(TEXT, b"he", fin=False), frame(TEXT, b"hello")[:4]])
+@pytest.mark.parametrize(
+    "start",
+    [b"", frame(TEXT, b"he", fin=False), frame(TEXT, b"hello")[:4]],
+    ids=["between", "fragment", "frame"],
+)
 async def test_a_reset_frees_the_place(start: bytes) -> None:
     async with serving(Echo(capacity=1)) as server:
         async with upgraded(server.port) as raw:
