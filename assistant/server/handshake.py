@@ -10,7 +10,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from assistant.config import ServerConfig
-from assistant.server.access import REALTIME, Refusal, check_upgrade
+from assistant.server.access import REALTIME, TOKEN_PROTOCOL, Refusal, check_upgrade
 from assistant.server.application import Application
 from assistant.server.conversations import Conversations
 from assistant.server.logs import logger
@@ -78,7 +78,12 @@ class Handshake:
 
 
 def _spelt(response: Response) -> Refusal:
-    """A refusal of the library's, whose body is text; its headers Allow and Upgrade are kept."""
+    """A refusal of the library's, whose body is text; its headers Allow and Upgrade are kept.
+
+    The text may quote a header that is malformed, and one of them holds the token.
+    """
     kept = {name: response.headers[name] for name in ("Allow", "Upgrade") if name in response.headers}
     message = bytes(response.body).decode().split("\n", 1)[0]
+    if TOKEN_PROTOCOL in message:
+        message = "the header Sec-WebSocket-Protocol is malformed"
     return Refusal(HTTPStatus(response.status_code), "bad_handshake", message, kept)

@@ -142,6 +142,18 @@ def test_a_value_of_another_type_is_refused(text: str, key: str, value: str, tmp
         ("[asr]\npartial_ms = 0\n", "partial_ms"),
         ("[asr]\nmax_turn_s = 0\n", "max_turn_s"),
         ("[asr]\ntail_ms = -1\n", "tail_ms"),
+        ("[server]\nport = 65536\n", "port"),
+        ('[server]\nhost = ""\n', "host"),
+        ('[server]\ntoken = ""\n', "token"),
+        ('[server]\norigins = ["https://a.example", "https://b.example/path"]\n', "origins"),
+        ('[server]\norigins = ["*"]\n', "origins"),
+        ('[server]\ntls_cert = "cert.pem"\n', "tls_key"),
+        ("[server]\nmessage_bytes = 1000\n", "message_bytes"),
+        ("[server]\nidle_s = 0\n", "idle_s"),
+        ("[server]\nevents_per_s = 0\n", "events_per_s"),
+        ("[server]\ndrain_s = -1\n", "drain_s"),
+        ("[server]\nsession_s = 90000\n", "session_s"),
+        ("[server]\ntools = -1\n", "tools"),
     ],
 )
 def test_a_value_that_cannot_work_is_refused(text: str, key: str, tmp_path: Path) -> None:
@@ -160,3 +172,11 @@ def test_what_is_not_toml_is_refused(content: bytes, tmp_path: Path) -> None:
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path / "none.toml") == "No such file or directory"
     assert refusal(tmp_path) == "Is a directory"
+
+
+def test_a_token_is_never_shown(tmp_path: Path) -> None:
+    """Neither where it is refused nor where a configuration is printed."""
+    assert "s3cret" not in refusal(write(tmp_path, '[server]\ntoken = "s3cret with a blank"\n'))
+    config = read_config(write(tmp_path, '[server]\ntoken = "s3cret"\n'))
+    assert config.server.token == "s3cret"
+    assert "s3cret" not in repr(config)

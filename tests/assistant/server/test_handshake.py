@@ -109,6 +109,13 @@ async def test_nothing_of_the_key_comes_back_and_nothing_is_compressed() -> None
     assert "server" not in answer.headers
 
 
+async def test_a_token_in_a_malformed_header_is_not_quoted() -> None:
+    async with serving() as server:
+        answer = await ask(server.port, handshake("Sec-WebSocket-Protocol: openai-insecure-api-key.abc @"))
+    assert answer.status == 400
+    assert "Sec-WebSocket-Protocol" in answer.error["message"] and b"abc" not in answer.body
+
+
 @pytest.mark.parametrize("offered", [[], ["Sec-WebSocket-Protocol: chat, openai-insecure-api-key.abc"]])
 async def test_another_subprotocol_is_not_selected(offered: list[str]) -> None:
     async with serving() as server, connected(server.port) as raw:

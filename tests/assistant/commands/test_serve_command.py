@@ -1,0 +1,92 @@
+"""`assistant serve` up to where the models would be loaded: what it is given, and what it refuses."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ended import Command
+
+from assistant.commands.serve import read_settings
+from assistant.config import ServerConfig
+from assistant.server.errors import ServerError
+
+
+@pytest.fixture(autouse=True)
+def no_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """None is here and none can be had, so that a server which gets as far as wanting one ends."""
+    for name in [name for name in os.environ if name.startswith("PIP_") or name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("ASSISTANT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("ASSISTANT_TOKEN", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command sets up logs for its whole process, which here is that of other tests."""
+    monkeypatch.setattr("assistant.commands.serve.configure_logs", lambda *_, **__: None)
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        yield sock.getsockname()[1]
+
+
+def refusal(ended: tuple[int, str, str]) -> str:
+    code, out, err = ended
+    assert (code, out) == (1, "")
+    assert err.startswith("assistant: ") and err.count("\n") == 1, err
+    return err
+
+
+@pytest.mark.parametrize("words", [["--host", "0.0.0.0"], ["--host", "::"], ["--host", "192.0.2.1"]])
+def test_another_address_needs_a_token(words: list[str], assistant: Command) -> None:
+    assert "ASSISTANT_TOKEN" in refusal(assistant("serve", "--port", "0", *words))
+
+
+def test_a_port_in_use_is_refused_before_a_model_is_loaded(taken_port: int, assistant: Command) -> None:
+    err = refusal(assistant("serve", "--port", taken_port))
+    assert str(taken_port) in err and "in use" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "fact"),
+    [
+        (["--token", "two words"], "token"),
+        (["--port", "70000"], "port"),
+        (["--tls", "none.pem", "none.key"], "none.pem"),
+        (["--host", "no-such-host.invalid", "--token", "t"], "no-such-host.invalid"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line(words: list[str], fact: str, assistant: Command) -> None:
+    assert fact in refusal(assistant("serve", "--port", "0", *words))
+
+
+def test_with_a_token_it_gets_as_far_as_its_models(
+    assistant: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSISTANT_TOKEN", "s3cret")
+    code, out, err = assistant("serve", "--port", "0")
+    last = err.splitlines()[-1]
+    assert (code, out) == (1, "")
+    assert last.startswith("assistant: model ") and "s3cret" not in err
+
+
+def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "assistant.toml"
+    path.write_text('[server]\nhost = "::1"\nport = 1\ntoken = "file"\nidle_s = 5\n')
+    assert read_settings(path, None, None, None, None).server == ServerConfig("::1", 1, "file", idle_s=5)
+    given = read_settings(path, "127.0.0.2", 0, "line", (Path("a.pem"), Path("b.pem")))
+    expected = ServerConfig("127.0.0.2", 0, "line", tls_cert="a.pem", tls_key="b.pem", idle_s=5)
+    assert given.server == expected
+
+
+def test_an_empty_token_is_none() -> None:
+    """As a variable that is set to nothing: no server is open because of that."""
+    assert read_settings(None, None, None, "", None).server.token is None
+    with pytest.raises(ServerError, match="host"):
+        read_settings(None, "", None, None, None)
