@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-from kit import INSTRUCTIONS, NotApplicable, Options, Refusal, Session, Setup, main
+from kit import main
 from livekit import rtc
 from livekit.agents import function_tool, llm
 from livekit.plugins.openai.realtime import RealtimeModel, RealtimeSession
 from scenarios import SCENARIOS
+from session import INSTRUCTIONS, NotApplicable, Options, Refusal, Session, Setup
 
 
 @function_tool

@@ -9,8 +9,9 @@ from agents import function_tool
 from agents.realtime import RealtimeAgent, RealtimeRunner, RealtimeSession
 from agents.realtime.events import RealtimeSessionEvent
 from agents.realtime.model_inputs import RealtimeModelSendRawMessage
-from kit import INSTRUCTIONS, Options, Refusal, Session, Setup, main
+from kit import main
 from scenarios import SCENARIOS
+from session import INSTRUCTIONS, Options, Refusal, Session, Setup
 
 
 @function_tool

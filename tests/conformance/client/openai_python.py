@@ -6,12 +6,13 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from kit import INSTRUCTIONS, Options, Refusal, Session, Setup, main
+from kit import main
 from openai import AsyncOpenAI
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter, ValidationError
 from scenarios import SCENARIOS
+from session import INSTRUCTIONS, Options, Refusal, Session, Setup
 
 WEATHER = {
     "type": "function",

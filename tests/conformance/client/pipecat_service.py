@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from kit import INSTRUCTIONS, NotApplicable, Options, Refusal, Session, Setup, main
+from kit import main
 from pipecat.frames.frames import (
     ErrorFrame,
     InputAudioRawFrame,
@@ -27,6 +27,7 @@ from pipecat.services.openai.realtime import events
 from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
 from pipecat.workers.runner import WorkerRunner
 from scenarios import SCENARIOS
+from session import INSTRUCTIONS, NotApplicable, Options, Refusal, Session, Setup
 
 _SETTLE_S = 0.5  # for what is sent without an answer that the client would show
 

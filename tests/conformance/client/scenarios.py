@@ -2,7 +2,8 @@
 
 import asyncio
 
-from kit import Connect, Options, Reply, Scenario, Session, Setup, heard_s, microphone
+from microphone import heard_s, microphone
+from session import Connect, Options, Reply, Scenario, Session, Setup
 
 QUESTION = "capital of france"  # what question.pcm asks
 AUDIBLE_S = 0.5  # of a reply that was spoken
