@@ -52,11 +52,11 @@ class FakeSocket:
         self.inbox: asyncio.Queue[str | bytes | None] = asyncio.Queue()
         self.transport = Transport()
         self.closed: tuple[int, str] | None = None
-        self.reads = True
+        self.reading = asyncio.Event()
+        self.reading.set()
 
     async def send(self, message: str) -> None:
-        while not self.reads:
-            await asyncio.sleep(1)
+        await self.reading.wait()
         now_ms = self._remote.ms(self._remote.loop.clock.now_ns())
         self._remote.sent.append((round(now_ms), json.loads(message)))
 
@@ -92,7 +92,7 @@ class Remote(World):
         self.sent: list[tuple[int, dict[str, Any]]] = []
         self.socket = FakeSocket(self)
         self.draining = asyncio.Event()
-        self.first = session or {}
+        self.first, self.end_ms = session or {}, 0.0
         self._limits, self._pace, self._can_call = limits or Limits(), pace or ConnectionLimits(), can_call
         self.strict = []
 
@@ -112,6 +112,7 @@ class Remote(World):
         running = asyncio.create_task(connection.run(self.draining))
         client = asyncio.create_task(self._client())
         await running
+        self.end_ms = self.ms(self.loop.clock.now_ns())
         client.cancel()
 
     async def _client(self) -> None:

@@ -18,7 +18,15 @@ from assistant.config import Config
 
 CONFIGURATION = read(ROOT / "docs" / "configuration.md")
 COMMANDS = read(ROOT / "docs" / "commands.md")
-UNITS = {"_ms": "ms", "_s": "s", "_seconds": "s", "_dbfs": "dBFS", "_chars": "characters"}
+UNITS = {
+    "_per_s": "1/s",
+    "_bytes": "bytes",
+    "_ms": "ms",
+    "_s": "s",
+    "_seconds": "s",
+    "_dbfs": "dBFS",
+    "_chars": "characters",
+}
 
 
 def keys(section: Any, prefix: str = "") -> Iterator[tuple[str, str, Any]]:  # noqa: ANN401  # a dataclass

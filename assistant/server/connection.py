@@ -1,9 +1,9 @@
 """One client: a WebSocket at one side, a session at the other, the protocol's state between them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from websockets.exceptions import ConnectionClosed
 
@@ -100,7 +100,7 @@ class Connection:
         try:
             async with asyncio.TaskGroup() as group:
                 sink = PacedSink(self._clock, latency_ms=0, ahead_ms=_AHEAD_MS, keep=False)
-                group.create_task(self._session.run(self._source(), sink), name="session")
+                group.create_task(self._session.run(self._inputs, sink), name="session")
                 for task in (self._read, self._outbox.run, self._tell, self._expire):
                     group.create_task(task(), name=task.__name__.strip("_"))
                 group.create_task(self._drain(draining), name="drain")
@@ -112,10 +112,6 @@ class Connection:
             await self._websocket.close(code, why)
         else:
             self._websocket.transport.abort()
-
-    async def _source(self) -> AsyncIterator[Any]:
-        async for item in self._inputs:
-            yield item
 
     async def _read(self) -> None:
         pace = _Pace(self._clock, self._limits.events_per_s)

@@ -6,7 +6,7 @@ from typing import Any
 
 from assistant.server.fields import Fields
 from assistant.server.formats import decode_base64
-from assistant.server.items import read_item, wire_item
+from assistant.server.items import read_item, text_length, wire_item
 from assistant.server.settings import echo, for_response, updated
 from assistant.server.state import (
     AddItem,
@@ -88,7 +88,7 @@ def _clear(step: Step, _event: Fields) -> None:
 def _create_item(step: Step, event: Fields) -> None:
     state = step.state
     wanted = event.object("item")
-    item = read_item(wanted, lambda: step.new_id("item"), state.limits.instructions)
+    item = read_item(wanted, lambda: step.new_id("item"), state.limits.item)
     after = event.text("previous_item_id", limit=128, default=None, null=None)
     if item.id in state.items:
         message = f"there is an item '{shown(item.id)}' already"
@@ -102,9 +102,7 @@ def _create_item(step: Step, event: Fields) -> None:
     for kind in ("added", "done"):
         step.send(f"conversation.item.{kind}", previous_item_id=previous, item=wire_item(item))
     step.do(AddItem(item, None if after is None else "" if after == "root" else known))
-    oldest = next(iter(step.state.items))
-    if len(step.state.items) > state.limits.items and oldest != item.id:
-        _forget(step, oldest)
+    _forget_oldest(step)
 
 
 def _living(items: Mapping[str, Entry], name: str | None) -> str | None:
@@ -117,6 +115,18 @@ def _living(items: Mapping[str, Entry], name: str | None) -> str | None:
         if other == name:
             break
     return living
+
+
+def _forget_oldest(step: Step) -> None:
+    """Take out the oldest items while there are too many, or too much is in them; the last one stays."""
+    limits, items = step.state.limits, step.state.items
+    lengths = {name: text_length(entry.item) for name, entry in items.items()}
+    whole = sum(lengths.values())
+    for left, name in zip(range(len(items), 1, -1), items, strict=False):
+        if left <= limits.items and whole <= limits.history:
+            return
+        whole -= lengths[name]
+        _forget(step, name)
 
 
 def _forget(step: Step, name: str) -> None:
@@ -194,7 +204,7 @@ def _input(step: Step, wanted: Fields) -> tuple[Item, ...] | None:
     for index in listed:
         each = listed.object(index)
         if each.values.get("type") != "item_reference":
-            items.append(read_item(each, lambda: step.new_id("item"), limits.instructions))
+            items.append(read_item(each, lambda: step.new_id("item"), limits.item))
             continue
         name = each.text("id", limit=1024)
         if name not in step.state.items:

@@ -72,7 +72,7 @@ def _speech_stopped(step: Step, event: SpeechStopped) -> None:
 def _partial(step: Step, event: Partial) -> None:
     speech = step.state.speech
     if speech is not None and step.state.settings.partials:
-        words = {"stable": event.stable, "unstable": event.text[len(event.stable) :].strip()}
+        words = {"stable": event.stable, "unstable": event.unstable}
         step.send(f"{_ABOUT_AUDIO}.partial", item_id=speech.item, **words)
 
 

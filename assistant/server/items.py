@@ -95,6 +95,17 @@ def wire_item(item: Item, *, spoken: bool = False, status: str = "completed") ->
             return {**head, "type": "function_call_output", "call_id": call_id, "output": output}
 
 
+def text_length(item: Item) -> int:
+    """Characters in `item`."""
+    match item:
+        case ToolCall(arguments=arguments):
+            return len(arguments)
+        case ToolOutput(output=output):
+            return len(output)
+        case _:
+            return len(item.text)
+
+
 def content(text: str, *, spoken: bool) -> list[Mapping[str, Any]]:
     """What a reply said, as its item's content."""
     if not text:

@@ -112,7 +112,9 @@ class Realtime:
         return Limits(
             instructions=server.instructions_bytes,
             tools=server.tools,
+            item=server.item_bytes,
             items=server.items,
+            history=server.history_bytes,
             buffer_ms=self.config.asr.max_turn_s * 1000,
         )
 

@@ -20,6 +20,7 @@ Object = Mapping[str, Any]
 
 _CONTAINERS = ("audio", "input", "output")  # merged key by key; all else is replaced whole
 _MAX_TOKENS = 4096
+_CALL_TOKENS = 256
 _NAME = 128  # characters of a model's, a voice's or a function's name
 PARTIALS = "assistant.partials"
 """In `include`: an event for every partial transcript, with the words that may still change."""
@@ -38,12 +39,14 @@ _EAGERNESS = {
 class Limits:
     """The sizes that a client's settings and items may have."""
 
-    instructions: int = 65536
-    """Characters; of one item's text, too."""
+    instructions: int = 65_536
+    """Characters, as all texts here."""
     tools: int = 128
-    tool_bytes: int = 65536
-    """Of one function's schema."""
+    item: int = 65_536
+    """Of one item, and of one function's description or schema."""
     items: int = 1000
+    history: int = 1_048_576
+    """Of all items; the oldest are taken out where there are more of either."""
     buffer_ms: int = 60_000
     """Of audio, where the client says when a turn is over."""
 
@@ -139,7 +142,7 @@ def read(session: Fields, limits: Limits) -> Settings:
         reply=ReplySettings(
             spoken=modality == "audio",
             speed=spoken.number("speed", low=0.25, high=1.5, default=1.0, null=1.0),
-            options=ReplyOptions(_max_tokens(session), tools, _tool_choice(session, tools)),
+            options=ReplyOptions(_max_tokens(session, tools), tools, _tool_choice(session, tools)),
         ),
     )
 
@@ -231,9 +234,10 @@ def _modality(session: Fields) -> Literal["audio", "text"]:
     return "audio" if found == ["audio"] else "text"
 
 
-def _max_tokens(session: Fields) -> int | None:
+def _max_tokens(session: Fields, tools: tuple[Tool, ...]) -> int | None:
+    """The limit of a reply; None is the configuration's, which is made for speech and cuts calls off."""
     if session.values.get("max_output_tokens", "inf") in ("inf", None):
-        return None
+        return _CALL_TOKENS if tools else None
     return session.integer("max_output_tokens", low=1, high=_MAX_TOKENS)
 
 
@@ -248,10 +252,10 @@ def _tools(session: Fields, limits: Limits) -> tuple[Tool, ...]:
         if any(other.name == name for other in found):
             raise tool.error("name", "is the name of another function, too")
         schema = tool.object("parameters", default=None, null=None)
-        description = tool.text("description", limit=limits.tool_bytes, default="", null="")
+        description = tool.text("description", limit=limits.item, default="", null="")
         parameters = json.dumps(schema.values) if schema else '{"type": "object", "properties": {}}'
-        if len(parameters) > limits.tool_bytes:
-            raise tool.error("parameters", f"must be a schema of at most {limits.tool_bytes} characters")
+        if len(parameters) > limits.item:
+            raise tool.error("parameters", f"must be a schema of at most {limits.item} characters")
         try:
             found.append(Tool(name, description, parameters))
         except ValueError as error:

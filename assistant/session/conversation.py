@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
+from itertools import count, takewhile
 from math import inf
 
 from llm.text.message import Call, Message
@@ -186,13 +186,12 @@ class Conversation:
             self.replace(replace(item, cut_ms=max(0.0, audio_ms)))
 
     def forget(self, messages: int) -> None:
-        """Take out the oldest items until so many messages are gone."""
-        for item in self.items:
+        """Take out the oldest items until so many messages are gone; what joined the instructions stays."""
+        for item in self.items[_told_first(self.items) :]:
             if messages == 0:
                 return
-            if not isinstance(item, SystemItem):
-                messages -= _message(item) is not None
-                self._remove(item.id, forgotten=True)
+            messages -= _message(item) is not None
+            self._remove(item.id, forgotten=True)
 
     def messages(self) -> tuple[Message, ...]:
         """What the language model reads: the instructions, then what was said, heard and called."""
@@ -202,11 +201,18 @@ class Conversation:
 def messages(instructions: str, items: Sequence[Item]) -> tuple[Message, ...]:
     """What a language model reads of `items`.
 
-    What the client told it in between joins the instructions: few templates know a system message elsewhere.
+    What the client told it before all else joins the instructions. What it tells it later stays in its place:
+    a client may want it answered, and the KV cache holds what stands before it.
     """
-    told = [instructions, *(item.text for item in items if isinstance(item, SystemItem))]
+    first = _told_first(items)
+    told = [instructions, *(item.text for item in items[:first] if isinstance(item, SystemItem))]
     system = Message("system", "\n".join(text for text in told if text))
-    return (system, *(message for item in items if (message := _message(item)) is not None))
+    return (system, *(message for item in items[first:] if (message := _message(item)) is not None))
+
+
+def _told_first(items: Sequence[Item]) -> int:
+    """How many system items stand before all others."""
+    return sum(1 for _ in takewhile(lambda item: isinstance(item, SystemItem), items))
 
 
 def _message(item: Item) -> Message | None:
@@ -214,8 +220,8 @@ def _message(item: Item) -> Message | None:
     match item:
         case UserItem(text=text):
             return Message("user", text) if text else None
-        case SystemItem():
-            return None
+        case SystemItem(text=text):
+            return Message("system", text) if text else None
         case AssistantItem():
             return Message("assistant", item.text) if item.text else None
         case ToolCall(call_id=call_id, name=name, arguments=arguments):

@@ -13,11 +13,12 @@ from assistant.session.pipeline import COMMITTED, FRAMES, PARTIALS, CommittedWor
 from assistant.session.ring import AudioRing, Frame
 from assistant.session.stages import Hearing, Utterance
 from llm.decode.engine import CudaBroken, EngineOutOfMemory
-from llm.text.chat import Message
+from llm.decode.options import ReplyOptions
+from llm.text.message import Message
 
 
 class Listening:
-    """The nodes of a session that hear the user. `history` is asked when a prompt is read ahead."""
+    """The nodes that hear the user. `history` and `options` are asked when a prompt is read ahead."""
 
     def __init__(
         self,
@@ -25,10 +26,12 @@ class Listening:
         hearing: Hearing,
         config: StreamConfig,
         history: Callable[[], Sequence[Message]],
+        options: Callable[[], ReplyOptions],
     ) -> None:
         self.ring = AudioRing(config.max_turn_s)
         self.frames: Channel[Frame] = Channel(FRAMES, context.tracer)
-        self._context, self._hearing, self._config, self._history = context, hearing, config, history
+        self._context, self._hearing, self._config = context, hearing, config
+        self._history, self._options = history, options
         self._partials = Channel(PARTIALS, context.tracer)
         self._committed = Channel(COMMITTED, context.tracer)
         self.pre_roll_ms = config.pre_roll_ms
@@ -127,7 +130,9 @@ class Listening:
 
             if wanted():
                 try:
-                    await self._context.stages.language.read_ahead(self._history(), committed.text, wanted)
+                    await self._context.stages.language.read_ahead(
+                        self._history(), committed.text, wanted, self._options()
+                    )
                 except EngineOutOfMemory as error:
                     self._context.tracer.record("failed", "read_ahead", start_ns, why=str(error))
                 except CudaBroken:

@@ -1,7 +1,7 @@
 """One conversation: a TaskGroup that listens, takes turns and speaks, from one source to one sink."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass, replace
 
 from asr.stream import StreamConfig
@@ -79,7 +79,13 @@ class Session:
         self._events: Channel[turn.Event] = Channel(EVENTS, self._tracer)
         self._context = Context(stages, None, self._tracer, self._events.put, self._emit)
         self._listening = (
-            Listening(self._context, stages.hearing, config.asr, self.conversation.messages)
+            Listening(
+                self._context,
+                stages.hearing,
+                config.asr,
+                self.conversation.messages,
+                lambda: self.reply_settings.options,
+            )
             if stages.hearing
             else None
         )
@@ -125,7 +131,7 @@ class Session:
             listener.push(event)
         self._listeners = [listener for listener in self._listeners if not listener.lagged]
 
-    async def run(self, source: AsyncIterator[Input], sink: Sink | None = None) -> None:
+    async def run(self, source: AsyncIterable[Input], sink: Sink | None = None) -> None:
         """Converse until `source` ends; a reply still playing then is cut off. Without a sink, reply in text.
 
         A model's error is an event (Failed), but for one after which no reply will ever come: that ends it,
@@ -143,7 +149,7 @@ class Session:
             for listener in self._listeners:
                 listener.close()
 
-    async def _deliver(self, source: AsyncIterator[Input]) -> None:
+    async def _deliver(self, source: AsyncIterable[Input]) -> None:
         frames = self._listening.frames if self._listening else None
         async for item in source:
             if isinstance(item, Frame):

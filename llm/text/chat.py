@@ -16,7 +16,7 @@ from jinja2 import Template
 
 from llm.gguf.file import GgufFile
 from llm.text.marked import mark, mark_json, split_marked
-from llm.text.message import Call, Message, Role, Tool, as_text, paired, read_object
+from llm.text.message import Call, Message, Role, Tool, as_text, paired, read_object, without_later_system
 from llm.text.sandbox import ChatTemplateError, compile_template, render
 from llm.text.tokenizer import Tokenizer
 
@@ -90,8 +90,9 @@ class ChatTemplate:
         outside that spells out a special token, which stays text. A template that takes tools is given
         `tools`, calls and outputs (`paired`) as Hugging Face's conventions have them, with ids of nine
         letters and digits, which Mistral's templates want. For others calls and outputs are text, and tools
-        nothing. Raises ChatTemplateError for a conversation that the template refuses and a template that
-        leaves out, repeats or changes a message (but trims it).
+        nothing. Where a template knows no system message but the first, later ones are what the user says.
+        Raises ChatTemplateError for a conversation that the template refuses and a template that leaves out,
+        repeats or changes a message (but trims it).
         """
         runs: list[int | str] = []
         for part in self._written(messages, tools, add_generation_prompt):
@@ -102,6 +103,17 @@ class ChatTemplate:
         return [i for run in runs for i in ([run] if isinstance(run, int) else self._tokenizer.encode(run))]
 
     def _written(
+        self, messages: Sequence[Message], tools: Sequence[Tool], add_generation_prompt: bool
+    ) -> Sequence[int | str]:
+        try:
+            return self._with_tools(messages, tools, add_generation_prompt)
+        except ChatTemplateError:
+            said = without_later_system(messages)
+            if said == list(messages):
+                raise
+            return self._with_tools(said, tools, add_generation_prompt)
+
+    def _with_tools(
         self, messages: Sequence[Message], tools: Sequence[Tool], add_generation_prompt: bool
     ) -> Sequence[int | str]:
         if not tools and not any(map(_is_of_tools, messages)):

@@ -73,6 +73,12 @@ def as_text(messages: Sequence[Message]) -> list[Message]:
     return [_as_text(message) for message in messages]
 
 
+def without_later_system(messages: Sequence[Message]) -> list[Message]:
+    """System messages behind the first as what the user says, for models that know one only."""
+    later = [replace(message, role="user") if message.role == "system" else message for message in messages]
+    return [*messages[:1], *later[1:]]
+
+
 def paired(messages: Sequence[Message], *, one_by_one: bool = False) -> list[Message]:
     """Messages as models and servers want them: the output of each call comes right behind it.
 

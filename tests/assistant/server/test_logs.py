@@ -92,6 +92,7 @@ async def test_a_connection_is_a_line_at_its_begin_and_one_at_its_end(
             await raw.send(close(1000))
             assert await raw.closing() == 1000
             await server.application.left(1)
+        await server.application.left(0)
     err = capsys.readouterr().err
     lines = [json.loads(line) for line in err.splitlines()]
     (refused,) = [line for line in lines if line["event"] == "connection refused"]

@@ -10,7 +10,6 @@ from fakes import PER_MS, Scene, Timing, Voice
 from world import SYSTEM, World
 
 from assistant.session.conversation import Item, UserItem
-from assistant.session.events import Failed
 from assistant.session.session import Input, Typed
 from assistant.session.turn import (
     AudioCleared,
@@ -61,7 +60,7 @@ class Told(World):
 
 
 def user(number: int, text: str) -> UserItem:
-    return UserItem(f"item_{number}", text)
+    return UserItem(f"item_{number}", text, spoken=True)
 
 
 def texts(world: Told) -> list[tuple[str, str]]:
@@ -115,13 +114,13 @@ def test_a_reply_that_is_asked_for_waits_for_the_transcript() -> None:
     assert world.ms(record.decided_ns) == 2500
 
 
-def test_with_nothing_said_there_is_nothing_to_answer() -> None:
-    world = Told(Scene((), {}, 1000), NONE, {500: ReplyRequested()})
+def test_with_nothing_said_the_instructions_are_answered() -> None:
+    world = Told(Scene((), {SYSTEM: "Hi. Yes?"}, 3000), NONE, {500: ReplyRequested()})
     world.run()
-    assert world.failures == [Failed("assemble", "there is nothing to answer", 0)]
-    assert world.items == [] and world.session.idle
+    assert world.failures == [] and world.session.idle
     (record,) = world.records
-    assert (record.reply, record.heard) == ("", "")
+    assert (record.transcript, record.heard) == ("", "Hi. Yes?")
+    assert texts(world) == [("assistant", "Hi. Yes?")]
 
 
 @pytest.mark.parametrize("cancelled_ms", [1000, 1040])

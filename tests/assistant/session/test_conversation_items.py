@@ -15,6 +15,7 @@ from assistant.session.conversation import (
     ItemRemoved,
     NoAudio,
     Spoken,
+    SystemItem,
     ToolCall,
     ToolOutput,
     UnknownItem,
@@ -30,7 +31,7 @@ OUTPUT = ToolOutput("t2", "call_7", "rain")
 
 
 def conversation(
-    *items: UserItem | AssistantItem | ToolCall | ToolOutput,
+    *items: UserItem | SystemItem | AssistantItem | ToolCall | ToolOutput,
 ) -> tuple[Conversation, list[Change]]:
     """One with `items`, and the changes from here on."""
     changes: list[Change] = []
@@ -175,6 +176,17 @@ def test_messages_are_the_instructions_and_what_was_said_heard_and_called() -> N
     )
     made.instructions = "Be long."
     assert made.messages()[0] == Message("system", "Be long.")
+
+
+def test_what_the_client_says_first_joins_the_instructions_and_what_it_says_later_stays_in_its_place() -> (
+    None
+):
+    made, _ = conversation(SystemItem("s1", "Be kind."), SystemItem("s2", "Be quick."), HELLO)
+    made.add(SystemItem("s3", "The user waves."))
+    told = Message("system", "Be brief.\nBe kind.\nBe quick.")
+    assert made.messages() == (told, Message("user", "Hello."), Message("system", "The user waves."))
+    made.forget(1)
+    assert ids(made) == ["s1", "s2", "s3"]
 
 
 def test_what_is_not_known_and_what_was_not_heard_yet_is_no_message() -> None:

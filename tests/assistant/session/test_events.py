@@ -12,7 +12,7 @@ CAPACITY = 1024
 
 
 def started(*samples: int) -> list[SpeechStarted]:
-    return [SpeechStarted(sample) for sample in samples]
+    return [SpeechStarted(sample, "item_1") for sample in samples]
 
 
 def push(listener: Listener, *samples: int) -> None:
@@ -94,7 +94,7 @@ def test_a_loop_that_is_left_leaves_the_rest_unread() -> None:
     async def main() -> None:
         push(listener, 1, 2)
         async for event in listener:
-            assert event == SpeechStarted(1)
+            assert event == SpeechStarted(1, "item_1")
             break
         push(listener, 3)
         listener.close()

@@ -65,7 +65,7 @@ def test_what_happens_is_told_in_order() -> None:
     # Voice from 320 to 960 ms, in windows of 32 ms.
     assert (started.sample, stopped.sample) == (320 * 16, 960 * 16)
     user, reply = (e.item for e in events if isinstance(e, ItemAdded))
-    assert user == UserItem("item_1", "how are you") and reply == AssistantItem("item_2")
+    assert user == UserItem("item_1", "how are you", spoken=True) and reply == AssistantItem("item_2")
     assert "".join(e.text for e in told.events if isinstance(e, TextDelta)) == ANSWER
     assert "".join(e.chunk.text for e in told.events if isinstance(e, AudioDelta)) == ANSWER
     final = told.session.conversation.get("item_2")

@@ -191,6 +191,27 @@ def test_a_template_that_drops_repeats_or_changes_a_message_is_refused(
         make_chat(template)[0].ids(HELLO)
 
 
+# The first takes system messages anywhere; the others refuse later ones, or leave them out.
+FRONT = "{{ '<' ~ messages[0].role ~ '>' ~ messages[0].content }}"
+LATER = "{{ '<' ~ message.role ~ '>' ~ message.content }}"
+
+
+@pytest.mark.parametrize(
+    ("later", "role"),
+    [
+        (LATER, "system"),
+        ("{% if message.role == 'system' %}{{ raise_exception('no') }}{% endif %}" + LATER, "user"),
+        ("{% if message.role != 'system' %}" + LATER + "{% endif %}", "user"),
+    ],
+)
+def test_a_later_system_message_is_the_users_where_the_template_knows_none(
+    make_chat: MakeChat, later: str, role: str
+) -> None:
+    chat = make_chat(f"{FRONT}{{% for message in messages[1:] %}}{later}{{% endfor %}}")
+    messages = [Message("system", "Be brief."), *HELLO, Message("system", "The user waves.")]
+    assert written_out(chat, messages) == f"<system>Be brief.<user>Hello!<{role}>The user waves."
+
+
 @pytest.mark.parametrize(
     ("template", "reason"),
     [
