@@ -27,7 +27,7 @@ async def test_clients_speak_every_clip_once_and_hear_the_reply() -> None:
     assert (server.sessions, server.most, server.open) == (3, 2, 0)
     assert set(server.received) == {"input_audio_buffer.append"}
     assert [(turn.reply, turn.transcript) for turn in load.turns] == [("It is.", "What is it?")] * 3
-    assert [(turn.broken, turn.errors, turn.gaps_ms) for turn in load.turns] == [("", (), ())] * 3
+    assert [(turn.broken, turn.errors) for turn in load.turns] == [("", ())] * 3
     # It replies behind 60 ms of silence, and its reply is loud from its first sample.
     assert all(turn.ttfa_ms is not None and turn.ttfa_ms >= 60 for turn in load.turns)
     assert not any(turn.cut_into for turn in load.turns)
@@ -47,7 +47,7 @@ async def test_those_without_a_place_are_refused_and_try_again() -> None:
 async def test_a_reply_that_begins_before_the_voice_ends_cuts_into_it() -> None:
     paused = question().audio + bytes(100 * 48) + question().audio
     async with scripted(ScriptedServer()) as watched:
-        load = await run_load(watched, [SpokenClip(spoken().clip, paused, 0.2)], 1, Clock())
+        load = await run_load(watched, [SpokenClip(spoken().clip, paused, 5.0)], 1, Clock())
     assert [turn.cut_into for turn in load.turns] == [True]
 
 

@@ -20,7 +20,9 @@ WAITS = (
 
 def test_settings_lie_over_those_of_the_file(tmp_path: Path) -> None:
     mine = tmp_path / "mine.toml"
-    mine.write_text('[llm]\nsessions = 2\nmodel = "it\\"s"\n[llm.generate]\nmax_tokens = 7\n[turn]\nstrict = 1.5\n')
+    mine.write_text(
+        '[llm]\nsessions = 2\nmodel = "it\\"s"\n[llm.generate]\nmax_tokens = 7\n[turn]\nstrict = 1.5\n'
+    )
     merged = tomllib.loads(toml_with(mine, {"llm": {"sessions": 8}, "server": {"origins": ["http://a"]}}))
     assert merged == {
         "llm": {"sessions": 8, "model": 'it"s', "generate": {"max_tokens": 7}},
@@ -34,7 +36,7 @@ def test_settings_lie_over_those_of_the_file(tmp_path: Path) -> None:
 
 def test_a_server_is_ended_with_the_block() -> None:
     with served(None, {"llm": {"sessions": 3}}, (sys.executable, "-c", WAITS)) as server:
-        assert server.url == "[llm] \"sessions\" = 3"
+        assert server.url == '["llm"] "sessions" = 3'
         assert server.process is not None and server.process.is_running()
         assert server.cpu_s() is not None
     assert not psutil.pid_exists(server.process.pid)
