@@ -4,6 +4,7 @@ import asyncio
 import base64
 import itertools
 import json
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -29,14 +30,24 @@ class Refusal:
     retry_after: str | None
 
 
-async def try_connect(url: str, clock: Clock) -> ClientConnection | Refusal:
-    """A connection to the server, or its answer 503.
+async def try_connect(
+    url: str, clock: Clock, sock: socket.socket | None = None, max_queue: int = 16
+) -> ClientConnection | Refusal:
+    """A connection to the server, or its answer 503; of its messages `max_queue` are read ahead.
 
     Raises OSError, TimeoutError and InvalidHandshake for all else that goes wrong.
     """
     begun_ns = clock.now_ns()
     try:
-        return await connect(url, compression=None, max_size=None, proxy=None, ping_interval=None)
+        return await connect(
+            url,
+            sock=sock,
+            compression=None,
+            max_size=None,
+            max_queue=max_queue,
+            ping_interval=None,
+            proxy=None,
+        )
     except InvalidStatus as refused:
         if refused.response.status_code != _BUSY:
             raise

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from assistant.runtime import Clock
-from assistant.server.bench.client import append, converse
+from assistant.server.bench.client import Refusal, append, converse, try_connect
 from assistant.server.bench.clips import SpokenClip
 
 Visit = Callable[["Visitor", ClientConnection], Awaitable[None]]
@@ -22,6 +22,7 @@ _ASKED = "What is the capital of France?"
 _LONG = "Count from one to fifty, in words."
 _TOKENS = 24
 _UNREAD_S = 8.0  # several seconds more than the server waits for a client that does not read
+_RETRY_NS = 100_000_000
 _SMALL_BUFFER = 4096  # of the kernel's, so that what is not read soon fills it
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER without time: closing sends RST
 _GARBAGE = (
@@ -48,25 +49,27 @@ class Visitor:
     clock: Clock
 
     async def visit(self, kind: str) -> None:
-        """Hold one session; raises VisitFailed, and those of `connect`."""
+        """Hold one session, once there is a place; raises VisitFailed, OSError and InvalidHandshake."""
+        while not await self._visit(kind):
+            await self.clock.sleep_until(self.clock.now_ns() + _RETRY_NS)
+
+    async def _visit(self, kind: str) -> bool:
+        """Whether there was a place."""
         parts = urlsplit(self.url)
         sock = socket.create_connection((parts.hostname, parts.port), timeout=10) if kind == "deaf" else None
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL_BUFFER)
             sock.setblocking(False)
-        async with connect(
-            self.url,
-            compression=None,
-            max_size=None,
-            max_queue=1 if kind == "deaf" else 16,
-            proxy=None,
-            ping_interval=None,
-            sock=sock,
-        ) as connection:
+        queued = 1 if kind == "deaf" else 16
+        connection = await try_connect(self.url, self.clock, sock=sock, max_queue=queued)
+        if isinstance(connection, Refusal):
+            return False
+        async with connection:
             try:
                 await VISITS[kind](self, connection)
             except ConnectionClosed as closed:
                 raise VisitFailed(f"the server closed: {closed}") from None
+        return True
 
 
 async def _typed(_: Visitor, connection: ClientConnection) -> None:

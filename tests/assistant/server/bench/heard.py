@@ -31,10 +31,8 @@ def created(reply: str = "r") -> dict[str, Any]:
 
 
 def done(reply: str = "r", status: str = "completed", **metadata: str) -> dict[str, Any]:
-    return {
-        "type": "response.done",
-        "response": {"id": reply, "status": status, "metadata": metadata or None},
-    }
+    response = {"id": reply, "status": status, "metadata": metadata or None}
+    return {"type": "response.done", "response": response}
 
 
 def audio(samples: Sequence[int], reply: str = "r") -> dict[str, Any]:
@@ -52,7 +50,7 @@ def text(words: str, reply: str = "r") -> dict[str, Any]:
     return {"type": "response.output_audio_transcript.delta", "response_id": reply, "delta": words}
 
 
-def turn(ttfa_ms: float | None = None, **given: Any) -> HeardTurn:
+def turn(ttfa_ms: float | None = None, **given: Any) -> HeardTurn:  # noqa: ANN401  # fields of a turn
     fields: dict[str, Any] = {
         "file": "a.flac",
         "reference": None,

@@ -1,6 +1,5 @@
 """A server on 127.0.0.1 that answers each voice it hears with the same reply, and shows figures."""
 
-import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -18,13 +17,12 @@ SILENT_MS = 60  # behind a voice, after which it replies
 
 
 class ScriptedServer:
-    """`places` connections at once; `lost` of them are never given back."""
+    """It has `places` connections at once."""
 
     def __init__(self, places: int = 2) -> None:
         self.places, self.open, self.most, self.tasks = places, 0, 0, 3
-        self.refused, self.sessions = 0, 0
+        self.refused = self.sessions = self.replies = 0
         self.received: list[str] = []
-        self.free = asyncio.Event()
 
     def request(self, connection: ServerConnection, request: Request) -> Response | None:
         if request.path == "/metrics":
@@ -66,7 +64,8 @@ class ScriptedServer:
             heard, silent_ms = heard or loud, 0 if loud else silent_ms + len(samples) // 24
             if heard and silent_ms >= SILENT_MS:
                 heard = False
-                for reply in _reply(self.sessions):
+                self.replies += 1
+                for reply in _reply(self.replies):
                     await connection.send(json.dumps(reply))
 
 

@@ -45,14 +45,8 @@ def test_an_interval_of_a_median_is_as_wide_as_theory_says() -> None:
 def test_a_load_is_summed_up() -> None:
     turns = (
         turn(300.0, reference="Set a timer.", transcript="set a timer"),
-        turn(
-            500.0,
-            reference="What is it now?",
-            transcript="What was it now",
-            gaps_ms=(3.0, 4.0),
-            cut_into=True,
-        ),
-        turn(None, reply="", errors=("rate_limited",), broken="gone"),
+        turn(500.0, reference="What is it now?", transcript="What was it now", gaps_ms=(3.0, 4.0)),
+        turn(None, reply="", cut_into=True, errors=("rate_limited",), broken="gone"),
         turn(None, broken="gone"),
     )
     found = load_figures(Load(2, turns, (Refusal(5.0, "5"),), 3, 1.5, 0.2))
@@ -75,10 +69,8 @@ def test_the_table_has_ratios_to_the_first_load() -> None:
 
 
 def test_where_the_95th_percentile_has_doubled() -> None:
-    loads = [
-        load_figures(load(wait, clients=clients))
-        for clients, wait in ((1, 100), (2, 199), (4, 200), (8, 900))
-    ]
+    waits = {1: 100.0, 2: 199.0, 4: 200.0, 8: 900.0}
+    loads = [load_figures(load(wait, clients=clients)) for clients, wait in waits.items()]
     assert doubled_at(loads) == 4
     assert doubled_at(loads[:2]) is None
     assert ratio(loads[3].ttfa_p50_ms, loads[0].ttfa_p50_ms) == 9
