@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from fakes import PER_MS, Scene, microphone
@@ -30,7 +31,6 @@ EXACT = AudioFormat(
     lambda data: np.frombuffer(data, "<f4"),
 )
 """Samples as they are, in which the fakes know their place; nobody resamples them."""
-formats.FORMATS.setdefault(EXACT.name, EXACT)
 
 HANG_UP = {"type": "hang up"}
 """In place of an event: the client is gone."""
@@ -101,7 +101,8 @@ class Remote(World):
 
     def run_remote(self) -> "Remote":
         """The whole scene."""
-        run_virtual(self.connect(), self.loop)
+        with patch.dict(formats.FORMATS, {EXACT.name: EXACT}):
+            run_virtual(self.connect(), self.loop)
         return self
 
     async def connect(self) -> None:
