@@ -11,10 +11,10 @@ import numpy as np
 from fakes import PER_MS, Scene, microphone
 from websockets.exceptions import ConnectionClosedOK
 from websockets.frames import Close
-from world import SYSTEM, World
+from world import SYSTEM, Machine, World
 
 from asr.audio import RATE
-from assistant.runtime import run_virtual
+from assistant.runtime import VirtualLoop, run_virtual
 from assistant.server import formats, protocol
 from assistant.server.connection import Connection, ConnectionLimits
 from assistant.server.formats import AudioFormat
@@ -86,8 +86,10 @@ class Remote(World):
         limits: Limits | None = None,
         pace: ConnectionLimits | None = None,
         can_call: bool = False,
+        loop: VirtualLoop | None = None,
+        machine: Machine | None = None,
     ) -> None:
-        super().__init__(scene)
+        super().__init__(scene, loop=loop, machine=machine)
         self.says, self.audio = says or {}, audio
         self.sent: list[tuple[int, dict[str, Any]]] = []
         self.socket = FakeSocket(self)
