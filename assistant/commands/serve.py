@@ -74,6 +74,8 @@ def loaded(config: Config, metrics: Metrics) -> Iterator[Application]:
 
 def open_application(config: Config, pool: ModelPool, clock: Clock, metrics: Metrics) -> Application:
     """The conversations on the models of `pool`."""
+    metrics.watch_cache(lambda: pool.kv_bytes)
+    metrics.watch_queues(pool.pending)
     return Realtime(pool, config, clock, Recorder(_SPANS), metrics, _model(config))
 
 

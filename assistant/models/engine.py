@@ -23,6 +23,11 @@ _DRAFTED = (16, 8, 4, 2, 1)  # rows of passes over drafts, as the engines round 
 class ServedEngine(Engine, Protocol):
     """A sequence in one of a model's places; it says what serves it."""
 
+    @property
+    def kv_bytes(self) -> int:
+        """What the keys and values held take."""
+        ...
+
     def take_served(self) -> Sequence[Served]:
         """What served the passes since this was asked last."""
         ...

@@ -32,6 +32,12 @@ class LocalModel:
         self._model, self._tokenizer, self._template, self._config = model, tokenizer, template, config
         self._system = Message("system", config.system_prompt)
         self._measured: Speculator | None = None  # by the session that was closed last
+        self._engines: set[ServedEngine] = set()  # of the sessions that are open
+
+    @property
+    def kv_bytes(self) -> int:
+        """See LanguageModels; what sessions have in common counts for each."""
+        return sum(engine.kv_bytes for engine in list(self._engines))
 
     def open(self, worker: Worker, clock: Clock) -> Opened:
         """A session's sequence and drafters; raises EngineBusy.
@@ -39,9 +45,11 @@ class LocalModel:
         It is given the system prompt in its thread, and its drafts start from what earlier ones have cost.
         """
         engine, speculator = self._model.open(), self._speculator()
+        self._engines.add(engine)
 
         def close() -> None:
             self._measured = speculator
+            self._engines.discard(engine)
             engine.close()
 
         generator = self._generator(engine, speculator)
@@ -73,6 +81,11 @@ class RemoteLanguage:
 
     def __init__(self, config: LlmConfig) -> None:
         self._model = RemoteModel(config.remote, config.generate)
+
+    @property
+    def kv_bytes(self) -> int:
+        """See LanguageModels: it holds none here."""
+        return 0
 
     def open(self, worker: Worker, clock: Clock) -> Opened:  # noqa: ARG002  # it runs elsewhere
         """See LanguageModels."""

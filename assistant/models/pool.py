@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
@@ -72,6 +72,11 @@ def on_worker(
 class LanguageModels(Protocol):
     """A language model here or elsewhere: `open` gives a session its own state."""
 
+    @property
+    def kv_bytes(self) -> int:
+        """What the keys and values of all sessions take here."""
+        ...
+
     def open(self, worker: Worker, clock: Clock) -> Opened: ...  # noqa: D102
 
 
@@ -112,9 +117,12 @@ class Workers:
         self.asr = ThreadWorker("asr", threads=min(self.sessions, usable_threads()))
         self.llm = ThreadWorker("llm", threads=self.sessions)
 
+    def __iter__(self) -> Iterator[tuple[str, Worker]]:
+        return iter((("vad", self.vad), ("asr", self.asr), ("llm", self.llm), ("tts", self.tts)))
+
     def close(self) -> None:
         """End the threads, after the jobs they have."""
-        for worker in (self.vad, self.asr, self.llm, self.tts):
+        for _, worker in self:
             worker.close()
 
 
@@ -143,6 +151,15 @@ class ModelPool:
         speaker = self._models.speaker
         voice = SessionSynthesizer(speaker, self._workers.tts) if speaker else None
         return Stages(opened.language, hearing, voice, self._closer(opened))
+
+    @property
+    def kv_bytes(self) -> int:
+        """What the keys and values of all sessions take."""
+        return self._models.language.kv_bytes
+
+    def pending(self) -> Mapping[str, int]:
+        """How many jobs each kind of thread has."""
+        return {name: worker.pending for name, worker in self._workers}
 
     def _hearing(self) -> Hearing | None:
         models, asr, clock = self._models.hearing, self._workers.asr, self._clock

@@ -90,6 +90,8 @@ class Fakes:
     fails: Exception | None = None
     fails_to_close: Exception | None = None
 
+    kv_bytes = 0
+
     def open(self, worker: Worker, clock: Clock) -> Opened:
         assert len(self.generators) - len(self.closed) < self.places, "more sequences than places"
         generator = Generator(f"g{len(self.generators)}")

@@ -68,6 +68,8 @@ class Language:
     def __init__(self, writer: Writer) -> None:
         self.writer, self.closed = writer, 0
 
+    kv_bytes = 0
+
     def open(self, worker: Worker, clock: Clock) -> Opened:
         return on_worker(self.writer, self._close, worker, clock)
 
