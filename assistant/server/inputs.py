@@ -42,8 +42,9 @@ class Inputs:
     def append(self, data: bytes) -> None:
         """More audio, whole samples of it; raises TooFast, and keeps nothing of it then."""
         now_ns = self._clock.now_ns()
-        ms = self._incoming.audio_format.ms(len(data))
-        until_ns = max(now_ns, self._spoken_until_ns) + ms * 1_000_000
+        audio_format = self._incoming.audio_format
+        duration_ns = audio_format.samples(len(data)) * 1_000_000_000 // audio_format.rate
+        until_ns = max(now_ns, self._spoken_until_ns) + duration_ns
         if until_ns - now_ns > self._ahead_s * 1e9:
             raise TooFast(f"audio is more than {self._ahead_s:g} s ahead of the clock")
         self._spoken_until_ns = until_ns
@@ -59,6 +60,7 @@ class Inputs:
 
     def clear(self) -> None:
         """What is in the buffer is none."""
+        self._incoming.flush()
         self._rest = self._rest[:0]
         self.put(AudioCleared())
         self.begin_turn()

@@ -65,7 +65,7 @@ class ReplyCalled:
 
 @dataclass(frozen=True)
 class ReplyRefused:
-    """No reply is made for this request: there is one already."""
+    """No reply is made for this request: there is one already, or it was stopped before it began."""
 
     request: ReplyRequest
 

@@ -9,6 +9,7 @@ from assistant.session.events import (
     ReplyCalled,
     ReplyDiscarded,
     ReplyDone,
+    ReplyRefused,
     ReplyStarted,
     SessionEvent,
     SpeechStopped,
@@ -98,6 +99,9 @@ class Exchange:
 
     def finish(self, *, interrupted: bool, reopened: bool = False) -> None:
         """Close the items of the released reply; of one that is reopened nothing remains."""
+        if self.request is not None and self.reply is None:
+            self.emit(ReplyRefused(self.request))
+            self.request = None
         if self.reply is None or self.reply_item is None:
             return
         reply, name = self.reply, self.reply_item
