@@ -22,6 +22,7 @@ from assistant.session.events import (
     ReplyCalled,
     ReplyDiscarded,
     ReplyDone,
+    ReplyDropped,
     ReplyRefused,
     ReplyStarted,
     SessionEvent,
@@ -166,6 +167,15 @@ def _reply_refused(step: Step, event: ReplyRefused) -> None:
     step.send("error", error=details)
 
 
+def _reply_dropped(step: Step, event: ReplyDropped) -> None:
+    response = step.state.pending
+    if response is None or response.id != event.request.tag:
+        return
+    step.change(pending=None)
+    step.send("response.created", response=_wire_response(step, response, "in_progress"))
+    _end_response(step, response, "cancelled", _why_cancelled(response), None)
+
+
 def _current(step: Step, number: int | None) -> Response | None:
     response = step.state.response
     return response if response is not None and number is not None and response.number == number else None
@@ -304,8 +314,7 @@ def _reply_discarded(step: Step, event: ReplyDiscarded) -> None:
     response = _current(step, event.number)
     if response is not None:
         response = _close_message(step, response, "incomplete")
-        details = {"type": "cancelled", "reason": "turn_detected"}
-        _end_response(step, response, "cancelled", details, None)
+        _end_response(step, response, "cancelled", _why_cancelled(response), None)
 
 
 def _end_response(
@@ -325,11 +334,14 @@ def _status(response: Response, event: ReplyDone) -> tuple[str, Mapping[str, Any
         error = {"type": "server_error", "code": "model_failed", "message": response.failure}
         return "failed", {"type": "failed", "error": error}
     if event.interrupted:
-        reason = "client_cancelled" if response.cancelled else "turn_detected"
-        return "cancelled", {"type": "cancelled", "reason": reason}
+        return "cancelled", _why_cancelled(response)
     if event.reason == "length":
         return "incomplete", {"type": "incomplete", "reason": "max_output_tokens"}
     return "completed", None
+
+
+def _why_cancelled(response: Response) -> Mapping[str, Any]:
+    return {"type": "cancelled", "reason": "client_cancelled" if response.cancelled else "turn_detected"}
 
 
 def latency(event: ReplyDone) -> Mapping[str, str]:
@@ -374,6 +386,7 @@ HANDLERS: Mapping[type, Callable[[Step, Any], None]] = {
     ItemRemoved: _item_removed,
     ReplyStarted: _reply_started,
     ReplyRefused: _reply_refused,
+    ReplyDropped: _reply_dropped,
     TextDelta: _text,
     ReplyAudio: _audio,
     ReplyCalled: _called,

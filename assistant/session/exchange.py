@@ -9,6 +9,7 @@ from assistant.session.events import (
     ReplyCalled,
     ReplyDiscarded,
     ReplyDone,
+    ReplyDropped,
     ReplyStarted,
     SessionEvent,
     SpeechStopped,
@@ -98,6 +99,9 @@ class Exchange:
 
     def finish(self, *, interrupted: bool, reopened: bool = False) -> None:
         """Close the items of the released reply; of one that is reopened nothing remains."""
+        if self.reply is None and self.request is not None:
+            self.emit(ReplyDropped(self.request))  # it still waited for the turns before
+            self.request = None
         if self.reply is None or self.reply_item is None:
             return
         reply, name = self.reply, self.reply_item

@@ -1,0 +1,73 @@
+"""Events in orders that no well-behaved client sends: every request is answered, and the next turn works.
+
+The voice lasts from 320 to 960 ms; see tests/assistant/session/test_session.py for the times.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from fakes import Scene, Timing, Voice
+from remote import Event, Remote, typed
+
+HELLO = Voice(320, 960, "how are you")
+ANSWER = "Fine. And you?"
+SCENE = Scene((HELLO,), {"how are you": ANSWER}, 5000)
+TYPED = Scene((), {"how are you": ANSWER}, 4000)
+CREATE = {"type": "response.create", "event_id": "mine"}
+CANCEL = {"type": "response.cancel"}
+COMMIT = {"type": "input_audio_buffer.commit"}
+MANUAL = {"audio": {"input": {"turn_detection": None}}}
+
+
+def detection(**settings: Any) -> Event:  # noqa: ANN401  # fields of the protocol
+    return {"type": "session.update", "session": {"audio": {"input": {"turn_detection": settings or None}}}}
+
+
+def said(client: Remote) -> list[tuple[str, str]]:
+    return [(message.role, message.content) for message in client.history()[1:]]
+
+
+def statuses(client: Remote) -> list[str]:
+    """How the responses ended, each of which has begun once."""
+    begun = [event["response"]["id"] for event in client.all("response.created")]
+    done = [event["response"] for event in client.all("response.done")]
+    assert begun == [response["id"] for response in done]
+    return [response["status"] for response in done]
+
+
+def test_a_reply_that_is_cancelled_before_it_is_begun_is_answered_and_so_is_the_next() -> None:
+    client = Remote(TYPED, {100: [typed("how are you"), CREATE, CANCEL], 300: CREATE}, audio=False)
+    client.writer._history = lambda: client.history()[:-1]
+    client.run_remote()
+    assert not client.all("error")
+    assert statuses(client) == ["cancelled", "completed"]
+    first = client.all("response.done")[0]["response"]
+    assert first["status_details"] == {"type": "cancelled", "reason": "client_cancelled"}
+    assert first["output"] == []
+    assert said(client) == [("user", "how are you"), ("assistant", ANSWER)]
+
+
+def test_a_reply_that_is_cancelled_while_its_turn_is_transcribed_is_answered() -> None:
+    """The transcript takes 100 ms."""
+    client = Remote(SCENE, {1200: [COMMIT, CREATE], 1220: CANCEL, 1500: CREATE}, MANUAL).run_remote()
+    assert statuses(client) == ["cancelled", "completed"]
+    assert said(client) == [("user", "how are you"), ("assistant", ANSWER)]
+
+
+def test_a_commit_while_a_reply_waits_for_its_turn_ends_that_reply() -> None:
+    """The transcript takes 300 ms; what is committed second has nothing in it."""
+    scene = replace(SCENE, timing=Timing(read=300))
+    client = Remote(scene, {1200: [COMMIT, CREATE], 1320: COMMIT, 2000: CREATE}, MANUAL).run_remote()
+    assert statuses(client) == ["cancelled", "completed"]
+    assert said(client) == [("user", "how are you"), ("assistant", ANSWER)]
+
+
+def test_a_voice_over_a_reply_that_waits_for_its_turn_ends_that_reply() -> None:
+    """The client asks at 1400 for an answer to a turn that is transcribed until 2320."""
+    over = Voice(1500, 2100, "stop")
+    scene = Scene((HELLO, over), {"how are you": ANSWER, "stop": ANSWER}, 8000, Timing(read=1000))
+    client = Remote(scene, {1400: CREATE, 5000: CREATE})
+    client.first = {"audio": {"input": {"turn_detection": {"type": "server_vad", "create_response": False}}}}
+    client.writer._history = lambda: client.history()[:-1]
+    client.run_remote()
+    assert statuses(client) == ["cancelled", "completed"]
