@@ -130,7 +130,14 @@ def _speak_on(state: Speaking, window: Window, _config: TurnConfig) -> Step:
 
 def _pause(state: Speaking, window: Window, config: TurnConfig) -> Step:
     number, start = state.next_number, state.start_sample
-    pausing = Pausing(number + 1, start, state.voice_end, number, scored_sample=window.end_sample)
+    pausing = Pausing(
+        number + 1,
+        start,
+        state.voice_end,
+        number,
+        scored_sample=window.end_sample,
+        prepared=config.prepares,
+    )
     commands: tuple[Command, ...] = (Speculate(number, start, state.voice_end),)
     if config.detection == "semantic":
         commands += (Score(number, start),)
@@ -145,6 +152,9 @@ def _end(state: Pausing, event: Window | AudioCommitted, config: TurnConfig) -> 
     ended = EndTurn(state.number, event.end_sample)
     if not config.create_response:
         return Listening(state.next_number), (ended, Discard(state.number))
+    if not state.prepared:
+        after, commands = _respond(Listening(state.next_number), ReplyRequested(), config)
+        return after, (ended, Discard(state.number), *commands)
     replying = Replying(state.next_number, state.start_sample, state.number)
     return replying, (ended, Release(state.number))
 

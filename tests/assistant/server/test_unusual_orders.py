@@ -71,3 +71,11 @@ def test_a_voice_over_a_reply_that_waits_for_its_turn_ends_that_reply() -> None:
     client.writer._history = lambda: client.history()[:-1]
     client.run_remote()
     assert statuses(client) == ["cancelled", "completed"]
+
+
+def test_replies_that_are_switched_on_in_a_pause_come() -> None:
+    """Without them nothing is prepared where silence alone ends the turn, which it does at 1472."""
+    off, on = (detection(type="server_vad", create_response=create) for create in (False, True))
+    client = Remote(SCENE, {100: off, 1200: on}).run_remote()
+    assert statuses(client) == ["completed"]
+    assert said(client) == [("user", "how are you"), ("assistant", ANSWER)]
