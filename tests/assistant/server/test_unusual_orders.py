@@ -79,3 +79,13 @@ def test_replies_that_are_switched_on_in_a_pause_come() -> None:
     client = Remote(SCENE, {100: off, 1200: on}).run_remote()
     assert statuses(client) == ["completed"]
     assert said(client) == [("user", "how are you"), ("assistant", ANSWER)]
+
+
+def test_what_is_said_after_detection_is_switched_off_in_a_pause_is_in_the_turn() -> None:
+    voices = (Voice(320, 960, "how are", sounds=0.01, reads=0.01), Voice(1400, 1900, "you"))
+    scene = Scene(voices, {"how are you": ANSWER}, 6000)
+    client = Remote(scene, {1200: detection(), 2200: [COMMIT, CREATE]})
+    client.strict = []
+    client.scene.replies["how are"] = ANSWER  # type: ignore[index]
+    client.run_remote()
+    assert said(client) == [("user", "how are you"), ("assistant", ANSWER)]
