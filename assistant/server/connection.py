@@ -148,7 +148,7 @@ class Connection:
     def _happen(self, event: SessionEvent) -> None:
         self._watch(event)
         if isinstance(event, SpeechStopped):
-            self._inputs.begin_turn()
+            self._inputs.turn_ended(event.sample)
         if isinstance(event, AudioDelta):
             self._speak(event)
             return

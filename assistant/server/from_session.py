@@ -61,12 +61,11 @@ def _speech_started(step: Step, event: SpeechStarted) -> None:
 
 def _speech_stopped(step: Step, event: SpeechStopped) -> None:
     speech = step.state.speech
-    step.change(buffered_bytes=0)
     if speech is None or speech.item != event.item:
-        return  # the client has ended the turn, and knows
+        return  # the client has ended the turn, and knows: what is in the buffer came later
     end_ms = max(speech.start_ms, event.sample * 1000 // RATE)
     heard_ms = {**step.state.heard_ms, event.item: end_ms - speech.start_ms}
-    step.change(speech=None, heard_ms=heard_ms)
+    step.change(speech=None, heard_ms=heard_ms, buffered_bytes=0)
     step.send("input_audio_buffer.speech_stopped", audio_end_ms=end_ms, item_id=event.item)
 
 

@@ -6,8 +6,8 @@ The voice lasts from 320 to 960 ms; see tests/assistant/session/test_session.py 
 from dataclasses import replace
 from typing import Any
 
-from fakes import Scene, Timing, Voice
-from remote import Event, Remote, typed
+from fakes import Scene, Timing, Voice, microphone
+from remote import Event, Remote, append, typed
 
 HELLO = Voice(320, 960, "how are you")
 ANSWER = "Fine. And you?"
@@ -89,3 +89,14 @@ def test_what_is_said_after_detection_is_switched_off_in_a_pause_is_in_the_turn(
     client.scene.replies["how are"] = ANSWER  # type: ignore[index]
     client.run_remote()
     assert said(client) == [("user", "how are you"), ("assistant", ANSWER)]
+
+
+def test_two_manual_turns_that_come_at_once_are_two_turns() -> None:
+    scene = Scene((HELLO, Voice(1300, 1900, "and you")), {"how are you": "", "and you": ANSWER}, 5000)
+    turns = [append(microphone(start * 16, 1200 * 16)) for start in (0, 1200)]
+    says = {100: [turns[0], COMMIT, turns[1]], 300: [COMMIT, CREATE]}
+    client = Remote(scene, says, MANUAL, audio=False)
+    client.writer._history = lambda: client.history()[:-1]
+    client.run_remote()
+    assert not client.all("error")
+    assert said(client) == [("user", "how are you"), ("user", "and you"), ("assistant", ANSWER)]
