@@ -19,6 +19,7 @@ from assistant.server.state import (
     RemoveItem,
     Request,
     Response,
+    State,
     Step,
     Truncate,
 )
@@ -90,7 +91,7 @@ def _create_item(step: Step, event: Fields) -> None:
     wanted = event.object("item")
     item = read_item(wanted, lambda: step.new_id("item"), state.limits.item)
     after = event.text("previous_item_id", limit=128, default=None, null=None)
-    if item.id in state.items:
+    if _is_taken(state, item.id):
         message = f"there is an item '{shown(item.id)}' already"
         raise WireError("item_create_duplicate_item_id", message, "item.id", event.event_id)
     known = _living(state.items, after)
@@ -103,6 +104,13 @@ def _create_item(step: Step, event: Fields) -> None:
         step.send(f"conversation.item.{kind}", previous_item_id=previous, item=wire_item(item))
     step.do(AddItem(item, None if after is None else "" if after == "root" else known))
     _forget_oldest(step)
+
+
+def _is_taken(state: State, name: str) -> bool:
+    """Whether an item has this id, or will have it once its turn is over or its reply has begun."""
+    speech, response = state.speech, state.response
+    reply = response.item if response and not response.opened else None
+    return name in state.items or name in (speech and speech.item, reply)
 
 
 def _living(items: Mapping[str, Entry], name: str | None) -> str | None:

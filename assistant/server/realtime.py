@@ -84,7 +84,7 @@ class Realtime:
                 self.config.turn,
                 self.config.asr,
                 live=False,
-                item_prefix=f"item_{name}",
+                item_prefix=f"item_{name}_s",  # the protocol counts its own
             )
             session = Session(stages, settings, self.clock, self.recorder, name)
             limits = self._limits()

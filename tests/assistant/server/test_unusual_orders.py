@@ -100,3 +100,12 @@ def test_two_manual_turns_that_come_at_once_are_two_turns() -> None:
     client.run_remote()
     assert not client.all("error")
     assert said(client) == [("user", "how are you"), ("user", "and you"), ("assistant", ANSWER)]
+
+
+def test_an_item_cannot_have_the_id_of_what_the_user_is_saying() -> None:
+    mine = typed("how are you", id="item_1")
+    client = Remote(SCENE, {700: {**mine, "event_id": "mine"}}).run_remote()
+    (error,) = client.all("error")
+    assert error["error"]["code"] == "item_create_duplicate_item_id"
+    assert error["error"]["event_id"] == "mine"
+    assert said(client) == [("user", "how are you"), ("assistant", ANSWER)]
