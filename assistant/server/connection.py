@@ -188,7 +188,8 @@ class Connection:
                 try:
                     self._inputs.append(data)
                 except TooFast as error:
-                    self._refuse(WireError("rate_limited", str(error), "audio", event_id))
+                    refusal = WireError("rate_limited", str(error), "audio", event_id)
+                    self._follow(protocol.refuse_audio(self._state, refusal, len(data)))
             case Commit():
                 self._inputs.commit()
             case Clear():

@@ -6,8 +6,11 @@ The voice lasts from 320 to 960 ms; see tests/assistant/session/test_session.py 
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from fakes import Scene, Timing, Voice, microphone
 from remote import Event, Remote, append, typed
+
+from assistant.server.connection import ConnectionLimits
 
 HELLO = Voice(320, 960, "how are you")
 ANSWER = "Fine. And you?"
@@ -109,3 +112,12 @@ def test_an_item_cannot_have_the_id_of_what_the_user_is_saying() -> None:
     assert error["error"]["code"] == "item_create_duplicate_item_id"
     assert error["error"]["event_id"] == "mine"
     assert said(client) == [("user", "how are you"), ("assistant", ANSWER)]
+
+
+def test_audio_that_was_refused_cannot_be_committed() -> None:
+    second = append(np.zeros(16000, np.float32))
+    pace = ConnectionLimits(audio_ahead_s=0.5)
+    client = Remote(Scene((), {}, 1000), {100: [second, COMMIT]}, MANUAL, audio=False, pace=pace)
+    client.run_remote()
+    codes = [event["error"]["code"] for event in client.all("error")]
+    assert codes == ["rate_limited", "input_audio_buffer_commit_empty"]
