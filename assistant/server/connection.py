@@ -133,6 +133,7 @@ class Connection:
         except WireError as error:
             self._refuse(error)
             return
+        self._catch_up()
         self._follow(protocol.take(self._state, event), event.get("event_id"))
         self._catch_up()
 
@@ -141,7 +142,7 @@ class Connection:
             self._happen(event)
 
     def _catch_up(self) -> None:
-        """What a command has changed is told before the client's next event is taken."""
+        """What has changed is told before an event of the client's is taken, and what that changes behind it."""
         for event in self._happened.drain():
             self._happen(event)
 
