@@ -121,3 +121,46 @@ def test_audio_that_was_refused_cannot_be_committed() -> None:
     client.run_remote()
     codes = [event["error"]["code"] for event in client.all("error")]
     assert codes == ["rate_limited", "input_audio_buffer_commit_empty"]
+
+
+def test_the_users_item_can_be_deleted_at_any_time(at_ms: int) -> None:
+    """In the pause, once the turn has ended, and while the reply sounds."""
+    client = Remote(SCENE, {at_ms: {"type": "conversation.item.delete", "item_id": "item_1"}})
+    client.run_remote()
+    assert statuses(client) == ["completed"]
+    assert said(client) == ([] if at_ms > 1200 else [("user", "how are you")]) + [("assistant", ANSWER)]
+
+
+def test_the_reply_can_be_deleted_while_it_sounds() -> None:
+    delete = {"type": "conversation.item.delete", "item_id": "item_2"}
+    client = Remote(SCENE, {1700: [delete, {**delete, "event_id": "again"}]}).run_remote()
+    assert [event["error"]["event_id"] for event in client.all("error")] == ["again"]
+    assert statuses(client) == ["completed"]
+    assert said(client) == [("user", "how are you")]
+
+
+def test_an_item_that_takes_a_deleted_ones_id_keeps_its_text() -> None:
+    """While the turn that had it is still transcribed, and while the reply that had it still sounds."""
+    for at_ms, name, role, kind in (
+        (1220, "item_1", "user", "input_text"),
+        (1700, "item_2", "assistant", "output_text"),
+    ):
+        delete = {"type": "conversation.item.delete", "item_id": name}
+        item = {"id": name, "type": "message", "role": role, "content": [{"type": kind, "text": "Mine."}]}
+        create = {"type": "conversation.item.create", "item": item}
+        client = Remote(SCENE, {1200: [COMMIT, CREATE], at_ms: [delete, create]}, MANUAL)
+        client.writer._history = lambda client=client: client.history()[: client.history() != []]
+        client.scene.replies["Mine."] = ANSWER  # type: ignore[index]
+        client.strict = []
+        client.run_remote()
+        assert (role, "Mine.") in said(client)
+
+
+def test_truncating_twice_keeps_the_shorter() -> None:
+    def truncate(ms: int) -> Event:
+        return {"type": "conversation.item.truncate", "item_id": "item_2", "audio_end_ms": ms}
+
+    client = Remote(SCENE, {1700: truncate(350), 1800: truncate(200), 2500: truncate(9000)}).run_remote()
+    assert [event["audio_end_ms"] for event in client.all("conversation.item.truncated")][:2] == [350, 200]
+    assert statuses(client) == ["cancelled"]
+    assert said(client) == [("user", "how are you")]  # the first word is over after 300 ms
