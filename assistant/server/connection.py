@@ -257,7 +257,5 @@ class _Pace:
 
     async def next(self) -> None:
         """Wait until another event may be read."""
-        now_ns = self._clock.now_ns()
-        self._due_ns = max(self._due_ns, now_ns - 1_000_000_000) + self._each_ns
-        if self._due_ns > now_ns:
-            await self._clock.sleep_until(self._due_ns)
+        self._due_ns = max(self._due_ns, self._clock.now_ns() - 1_000_000_000) + self._each_ns
+        await self._clock.sleep_until(self._due_ns)  # others have a turn after each event, whatever it took
