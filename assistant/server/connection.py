@@ -36,6 +36,7 @@ from assistant.session.turn import ReplyCancelled, ReplyRequested, TurnConfig
 
 _AHEAD_MS = 2000  # audio that is sent ahead of what sounds: an interruption wastes no more
 _DRAIN_POLL_NS = 50_000_000
+_GRACE_NS = 30_000_000_000  # in which a session that has lasted long enough may finish its reply
 
 
 class WebSocket(Protocol):
@@ -219,18 +220,15 @@ class Connection:
             session.read_instructions()
 
     async def _expire(self) -> None:
-        """End a session that is idle, or has lasted long enough."""
-        begun_ns, limits = self._clock.now_ns(), self._limits
+        """End a session that is idle, or has lasted long enough: once no reply is made, or a while later."""
+        limits, now_ns = self._limits, self._clock.now_ns
+        end_ns = now_ns() + int(limits.session_s * 1e9)
         while True:
-            due_ns = min(self._heard_ns + int(limits.idle_s * 1e9), begun_ns + int(limits.session_s * 1e9))
-            if due_ns <= self._clock.now_ns() and self._state.quiet:
+            due_ns = min(self._heard_ns + int(limits.idle_s * 1e9), end_ns)
+            if due_ns <= now_ns() and (self._state.quiet or end_ns + _GRACE_NS <= now_ns()):
                 break
-            await self._clock.sleep_until(max(due_ns, self._clock.now_ns() + 1_000_000_000))
-        why = (
-            "nothing was said for long"
-            if due_ns < begun_ns + limits.session_s * 1e9
-            else "it has lasted long"
-        )
+            await self._clock.sleep_until(max(due_ns, now_ns() + 1_000_000_000))
+        why = "nothing was said for long" if due_ns < end_ns else "it has lasted long"
         self._refuse(WireError("session_expired", f"the session is over: {why}", type="server_error"))
         await self._outbox.sent()
         raise _Over(1000, "session expired")

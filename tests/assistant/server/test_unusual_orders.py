@@ -164,3 +164,12 @@ def test_truncating_twice_keeps_the_shorter() -> None:
     assert [event["audio_end_ms"] for event in client.all("conversation.item.truncated")][:2] == [350, 200]
     assert statuses(client) == ["cancelled"]
     assert said(client) == [("user", "how are you")]  # the first word is over after 300 ms
+
+
+def test_a_session_that_is_never_quiet_ends_all_the_same() -> None:
+    """A reply of a minute is given half of it."""
+    scene = Scene((), {"how are you": "word " * 200}, 60_000)
+    pace = ConnectionLimits(session_s=5)
+    client = Remote(scene, {60: [typed("how are you"), CREATE]}, audio=False, pace=pace).run_remote()
+    assert 35_000 <= client.end_ms < 37_000
+    assert client.socket.closed == (1000, "session expired")
