@@ -173,3 +173,20 @@ def test_a_session_that_is_never_quiet_ends_all_the_same() -> None:
     client = Remote(scene, {60: [typed("how are you"), CREATE]}, audio=False, pace=pace).run_remote()
     assert 35_000 <= client.end_ms < 37_000
     assert client.socket.closed == (1000, "session expired")
+
+
+def test_a_change_of_detection_while_the_user_speaks_loses_no_word() -> None:
+    """Partials of what was said before are decoded with another pre-roll than the new detection wants."""
+    voice = Voice(320, 2000, "how are you today")
+    scene = Scene((voice,), {"how are you today": ANSWER}, 6000)
+    client = Remote(scene, {1500: detection(type="server_vad", prefix_padding_ms=50)}).run_remote()
+    assert said(client) == [("user", "how are you today"), ("assistant", ANSWER)]
+
+
+def test_what_was_cleared_is_in_no_later_turn() -> None:
+    scene = Scene((Voice(1000, 1180, "no"), Voice(1300, 1900, "how are you")), {"how are you": ANSWER}, 6000)
+    clear = {"type": "input_audio_buffer.clear"}
+    client = Remote(scene, {1200: clear, 2000: [COMMIT, CREATE]}, MANUAL)
+    client.strict = [client.writer]
+    client.run_remote()
+    assert said(client) == [("user", "how are you"), ("assistant", ANSWER)]
