@@ -175,6 +175,24 @@ def test_a_session_that_is_never_quiet_ends_all_the_same() -> None:
     assert client.socket.closed == (1000, "session expired")
 
 
+def test_a_reply_may_be_asked_for_as_soon_as_the_one_before_is_cancelled() -> None:
+    scene = Scene((), {"how are you": "One two three four five six.", "and": ANSWER}, 6000)
+    again = {**CREATE, "event_id": "again"}
+    client = Remote(
+        scene, {100: [typed("how are you"), CREATE], 1000: [CANCEL, typed("and"), CREATE, again]}, audio=False
+    )
+    client.writer._history = lambda: client.history()[:-1]
+    client.run_remote()
+    assert [event["error"]["event_id"] for event in client.all("error")] == ["again"]
+    assert statuses(client) == ["cancelled", "completed"]
+    assert said(client) == [
+        ("user", "how are you"),
+        ("assistant", "One two"),
+        ("user", "and"),
+        ("assistant", ANSWER),
+    ]
+
+
 def test_a_change_of_detection_while_the_user_speaks_loses_no_word() -> None:
     """Partials of what was said before are decoded with another pre-roll than the new detection wants."""
     voice = Voice(320, 2000, "how are you today")
