@@ -143,7 +143,7 @@ class Connection:
             self._happen(event)
 
     def _catch_up(self) -> None:
-        """What has changed is told before an event of the client's is taken, and what that changes behind it."""
+        """What has changed is told before an event of the client's is taken, and again behind it."""
         for event in self._happened.drain():
             self._happen(event)
 

@@ -51,7 +51,7 @@ class Exchange:
             self.conversation.remove(item)
 
     def _is_spoken(self, name: str) -> bool:
-        """Whether the turn's item is there. A client may have deleted it, and have put another in its place."""
+        """Whether the turn's item is there: a client may have deleted it, or put another in its place."""
         item = self.conversation.get(name) if name in self.conversation else None
         return isinstance(item, UserItem) and item.spoken
 

@@ -89,7 +89,7 @@ def test_what_is_said_after_detection_is_switched_off_in_a_pause_is_in_the_turn(
     scene = Scene(voices, {"how are you": ANSWER}, 6000)
     client = Remote(scene, {1200: detection(), 2200: [COMMIT, CREATE]})
     client.strict = []
-    client.scene.replies["how are"] = ANSWER  # type: ignore[index]
+    client.scene.replies["how are"] = ANSWER
     client.run_remote()
     assert said(client) == [("user", "how are you"), ("assistant", ANSWER)]
 
@@ -150,7 +150,7 @@ def test_an_item_that_takes_a_deleted_ones_id_keeps_its_text() -> None:
         create = {"type": "conversation.item.create", "item": item}
         client = Remote(SCENE, {1200: [COMMIT, CREATE], at_ms: [delete, create]}, MANUAL)
         client.writer._history = lambda client=client: client.history()[: client.history() != []]
-        client.scene.replies["Mine."] = ANSWER  # type: ignore[index]
+        client.scene.replies["Mine."] = ANSWER
         client.strict = []
         client.run_remote()
         assert (role, "Mine.") in said(client)
