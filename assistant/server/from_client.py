@@ -189,24 +189,25 @@ def _truncate_item(step: Step, event: Fields) -> None:
 
 def _create_response(step: Step, event: Fields) -> None:
     state = step.state
-    if active := state.response or state.pending:
+    response = None if state.response and state.response.cancelled else state.response
+    if active := response or state.pending:  # one that is cancelled is over before the next begins
         message = f"the response {active.id} is in progress"
         code = "conversation_already_has_active_response"
         raise WireError(code, message, None, event.event_id)
     wanted = event.object("response", default=None, null=None) or Fields({}, "response", event.event_id)
     settings = for_response(state.session, wanted, state.limits)
     outside = wanted.choice("conversation", ("auto", "none"), default="auto", null="auto") == "none"
-    response = Response(
+    pending = Response(
         step.new_id("resp"), settings, event.event_id, _metadata(wanted), in_conversation=not outside
     )
     request = ReplyRequest(
-        tag=response.id,
+        tag=pending.id,
         settings=settings.reply,
         instructions=wanted.text("instructions", limit=state.limits.instructions, default=None, null=None),
         items=_input(step, wanted),
         in_conversation=not outside,
     )
-    step.change(pending=response)
+    step.change(pending=pending)
     step.do(Request(request))
 
 
@@ -260,13 +261,13 @@ def _clear_output(step: Step, _event: Fields) -> None:
 
 
 def _cancel(step: Step) -> None:
-    """Stop the response in progress, or the one that is asked for, once."""
+    """Stop the response in progress, or the one that is asked for, each once."""
     state = step.state
-    which = "response" if state.response else "pending"
-    response = state.response or state.pending
-    if response is not None and not response.cancelled:
-        step.change(**{which: replace(response, cancelled=True)})
-        step.do(Cancel())
+    for which, response in (("response", state.response), ("pending", state.pending)):
+        if response is not None and not response.cancelled:
+            step.change(**{which: replace(response, cancelled=True)})
+            step.do(Cancel())
+            return
 
 
 HANDLERS: Mapping[str, Callable[[Step, Fields], None]] = {

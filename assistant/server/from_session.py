@@ -24,6 +24,7 @@ from assistant.session.events import (
     ReplyCalled,
     ReplyDiscarded,
     ReplyDone,
+    ReplyDropped,
     ReplyRefused,
     ReplyStarted,
     SessionEvent,
@@ -162,10 +163,6 @@ def _reply_refused(step: Step, event: ReplyRefused) -> None:
     if pending is None or pending.id != event.request.tag:
         return
     step.change(pending=None)
-    if step.state.response is None:  # it was stopped before it began
-        _begin_response(step, pending)
-        _end_response(step, pending, "cancelled", _cancelled(pending), _usage(0, 0))
-        return
     details = {
         "type": "invalid_request_error",
         "code": "conversation_already_has_active_response",
@@ -174,6 +171,15 @@ def _reply_refused(step: Step, event: ReplyRefused) -> None:
         "event_id": pending.client_event,
     }
     step.send("error", error=details)
+
+
+def _reply_dropped(step: Step, event: ReplyDropped) -> None:
+    pending = step.state.pending
+    if pending is None or pending.id != event.request.tag:
+        return
+    step.change(pending=None)
+    _begin_response(step, pending)
+    _end_response(step, pending, "cancelled", _cancelled(pending), _usage(0, 0))
 
 
 def _current(step: Step, number: int | None) -> Response | None:
@@ -401,6 +407,7 @@ HANDLERS: Mapping[type, Callable[[Step, Any], None]] = {
     ItemRemoved: _item_removed,
     ReplyStarted: _reply_started,
     ReplyRefused: _reply_refused,
+    ReplyDropped: _reply_dropped,
     TextDelta: _text,
     ReplyAudio: _audio,
     ReplyCalled: _called,

@@ -56,18 +56,18 @@ class Inputs:
         self._send_frame(self._rest)
         self._rest = self._rest[:0]
         self.put(AudioCommitted(self._begin, self._end))
-        self.begin_turn()
+        self._begin = self._end
 
     def clear(self) -> None:
         """What is in the buffer is none."""
         self._incoming.flush()
         self._rest = self._rest[:0]
         self.put(AudioCleared())
-        self.begin_turn()
-
-    def begin_turn(self) -> None:
-        """What comes from now on is in the buffer."""
         self._begin = self._end
+
+    def turn_ended(self, sample: int) -> None:
+        """A turn ended at `sample`: no more than what is behind it is in the buffer."""
+        self._begin = max(self._begin, sample)
 
     def put(self, event: External) -> None:
         """Something that the client asks for, behind the audio that came before."""

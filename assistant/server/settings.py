@@ -231,7 +231,7 @@ def _detection(wanted: Fields) -> Object:
 def _turn(wanted: Fields | None) -> tuple[Literal["semantic_vad", "server_vad", None], Object, int | None]:
     """The kind of turn detection, what of a TurnConfig it sets, and the audio kept before a voice, in ms."""
     if wanted is None:
-        return None, {"detection": "none", "create_response": False}, None
+        return None, {"detection": "none", "create_response": False}, 0  # the client says where it begins
     detection = _detection(wanted)
     common = {key: detection[key] for key in ("create_response", "interrupt_response")}
     if detection["type"] == "semantic_vad":

@@ -71,6 +71,13 @@ class ReplyRefused:
 
 
 @dataclass(frozen=True)
+class ReplyDropped:
+    """The reply to this request was stopped before it was begun."""
+
+    request: ReplyRequest
+
+
+@dataclass(frozen=True)
 class ReplyDone:
     """A released reply is over. `reply` is what was generated, `heard` what of it was played."""
 
@@ -118,6 +125,7 @@ SessionEvent = (
     | AudioDelta
     | ReplyCalled
     | ReplyRefused
+    | ReplyDropped
     | ReplyDone
     | ReplyDiscarded
     | Failed

@@ -22,6 +22,7 @@ from assistant.session.events import (
     Failed,
     ReplyCalled,
     ReplyDiscarded,
+    ReplyDropped,
     ReplyRefused,
     ReplyStarted,
     SpeechStarted,
@@ -126,7 +127,7 @@ def test_a_response_that_is_stopped_before_it_begins_is_cancelled() -> None:
     client = PureClient()
     request = client.ask({"metadata": {"client_event_id": "e1"}}).request
     client.send({"type": "response.cancel"})
-    created, over = client.tell(ReplyRefused(request))
+    created, over = client.tell(ReplyDropped(request))
     assert created["response"]["metadata"] == {"client_event_id": "e1"}
     assert over["response"]["status_details"] == {"type": "cancelled", "reason": "client_cancelled"}
     client.ask()  # another may be asked for
