@@ -50,7 +50,9 @@ def take(step: Step, event: Mapping[str, Any]) -> None:
 def _update_session(step: Step, event: Fields) -> None:
     state = step.state
     session, settings = updated(state.session, event.object("session"), state.limits)
-    step.change(session=session, settings=settings)
+    before, now = state.settings.input_format, settings.input_format
+    buffered_bytes = now.size(before.ms(state.buffered_bytes))  # it lasts as long as it did
+    step.change(session=session, settings=settings, buffered_bytes=buffered_bytes)
     warnings = {"warnings": [NO_TOOLS]} if settings.reply.options.tools and not state.can_call else {}
     step.send("session.updated", session={**echo(session), **warnings})
     step.do(Configure(settings))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 from fakes import Scene, Timing, Voice, microphone
 from remote import Event, Remote, append, typed
 
@@ -123,6 +124,7 @@ def test_audio_that_was_refused_cannot_be_committed() -> None:
     assert codes == ["rate_limited", "input_audio_buffer_commit_empty"]
 
 
+@pytest.mark.parametrize("at_ms", [1100, 1300, 1700])
 def test_the_users_item_can_be_deleted_at_any_time(at_ms: int) -> None:
     """In the pause, once the turn has ended, and while the reply sounds."""
     client = Remote(SCENE, {at_ms: {"type": "conversation.item.delete", "item_id": "item_1"}})
@@ -208,3 +210,11 @@ def test_what_was_cleared_is_in_no_later_turn() -> None:
     client.strict = [client.writer]
     client.run_remote()
     assert said(client) == [("user", "how are you"), ("assistant", ANSWER)]
+
+
+def test_audio_lasts_as_long_whatever_format_comes_after_it() -> None:
+    """60 ms in 3840 bytes, which would be 480 ms of mu-law."""
+    pcmu = {"type": "session.update", "session": {"audio": {"input": {"format": {"type": "audio/pcmu"}}}}}
+    says = {100: [append(np.zeros(960, np.float32)), pcmu, COMMIT]}
+    client = Remote(Scene((), {}, 1000), says, MANUAL, audio=False).run_remote()
+    assert "60 ms" in client.one("error")["error"]["message"]
