@@ -50,8 +50,8 @@ def take(step: Step, event: Mapping[str, Any]) -> None:
 def _update_session(step: Step, event: Fields) -> None:
     state = step.state
     session, settings = updated(state.session, event.object("session"), state.limits)
-    buffered_ms = state.settings.input_format.ms(state.buffered_bytes)
-    buffered_bytes = settings.input_format.size(buffered_ms)
+    before, now = state.settings.input_format, settings.input_format
+    buffered_bytes = now.size(before.ms(state.buffered_bytes))  # it lasts as long as it did
     step.change(session=session, settings=settings, buffered_bytes=buffered_bytes)
     if settings.detection is None and state.settings.detection is not None and state.speech is None:
         step.change(buffered_bytes=0)  # what was no turn of the user's is none of the client's, either

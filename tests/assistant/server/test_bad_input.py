@@ -289,13 +289,15 @@ def test_an_update_in_mid_reply_is_for_the_next_response() -> None:
 
 def test_a_megabyte_of_instructions_and_10_000_tools_are_too_much() -> None:
     client = PureClient()
-    tools = [{**TOOL, "name": f"f{number}"} for number in range(10_000)]
+    tools = [{**TOOL, "name": f"f{number}"} for number in range(1000)]
     for key, value in (("instructions", "x" * 2**20), ("tools", tools)):
         update = {"type": "session.update", "session": {key: value}, "event_id": "mine"}
         error = client.error(update)
         assert (error["param"], error["event_id"]) == (f"session.{key}", "mine")
         create = {"type": "response.create", "response": {key: value}, "event_id": "mine"}
         assert client.error(create)["param"] == f"response.{key}"
+    many = {"type": "session.update", "session": {"tools": tools * 10}}
+    assert "more than" in client.error(many)["message"]  # values: it is not read any further
     assert client.error(typed("x" * 2**20))["param"] == "item.content[0].text"
     goes_on(client)
 

@@ -119,7 +119,7 @@ def test_nothing_of_what_was_cleared_rings_on_in_the_next_turn(audio_format: Aud
 def test_a_turn_that_the_session_ended_ends_the_buffer_too() -> None:
     async def use(inputs: Inputs, _clock: Clock) -> None:
         inputs.append(samples(0, 640))
-        inputs.begin_turn()
+        inputs.turn_ended(640)
         inputs.append(samples(640, 320))
         inputs.commit()
 

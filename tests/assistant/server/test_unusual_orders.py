@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 from fakes import Scene, Timing, Voice, microphone
 from remote import Event, Remote, append, typed
 
@@ -123,6 +124,7 @@ def test_audio_that_was_refused_cannot_be_committed() -> None:
     assert codes == ["rate_limited", "input_audio_buffer_commit_empty"]
 
 
+@pytest.mark.parametrize("at_ms", [1100, 1300, 1700])
 def test_the_users_item_can_be_deleted_at_any_time(at_ms: int) -> None:
     """In the pause, once the turn has ended, and while the reply sounds."""
     client = Remote(SCENE, {at_ms: {"type": "conversation.item.delete", "item_id": "item_1"}})
@@ -140,10 +142,10 @@ def test_the_reply_can_be_deleted_while_it_sounds() -> None:
 
 
 def test_an_item_that_takes_a_deleted_ones_id_keeps_its_text() -> None:
-    """While the turn that had it is still transcribed, and while the reply that had it still sounds."""
-    for at_ms, name, role, kind in (
-        (1220, "item_1", "user", "input_text"),
-        (1700, "item_2", "assistant", "output_text"),
+    """While the turn that had it is still transcribed; that of a reply is free when the reply is over."""
+    for at_ms, name, role, kind, taken in (
+        (1220, "item_1", "user", "input_text", True),
+        (1700, "item_2", "assistant", "output_text", False),
     ):
         delete = {"type": "conversation.item.delete", "item_id": name}
         item = {"id": name, "type": "message", "role": role, "content": [{"type": kind, "text": "Mine."}]}
@@ -153,7 +155,8 @@ def test_an_item_that_takes_a_deleted_ones_id_keeps_its_text() -> None:
         client.scene.replies["Mine."] = ANSWER
         client.strict = []
         client.run_remote()
-        assert (role, "Mine.") in said(client)
+        assert ((role, "Mine.") in said(client)) == taken
+        assert len(client.all("error")) == (not taken)
 
 
 def test_truncating_twice_keeps_the_shorter() -> None:
@@ -208,3 +211,11 @@ def test_what_was_cleared_is_in_no_later_turn() -> None:
     client.strict = [client.writer]
     client.run_remote()
     assert said(client) == [("user", "how are you"), ("assistant", ANSWER)]
+
+
+def test_audio_lasts_as_long_whatever_format_comes_after_it() -> None:
+    """60 ms in 3840 bytes, which would be 480 ms of mu-law."""
+    pcmu = {"type": "session.update", "session": {"audio": {"input": {"format": {"type": "audio/pcmu"}}}}}
+    says = {100: [append(np.zeros(960, np.float32)), pcmu, COMMIT]}
+    client = Remote(Scene((), {}, 1000), says, MANUAL, audio=False).run_remote()
+    assert "60 ms" in client.one("error")["error"]["message"]
