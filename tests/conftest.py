@@ -9,7 +9,8 @@ from sizes import FULL
 from assistant.models.store import ModelStore
 
 TESTS = Path(__file__).parent
-# The same examples in every `make test`, new ones in every `make test-full`; no deadlines: machines are shared.
+# The same examples in every `make test`, new ones in every `make test-full`. No deadlines: machines are
+# shared.
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("new", deadline=None)
 settings.load_profile("new" if FULL else "same")

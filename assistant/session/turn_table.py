@@ -298,7 +298,7 @@ TABLE: tuple[Row[Any, Any], ...] = (
     Row(Replying, ReplyFinished, _its_own, _listen),
     Row(Replying, ReplyCancelled, _always, _stop),
     Row(Replying, ReplyRequested, _always, _refuse),
-    Row(Replying, AudioCommitted, _undetected, _stop_and_commit),
+    Row(Replying, AudioCommitted, _always, _stop_and_commit),
 )
 
 
