@@ -1,5 +1,6 @@
 """Where the server listens, and what it refuses to."""
 
+import asyncio
 import shutil
 import socket
 import ssl
@@ -74,6 +75,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 async def test_tls(certificate: tuple[str, str]) -> None:
     cert, key = certificate
     trusting = ssl.create_default_context(cafile=cert)
+    failures: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
     async with serving(tls_cert=cert, tls_key=key, handshake_s=5.0) as server:
         url = f"wss://127.0.0.1:{server.port}/v1/realtime"
         origin = f"https://127.0.0.1:{server.port}"
@@ -81,6 +84,7 @@ async def test_tls(certificate: tuple[str, str]) -> None:
             await client.send("hello")
             assert await client.recv() == "hello"
         await server.application.left(0)
+    assert failures == []  # as when the log wants the address of a client that is gone
 
 
 def test_the_address_says_that_it_is_tls(certificate: tuple[str, str]) -> None:
