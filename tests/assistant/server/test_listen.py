@@ -43,6 +43,14 @@ def test_a_port_is_taken_and_named() -> None:
         port = listener.sock.getsockname()[1]
         assert port > 0
         assert listener.url == f"ws://127.0.0.1:{port}/v1/realtime"
+        assert listener.page == f"http://127.0.0.1:{port}/"
+
+
+def test_the_page_of_a_server_on_every_address_is_at_localhost() -> None:
+    with closing(listen(ServerConfig(host="0.0.0.0", port=0, token="t"))) as listener:
+        port = listener.sock.getsockname()[1]
+        assert listener.url == f"ws://0.0.0.0:{port}/v1/realtime"
+        assert listener.page == f"http://localhost:{port}/"
 
 
 def test_an_address_of_six_bytes_stands_in_brackets() -> None:
@@ -91,6 +99,7 @@ def test_the_address_says_that_it_is_tls(certificate: tuple[str, str]) -> None:
     cert, key = certificate
     with closing(listen(ServerConfig(port=0, tls_cert=cert, tls_key=key))) as listener:
         assert listener.url.startswith("wss://127.0.0.1:")
+        assert listener.page.startswith("https://127.0.0.1:")
 
 
 def test_a_certificate_that_is_none_is_refused(certificate: tuple[str, str], tmp_path: Path) -> None:
