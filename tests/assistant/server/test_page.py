@@ -373,7 +373,10 @@ async def test_a_token_is_asked_for_and_kept_for_the_tab_only(browser: "Browser"
     async with visit(browser, server.origin) as visited:
         page = visited.page
         await page.get_by_role("button", name="Start").click()
-        await expect(page.get_by_role("alert")).to_contain_text("Enter its token")
+        await expect(page.get_by_role("alert")).to_contain_text("needs a token")
+        await page.get_by_label("Token").fill("public")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert")).to_contain_text("not the server's token")
         await page.get_by_label("Token").fill("secret")
         await page.keyboard.press("Enter")
         await (await server.peer()).greet()
@@ -397,9 +400,10 @@ async def test_a_token_in_the_address_is_used_and_hidden(browser: "Browser", ser
     ("token", "ready", "says"),
     [
         (None, HTTPStatus.SERVICE_UNAVAILABLE, "busy with other conversations. Try again in 7 seconds"),
+        (None, HTTPStatus.OK, "does not take pages at http://127.0.0.1:"),
         ("not a subprotocol", HTTPStatus.OK, "characters that a browser cannot send"),
     ],
-    ids=["busy", "unsendable"],
+    ids=["busy", "elsewhere", "unsendable"],
 )
 async def test_a_refusal_is_explained(
     browser: "Browser", server: ScriptedServer, token: str | None, ready: HTTPStatus, says: str
@@ -430,7 +434,8 @@ async def test_a_server_that_has_gone_is_told_and_a_lost_connection_is_renewed(
         await expect(page.locator("#conversation > li")).to_have_text(["YouBefore", "New conversation"])
         await peer.socket.close(1001)
         await expect(page.get_by_role("alert")).to_contain_text("shutting down")
-        await page.route("**/readyz", lambda route: route.abort())
+        for path in ("**/readyz", "**/v1/models"):
+            await page.route(path, lambda route: route.abort())
         server.refusal = HTTPStatus.SERVICE_UNAVAILABLE
         await page.get_by_role("button", name="Reconnect").click()
         await expect(page.get_by_role("alert")).to_contain_text("does not answer")
