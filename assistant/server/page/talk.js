@@ -74,6 +74,7 @@ export class Talk {
   /** Send what a microphone hears, instead of what another one does. @param {MediaStream} stream */
   async listen(stream) {
     const hear = (/** @type {Float32Array} */ samples) => {
+      if (this.#closed) return; // a block that was on its way
       this.#page.level(loudness(samples));
       this.#parts?.client.append(samples);
     };
