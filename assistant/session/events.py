@@ -65,7 +65,14 @@ class ReplyCalled:
 
 @dataclass(frozen=True)
 class ReplyRefused:
-    """No reply is made for this request: there is one already."""
+    """No reply is made for this request: there is one already, or it was stopped before it began."""
+
+    request: ReplyRequest
+
+
+@dataclass(frozen=True)
+class ReplyDropped:
+    """The reply to this request was stopped before it was begun."""
 
     request: ReplyRequest
 
@@ -118,6 +125,7 @@ SessionEvent = (
     | AudioDelta
     | ReplyCalled
     | ReplyRefused
+    | ReplyDropped
     | ReplyDone
     | ReplyDiscarded
     | Failed
