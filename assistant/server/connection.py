@@ -102,7 +102,7 @@ class Connection:
             async with asyncio.TaskGroup() as group:
                 sink = PacedSink(self._clock, latency_ms=0, ahead_ms=_AHEAD_MS, keep=False)
                 group.create_task(self._session.run(self._inputs, sink), name="session")
-                for task in (self._read, self._outbox.run, self._tell, self._expire):
+                for task in (self._read, self._write, self._tell, self._expire):
                     group.create_task(task(), name=task.__name__.strip("_"))
                 group.create_task(self._drain(draining), name="drain")
         except* _Over as over:
@@ -124,6 +124,10 @@ class Connection:
             self._heard_ns = self._clock.now_ns()
             self._receive(message)
             await pace.next()
+
+    async def _write(self) -> None:
+        await self._outbox.run()
+        raise _Over  # the client is gone, whatever it sent before has not been read yet
 
     def _receive(self, message: str | bytes) -> None:
         if isinstance(message, bytes):
