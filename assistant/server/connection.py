@@ -35,6 +35,7 @@ from assistant.session.sink import PacedSink
 from assistant.session.turn import ReplyCancelled, ReplyRequested, TurnConfig
 
 _AHEAD_MS = 2000  # audio that is sent ahead of what sounds: an interruption wastes no more
+_ONE_EVENT = 4096  # characters; a longer message counts as several: reading it takes as much longer
 _DRAIN_POLL_NS = 50_000_000
 _GRACE_NS = 30_000_000_000  # in which a session that has lasted long enough may finish its reply
 
@@ -54,7 +55,7 @@ class ConnectionLimits:
     """How long and how fast."""
 
     events_per_s: float = 500
-    """Messages that are read a second; a client that sends more waits."""
+    """Messages of up to 4 KB that are read a second; a client that sends more waits."""
     audio_ahead_s: float = 30
     """How far audio may be ahead of the clock."""
     unread_s: float = 2
@@ -102,7 +103,7 @@ class Connection:
             async with asyncio.TaskGroup() as group:
                 sink = PacedSink(self._clock, latency_ms=0, ahead_ms=_AHEAD_MS, keep=False)
                 group.create_task(self._session.run(self._inputs, sink), name="session")
-                for task in (self._read, self._outbox.run, self._tell, self._expire):
+                for task in (self._read, self._write, self._tell, self._expire):
                     group.create_task(task(), name=task.__name__.strip("_"))
                 group.create_task(self._drain(draining), name="drain")
         except* _Over as over:
@@ -123,7 +124,11 @@ class Connection:
                 raise _Over from None
             self._heard_ns = self._clock.now_ns()
             self._receive(message)
-            await pace.next()
+            await pace.next(1 + len(message) // _ONE_EVENT)
+
+    async def _write(self) -> None:
+        await self._outbox.run()
+        raise _Over  # the client is gone, whatever it sent before has not been read yet
 
     def _receive(self, message: str | bytes) -> None:
         if isinstance(message, bytes):
@@ -253,7 +258,8 @@ class _Pace:
         self._clock, self._each_ns = clock, int(1e9 / per_s)
         self._due_ns = clock.now_ns()
 
-    async def next(self) -> None:
-        """Wait until another event may be read."""
-        self._due_ns = max(self._due_ns, self._clock.now_ns() - 1_000_000_000) + self._each_ns
+    async def next(self, events: int = 1) -> None:
+        """Wait until another may be read after so many."""
+        earliest_ns = self._clock.now_ns() - 1_000_000_000
+        self._due_ns = max(self._due_ns, earliest_ns) + events * self._each_ns
         await self._clock.sleep_until(self._due_ns)  # others have a turn after each event, whatever it took

@@ -219,3 +219,20 @@ def test_audio_lasts_as_long_whatever_format_comes_after_it() -> None:
     says = {100: [append(np.zeros(960, np.float32)), pcmu, COMMIT]}
     client = Remote(Scene((), {}, 1000), says, MANUAL, audio=False).run_remote()
     assert "60 ms" in client.one("error")["error"]["message"]
+
+
+def test_a_client_that_is_gone_is_not_served_what_it_sent_before() -> None:
+    """Ten seconds' worth of events wait to be read when the connection breaks in mid-reply."""
+    flood = [{"type": "input_audio_buffer.clear"}] * 5000
+    client = Remote(SCENE, {1700: flood})
+    client.loop.call_at(1.8, client.socket.vanish)
+    client.run_remote()
+    assert client.end_ms < 2200
+
+
+def test_a_long_message_counts_as_several() -> None:
+    """Updates of 400 KB, each as long as 101 events: five at once, and then one in 202 ms."""
+    update = {"type": "session.update", "session": {"tracing": "x" * 4096 * 100}}
+    client = Remote(Scene((), {}, 2000), {1500: [update] * 8}, audio=False).run_remote()
+    times = [ms for ms, event in client.sent if event["type"] == "session.updated"][1:]
+    assert times == [1500] * 5 + [1510, 1712, 1914]
