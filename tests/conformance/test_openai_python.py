@@ -52,4 +52,4 @@ def test_the_example_in_the_documentation_runs(url: str):
     address = url.replace("ws", "http", 1).removesuffix("/realtime")
     program = example.replace("http://127.0.0.1:8765/v1", address)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
-    assert (done.stdout, done.stderr) == ("You said: What is the capital of France?", "")
+    assert (done.stdout.strip(), done.stderr) == ("You said: What is the capital of France?", "")
