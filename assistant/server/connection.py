@@ -90,7 +90,7 @@ class Connection:
         self._turn, self._limits, self._watch, self._sent = turn, limits, watch, sent
         self._inputs = Inputs(clock, state.settings.input_format, limits.audio_ahead_s)
         self._outbox = Outbox(websocket, limits.unread_s)
-        self._happened = session.subscribe()
+        self._happened = session.subscribe(state.limits.items)
         self._outgoing: tuple[int, Outgoing] | None = None  # of the reply with this number
         self._heard_ns = clock.now_ns()  # when the client sent something last
 

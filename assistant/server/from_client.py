@@ -133,24 +133,27 @@ def _forget_oldest(step: Step) -> None:
     """Take out the oldest items while there are too many, or too much is in them; the last one stays."""
     limits, items = step.state.limits, _announced(step.state.items)
     lengths = {name: text_length(entry.item) for name, entry in items.items()}
-    whole = sum(lengths.values())
+    whole, oldest = sum(lengths.values()), []
     for left, name in zip(range(len(items), 1, -1), items, strict=False):
         if left <= limits.items and whole <= limits.history:
-            return
+            break
         whole -= lengths[name]
-        _forget(step, name)
+        oldest.append(name)
+    if oldest:
+        _forget(step, *oldest)
 
 
 def _announced(items: Mapping[str, Entry]) -> Mapping[str, Entry]:
     return {name: entry for name, entry in items.items() if entry.announced}
 
 
-def _forget(step: Step, name: str) -> None:
-    entry = step.state.items[name]
-    step.change(items={other: kept for other, kept in step.state.items.items() if other != name})
-    step.send("conversation.item.deleted", item_id=name)
-    if not entry.gone:
-        step.do(RemoveItem(name))
+def _forget(step: Step, *names: str) -> None:
+    items, forgotten = step.state.items, set(names)
+    step.change(items={name: kept for name, kept in items.items() if name not in forgotten})
+    for name in names:
+        step.send("conversation.item.deleted", item_id=name)
+        if not items[name].gone:
+            step.do(RemoveItem(name))
 
 
 def _known(step: Step, event: Fields, code: str) -> Entry:

@@ -13,6 +13,7 @@ _V = TypeVar("_V")
 _MAX_DEPTH = 64  # the deepest part of an event is the JSON schema of a tool
 _MAX_DIGITS = 20  # 2**64 has as many; converting thousands of them takes quadratic time
 _MAX_VALUES = 20_000  # 128 tools of 150 each; to read one takes a microsecond or two, while all others wait
+_MAX_BRACKETS = 8 * _MAX_VALUES  # opening ones, in texts too: no text that is taken is as long
 _MAX_SHOWN = 60
 _TOO_DEEP = f"the event is nested deeper than {_MAX_DEPTH} levels"
 _TOO_MANY = f"the event has more than {_MAX_VALUES} values"
@@ -115,6 +116,8 @@ class _Left:
 
 def _parsed(text: str) -> dict[str, Any]:
     """The JSON object in `text`, with `_Refused` in place of values that cannot be taken."""
+    if text.count("[") + text.count("{") > _MAX_BRACKETS:
+        raise WireError("invalid_json", _TOO_MANY)
     left = _Left()
     try:
         event = json.loads(

@@ -118,9 +118,9 @@ class Session:
         if self._listening:
             self._listening.read_history()
 
-    def subscribe(self) -> Listener:
-        """The events of this session from now on."""
-        listener = Listener()
+    def subscribe(self, items: int = 0) -> Listener:
+        """The events of this session from now on; so many `items` may be taken out at once."""
+        listener = Listener(items)
         if self._over:
             listener.close()
         self._listeners.append(listener)

@@ -12,6 +12,7 @@ from fakes import Scene, Timing, Voice, microphone
 from remote import Event, Remote, append, typed
 
 from assistant.server.connection import ConnectionLimits
+from assistant.server.settings import Limits
 
 HELLO = Voice(320, 960, "how are you")
 ANSWER = "Fine. And you?"
@@ -236,3 +237,13 @@ def test_a_long_message_counts_as_several() -> None:
     client = Remote(Scene((), {}, 2000), {1500: [update] * 8}, audio=False).run_remote()
     times = [ms for ms, event in client.sent if event["type"] == "session.updated"][1:]
     assert times == [1500] * 5 + [1510, 1712, 1914]
+
+
+def test_thousands_of_items_may_go_at_once() -> None:
+    """Where so many are allowed; the last one leaves no room for any of them."""
+    limits = Limits(items=3000, history=2000)
+    says = {100: [typed("z") for _ in range(1500)], 200: typed("y" * 2000)}
+    pace = ConnectionLimits(events_per_s=1e6)
+    client = Remote(Scene((), {}, 2000), says, audio=False, limits=limits, pace=pace).run_remote()
+    assert len(client.all("conversation.item.deleted")) == 1500
+    assert said(client) == [("user", "y" * 2000)] and client.end_ms == 2000
