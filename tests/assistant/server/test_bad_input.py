@@ -206,7 +206,7 @@ def test_audio_at_100_times_real_time_is_refused_by_name_and_the_rest_is_heard()
     from fakes import microphone  # noqa: PLC0415
 
     burst = [append(microphone(0, 16_000)), *[append(np.zeros(16_000, np.float32))] * 99]
-    pace = ConnectionLimits(audio_ahead_s=1)
+    pace = ConnectionLimits(audio_ahead_s=1, events_per_s=1e6)
     says = {100: [*burst, COMMIT, CREATE]}
     limits = Limits(buffer_ms=200_000)
     client = run(Remote(SCENE, says, MANUAL, audio=False, pace=pace, limits=limits))
