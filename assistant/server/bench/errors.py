@@ -1,5 +1,6 @@
 """What the commands of the bench print as one line."""
 
+import signal
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -18,7 +19,11 @@ EXPECTED = (AudioError, BenchError, ClipError, ConfigError, InvalidHandshake, OS
 
 
 def run_command(name: str, command: Callable[[], bool]) -> NoReturn:
-    """Run a command and exit: with code 0 if it returns true. Of expected errors the first is told."""
+    """Run a command and exit: with code 0 if it returns true. Of expected errors the first is told.
+
+    SIGTERM ends it as Ctrl-C does, so that the server which it has started is ended, too.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     errors: list[BaseException] = []
     code = 1
     try:
