@@ -23,13 +23,15 @@ def run_command(name: str, command: Callable[[], bool]) -> NoReturn:
 
     SIGTERM ends it as Ctrl-C does, so that the server which it has started is ended, too.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     errors: list[BaseException] = []
     code = 1
     try:
         code = 0 if command() else 1
     except* EXPECTED as group:
         errors = _leaves(group)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if errors:
         print(f"{name}: {errors[0]}", file=sys.stderr)
     raise SystemExit(code)
