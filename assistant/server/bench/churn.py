@@ -6,7 +6,8 @@ import itertools
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -34,6 +35,7 @@ serve.run_serve(config, "text", leaking(serve.loaded))
 """
 _VISIT_S = 90
 _SETTLE_S = 30
+_SAMPLE_S = 30
 _ROUND = 5 * len(MIX)
 _ROUNDS = 10
 _GROWN_MB = 4  # in a round of the warm-up: the prefix store alone may take 64 MB before it is full
@@ -50,6 +52,8 @@ class Churn:
     changes: tuple[Change, ...]
     lost_places: int
     """Of the server's places, those that could not be taken at once in the end."""
+    memory_mb: tuple[float, ...]
+    """Every half a minute: what grows to the end leaks, and what stops to is a cache."""
 
     @property
     def sessions(self) -> int:
@@ -75,11 +79,31 @@ async def churn(
     before = await _warmed_up(server, visitor, at_once, rounds)
     start_s = time.monotonic()
     kinds = itertools.islice(itertools.cycle(MIX), most)
-    outcomes = await _visits(visitor, kinds, at_once, start_s + seconds)
+    async with _sampled(server) as memory_mb:
+        outcomes = await _visits(visitor, kinds, at_once, start_s + seconds)
     elapsed_s = time.monotonic() - start_s
     after = await settle(server, _SETTLE_S, lambda found: _is_back(before, found))
     room = int((await server.figures())["assistant_sessions_capacity"])
-    return Churn(elapsed_s, outcomes, tuple(changes(before, after)), await _lost(visitor, room))
+    lost = await _lost(visitor, room)
+    return Churn(elapsed_s, outcomes, tuple(changes(before, after)), lost, tuple(memory_mb))
+
+
+@asynccontextmanager
+async def _sampled(server: Watched) -> AsyncIterator[list[float]]:
+    """The server's memory, every half a minute of the block."""
+    samples: list[float] = []
+
+    async def sample() -> None:
+        while True:
+            await asyncio.sleep(_SAMPLE_S)
+            samples.append(server.memory_mb())
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(sample(), name="memory")
+        try:
+            yield samples
+        finally:
+            task.cancel()
 
 
 async def _warmed_up(server: Watched, visitor: Visitor, at_once: int, rounds: int) -> Held:
@@ -168,13 +192,15 @@ def run(options: argparse.Namespace, console: Console) -> bool:
     for (kind, outcome), count in sorted(found.outcomes.items()):
         console.print(f"{count:5} {kind}: {outcome}", markup=False)
     console.print(table(found))
+    console.print(f"memory on the way, MB: {' '.join(f'{sample:.0f}' for sample in found.memory_mb)}")
     few = [f"only {found.sessions} sessions"] if found.sessions < options.least else []
     wrong = [*found.failures, *few]
     console.print(f"{found.sessions} sessions in {found.seconds:.0f} s: {'; '.join(wrong) or 'all is back'}")
     if options.json:
         outcomes = [[*key, count] for key, count in sorted(found.outcomes.items())]
         changed = [asdict(change) for change in found.changes]
-        write_json(options.json, {"seconds": found.seconds, "outcomes": outcomes, "changes": changed})
+        result = {"seconds": found.seconds, "outcomes": outcomes, "changes": changed}
+        write_json(options.json, {**result, "memory_mb": found.memory_mb})
     late = {change.name for change in found.changes if not change.is_back}
     return late >= LEAKED if options.control else not wrong
 

@@ -52,7 +52,7 @@ async def held(server: Watched) -> Held:
             tasks=int(figures["assistant_tasks"]),
             sessions=int(figures["assistant_sessions_in_use"]),
             waiting_jobs=int(figures.get("assistant_worker_queue_jobs", 0)),
-            memory_mb=process.memory_info().rss / 1e6,
+            memory_mb=server.memory_mb(),
         )
 
 

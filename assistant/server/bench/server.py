@@ -39,6 +39,12 @@ class Watched:
         times = self.process.cpu_times()
         return times.user + times.system
 
+    def memory_mb(self) -> float:
+        """Its resident memory, of a server that runs here."""
+        assert self.process is not None
+        memory: int = self.process.memory_info().rss
+        return memory / 1e6
+
     async def figures(self) -> Mapping[str, float]:
         """The samples of /metrics, summed over their labels; raises BenchError."""
         parts = urlsplit(self.url)
