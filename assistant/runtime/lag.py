@@ -14,9 +14,10 @@ _KEPT = 200_000  # probes: a quarter of an hour
 class LagProbe:
     """Wakes every 5 ms; what it wakes too late is the lag. Lags over 2 ms become spans."""
 
-    def __init__(self, clock: Clock, recorder: Recorder) -> None:
+    def __init__(self, clock: Clock, recorder: Recorder, kept: int = _KEPT) -> None:
+        """The last `kept` lags stay in `lags_ms`."""
         self._clock, self._recorder = clock, recorder
-        self.lags_ms: deque[float] = deque(maxlen=_KEPT)
+        self.lags_ms: deque[float] = deque(maxlen=kept)
 
     async def run(self) -> None:
         """Probe until cancelled."""

@@ -14,7 +14,7 @@ _TTFA_S = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
 _PART_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _TOKENS_PER_S = (5, 10, 20, 40, 60, 80, 120, 160, 240, 320, 500, 1000)
 _SESSION_S = (1, 5, 15, 60, 180, 600, 1800, 3600)
-_LAG_PROBES = 2000  # the last ten seconds
+LAG_PROBES = 2000  # the last ten seconds
 
 
 class FinishedReply(Protocol):
@@ -109,7 +109,7 @@ class Metrics:
         """Show the worst lag of the event loop in the last ten seconds."""
         name = "assistant_event_loop_lag_seconds"
         gauge = Gauge(name, "Worst lag of the event loop in the last 10 s.", registry=self.registry)
-        gauge.set_function(lambda: max(islice(reversed(probe.lags_ms), _LAG_PROBES), default=0.0) / 1e3)
+        gauge.set_function(lambda: max(islice(reversed(probe.lags_ms), LAG_PROBES), default=0.0) / 1e3)
 
     def watch_tasks(self, count: Callable[[], int]) -> None:
         """Show how many tasks the event loop has."""

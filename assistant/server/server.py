@@ -14,7 +14,7 @@ from assistant.server.guarded import Guard
 from assistant.server.handshake import Handshake, select_subprotocol
 from assistant.server.listen import Listener
 from assistant.server.logs import logger
-from assistant.server.metrics import Metrics
+from assistant.server.metrics import LAG_PROBES, Metrics
 from assistant.server.routes import Routes
 
 PING_S = 20.0
