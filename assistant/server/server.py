@@ -72,7 +72,7 @@ async def run_server(
 
 @asynccontextmanager
 async def _watched_loop(metrics: Metrics) -> AsyncIterator[None]:
-    probe = LagProbe(Clock(), Recorder(capacity=1))  # the figures are read, the spans are not
+    probe = LagProbe(Clock(), Recorder(capacity=1), LAG_PROBES)  # the figures are read, the spans are not
     metrics.watch_loop(probe)
     metrics.watch_tasks(lambda: len(asyncio.all_tasks()))
     async with asyncio.TaskGroup() as group:

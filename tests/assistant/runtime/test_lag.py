@@ -4,15 +4,15 @@ import asyncio
 
 import pytest
 
-from assistant.runtime import LagProbe, Recorder, VirtualLoop, lag, run_virtual
+from assistant.runtime import LagProbe, Recorder, VirtualLoop, run_virtual
 
 MS = 1_000_000
 
 
-def probed(seconds: float, blocked_ms: dict[float, float]) -> tuple[LagProbe, Recorder]:
+def probed(seconds: float, blocked_ms: dict[float, float], **kept: int) -> tuple[LagProbe, Recorder]:
     """A probe of so many seconds in which the loop was blocked from some times on."""
     loop, recorder = VirtualLoop(), Recorder()
-    probe = LagProbe(loop.clock, recorder)
+    probe = LagProbe(loop.clock, recorder, **kept)
 
     async def main() -> None:
         for at_ms, ms in blocked_ms.items():
@@ -44,8 +44,7 @@ def test_what_blocks_the_loop_is_its_lag_and_a_span_if_it_is_worth_one() -> None
     assert (span.start_ns / MS, span.end_ns / MS) == (pytest.approx(15), pytest.approx(52))
 
 
-def test_it_keeps_no_more_than_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lag, "_KEPT", 50)
-    probe, _ = probed(2, {12: 40})
+def test_it_keeps_no_more_than_so_many() -> None:
+    probe, _ = probed(2, {12: 40}, kept=50)
     assert len(probe.lags_ms) == 50
     assert max(probe.lags_ms) < 1e-3  # the latest are kept
