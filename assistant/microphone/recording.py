@@ -35,7 +35,6 @@ class Recording:
         self.called_ns = now_ns()  # when a block came last
         self.overflows = 0
         self.silenced = 0  # samples that were lost, and are silence now
-        self.jumped = False  # the clock of the stream, by more than a second: the machine slept
         self._blocks: deque[_Block] = deque(maxlen=_KEPT)
         self._offset = ClockOffset()
         self._wake, self._now_ns = wake, now_ns
@@ -69,6 +68,11 @@ class Recording:
             start, self._end = self._end, self._end + len(block.audio)
             yield start, block.audio
 
+    @property
+    def jumped(self) -> bool:
+        """Whether the stream's clock did; see ClockOffset."""
+        return self._offset.jumped
+
     def skip(self) -> None:
         """Drop what came so far: nobody was listening yet."""
         for _ in self.read():
@@ -76,7 +80,6 @@ class Recording:
 
     def _converter_ns(self, block: _Block) -> int:
         at = block.time
-        self.jumped = self.jumped or self._offset.jumped_ns(at.now_s, block.called_ns) > 1_000_000_000
         self._offset.note(at.now_s, block.called_ns)
         age_s = min(max(0.0, at.now_s - at.converter_s), 1.0)  # some drivers state 0, or nonsense
         return self._offset.monotonic_ns(at.now_s - age_s)

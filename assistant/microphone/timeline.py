@@ -6,6 +6,8 @@ import numpy as np
 
 _KEPT = 200  # blocks: 2 s. A clock that is 200 ppm off is 0.2 ms off in the middle of them.
 _OFFSETS = 200
+_JUMP_NS = 1_000_000_000
+_PROOF = 20  # blocks in a row: one callback may wait for the interpreter, all do behind a clock that was set
 
 
 class Timeline:
@@ -61,17 +63,19 @@ class ClockOffset:
 
     def __init__(self) -> None:
         self._differences_ns: deque[int] = deque(maxlen=_OFFSETS)
+        self._late = 0  # blocks in a row that were late by more than a jump
+        self.jumped = False
+        """The clocks went apart by more than a second: the machine slept, or one of them was set."""
 
     def note(self, stream_s: float, monotonic_ns: int) -> None:
         """It was `monotonic_ns`, or a little earlier, when the stream's clock said `stream_s`."""
-        self._differences_ns.append(monotonic_ns - round(stream_s * 1e9))
+        difference_ns = monotonic_ns - round(stream_s * 1e9)
+        if self._differences_ns:
+            late_ns = difference_ns - min(self._differences_ns)
+            self._late = self._late + 1 if late_ns > _JUMP_NS else 0
+            self.jumped = self.jumped or late_ns < -_JUMP_NS or self._late >= _PROOF
+        self._differences_ns.append(difference_ns)
 
     def monotonic_ns(self, stream_s: float) -> int:
         """The same moment on the monotonic clock."""
         return round(stream_s * 1e9) + min(self._differences_ns)
-
-    def jumped_ns(self, stream_s: float, monotonic_ns: int) -> int:
-        """How far the clocks have gone apart since the last block."""
-        if not self._differences_ns:
-            return 0
-        return abs(monotonic_ns - round(stream_s * 1e9) - self._differences_ns[-1])

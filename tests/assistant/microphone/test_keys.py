@@ -55,8 +55,8 @@ async def test_an_arrow_is_no_escape(terminal: tuple[int, TextIO]) -> None:
     came = asyncio.Event()
     async with keys(source, lambda key: (pressed.append(key), came.set())):
         os.write(typed, b"\x1b[A")
-        while _unread(source):
-            await asyncio.sleep(0)  # the terminal has no event of having been read
+        while _unread(source):  # noqa: ASYNC110  # a terminal tells nobody that it was read
+            await asyncio.sleep(0)
         os.write(typed, b"s")
         await asyncio.wait_for(came.wait(), 10)
     assert pressed == ["s"]

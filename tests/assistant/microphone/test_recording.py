@@ -111,6 +111,19 @@ def test_a_jump_of_the_streams_clock_is_noticed_and_a_small_step_is_followed() -
     assert device.recording.jumped
 
 
+def test_one_callback_that_is_seconds_late_is_no_jump_but_a_clock_that_was_set_back_is() -> None:
+    """It waited for the interpreter while the models were loaded."""
+    device = Device()
+    device.give(50)
+    device.give(1, late_ms=3000)
+    device.give(50)
+    device.read()
+    assert not device.recording.jumped
+    device.give(30, epoch_s=EPOCH_S - 3600)
+    device.read()
+    assert device.recording.jumped
+
+
 def test_what_came_before_anybody_listened_is_skipped() -> None:
     device = Device()
     device.give(300)
