@@ -48,11 +48,9 @@ class Room:
         self.environment: Mapping[str, str] = {
             **os.environ,
             "ALSA_CONFIG_PATH": str(folder / "asound.conf"),
-            "HOME": str(folder),
             "PULSE_CLIENTCONFIG": str(folder / "client.conf"),
             "PULSE_RUNTIME_PATH": str(folder),
             "PULSE_SERVER": server,
-            "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")),
         }
         self._server: subprocess.Popen[bytes] | None = None
         self._helpers: list[subprocess.Popen[bytes]] = []
@@ -63,7 +61,7 @@ class Room:
         module = f"module-native-protocol-unix socket={self._socket} auth-anonymous=1"
         self._server = subprocess.Popen(
             [*command, "--disable-shm=yes", "-L", module],
-            env=self.environment,
+            env={**self.environment, "HOME": str(self._folder), "XDG_RUNTIME_DIR": str(self._folder)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
