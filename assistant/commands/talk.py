@@ -15,14 +15,15 @@ from rich.console import Console
 
 from assistant.commands.preflight import check_file
 from assistant.config import Config, read_config
-from assistant.microphone.canceller import open_canceller
+from assistant.microphone.canceller import cancels
 from assistant.microphone.errors import NoTerminal
 from assistant.microphone.keys import has_keys, keys
 from assistant.microphone.portaudio import PortAudio, native_messages_dropped
-from assistant.microphone.screen import Lines, Output, Screen
+from assistant.microphone.screen import Lines, Output, Screen, Status
 from assistant.microphone.sink import SpeakerSink
 from assistant.microphone.streams import Streams, Wanted
 from assistant.microphone.talk import Talk, TalkOptions, turn_config
+from assistant.microphone.view import View
 from assistant.models.load import load_pool, locate
 from assistant.models.pool import ModelPool
 from assistant.models.store import ModelStore
@@ -62,7 +63,8 @@ def run_talk(request: TalkRequest) -> None:
     )
     lines_only = request.plain or not sys.stdout.isatty()
     output: Output = Lines(typer.echo) if lines_only else Screen(Console())
-    with native_messages_dropped(), ThreadPoolExecutor(1, "portaudio") as thread:
+    with native_messages_dropped(), ThreadPoolExecutor(1, "portaudio") as thread, output:
+        output.draw(View(), Status())
         result = asyncio.run(_talk(config, wanted, options, output, thread))
     if request.json:
         write_json(request.json, report(result, model_digests(config)))
@@ -106,13 +108,12 @@ async def _converse(
     output: Output,
     options: TalkOptions,
 ) -> Replay:
-    canceller = open_canceller()
-    turn = turn_config(config.turn, canceller, options, config.microphone.barge_in_ms)
+    turn = turn_config(config.turn, options, config.microphone.barge_in_ms, cancelling=cancels())
     stages = pool.open()
     try:
         settings = SessionConfig(config.llm.system_prompt, turn, config.asr)
-        talk = Talk(stages, settings, streams, sink, canceller, clock, output, options)
-        with output, _signals(talk.close):
+        talk = Talk(stages, settings, streams, sink, clock, output, options)
+        with _signals(talk.close):
             async with keys(sys.stdin, talk.press):
                 return await talk.run()
     finally:

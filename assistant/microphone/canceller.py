@@ -1,68 +1,65 @@
 """What takes the loudspeaker's voice out of the microphone's: its form, and one that takes out nothing."""
 
 from dataclasses import dataclass
+from math import inf, log10
 from typing import Protocol
 
 import numpy as np
 
 from assistant.microphone.port import Audio
 
-SILENT_DBFS = -120.0
-
 
 @dataclass(frozen=True)
 class Levels:
-    """Of one block, in dBFS: what came in, what of it is echo, and what is left."""
+    """What the level meter shows, in dBFS: what comes in, what of it is echo, and what is left."""
 
-    microphone: float
-    echo: float
-    voice: float
+    microphone: float = -inf
+    echo: float = -inf
+    near: float = -inf
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A block [n] for the recognizer, the same block for the voice detector, and how loud it was."""
+class Cleaned:
+    """The same samples [n] of the microphone twice."""
 
-    recognize: Audio
+    listen: Audio
+    """For the recognizer."""
     detect: Audio
-    levels: Levels
+    """For the voice detector."""
 
 
-class Canceller(Protocol):
-    """A stream of microphone audio at 16 kHz, block by block, with what was played when it was recorded."""
+class EchoCanceller(Protocol):
+    """One stream of the microphone, at 16 kHz, from its start on."""
 
-    cancels: bool
-    """Whether it takes out echo: a voice over a reply needs less proof then."""
-
-    def process(self, microphone: Audio, reference: Audio) -> Heard:
-        """Take [n] of both; the next samples of the outcome, [m], without a hole: m may differ from n."""
+    def push(self, microphone: Audio, reference: Audio) -> Cleaned:
+        """Take the next samples [n] of both; what they complete, [m], without a hole: m may differ from n."""
         ...
 
-    def reset(self) -> None:
-        """Another device: what was learnt of the room, and of the delay, is void."""
+    @property
+    def levels(self) -> Levels:
+        """What was measured until now."""
         ...
 
 
 class PassThrough:
     """For headphones, and devices that cancel their echo themselves."""
 
-    cancels = False
+    def __init__(self) -> None:
+        self.levels = Levels()
 
-    def process(self, microphone: Audio, reference: Audio) -> Heard:  # noqa: ARG002
-        """See Canceller."""
-        level = dbfs(microphone)
-        return Heard(microphone, microphone, Levels(level, SILENT_DBFS, level))
-
-    def reset(self) -> None:
-        """See Canceller."""
-
-
-def dbfs(audio: Audio) -> float:
-    """The level of `audio`, against full scale."""
-    power = float(np.mean(np.square(audio))) if len(audio) else 0.0
-    return max(SILENT_DBFS, 10 * float(np.log10(power))) if power > 0 else SILENT_DBFS
+    def push(self, microphone: Audio, reference: Audio) -> Cleaned:  # noqa: ARG002
+        """See EchoCanceller."""
+        power = float(np.mean(np.square(microphone, dtype=np.float64))) if len(microphone) else 0.0
+        level = 10 * log10(power) if power > 0 else -inf
+        self.levels = Levels(level, -inf, level)
+        return Cleaned(microphone, microphone)
 
 
-def open_canceller() -> Canceller:
-    """The best that is installed."""
+def open_canceller() -> EchoCanceller:
+    """A canceller for a stream that begins: the best that is installed."""
     return PassThrough()
+
+
+def cancels() -> bool:
+    """Whether `open_canceller` takes out echo: a voice over a reply needs less proof then."""
+    return False

@@ -8,7 +8,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from assistant.microphone.canceller import SILENT_DBFS, Levels
+from assistant.microphone.canceller import Levels
 from assistant.microphone.view import View, split
 
 _WIDTH = 16
@@ -26,7 +26,7 @@ _MARKS = {
 class Status:
     """What the live lines show beside the view."""
 
-    levels: Levels = Levels(SILENT_DBFS, SILENT_DBFS, SILENT_DBFS)
+    levels: Levels = Levels()
     muted: bool = False
     keys: str = ""
 
@@ -110,7 +110,7 @@ def render(view: View, status: Status) -> Group:
 
 def _levels(levels: Levels) -> Text:
     return Text.assemble(
-        " voice ", (_bar(levels.voice), "green"), "  echo ", (_bar(levels.echo), "yellow"), " "
+        " voice ", (_bar(levels.near), "green"), "  echo ", (_bar(levels.echo), "yellow"), " "
     )
 
 
@@ -123,7 +123,5 @@ def _rounded(status: Status) -> Status:
     """With levels that change only where the bars do."""
     step = -_QUIET_DBFS / _WIDTH
     levels = status.levels
-    values = [
-        max(_QUIET_DBFS, round(v / step) * step) for v in (levels.microphone, levels.echo, levels.voice)
-    ]
+    values = [round(max(_QUIET_DBFS, v) / step) * step for v in (levels.microphone, levels.echo, levels.near)]
     return Status(Levels(*values), status.muted, status.keys)

@@ -7,12 +7,12 @@ import numpy as np
 
 from asr.audio import RATE
 from assistant.audio import FRAME_MS, Resampler
-from assistant.microphone.canceller import Canceller, Heard, Levels
+from assistant.microphone.canceller import Cleaned, EchoCanceller, Levels, open_canceller
 from assistant.microphone.errors import OnlyZeros
 from assistant.microphone.playing import Playing
 from assistant.microphone.port import Audio
 from assistant.microphone.recording import Recording
-from assistant.microphone.reference import Reference
+from assistant.microphone.sent import Sent
 from assistant.microphone.streams import Streams
 from assistant.session.ring import Frame
 from assistant.session.session import Input
@@ -24,9 +24,9 @@ _FRAME = RATE * FRAME_MS // 1000
 class _Front:
     """One opening of the streams, up to the canceller."""
 
-    def __init__(self, recording: Recording, playing: Playing, canceller: Canceller) -> None:
-        self.recording = recording
-        self._canceller, self._reference = canceller, Reference(playing)
+    def __init__(self, recording: Recording, playing: Playing, canceller: EchoCanceller) -> None:
+        self.recording, self.canceller = recording, canceller
+        self._sent = Sent(playing)
         self._resampler = Resampler(recording.rate)
         self._waiting = np.zeros(0, np.float32)
         self._first: int | None = None  # the recording's sample that is number 0 here
@@ -34,7 +34,7 @@ class _Front:
         self.zeros = 0  # that the recording begins with
         self.awake = False  # it has given something else
 
-    def blocks(self) -> Iterator[tuple[Heard, int]]:
+    def blocks(self) -> Iterator[tuple[Cleaned, int]]:
         """What was recorded since the last call, and when the last sample of each block was."""
         for start, audio in self.recording.read():
             if self._first is None:
@@ -43,12 +43,12 @@ class _Front:
             self._waiting = np.concatenate([self._waiting, self._resampler.push(audio)])
         while len(self._waiting) >= _FRAME:
             block, self._waiting = self._waiting[:_FRAME], self._waiting[_FRAME:]
-            reference = self._reference.read(self._recorded_ns(self._taken), _FRAME)
-            heard = self._canceller.process(block, reference)
+            reference = self._sent.read(self._recorded_ns(self._taken), _FRAME)
+            cleaned = self.canceller.push(block, reference)
             self._taken += _FRAME
-            self._given += len(heard.recognize)
-            if len(heard.recognize):
-                yield heard, self._recorded_ns(self._given)
+            self._given += len(cleaned.listen)
+            if len(cleaned.listen):
+                yield cleaned, self._recorded_ns(self._given)
 
     def _recorded_ns(self, sample: int) -> int:
         assert self._first is not None, "something was recorded"
@@ -65,8 +65,8 @@ class MicrophoneSource:
     def __init__(
         self,
         streams: Streams,
-        canceller: Canceller,
         *,
+        open_canceller: Callable[[], EchoCanceller] = open_canceller,
         on_levels: Callable[[Levels], None] = lambda _: None,
         on_awake: Callable[[], None] = lambda: None,
         tell: Callable[[str], None] = lambda _: None,
@@ -74,7 +74,7 @@ class MicrophoneSource:
         """`on_awake` is called when a microphone gives the first sample that is not zero."""
         self.muted = False
         self.end = 0  # sample behind the last frame
-        self._streams, self._canceller = streams, canceller
+        self._streams, self._open_canceller = streams, open_canceller
         self._on_levels, self._on_awake, self._tell = on_levels, on_awake, tell
         self._asked: deque[External] = deque()
         self._front: _Front | None = None
@@ -114,17 +114,15 @@ class MicrophoneSource:
         if recording is None or playing is None:
             return
         if self._front is None or self._front.recording is not recording:
-            if self._front is not None:
-                self._canceller.reset()
-            self._front, self._told = _Front(recording, playing, self._canceller), False
+            self._front, self._told = _Front(recording, playing, self._open_canceller()), False
         awake = self._front.awake
-        for heard, end_ns in self._front.blocks():
-            self._on_levels(heard.levels)
-            self.end += len(heard.recognize)
+        for cleaned, end_ns in self._front.blocks():
+            self._on_levels(self._front.canceller.levels)
+            self.end += len(cleaned.listen)
             if self.muted:
-                yield Frame(np.zeros_like(heard.recognize), end_ns)
+                yield Frame(np.zeros_like(cleaned.listen), end_ns)
             else:
-                yield Frame(heard.recognize, end_ns, heard.detect)
+                yield Frame(cleaned.listen, end_ns, cleaned.detect)
         self._note_zeros(self._front, awake)
 
     def _note_zeros(self, front: _Front, was_awake: bool) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from time import process_time
 
 from assistant.microphone import view as views
-from assistant.microphone.canceller import Canceller, Levels
+from assistant.microphone.canceller import Levels
 from assistant.microphone.feed import FADE_MS
 from assistant.microphone.screen import Output, Status
 from assistant.microphone.sink import SpeakerSink
@@ -36,13 +36,13 @@ class TalkOptions:
 
 
 def turn_config(
-    config: TurnConfig, canceller: Canceller, options: TalkOptions, barge_in_ms: int
+    config: TurnConfig, options: TalkOptions, barge_in_ms: int, *, cancelling: bool
 ) -> TurnConfig:
     """`config` beside a loudspeaker: with a canceller less voice is proof of somebody else's."""
     return replace(
         config,
         detection="none" if options.push_to_talk else config.detection,
-        barge_in_ms=barge_in_ms if canceller.cancels else config.barge_in_ms,
+        barge_in_ms=barge_in_ms if cancelling else config.barge_in_ms,
         echo_ms=max(config.echo_ms, _ECHO_MS),
     )
 
@@ -56,7 +56,6 @@ class Talk:
         config: SessionConfig,
         streams: Streams,
         sink: SpeakerSink,
-        canceller: Canceller,
         clock: Clock,
         output: Output,
         options: TalkOptions,
@@ -64,7 +63,7 @@ class Talk:
         recorder = Recorder()
         self.session = Session(stages, config, clock, recorder, "talk")
         self.source = MicrophoneSource(
-            streams, canceller, on_levels=self._note_levels, on_awake=self._begin, tell=output.say
+            streams, on_levels=self._note_levels, on_awake=self._begin, tell=output.say
         )
         self._streams, self._sink, self._clock = streams, sink, clock
         self._output, self._options = output, options

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from fake_port import IN_LATENCY_S, MICROPHONE, OUT_LATENCY_S, SPEAKER, FakePort
 from fakes import microphone, position
 from rig import MS, Rig
 
-from assistant.microphone.canceller import Heard, Levels, PassThrough, dbfs
+from assistant.microphone.canceller import Cleaned, EchoCanceller, Levels, PassThrough
 from assistant.microphone.port import Audio
 from assistant.microphone.source import MicrophoneSource
 from assistant.session.ring import Frame
@@ -23,14 +24,14 @@ PER_MS = 16
 class Collected:
     """Everything a source gave, with when it came."""
 
-    def __init__(self, rig: Rig, canceller: PassThrough | None = None) -> None:
+    def __init__(self, rig: Rig, opened: Callable[[], EchoCanceller] = PassThrough) -> None:
         self.rig = rig
         self.items: list[tuple[float, Input]] = []
         self.awake: list[float] = []
         self.levels: list[Levels] = []
         self.source = MicrophoneSource(
             rig.streams,
-            canceller or PassThrough(),
+            open_canceller=opened,
             on_levels=self.levels.append,
             on_awake=lambda: self.awake.append(rig.now_ms),
             tell=rig.told.append,
@@ -160,35 +161,39 @@ def test_full_scale_and_dc_go_through_as_they_are(level: float) -> None:
     assert found.levels[-1].microphone == pytest.approx(0)
 
 
-def test_levels_are_against_full_scale() -> None:
-    assert dbfs(np.full(100, 0.1, np.float32)) == pytest.approx(-20)
-    assert dbfs(np.zeros(100, np.float32)) == dbfs(np.zeros(0, np.float32)) == -120
+@pytest.mark.parametrize(("sample", "dbfs"), [(0.1, -20), (0.0, -inf)])
+def test_levels_are_against_full_scale(sample: float, dbfs: float) -> None:
+    canceller = PassThrough()
+    canceller.push(np.full(100, sample, np.float32), np.zeros(100, np.float32))
+    assert canceller.levels == Levels(pytest.approx(dbfs), -inf, pytest.approx(dbfs))
 
 
-class Split(PassThrough):
+class Split:
     """Gives the detector half of what the recognizer hears, in blocks of 256, and keeps what it was given."""
 
     def __init__(self) -> None:
         self.microphone = self.reference = self.waiting = np.zeros(0, np.float32)
-        self.resets = 0
+        self.levels = Levels()
+        self.opened = 0
 
-    def process(self, microphone: Audio, reference: Audio) -> Heard:
+    def open(self) -> "Split":
+        self.opened += 1
+        return self
+
+    def push(self, microphone: Audio, reference: Audio) -> Cleaned:
         self.microphone = np.concatenate([self.microphone, microphone])
         self.reference = np.concatenate([self.reference, reference])
         self.waiting = np.concatenate([self.waiting, microphone])
         whole = len(self.waiting) // 256 * 256
         block, self.waiting = self.waiting[:whole], self.waiting[whole:]
-        return Heard(block, block / 2, Levels(0, 0, 0))
-
-    def reset(self) -> None:
-        self.resets += 1
+        return Cleaned(block, block / 2)
 
 
 def test_a_canceller_may_cut_blocks_of_its_own_and_frames_keep_their_times() -> None:
     rig, split = counting(), Split()
 
     async def main() -> None:
-        found = Collected(rig, split)
+        found = Collected(rig, split.open)
         await found.until(1000)
         end = 0
         for frame in found.frames:
@@ -216,7 +221,7 @@ def test_the_reference_is_what_sounded_when_the_microphone_recorded() -> None:
 
     async def main() -> None:
         rig.port.sound = echo
-        found = Collected(rig, split)
+        found = Collected(rig, split.open)
         noise = np.random.default_rng(0).standard_normal(24000).astype(np.float32)
         smooth = np.convolve(noise, np.ones(16) / 16, "same").astype(np.float32) * 0.2
         writing = asyncio.create_task(rig.sink.write(smooth, 24000))
@@ -230,16 +235,16 @@ def test_the_reference_is_what_sounded_when_the_microphone_recorded() -> None:
     assert int(np.argmax(np.fft.irfft(spectrum, size))) == pytest.approx(36 * PER_MS, abs=2)
 
 
-def test_another_device_resets_the_canceller_once() -> None:
+def test_another_device_gets_a_canceller_of_its_own() -> None:
     rig, split = counting(), Split()
 
     async def main() -> None:
         watch = asyncio.create_task(rig.streams.run())
-        found = Collected(rig, split)
+        found = Collected(rig, split.open)
         rig.loop.call_at(0.5, lambda: rig.port.stream("input").end())
         await found.until(1500)
         watch.cancel()
-        assert split.resets == 1
+        assert split.opened == 2
         assert len(found.audio) / PER_MS == pytest.approx(1450, abs=60)
         ends = [frame.end_ns for frame in found.frames]
         assert ends == sorted(ends) and ends[-1] == pytest.approx(1480 * MS, abs=20 * MS)

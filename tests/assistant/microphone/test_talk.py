@@ -4,7 +4,6 @@ What is checked against is the loudspeaker's own recording, sample by sample.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from rig import Rig
 from world import SYSTEM, World
 
 from asr.stream import StreamConfig
-from assistant.microphone.canceller import PassThrough
 from assistant.microphone.screen import Status
 from assistant.microphone.talk import Talk, TalkOptions, turn_config
 from assistant.microphone.view import View
@@ -55,7 +53,7 @@ class Conversation:
         self.rig = Rig(FakePort(sound=microphone))
         self.world = World(scene, loop=self.rig.loop)
         self.options = options or TalkOptions(seconds=scene.end_ms / 1000)
-        self.config = turn_config(turn, PassThrough(), self.options, 128)
+        self.config = turn_config(turn, self.options, 128, cancelling=False)
         self.shown = Shown()
         self.replay = Replay((), (), 0)
 
@@ -67,7 +65,6 @@ class Conversation:
                 SessionConfig(SYSTEM, self.config, StreamConfig(partial_ms=480)),
                 self.rig.streams,
                 self.rig.sink,
-                PassThrough(),
                 self.rig.loop.clock,
                 self.shown,
                 self.options,
@@ -215,12 +212,10 @@ def test_a_device_that_is_plugged_in_again_goes_on_with_the_conversation() -> No
 
 def test_beside_a_loudspeaker_more_proof_is_wanted_until_300_ms_after_the_reply() -> None:
     options = TalkOptions()
-    without = turn_config(TurnConfig(), PassThrough(), options, 128)
+    without = turn_config(TurnConfig(), options, 128, cancelling=False)
     assert (without.barge_in_ms, without.echo_ms, without.detection) == (192, 300, "semantic")
-    cancelling = PassThrough()
-    cancelling.cancels = True
-    assert turn_config(TurnConfig(), cancelling, options, 128).barge_in_ms == 128
-    assert turn_config(replace(TurnConfig(), echo_ms=500), cancelling, options, 128).echo_ms == 500
+    assert turn_config(TurnConfig(), options, 128, cancelling=True).barge_in_ms == 128
+    assert turn_config(TurnConfig(echo_ms=500), options, 128, cancelling=True).echo_ms == 500
 
 
 def test_noise_right_after_a_reply_is_no_turn_and_later_it_is() -> None:
