@@ -29,10 +29,11 @@ class Recording:
     def __init__(
         self, rate: int, wake: Callable[[], None], now_ns: Callable[[], int] = time.monotonic_ns
     ) -> None:
-        """`wake` is called for every block, in PortAudio's thread."""
+        """`wake` is called, in PortAudio's thread, for every block that ends behind `wake_at`."""
         self.rate = rate
         self.timeline = Timeline(rate)
         self.called_ns = now_ns()  # when a block came last
+        self.wake_at = 0  # of the samples that the device gave
         self.overflows = 0
         self.silenced = 0  # samples that were lost, and are silence now
         self._blocks: deque[_Block] = deque(maxlen=_KEPT)
@@ -51,7 +52,8 @@ class Recording:
         self.called_ns = self._now_ns()
         self._blocks.append(_Block(self._given, audio[:, 0].copy(), at, self.called_ns))
         self._given += len(audio)
-        self._wake()
+        if self._given >= self.wake_at:
+            self._wake()
 
     def read(self) -> Iterator[tuple[int, Audio]]:
         """What came since the last call: audio [n] and the number of its first sample, without a hole."""
@@ -72,6 +74,10 @@ class Recording:
     def jumped(self) -> bool:
         """Whether the stream's clock did; see ClockOffset."""
         return self._offset.jumped
+
+    def wait_for(self, count: int) -> None:
+        """Wake the reader when there are `count` samples that it has not read."""
+        self.wake_at = self._taken + count
 
     def skip(self) -> None:
         """Drop what came so far: nobody was listening yet."""

@@ -49,6 +49,10 @@ class _Front:
             self._given += len(cleaned.listen)
             if len(cleaned.listen):
                 yield cleaned, self._recorded_ns(self._given)
+        missing = (_FRAME - len(self._waiting)) * self.recording.rate // RATE
+        self.recording.wait_for(
+            missing
+        )  # a frame later than it can be is a wait, and one block sooner is work
 
     def _recorded_ns(self, sample: int) -> int:
         assert self._first is not None, "something was recorded"

@@ -5,6 +5,7 @@ from collections import deque
 import numpy as np
 
 _KEPT = 200  # blocks: 2 s. A clock that is 200 ppm off is 0.2 ms off in the middle of them.
+_FRESH = 10  # blocks that a median may be old: each new one costs 20 us
 _OFFSETS = 200
 _JUMP_NS = 1_000_000_000
 _PROOF = 20  # blocks in a row: one callback may wait for the interpreter, all do behind a clock that was set
@@ -21,6 +22,7 @@ class Timeline:
         self.rate = rate
         self._offsets_ns: deque[float] = deque(maxlen=_KEPT)
         self._median_ns: float | None = None
+        self._since = 0  # blocks, since the median was taken
 
     @property
     def known(self) -> bool:
@@ -31,7 +33,9 @@ class Timeline:
         """`sample` is at the converter at `at_ns`; by how many ns that is later than the line says."""
         late_ns = at_ns - self.at_ns(sample) if self.known else 0.0
         self._offsets_ns.append(at_ns - sample * 1e9 / self.rate)
-        self._median_ns = None
+        self._since += 1
+        if self._since >= min(_FRESH, len(self._offsets_ns) // 2):
+            self._median_ns = None
         return late_ns
 
     def at_ns(self, sample: float) -> int:
@@ -51,6 +55,7 @@ class Timeline:
         assert self._offsets_ns, "a time before the first block"
         if self._median_ns is None:
             self._median_ns = float(np.median(np.fromiter(self._offsets_ns, np.float64)))
+            self._since = 0
         return self._median_ns
 
 
@@ -63,6 +68,7 @@ class ClockOffset:
 
     def __init__(self) -> None:
         self._differences_ns: deque[int] = deque(maxlen=_OFFSETS)
+        self._smallest_ns = 0
         self._late = 0  # blocks in a row that were late by more than a jump
         self.jumped = False
         """The clocks went apart by more than a second: the machine slept, or one of them was set."""
@@ -71,11 +77,12 @@ class ClockOffset:
         """It was `monotonic_ns`, or a little earlier, when the stream's clock said `stream_s`."""
         difference_ns = monotonic_ns - round(stream_s * 1e9)
         if self._differences_ns:
-            late_ns = difference_ns - min(self._differences_ns)
+            late_ns = difference_ns - self._smallest_ns
             self._late = self._late + 1 if late_ns > _JUMP_NS else 0
             self.jumped = self.jumped or late_ns < -_JUMP_NS or self._late >= _PROOF
         self._differences_ns.append(difference_ns)
+        self._smallest_ns = min(self._differences_ns)
 
     def monotonic_ns(self, stream_s: float) -> int:
         """The same moment on the monotonic clock."""
-        return round(stream_s * 1e9) + min(self._differences_ns)
+        return round(stream_s * 1e9) + self._smallest_ns

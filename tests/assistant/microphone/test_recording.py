@@ -54,6 +54,17 @@ def test_what_was_recorded_comes_in_order_and_wakes_the_reader() -> None:
     assert device.read() == (30, list(range(30, 40)))
 
 
+def test_a_reader_is_woken_when_there_is_as_much_as_it_waits_for() -> None:
+    device = Device()
+    device.give(2)
+    device.read()
+    device.recording.wait_for(25)
+    device.give(2)
+    assert device.wakes == 2
+    device.give()
+    assert device.wakes == 3
+
+
 def test_of_eight_channels_the_first_is_heard() -> None:
     device = Device(channels=8)
     device.give()
