@@ -37,8 +37,9 @@ class LlmConfig:
     """What runs it: auto is a GPU that can, else the CPU. Where "cuda" cannot be had, a warning says why, and
     the CPU runs it."""
     context: int = 2048
-    sessions: int = 4
-    """Conversations at once; each takes memory for keys and values as it grows."""
+    sessions: int = 8
+    """Conversations at once; each takes memory for keys and values as it grows. Two cores with AVX512 were
+    measured to hold eight (docs/server.md)."""
     threads: int | None = None
     """CPU threads. By default one for each core, up to four."""
     kv: KvType = "int8"

@@ -9,10 +9,11 @@ from sizes import FULL
 from assistant.models.store import ModelStore
 
 TESTS = Path(__file__).parent
-# The same examples in every `make test`, new ones in every `make test-full`.
-settings.register_profile("same", derandomize=True)
-if not FULL:
-    settings.load_profile("same")
+# The same examples in every `make test`, new ones in every `make test-full`. No deadlines: machines are
+# shared.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("new", deadline=None)
+settings.load_profile("new" if FULL else "same")
 REALTIME = TESTS / "realtime"  # the one folder in which `make test` looks for such tests
 # From the one that takes longest, so that neither of two processes ends long before the other.
 SLOWEST_FILES = [

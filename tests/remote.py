@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import numpy as np
 from fakes import PER_MS, Scene, microphone
-from websockets.exceptions import ConnectionClosedOK
+from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK
 from websockets.frames import Close
 from world import SYSTEM, Machine, World
 
@@ -54,9 +54,12 @@ class FakeSocket:
         self.closed: tuple[int, str] | None = None
         self.reading = asyncio.Event()
         self.reading.set()
+        self.gone = False
 
     async def send(self, message: str) -> None:
         await self.reading.wait()
+        if self.gone:
+            raise ConnectionClosedError(None, None)
         now_ms = self._remote.ms(self._remote.loop.clock.now_ns())
         self._remote.sent.append((round(now_ms), json.loads(message)))
 
@@ -65,6 +68,10 @@ class FakeSocket:
         if message is None:
             raise ConnectionClosedOK(Close(1000, ""), Close(1000, ""), rcvd_then_sent=True)
         return message
+
+    def vanish(self) -> None:
+        """From now on nothing can be sent; what has come can still be read."""
+        self.gone = True
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         self.closed = (code, reason)

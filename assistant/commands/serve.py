@@ -85,7 +85,7 @@ async def _serve(application: Application, config: Config, metrics: Metrics, lis
     def say_ready() -> None:
         if listener.tls is None and not is_loopback(config.server.host):
             logger().warning("without TLS, speech and token can be read on the way")
-        typer.echo(f"listening on {listener.url}")
+        typer.echo(f"listening on {listener.url}\npage at {listener.page}")
 
     with _signals(stop):
         await run_server(

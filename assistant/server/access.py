@@ -75,6 +75,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_unspecified(host: str) -> bool:
+    """Whether `host` stands for every address of this machine."""
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
 def _check_path(request: Request, _: ServerConfig) -> Refusal | None:
     return None if urlsplit(request.path).path == REALTIME else not_found()
 

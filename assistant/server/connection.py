@@ -35,7 +35,9 @@ from assistant.session.sink import PacedSink
 from assistant.session.turn import ReplyCancelled, ReplyRequested, TurnConfig
 
 _AHEAD_MS = 2000  # audio that is sent ahead of what sounds: an interruption wastes no more
+_ONE_EVENT = 4096  # characters; a longer message counts as several: reading it takes as much longer
 _DRAIN_POLL_NS = 50_000_000
+_GRACE_NS = 30_000_000_000  # in which a session that has lasted long enough may finish its reply
 
 
 class WebSocket(Protocol):
@@ -53,7 +55,7 @@ class ConnectionLimits:
     """How long and how fast."""
 
     events_per_s: float = 500
-    """Messages that are read a second; a client that sends more waits."""
+    """Messages of up to 4 KB that are read a second; a client that sends more waits."""
     audio_ahead_s: float = 30
     """How far audio may be ahead of the clock."""
     unread_s: float = 2
@@ -88,7 +90,7 @@ class Connection:
         self._turn, self._limits, self._watch, self._sent = turn, limits, watch, sent
         self._inputs = Inputs(clock, state.settings.input_format, limits.audio_ahead_s)
         self._outbox = Outbox(websocket, limits.unread_s)
-        self._happened = session.subscribe()
+        self._happened = session.subscribe(state.limits.items)
         self._outgoing: tuple[int, Outgoing] | None = None  # of the reply with this number
         self._heard_ns = clock.now_ns()  # when the client sent something last
 
@@ -101,7 +103,7 @@ class Connection:
             async with asyncio.TaskGroup() as group:
                 sink = PacedSink(self._clock, latency_ms=0, ahead_ms=_AHEAD_MS, keep=False)
                 group.create_task(self._session.run(self._inputs, sink), name="session")
-                for task in (self._read, self._outbox.run, self._tell, self._expire):
+                for task in (self._read, self._write, self._tell, self._expire):
                     group.create_task(task(), name=task.__name__.strip("_"))
                 group.create_task(self._drain(draining), name="drain")
         except* _Over as over:
@@ -122,7 +124,11 @@ class Connection:
                 raise _Over from None
             self._heard_ns = self._clock.now_ns()
             self._receive(message)
-            await pace.next()
+            await pace.next(1 + len(message) // _ONE_EVENT)
+
+    async def _write(self) -> None:
+        await self._outbox.run()
+        raise _Over  # the client is gone, whatever it sent before has not been read yet
 
     def _receive(self, message: str | bytes) -> None:
         if isinstance(message, bytes):
@@ -133,6 +139,7 @@ class Connection:
         except WireError as error:
             self._refuse(error)
             return
+        self._catch_up()
         self._follow(protocol.take(self._state, event), event.get("event_id"))
         self._catch_up()
 
@@ -141,14 +148,14 @@ class Connection:
             self._happen(event)
 
     def _catch_up(self) -> None:
-        """What a command has changed is told before the client's next event is taken."""
+        """What has changed is told before an event of the client's is taken, and again behind it."""
         for event in self._happened.drain():
             self._happen(event)
 
     def _happen(self, event: SessionEvent) -> None:
         self._watch(event)
         if isinstance(event, SpeechStopped):
-            self._inputs.begin_turn()
+            self._inputs.turn_ended(event.sample)
         if isinstance(event, AudioDelta):
             self._speak(event)
             return
@@ -188,7 +195,8 @@ class Connection:
                 try:
                     self._inputs.append(data)
                 except TooFast as error:
-                    self._refuse(WireError("rate_limited", str(error), "audio", event_id))
+                    refusal = WireError("rate_limited", str(error), "audio", event_id)
+                    self._follow(protocol.refuse_audio(self._state, refusal, len(data)))
             case Commit():
                 self._inputs.commit()
             case Clear():
@@ -217,18 +225,15 @@ class Connection:
             session.read_instructions()
 
     async def _expire(self) -> None:
-        """End a session that is idle, or has lasted long enough."""
-        begun_ns, limits = self._clock.now_ns(), self._limits
+        """End a session that is idle, or has lasted long enough: once no reply is made, or a while later."""
+        limits, now_ns = self._limits, self._clock.now_ns
+        end_ns = now_ns() + int(limits.session_s * 1e9)
         while True:
-            due_ns = min(self._heard_ns + int(limits.idle_s * 1e9), begun_ns + int(limits.session_s * 1e9))
-            if due_ns <= self._clock.now_ns() and self._state.quiet:
+            due_ns = min(self._heard_ns + int(limits.idle_s * 1e9), end_ns)
+            if due_ns <= now_ns() and (self._state.quiet or end_ns + _GRACE_NS <= now_ns()):
                 break
-            await self._clock.sleep_until(max(due_ns, self._clock.now_ns() + 1_000_000_000))
-        why = (
-            "nothing was said for long"
-            if due_ns < begun_ns + limits.session_s * 1e9
-            else "it has lasted long"
-        )
+            await self._clock.sleep_until(max(due_ns, now_ns() + 1_000_000_000))
+        why = "nothing was said for long" if due_ns < end_ns else "it has lasted long"
         self._refuse(WireError("session_expired", f"the session is over: {why}", type="server_error"))
         await self._outbox.sent()
         raise _Over(1000, "session expired")
@@ -253,9 +258,8 @@ class _Pace:
         self._clock, self._each_ns = clock, int(1e9 / per_s)
         self._due_ns = clock.now_ns()
 
-    async def next(self) -> None:
-        """Wait until another event may be read."""
-        now_ns = self._clock.now_ns()
-        self._due_ns = max(self._due_ns, now_ns - 1_000_000_000) + self._each_ns
-        if self._due_ns > now_ns:
-            await self._clock.sleep_until(self._due_ns)
+    async def next(self, events: int = 1) -> None:
+        """Wait until another may be read after so many."""
+        earliest_ns = self._clock.now_ns() - 1_000_000_000
+        self._due_ns = max(self._due_ns, earliest_ns) + events * self._each_ns
+        await self._clock.sleep_until(self._due_ns)  # others have a turn after each event, whatever it took

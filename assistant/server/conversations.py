@@ -38,14 +38,14 @@ class Conversations:
         assert task is not None
         self._places.add(connection)
         self._tasks.add(task)
-        started, counts = time.monotonic(), begin_tally()
+        started, counts, remote = time.monotonic(), begin_tally(), remote_address(connection)
         self._metrics.session_opened()
-        logger().info("connection opened", id=str(connection.id), remote=_remote(connection))
+        logger().info("connection opened", id=str(connection.id), remote=remote)
 
         def ended(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
             self._places.discard(connection)
-            self._close(connection, counts, time.monotonic() - started)
+            self._close(connection, remote, counts, time.monotonic() - started)
 
         task.add_done_callback(ended)
 
@@ -69,12 +69,12 @@ class Conversations:
         for task in self._tasks:
             task.cancel()
 
-    def _close(self, connection: ServerConnection, counts: Tally, seconds: float) -> None:
+    def _close(self, connection: ServerConnection, remote: str, counts: Tally, seconds: float) -> None:
         self._metrics.session_closed(seconds)
         logger().info(
             "connection closed",
             id=str(connection.id),
-            remote=_remote(connection),
+            remote=remote,
             code=_close_code(connection),
             seconds=round(seconds, 3),
             turns=counts.turns,
@@ -88,6 +88,7 @@ def _close_code(connection: ServerConnection) -> int:
     return _ABNORMAL if close is None else int(close.code)
 
 
-def _remote(connection: ServerConnection) -> str:
-    host, port = connection.remote_address[:2]
-    return f"{host}:{port}"
+def remote_address(connection: ServerConnection) -> str:
+    """Host and port of the client, for a log. A TLS connection that is closed no longer knows them."""
+    address = connection.remote_address
+    return "gone" if address is None else f"{address[0]}:{address[1]}"

@@ -19,6 +19,7 @@ from assistant.server.state import (
     RemoveItem,
     Request,
     Response,
+    State,
     Step,
     Truncate,
 )
@@ -49,7 +50,12 @@ def take(step: Step, event: Mapping[str, Any]) -> None:
 def _update_session(step: Step, event: Fields) -> None:
     state = step.state
     session, settings = updated(state.session, event.object("session"), state.limits)
-    step.change(session=session, settings=settings)
+    before, now = state.settings.input_format, settings.input_format
+    buffered_bytes = now.size(before.ms(state.buffered_bytes))  # it lasts as long as it did
+    step.change(session=session, settings=settings, buffered_bytes=buffered_bytes)
+    if settings.detection is None and state.settings.detection is not None and state.speech is None:
+        step.change(buffered_bytes=0)  # what was no turn of the user's is none of the client's, either
+        step.do(Clear())
     warnings = {"warnings": [NO_TOOLS]} if settings.reply.options.tools and not state.can_call else {}
     step.send("session.updated", session={**echo(session), **warnings})
     step.do(Configure(settings))
@@ -88,9 +94,9 @@ def _clear(step: Step, _event: Fields) -> None:
 def _create_item(step: Step, event: Fields) -> None:
     state = step.state
     wanted = event.object("item")
-    item = read_item(wanted, lambda: step.new_id("item"), state.limits.item)
+    item = read_item(wanted, lambda: step.new_id("msg"), state.limits.item)
     after = event.text("previous_item_id", limit=128, default=None, null=None)
-    if item.id in state.items:
+    if item.id in (*state.items, *_begun(state)):
         message = f"there is an item '{shown(item.id)}' already"
         raise WireError("item_create_duplicate_item_id", message, "item.id", event.event_id)
     known = _living(state.items, after)
@@ -105,13 +111,19 @@ def _create_item(step: Step, event: Fields) -> None:
     _forget_oldest(step)
 
 
+def _begun(state: State) -> list[str]:
+    """The items that will be, or were deleted before they are complete."""
+    speech = [state.speech.item] if state.speech else []
+    return speech + ([state.response.item] if state.response else [])
+
+
 def _living(items: Mapping[str, Entry], name: str | None) -> str | None:
     """The item `name`, or the nearest before it, that the conversation still has; "" if there is none."""
     if name not in items:
         return None
     living = ""
     for other, entry in items.items():
-        living = living if entry.gone or not entry.announced else other
+        living = living if entry.gone else other
         if other == name:
             break
     return living
@@ -119,22 +131,29 @@ def _living(items: Mapping[str, Entry], name: str | None) -> str | None:
 
 def _forget_oldest(step: Step) -> None:
     """Take out the oldest items while there are too many, or too much is in them; the last one stays."""
-    limits, items = step.state.limits, step.state.items
+    limits, items = step.state.limits, _announced(step.state.items)
     lengths = {name: text_length(entry.item) for name, entry in items.items()}
-    whole = sum(lengths.values())
+    whole, oldest = sum(lengths.values()), []
     for left, name in zip(range(len(items), 1, -1), items, strict=False):
         if left <= limits.items and whole <= limits.history:
-            return
+            break
         whole -= lengths[name]
-        _forget(step, name)
+        oldest.append(name)
+    if oldest:
+        _forget(step, *oldest)
 
 
-def _forget(step: Step, name: str) -> None:
-    entry = step.state.items[name]
-    step.change(items={other: kept for other, kept in step.state.items.items() if other != name})
-    step.send("conversation.item.deleted", item_id=name)
-    if not entry.gone:
-        step.do(RemoveItem(name))
+def _announced(items: Mapping[str, Entry]) -> Mapping[str, Entry]:
+    return {name: entry for name, entry in items.items() if entry.announced}
+
+
+def _forget(step: Step, *names: str) -> None:
+    items, forgotten = step.state.items, set(names)
+    step.change(items={name: kept for name, kept in items.items() if name not in forgotten})
+    for name in names:
+        step.send("conversation.item.deleted", item_id=name)
+        if not items[name].gone:
+            step.do(RemoveItem(name))
 
 
 def _known(step: Step, event: Fields, code: str) -> Entry:
@@ -147,7 +166,7 @@ def _known(step: Step, event: Fields, code: str) -> Entry:
 
 def _retrieve_item(step: Step, event: Fields) -> None:
     entry = _known(step, event, "item_retrieve_invalid_item_id")
-    complete = not isinstance(entry.item, AssistantItem) or (entry.item.complete and not entry.gone)
+    complete = not isinstance(entry.item, AssistantItem) or entry.item.complete
     status = "completed" if complete else "incomplete"
     step.send("conversation.item.retrieved", item=wire_item(entry.item, spoken=entry.spoken, status=status))
 
@@ -173,24 +192,25 @@ def _truncate_item(step: Step, event: Fields) -> None:
 
 def _create_response(step: Step, event: Fields) -> None:
     state = step.state
-    if active := state.response or state.pending:
+    response = None if state.response and state.response.cancelled else state.response
+    if active := response or state.pending:  # one that is cancelled is over before the next begins
         message = f"the response {active.id} is in progress"
         code = "conversation_already_has_active_response"
         raise WireError(code, message, None, event.event_id)
     wanted = event.object("response", default=None, null=None) or Fields({}, "response", event.event_id)
     settings = for_response(state.session, wanted, state.limits)
     outside = wanted.choice("conversation", ("auto", "none"), default="auto", null="auto") == "none"
-    response = Response(
+    pending = Response(
         step.new_id("resp"), settings, event.event_id, _metadata(wanted), in_conversation=not outside
     )
     request = ReplyRequest(
-        tag=response.id,
+        tag=pending.id,
         settings=settings.reply,
         instructions=wanted.text("instructions", limit=state.limits.instructions, default=None, null=None),
         items=_input(step, wanted),
         in_conversation=not outside,
     )
-    step.change(pending=response)
+    step.change(pending=pending)
     step.do(Request(request))
 
 
@@ -204,7 +224,7 @@ def _input(step: Step, wanted: Fields) -> tuple[Item, ...] | None:
     for index in listed:
         each = listed.object(index)
         if each.values.get("type") != "item_reference":
-            items.append(read_item(each, lambda: step.new_id("item"), limits.item))
+            items.append(read_item(each, lambda: step.new_id("msg"), limits.item))
             continue
         name = each.text("id", limit=1024)
         if name not in step.state.items:
@@ -244,13 +264,13 @@ def _clear_output(step: Step, _event: Fields) -> None:
 
 
 def _cancel(step: Step) -> None:
-    """Stop the response in progress, or the one that is asked for, once."""
+    """Stop the response in progress, or the one that is asked for, each once."""
     state = step.state
-    which = "response" if state.response else "pending"
-    response = state.response or state.pending
-    if response is not None and not response.cancelled:
-        step.change(**{which: replace(response, cancelled=True)})
-        step.do(Cancel())
+    for which, response in (("response", state.response), ("pending", state.pending)):
+        if response is not None and not response.cancelled:
+            step.change(**{which: replace(response, cancelled=True)})
+            step.do(Cancel())
+            return
 
 
 HANDLERS: Mapping[str, Callable[[Step, Fields], None]] = {

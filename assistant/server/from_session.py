@@ -8,13 +8,15 @@ from typing import Any
 from asr.audio import RATE
 from asr.stabilize import Partial
 from assistant.server.items import content, wire_item
-from assistant.server.settings import Settings
+from assistant.server.settings import Settings, voice, wire_format
 from assistant.server.state import Entry, Response, Speech, Step
 from assistant.session.conversation import (
     AssistantItem,
     ItemAdded,
     ItemChanged,
     ItemRemoved,
+    Spoken,
+    ToolCall,
     UserItem,
 )
 from assistant.session.events import (
@@ -22,6 +24,7 @@ from assistant.session.events import (
     ReplyCalled,
     ReplyDiscarded,
     ReplyDone,
+    ReplyDropped,
     ReplyRefused,
     ReplyStarted,
     SessionEvent,
@@ -60,12 +63,11 @@ def _speech_started(step: Step, event: SpeechStarted) -> None:
 
 def _speech_stopped(step: Step, event: SpeechStopped) -> None:
     speech = step.state.speech
-    step.change(buffered_bytes=0)
     if speech is None or speech.item != event.item:
-        return  # the client has ended the turn, and knows
+        return  # the client has ended the turn, and knows; what it sends since is of the next
     end_ms = max(speech.start_ms, event.sample * 1000 // RATE)
     heard_ms = {**step.state.heard_ms, event.item: end_ms - speech.start_ms}
-    step.change(speech=None, heard_ms=heard_ms)
+    step.change(speech=None, heard_ms=heard_ms, buffered_bytes=0)
     step.send("input_audio_buffer.speech_stopped", audio_end_ms=end_ms, item_id=event.item)
 
 
@@ -146,7 +148,12 @@ def _reply_started(step: Step, event: ReplyStarted) -> None:
         step.change(pending=None)
     else:
         response = Response(step.new_id("resp"), step.state.settings)
-    response = replace(response, number=event.number, item=event.item)
+    failed, why = step.state.failed or (None, None)
+    failure = why if failed == event.number else None
+    _begin_response(step, replace(response, number=event.number, item=event.item, failure=failure))
+
+
+def _begin_response(step: Step, response: Response) -> None:
     step.change(response=response)
     step.send("response.created", response=_wire_response(step, response, "in_progress"))
 
@@ -166,6 +173,15 @@ def _reply_refused(step: Step, event: ReplyRefused) -> None:
     step.send("error", error=details)
 
 
+def _reply_dropped(step: Step, event: ReplyDropped) -> None:
+    pending = step.state.pending
+    if pending is None or pending.id != event.request.tag:
+        return
+    step.change(pending=None)
+    _begin_response(step, pending)
+    _end_response(step, pending, "cancelled", _cancelled(pending), _usage(0, 0))
+
+
 def _current(step: Step, number: int | None) -> Response | None:
     response = step.state.response
     return response if response is not None and number is not None and response.number == number else None
@@ -183,7 +199,7 @@ def _text(step: Step, event: TextDelta) -> None:
 
 def _audio(step: Step, event: ReplyAudio) -> None:
     response = _current(step, event.number)
-    if response is None or not event.data:
+    if response is None or not response.settings.spoken or not event.data:
         return
     response = _opened(step, response)
     response = replace(response, sent_bytes=response.sent_bytes + len(event.data))
@@ -203,8 +219,8 @@ def _opened(step: Step, response: Response) -> Response:
     step.change(response=response)
     entry = step.state.items.get(response.item, Entry(AssistantItem(response.item)))
     spoken = response.settings.spoken
-    gone = entry.gone or not response.in_conversation
-    step.put(replace(entry, announced=True, spoken=spoken, gone=gone))
+    aside = not response.in_conversation
+    step.put(replace(entry, announced=True, spoken=spoken, gone=entry.gone or aside, aside=aside))
     item = wire_item(AssistantItem(response.item), status="in_progress")
     step.send("response.output_item.added", response_id=response.id, output_index=0, item=item)
     if response.in_conversation:
@@ -230,11 +246,15 @@ def _close_message(step: Step, response: Response, status: str) -> Response:
         **wire_item(AssistantItem(response.item), status=status),
         "content": content(text, spoken=response.settings.spoken),
     }
+    entry = step.state.items.get(response.item)
+    if entry is not None and entry.aside:  # no conversation tells what became of it
+        spoken, complete = (Spoken(text, 0.0),), status == "completed"
+        step.put(replace(entry, item=AssistantItem(response.item, spoken, complete=complete)))
     return _item_done(step, response, item)
 
 
 def _item_done(step: Step, response: Response, item: Mapping[str, Any]) -> Response:
-    if response.in_conversation:
+    if response.in_conversation and item["id"] in step.state.items:  # the client may have deleted it
         step.send("conversation.item.done", previous_item_id=step.previous(item["id"]), item=item)
     index = len(response.output)
     step.send("response.output_item.done", response_id=response.id, output_index=index, item=item)
@@ -242,14 +262,17 @@ def _item_done(step: Step, response: Response, item: Mapping[str, Any]) -> Respo
 
 
 def _called(step: Step, event: ReplyCalled) -> None:
+    """The call is told when the reply is done, which is at once: only then is it known how that ended."""
     response = _current(step, event.number)
-    if response is None:
-        return
-    if response.opened and not response.output:
-        response = _close_message(step, response, "completed")
-    call = event.call
-    gone = not response.in_conversation
-    step.put(Entry(call, gone=gone))
+    if response is not None:
+        aside = not response.in_conversation
+        step.put(Entry(event.call, announced=False, gone=aside, aside=aside))
+        step.change(response=replace(response, calls=(*response.calls, event.call)))
+
+
+def _call(step: Step, response: Response, call: ToolCall, status: str) -> Response:
+    entry = step.state.items.get(call.id, Entry(call, gone=True))
+    step.put(replace(entry, announced=True))
     index = len(response.output)
     begun = wire_item(replace(call, arguments=""), status="in_progress")
     step.send("response.output_item.added", response_id=response.id, output_index=index, item=begun)
@@ -259,15 +282,18 @@ def _called(step: Step, event: ReplyCalled) -> None:
     step.send("response.function_call_arguments.delta", **place, delta=call.arguments)
     done = {"name": call.name, "arguments": call.arguments}
     step.send("response.function_call_arguments.done", **place, **done)
-    step.change(response=_item_done(step, response, wire_item(call)))
+    return _item_done(step, response, wire_item(call, status=status))
 
 
 def _failed(step: Step, event: Failed) -> None:
     response = _current(step, event.number)
     if event.stage == "transcribe":
         _transcription_failed(step, event.why)
-    elif response is not None:
-        step.change(response=replace(response, failure=event.why))
+    elif event.stage in ("generate", "reply") and event.number is not None:
+        if response is None:
+            step.change(failed=(event.number, event.why))  # it may be told of later
+        else:
+            step.change(response=replace(response, failure=event.why))
 
 
 def _transcription_failed(step: Step, why: str) -> None:
@@ -285,27 +311,31 @@ def _reply_done(step: Step, event: ReplyDone) -> None:
     if response is None:
         return
     status, details = _status(response, event)
-    if not response.output:
-        response = _close_message(step, response, "completed" if status == "completed" else "incomplete")
-    tokens = {"text_tokens": event.prompt_tokens, "audio_tokens": 0, "cached_tokens": 0}
-    usage = {
-        "total_tokens": event.prompt_tokens + event.tokens,
-        "input_tokens": event.prompt_tokens,
-        "output_tokens": event.tokens,
-        "input_token_details": tokens,
-        "output_token_details": {"text_tokens": event.tokens, "audio_tokens": 0},
-    }
+    item_status = "completed" if status == "completed" else "incomplete"
+    response = _close_message(step, response, item_status)
+    for call in response.calls:
+        response = _call(step, response, call, item_status)
     metadata = {**(response.metadata or {}), **latency(event)}
     response = replace(response, metadata=metadata or None)
-    _end_response(step, response, status, details, usage)
+    _end_response(step, response, status, details, _usage(event.prompt_tokens, event.tokens))
+
+
+def _usage(prompt_tokens: int, tokens: int) -> Mapping[str, Any]:
+    read = {"text_tokens": prompt_tokens, "audio_tokens": 0, "cached_tokens": 0}
+    return {
+        "total_tokens": prompt_tokens + tokens,
+        "input_tokens": prompt_tokens,
+        "output_tokens": tokens,
+        "input_token_details": read,
+        "output_token_details": {"text_tokens": tokens, "audio_tokens": 0},
+    }
 
 
 def _reply_discarded(step: Step, event: ReplyDiscarded) -> None:
     response = _current(step, event.number)
     if response is not None:
         response = _close_message(step, response, "incomplete")
-        details = {"type": "cancelled", "reason": "turn_detected"}
-        _end_response(step, response, "cancelled", details, None)
+        _end_response(step, response, "cancelled", _cancelled(response), _usage(0, 0))
 
 
 def _end_response(
@@ -313,7 +343,7 @@ def _end_response(
     response: Response,
     status: str,
     details: Mapping[str, Any] | None,
-    usage: Mapping[str, Any] | None,
+    usage: Mapping[str, Any],
 ) -> None:
     whole = {**_wire_response(step, response, status), "status_details": details, "usage": usage}
     step.change(response=None)
@@ -325,11 +355,15 @@ def _status(response: Response, event: ReplyDone) -> tuple[str, Mapping[str, Any
         error = {"type": "server_error", "code": "model_failed", "message": response.failure}
         return "failed", {"type": "failed", "error": error}
     if event.interrupted:
-        reason = "client_cancelled" if response.cancelled else "turn_detected"
-        return "cancelled", {"type": "cancelled", "reason": reason}
+        return "cancelled", _cancelled(response)
     if event.reason == "length":
         return "incomplete", {"type": "incomplete", "reason": "max_output_tokens"}
     return "completed", None
+
+
+def _cancelled(response: Response) -> Mapping[str, Any]:
+    reason = "client_cancelled" if response.cancelled else "turn_detected"
+    return {"type": "cancelled", "reason": reason}
 
 
 def latency(event: ReplyDone) -> Mapping[str, str]:
@@ -348,8 +382,7 @@ def _place(response: Response) -> Mapping[str, Any]:
 def _wire_response(step: Step, response: Response, status: str) -> Mapping[str, Any]:
     settings: Settings = response.settings
     limit = settings.reply.options.max_tokens
-    voice = step.state.session["audio"]["output"].get("voice")
-    audio_format = settings.output_format
+    output = {"format": wire_format(settings.output_format), "voice": voice(step.state.session)}
     return {
         "object": "realtime.response",
         "id": response.id,
@@ -359,7 +392,7 @@ def _wire_response(step: Step, response: Response, status: str) -> Mapping[str, 
         "conversation_id": f"conv_{step.state.name}" if response.in_conversation else None,
         "output_modalities": ["audio" if settings.spoken else "text"],
         "max_output_tokens": "inf" if limit is None else limit,
-        "audio": {"output": {"format": {"type": audio_format.name}, "voice": voice}},
+        "audio": {"output": output},
         "usage": None,
         "metadata": response.metadata,
     }
@@ -374,6 +407,7 @@ HANDLERS: Mapping[type, Callable[[Step, Any], None]] = {
     ItemRemoved: _item_removed,
     ReplyStarted: _reply_started,
     ReplyRefused: _reply_refused,
+    ReplyDropped: _reply_dropped,
     TextDelta: _text,
     ReplyAudio: _audio,
     ReplyCalled: _called,

@@ -12,7 +12,7 @@ from websockets.typing import Subprotocol
 from assistant.config import ServerConfig
 from assistant.server.access import REALTIME, TOKEN_PROTOCOL, Refusal, check_upgrade
 from assistant.server.application import Application
-from assistant.server.conversations import Conversations
+from assistant.server.conversations import Conversations, remote_address
 from assistant.server.logs import logger
 from assistant.server.metrics import Metrics
 from assistant.server.responses import refuse
@@ -72,7 +72,7 @@ class Handshake:
 
     def _refuse(self, connection: ServerConnection, refusal: Refusal) -> Response:
         self._metrics.refused(refusal.code)
-        remote = connection.remote_address[0]
+        remote = remote_address(connection)
         logger().info("connection refused", remote=remote, status=refusal.status.value, code=refusal.code)
         return refuse(refusal)
 

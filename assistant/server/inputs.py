@@ -42,8 +42,9 @@ class Inputs:
     def append(self, data: bytes) -> None:
         """More audio, whole samples of it; raises TooFast, and keeps nothing of it then."""
         now_ns = self._clock.now_ns()
-        ms = self._incoming.audio_format.ms(len(data))
-        until_ns = max(now_ns, self._spoken_until_ns) + ms * 1_000_000
+        audio_format = self._incoming.audio_format
+        duration_ns = audio_format.samples(len(data)) * 1_000_000_000 // audio_format.rate
+        until_ns = max(now_ns, self._spoken_until_ns) + duration_ns
         if until_ns - now_ns > self._ahead_s * 1e9:
             raise TooFast(f"audio is more than {self._ahead_s:g} s ahead of the clock")
         self._spoken_until_ns = until_ns
@@ -55,17 +56,18 @@ class Inputs:
         self._send_frame(self._rest)
         self._rest = self._rest[:0]
         self.put(AudioCommitted(self._begin, self._end))
-        self.begin_turn()
+        self._begin = self._end
 
     def clear(self) -> None:
         """What is in the buffer is none."""
+        self._incoming.flush()
         self._rest = self._rest[:0]
         self.put(AudioCleared())
-        self.begin_turn()
-
-    def begin_turn(self) -> None:
-        """What comes from now on is in the buffer."""
         self._begin = self._end
+
+    def turn_ended(self, sample: int) -> None:
+        """A turn ended at `sample`: no more than what is behind it is in the buffer."""
+        self._begin = max(self._begin, sample)
 
     def put(self, event: External) -> None:
         """Something that the client asks for, behind the audio that came before."""

@@ -1,11 +1,13 @@
 """The socket that the server listens on, and its certificate."""
 
+import errno
 import socket
 import ssl
 from dataclasses import dataclass
+from pathlib import Path
 
 from assistant.config import ServerConfig
-from assistant.server.access import REALTIME, is_loopback
+from assistant.server.access import REALTIME, is_loopback, is_unspecified
 from assistant.server.errors import ServerError
 
 # Of what was sent, the kernel holds no more than this (twice, on Linux) for a client that does not read: a
@@ -15,11 +17,12 @@ _SEND_BUFFER = 131_072
 
 @dataclass(frozen=True)
 class Listener:
-    """A listening socket, TLS if it is wanted, and the address of the protocol on it."""
+    """A listening socket, TLS if it is wanted, and the addresses of the protocol and of the page on it."""
 
     sock: socket.socket
     tls: ssl.SSLContext | None
     url: str
+    page: str
 
     def close(self) -> None:
         """Stop listening."""
@@ -37,9 +40,12 @@ def listen(config: ServerConfig) -> Listener:
         )
     context = _tls(config)
     sock = _bound(config)
-    scheme = "wss" if context else "ws"
+    secure, port = "s" if context else "", sock.getsockname()[1]
     host = f"[{config.host}]" if ":" in config.host else config.host
-    return Listener(sock, context, f"{scheme}://{host}:{sock.getsockname()[1]}{REALTIME}")
+    # Browsers on this machine get the microphone at localhost, and at no address that stands for all.
+    named = "localhost" if is_unspecified(config.host) else host
+    url, page = f"ws{secure}://{host}:{port}{REALTIME}", f"http{secure}://{named}:{port}/"
+    return Listener(sock, context, url, page)
 
 
 def _bound(config: ServerConfig) -> socket.socket:
@@ -57,19 +63,29 @@ def _bound(config: ServerConfig) -> socket.socket:
         sock.listen()
     except OSError as error:
         sock.close()
-        raise ServerError(f"{where}: {error.strerror}") from error
+        hint = "; --port takes another, and 0 one that is free" if error.errno == errno.EADDRINUSE else ""
+        raise ServerError(f"{where}: {error.strerror}{hint}") from error
     return sock
 
 
 def _tls(config: ServerConfig) -> ssl.SSLContext | None:
     if config.tls_cert is None or config.tls_key is None:
         return None
+    for path in (config.tls_cert, config.tls_key):
+        _check_readable(path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    both = f"{config.tls_cert} and {config.tls_key}"
     try:
         context.load_cert_chain(config.tls_cert, config.tls_key, password=lambda: b"")
     except ssl.SSLError as error:
+        both = f"{config.tls_cert} and {config.tls_key}"
         raise ServerError(f"{both}: not a certificate and its key in PEM, without a password") from error
-    except OSError as error:
-        raise ServerError(f"{both}: {error.strerror}") from error
     return context
+
+
+def _check_readable(path: str) -> None:
+    """Name the file that cannot be read; the library does not say which of the two it was."""
+    try:
+        with Path(path).open("rb"):
+            pass
+    except OSError as error:
+        raise ServerError(f"{path}: {error.strerror}") from error

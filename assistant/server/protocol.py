@@ -5,6 +5,7 @@ tell the client.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from assistant.server import from_client, from_session
@@ -43,6 +44,11 @@ def refuse(state: State, error: WireError) -> Outcome:
     step = Step(state)
     step.refuse(error)
     return step.state, step.events, step.commands
+
+
+def refuse_audio(state: State, error: WireError, size: int) -> Outcome:
+    """Tell the client that so many bytes of its audio, the last that came, are not kept."""
+    return refuse(replace(state, buffered_bytes=max(0, state.buffered_bytes - size)), error)
 
 
 def tell(state: State, event: SessionEvent | ReplyAudio) -> Outcome:

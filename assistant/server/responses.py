@@ -25,9 +25,10 @@ def respond(status: HTTPStatus, kind: str, body: bytes, headers: Mapping[str, st
     return Response(status.value, status.phrase, Headers({**own, **headers}), body)
 
 
-def text(status: HTTPStatus, line: str) -> Response:
+def text(status: HTTPStatus, line: str, headers: Mapping[str, str] | None = None) -> Response:
     """One line of text."""
-    return respond(status, "text/plain; charset=utf-8", f"{line}\n".encode())
+    kind = "text/plain; charset=utf-8"
+    return respond(status, kind, f"{line}\n".encode(), {**_NOT_KEPT, **(headers or {})})
 
 
 def as_json(status: HTTPStatus, value: object, headers: Mapping[str, str] | None = None) -> Response:

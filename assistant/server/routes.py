@@ -12,6 +12,7 @@ from websockets.http11 import Request, Response
 from assistant.config import ServerConfig
 from assistant.server.access import check_token, not_allowed, not_found
 from assistant.server.application import Application
+from assistant.server.conversations import Conversations
 from assistant.server.metrics import Metrics
 from assistant.server.pages import Pages
 from assistant.server.responses import as_json, refuse, respond, text, without_body
@@ -24,11 +25,13 @@ class Routes:
         self,
         application: Application,
         config: ServerConfig,
+        conversations: Conversations,
         metrics: Metrics,
         models: Sequence[str],
         draining: asyncio.Event,
     ) -> None:
         self._application, self._config, self._metrics = application, config, metrics
+        self._conversations = conversations
         self._models, self._draining = models, draining
         self._started = int(time.time())
         self._pages = Pages()
@@ -63,6 +66,9 @@ class Routes:
             return text(HTTPStatus.SERVICE_UNAVAILABLE, "draining")
         if not self._application.ready:
             return text(HTTPStatus.SERVICE_UNAVAILABLE, "loading")
+        if self._conversations.full:
+            retry = {"Retry-After": str(self._config.retry_after_s)}
+            return text(HTTPStatus.SERVICE_UNAVAILABLE, "busy", retry)
         return text(HTTPStatus.OK, "ready")
 
     def _measured(self, request: Request) -> Response:

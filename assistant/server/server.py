@@ -40,7 +40,7 @@ async def run_server(
     """
     draining = asyncio.Event()
     conversations = Conversations(application, metrics, draining)
-    routes = Routes(application, config, metrics, models, draining)
+    routes = Routes(application, config, conversations, metrics, models, draining)
     handshake = Handshake(config, application, conversations, routes, metrics, draining)
     guard = Guard()
     server = await serve(

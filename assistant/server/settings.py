@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from assistant.server.fields import Fields
 from assistant.server.formats import FORMATS, PCM, AudioFormat
+from assistant.server.wire import WireError, write_event
 from assistant.session.request import ReplySettings
 from assistant.session.turn import TurnConfig
 from llm.decode.options import ReplyOptions
@@ -20,6 +21,9 @@ Object = Mapping[str, Any]
 
 _CONTAINERS = ("audio", "input", "output")  # merged key by key; all else is replaced whole
 _MAX_TOKENS = 4096
+_MAX_BYTES = 786_432  # of the whole object as JSON: some clients take no message of more than 1 MiB
+_VOICE = "hibari"
+_TRANSCRIPTION = ("model", "language", "prompt")  # other keys break a client
 _CALL_TOKENS = 256
 _NAME = 128  # characters of a model's, a voice's or a function's name
 PARTIALS = "assistant.partials"
@@ -95,7 +99,7 @@ def initial(session_id: str, model: str, instructions: str, expires_at: int) -> 
                 "noise_reduction": None,
                 "turn_detection": _detection(Fields({"type": "semantic_vad"})),
             },
-            "output": {"format": {"type": PCM.name, "rate": PCM.rate}, "voice": "hibari", "speed": 1.0},
+            "output": {"format": {"type": PCM.name, "rate": PCM.rate}, "voice": _VOICE, "speed": 1.0},
         },
     }
 
@@ -106,6 +110,9 @@ def updated(session: Object, update: Fields, limits: Limits) -> tuple[Object, Se
     fixed = {key: session[key] for key in ("type", "object", "id", "expires_at") if key in session}
     merged = {**_merge(session, update.values), **fixed}
     settings = read(Fields(merged, update.path, update.event_id), limits)
+    if len(write_event(merged).encode()) > _MAX_BYTES:
+        message = f"the session's settings must have at most {_MAX_BYTES} bytes of JSON"
+        raise WireError("invalid_value", message, update.path, update.event_id)
     return merged, settings
 
 
@@ -121,10 +128,15 @@ def read(session: Fields, limits: Limits) -> Settings:
     sound = session.object("audio")
     heard, spoken = sound.object("input"), sound.object("output")
     session.text("model", limit=_NAME, null=None)
-    if not isinstance(spoken.values.get("voice"), dict):  # that is one of the client's own, by its id
+    if isinstance(spoken.values.get("voice"), dict):  # one of the client's own
+        spoken.object("voice").text("id", limit=_NAME)
+    else:
         spoken.text("voice", limit=_NAME, default=None, null=None)
     detection = heard.object("turn_detection", null=None)
     transcription = heard.object("transcription", default=None, null=None)
+    for key in _TRANSCRIPTION:
+        if transcription is not None:
+            transcription.text(key, limit=limits.instructions, default=None, null=None)
     kind, turn, pre_roll_ms = _turn(detection)
     include = session.array("include", limit=32, default=None, null=None)
     modality = _modality(session)
@@ -160,23 +172,30 @@ def echo(session: Object) -> Object:
     heard = dict(session["audio"]["input"])
     spoken = dict(session["audio"]["output"])
     for part in (heard, spoken):
-        part["format"] = _echoed_format(_format(Fields(part)))
+        part["format"] = wire_format(_format(Fields(part)))
     if heard["turn_detection"] is not None:
         heard["turn_detection"] = _detection(Fields(heard["turn_detection"]))
     if heard.get("transcription") is not None:
-        keys = ("model", "language", "prompt")
-        heard["transcription"] = {
-            key: heard["transcription"][key] for key in keys if key in heard["transcription"]
-        }
+        wanted = heard["transcription"]
+        heard["transcription"] = {key: wanted[key] for key in _TRANSCRIPTION if wanted.get(key) is not None}
+    spoken |= {"voice": voice(session), "speed": spoken.get("speed") or 1.0}
     choice = session["tool_choice"]
     return {
         **session,
         "audio": {**session["audio"], "input": heard, "output": spoken},
-        "tool_choice": choice if isinstance(choice, str) else "required",
+        "tool_choice": "required" if isinstance(choice, dict) else choice or "auto",
     }
 
 
-def _echoed_format(audio_format: AudioFormat) -> Object:
+def voice(session: Object) -> str:
+    """The name or id of the voice that the client knows; there is but one."""
+    wanted = session["audio"]["output"].get("voice")
+    name: str | None = wanted["id"] if isinstance(wanted, dict) else wanted
+    return name or _VOICE
+
+
+def wire_format(audio_format: AudioFormat) -> Object:
+    """A format as clients want it back: with a rate only where there is a choice of them."""
     return {"type": audio_format.name, **({"rate": audio_format.rate} if audio_format is PCM else {})}
 
 
@@ -212,7 +231,7 @@ def _detection(wanted: Fields) -> Object:
 def _turn(wanted: Fields | None) -> tuple[Literal["semantic_vad", "server_vad", None], Object, int | None]:
     """The kind of turn detection, what of a TurnConfig it sets, and the audio kept before a voice, in ms."""
     if wanted is None:
-        return None, {"detection": "none", "create_response": False}, None
+        return None, {"detection": "none", "create_response": False}, 0  # the client says where it begins
     detection = _detection(wanted)
     common = {key: detection[key] for key in ("create_response", "interrupt_response")}
     if detection["type"] == "semantic_vad":

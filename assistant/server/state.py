@@ -7,7 +7,7 @@ from typing import Any
 from assistant.server.formats import AudioFormat
 from assistant.server.settings import Limits, Object, Settings
 from assistant.server.wire import WireError
-from assistant.session.conversation import Item
+from assistant.session.conversation import Item, ToolCall
 from assistant.session.request import ReplyRequest
 
 
@@ -19,7 +19,8 @@ class Entry:
     announced: bool = True
     spoken: bool = False  # a reply with a voice
     sent_ms: int = 0  # of its audio
-    gone: bool = False  # of the conversation that the model reads; the client may still name it
+    gone: bool = False  # from the conversation that the model reads; the client may still name it
+    aside: bool = False  # of a response outside the conversation, where it stands behind nothing
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Response:
     text: str = ""
     sent_bytes: int = 0
     output: tuple[Object, ...] = ()
+    calls: tuple[ToolCall, ...] = ()  # that the client was not told of
     failure: str | None = None
     cancelled: bool = False  # by the client
 
@@ -73,6 +75,8 @@ class State:
     """How long the turns that are not transcribed yet have lasted."""
     buffered_bytes: int = 0
     """Of audio since the last turn, or since the client took it back."""
+    failed: tuple[int, str] | None = None
+    """The reply, by its number, that failed last before the client knew of it, and why."""
     numbers: int = 0
 
     @property
@@ -189,12 +193,12 @@ class Step:
         self.change(items={name: items[name] for name in order})
 
     def previous(self, item_id: str) -> str | None:
-        """The item before this one, of those that the client knows."""
+        """The item before this one, of those of the conversation that the client knows."""
         before: str | None = None
         for name, entry in self.state.items.items():
             if name == item_id:
                 break
-            if entry.announced:
+            if entry.announced and not entry.aside:
                 before = name
         return before
 

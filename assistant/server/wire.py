@@ -6,12 +6,17 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+_V = TypeVar("_V")
 
 _MAX_DEPTH = 64  # the deepest part of an event is the JSON schema of a tool
 _MAX_DIGITS = 20  # 2**64 has as many; converting thousands of them takes quadratic time
+_MAX_VALUES = 20_000  # 128 tools of 150 each; to read one takes a microsecond or two, while all others wait
+_MAX_BRACKETS = 8 * _MAX_VALUES  # opening ones, in texts too: no text that is taken is as long
 _MAX_SHOWN = 60
 _TOO_DEEP = f"the event is nested deeper than {_MAX_DEPTH} levels"
+_TOO_MANY = f"the event has more than {_MAX_VALUES} values"
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -36,10 +41,10 @@ class WireError(Exception):
 def read_event(text: str, *, max_event_id: int = 512) -> dict[str, Any]:
     """The client event that `text` spells, a JSON object whose `type` is a string.
 
-    Raises WireError: `invalid_json` for what is no JSON object, is nested deeper than 64 levels, or has
-    non-finite numbers, integers of more than 20 digits, duplicate keys or lone surrogates; `invalid_value`
-    for an `event_id` that is no string of at most `max_event_id` characters; `invalid_event` for a `type`
-    that is missing or no string.
+    Raises WireError: `invalid_json` for what is no JSON object, is nested deeper than 64 levels, or has more
+    than 20,000 values, non-finite numbers, integers of more than 20 digits, duplicate keys or lone
+    surrogates; `invalid_value` for an `event_id` that is no string of at most `max_event_id` characters;
+    `invalid_event` for a `type` that is missing or no string.
     """
     event = _parsed(text)
     event_id = event.get("event_id")
@@ -95,15 +100,32 @@ class _Refused:
     reason: str
 
 
+class _Left:
+    """How many values of an event may still be read."""
+
+    def __init__(self) -> None:
+        self._count = _MAX_VALUES
+
+    def take(self, value: _V, values: int = 1) -> _V:
+        """`value`, which is so many; raises WireError if that is too many."""
+        self._count -= values
+        if self._count < 0:
+            raise WireError("invalid_json", _TOO_MANY)
+        return value
+
+
 def _parsed(text: str) -> dict[str, Any]:
     """The JSON object in `text`, with `_Refused` in place of values that cannot be taken."""
+    if text.count("[") + text.count("{") > _MAX_BRACKETS:
+        raise WireError("invalid_json", _TOO_MANY)
+    left = _Left()
     try:
         event = json.loads(
             text,
-            object_pairs_hook=_object,
+            object_pairs_hook=lambda pairs: _object(left.take(pairs, 1 + len(pairs))),
             parse_constant=lambda name: _Refused(f"is {name}, which is no JSON"),
-            parse_float=_number,
-            parse_int=_integer,
+            parse_float=lambda digits: _number(left.take(digits)),
+            parse_int=lambda digits: _integer(left.take(digits)),
         )
     except RecursionError:
         raise WireError("invalid_json", _TOO_DEEP) from None
@@ -146,10 +168,11 @@ def _items(container: dict[str, Any] | list[Any]) -> Iterable[tuple[str | int, A
 def _problems(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The path of each value that cannot be taken, with the reason, level by level; no path for the event."""
     level: list[tuple[str, dict[str, Any] | list[Any]]] = [("", event)]
+    left = _Left()
     for _ in range(_MAX_DEPTH):
         below = []
         for path, container in level:
-            for key, value in _items(container):
+            for key, value in _items(left.take(container, len(container))):
                 match value:
                     case dict() | list():
                         below.append((joined(path, key), value))

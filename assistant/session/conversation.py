@@ -1,6 +1,6 @@
 """The conversation: items with ids, created as they happen, and what a language model reads of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, takewhile
 from math import inf
@@ -118,6 +118,7 @@ class Conversation:
     """Of the ids that it gives; where clients bring ids of their own, one that theirs do not have."""
     _items: dict[str, Item] = field(default_factory=dict)
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
+    _others: Mapping[str, Item] = field(default_factory=dict)  # of the conversation that it is aside of
 
     @property
     def items(self) -> Sequence[Item]:
@@ -128,14 +129,16 @@ class Conversation:
         return item_id in self._items
 
     def new_id(self) -> str:
-        """An id that no item has had."""
-        while (name := f"{self.prefix}_{next(self._numbers)}") in self._items:
+        """An id that no item has."""
+        while (name := f"{self.prefix}_{next(self._numbers)}") in self._items or name in self._others:
             pass
         return name
 
     def aside(self) -> "Conversation":
         """An empty one whose items have ids that none has here: for what does not enter this one."""
-        return Conversation(self.instructions, prefix=self.prefix, _numbers=self._numbers)
+        return Conversation(
+            self.instructions, prefix=self.prefix, _numbers=self._numbers, _others=self._items
+        )
 
     def get(self, item_id: str) -> Item:
         """The item called `item_id`; raises UnknownItem."""

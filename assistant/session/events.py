@@ -65,7 +65,14 @@ class ReplyCalled:
 
 @dataclass(frozen=True)
 class ReplyRefused:
-    """No reply is made for this request: there is one already."""
+    """No reply is made for this request: there is one already, or it was stopped before it began."""
+
+    request: ReplyRequest
+
+
+@dataclass(frozen=True)
+class ReplyDropped:
+    """The reply to this request was stopped before it was begun."""
 
     request: ReplyRequest
 
@@ -118,6 +125,7 @@ SessionEvent = (
     | AudioDelta
     | ReplyCalled
     | ReplyRefused
+    | ReplyDropped
     | ReplyDone
     | ReplyDiscarded
     | Failed
@@ -131,14 +139,16 @@ class ListenerLagged(RuntimeError):  # noqa: N818  # a condition with a name of 
 class Listener:
     """The events of a session since it was subscribed to; iterate it, or `drain` it now and then."""
 
-    def __init__(self) -> None:
+    def __init__(self, more: int = 0) -> None:
+        """One that may leave so many `more` events unread than others."""
+        self._more = more
         self._events: deque[SessionEvent] = deque()
         self._changed = asyncio.Event()
         self._closed = self.lagged = False
 
     def push(self, event: SessionEvent) -> None:
         """Add `event`, unless the listener is too far behind."""
-        self.lagged = self.lagged or len(self._events) >= _CAPACITY
+        self.lagged = self.lagged or len(self._events) >= _CAPACITY + self._more
         if not self.lagged:
             self._events.append(event)
         self._changed.set()
@@ -167,4 +177,4 @@ class Listener:
 
     def _check(self) -> None:
         if self.lagged and not self._events:
-            raise ListenerLagged(f"{_CAPACITY} events were left unread")
+            raise ListenerLagged(f"{_CAPACITY + self._more} events were left unread")

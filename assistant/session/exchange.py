@@ -9,6 +9,7 @@ from assistant.session.events import (
     ReplyCalled,
     ReplyDiscarded,
     ReplyDone,
+    ReplyDropped,
     ReplyStarted,
     SessionEvent,
     SpeechStopped,
@@ -42,12 +43,17 @@ class Exchange:
         """Transcribe the turn; what it says may be known only after it has ended."""
         await user.run(utterance)
         item = self.user_item
-        if item is None or item not in self.conversation:
+        if item is None or not self._is_spoken(item):
             return
         if user.transcript:
             self.conversation.replace(UserItem(item, user.transcript, spoken=True))
         else:
             self.conversation.remove(item)
+
+    def _is_spoken(self, name: str) -> bool:
+        """Whether the turn's item is there: a client may have deleted it, or put another in its place."""
+        item = self.conversation.get(name) if name in self.conversation else None
+        return isinstance(item, UserItem) and item.spoken
 
     def end_turn(self) -> None:
         """What the user said enters the conversation."""
@@ -74,11 +80,11 @@ class Exchange:
             self.conversation.replace(replace(item, spoken=reply.spoken, heard_ms=reply.heard_ms))
 
     def _item(self) -> AssistantItem | None:
-        """The reply's item, unless a client has deleted it."""
+        """The reply's item, unless a client has deleted it, and put another in its place."""
         if self.reply_item is None or self.reply_item not in self.conversation:
             return None
         item = self.conversation.get(self.reply_item)
-        return item if isinstance(item, AssistantItem) else None
+        return item if isinstance(item, AssistantItem) and not item.complete else None
 
     def cancel(self, *, turn_too: bool = True) -> None:
         """Drop the reply, silence first, then the tasks."""
@@ -92,27 +98,31 @@ class Exchange:
         """Drop the reply, and the turn with it unless that has ended."""
         self.cancel(turn_too=self.user_item is None)
         if self.reply_item is not None:  # nothing was said, after all
-            self._remove(self.reply_item)
+            if self._item() is not None:
+                self.conversation.remove(self.reply_item)
             self.reply_item = None
             self.emit(ReplyDiscarded(self.number))
 
     def finish(self, *, interrupted: bool, reopened: bool = False) -> None:
         """Close the items of the released reply; of one that is reopened nothing remains."""
+        if self.reply is None and self.request is not None:
+            self.emit(ReplyDropped(self.request))  # it still waited for the turns before
+            self.request = None
         if self.reply is None or self.reply_item is None:
             return
-        reply, name = self.reply, self.reply_item
+        reply, kept = self.reply, self._item()
         item = replace(
-            self._item() or AssistantItem(name),
+            kept or AssistantItem(self.reply_item),
             spoken=reply.spoken,
             heard_ms=reply.heard_ms,
             complete=not interrupted,
         )
-        if reopened or not item.text:
-            self._remove(name)
-        elif name in self.conversation:
+        if kept is not None and (reopened or not item.text):
+            self.conversation.remove(kept.id)
+        elif kept is not None:
             self.conversation.replace(item)
-        if reopened and self.user_item is not None:
-            self._remove(self.user_item)
+        if reopened and self.user_item is not None and self._is_spoken(self.user_item):
+            self.conversation.remove(self.user_item)
         if not reopened:
             self._call(reply)
         self.conversation.forget(reply.dropped)
@@ -124,10 +134,6 @@ class Exchange:
             call = ToolCall(self.conversation.new_id(), called.call_id, called.name, called.arguments)
             self.emit(ReplyCalled(self.number, call))
             self.conversation.add(call)
-
-    def _remove(self, item: str) -> None:
-        if item in self.conversation:  # a client may have deleted it
-            self.conversation.remove(item)
 
     def _done(self, reply: Reply, heard: str, interrupted: bool, reopened: bool) -> ReplyDone:
         user, released_ns = self.turn, reply.released_ns

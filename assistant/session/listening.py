@@ -37,6 +37,7 @@ class Listening:
         self.pre_roll_ms = config.pre_roll_ms
         self._speaking: int | None = None  # where the turn begins of which partials are wanted
         self._turn: int | None = None  # where the turn begins that was decoded last
+        self._begun = 0  # where its audio does
         self._partial_sample = 0
         self._decoded_sample = 0  # up to which the recognizer has all, at the least
         self._words = ""  # the committed words of the turn
@@ -71,8 +72,8 @@ class Listening:
             return
         self._speaking = state.start_sample
         if state.start_sample != self._turn:
-            self._turn = self._partial_sample = state.start_sample
-            self._decoded_sample, self._words = self.begin(state.start_sample), ""
+            self._begun = self._decoded_sample = self.begin(state.start_sample)
+            self._turn, self._partial_sample, self._words = state.start_sample, state.start_sample, ""
         due = window.end_sample - self._partial_sample >= self._config.partial_ms * RATE // 1000
         if due and state.voice_end == window.end_sample and not len(self._partials):
             self._partial_sample = window.end_sample
@@ -83,7 +84,12 @@ class Listening:
         self._committed.put_now(CommittedWords(None, ""))
 
     def begin(self, start_sample: int) -> int:
-        """Where the audio of a turn begins: the VAD is late on soft beginnings."""
+        """Where the audio of a turn begins: the VAD is late on soft beginnings.
+
+        It stays there until the turn is over, whatever becomes of `pre_roll_ms`.
+        """
+        if start_sample == self._turn:
+            return self._begun
         return max(0, start_sample - self.pre_roll_ms * RATE // 1000)
 
     def utterance(self, start_sample: int) -> Utterance:

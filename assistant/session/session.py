@@ -122,9 +122,9 @@ class Session:
         if self._listening:
             self._listening.read_history()
 
-    def subscribe(self) -> Listener:
-        """The events of this session from now on."""
-        listener = Listener()
+    def subscribe(self, items: int = 0) -> Listener:
+        """The events of this session from now on; so many `items` may be taken out at once."""
+        listener = Listener(items)
         if self._over:
             listener.close()
         self._listeners.append(listener)
@@ -238,7 +238,7 @@ class Session:
             exchange.run_turn(user, listening.utterance(start)), name=f"turn-{number}"
         )
         self._turn_tasks = {task for task in self._turn_tasks if not task.done()} | {exchange.turn_task}
-        if self.turn_config.create_response or self.turn_config.detection == "semantic":
+        if self.turn_config.prepares:
             history, settings = self.conversation.messages(), self.reply_settings
             exchange.reply = Reply(number, self._context, history, user.transcripts, exchange.grow, settings)
             exchange.reply_task = group.create_task(self._run_reply(exchange.reply), name=f"reply-{number}")

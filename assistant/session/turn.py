@@ -54,6 +54,11 @@ class TurnConfig:
     they tell the two apart with an area under the ROC curve of 0.71, the sound with 0.56."""
     text_bias: float = 1.7
 
+    @property
+    def prepares(self) -> bool:
+        """Whether a reply is made on speculation in each pause; how the turn reads comes of it, too."""
+        return self.create_response or self.detection == "semantic"
+
 
 # Events. A turn and the reply to it have one number.
 
@@ -243,6 +248,7 @@ class Pausing:
     audio: float | None = None
     text: float | None = None
     voice_start: int | None = None
+    prepared: bool = True  # whether there is a reply to release: replies may be switched on in a pause
 
 
 @dataclass(frozen=True)

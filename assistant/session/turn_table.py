@@ -50,7 +50,7 @@ def _always(_state: Any, _event: Any, _config: TurnConfig) -> bool:  # noqa: ANN
     return True
 
 
-def _undetected(_state: Replying, _event: AudioCommitted, config: TurnConfig) -> bool:
+def _undetected(_state: Any, _event: Any, config: TurnConfig) -> bool:  # noqa: ANN401  # as above
     return config.detection == "none"
 
 
@@ -131,7 +131,14 @@ def _speak_on(state: Speaking, window: Window, _config: TurnConfig) -> Step:
 
 def _pause(state: Speaking, window: Window, config: TurnConfig) -> Step:
     number, start = state.next_number, state.start_sample
-    pausing = Pausing(number + 1, start, state.voice_end, number, scored_sample=window.end_sample)
+    pausing = Pausing(
+        number + 1,
+        start,
+        state.voice_end,
+        number,
+        scored_sample=window.end_sample,
+        prepared=config.prepares,
+    )
     commands: tuple[Command, ...] = (Speculate(number, start, state.voice_end),)
     if config.detection == "semantic":
         commands += (Score(number, start),)
@@ -146,6 +153,9 @@ def _end(state: Pausing, event: Window | AudioCommitted, config: TurnConfig) -> 
     ended = EndTurn(state.number, event.end_sample)
     if not config.create_response:
         return Listening(state.next_number), (ended, Discard(state.number))
+    if not state.prepared:
+        after, commands = _respond(Listening(state.next_number), ReplyRequested(), config)
+        return after, (ended, Discard(state.number), *commands)
     replying = Replying(state.next_number, state.start_sample, state.number)
     return replying, (ended, Release(state.number))
 
@@ -269,6 +279,7 @@ TABLE: tuple[Row[Any, Any], ...] = (
     Row(Speaking, AudioCleared, _always, _clear),
     Row(Speaking, ReplyRequested, _always, _cut_and_respond),
     #
+    Row(Pausing, Window, _undetected, _resume),
     Row(Pausing, Window, _resumed, _resume),
     Row(Pausing, Window, _ended, _end),
     Row(Pausing, Window, _score_is_old, _score_again),
@@ -289,13 +300,16 @@ TABLE: tuple[Row[Any, Any], ...] = (
     Row(Replying, ReplyFinished, _its_own, _listen),
     Row(Replying, ReplyCancelled, _always, _stop),
     Row(Replying, ReplyRequested, _always, _refuse),
-    Row(Replying, AudioCommitted, _undetected, _stop_and_commit),
+    Row(Replying, AudioCommitted, _always, _stop_and_commit),
 )
 
 
 def step(state: State, event: Event, config: TurnConfig) -> Step:
-    """The next state, and what to do now."""
-    if isinstance(event, Window) and config.detection == "none":
+    """The next state, and what to do now.
+
+    Where detection is off no voice is looked for: a pause that it was switched off in is none any more.
+    """
+    if isinstance(event, Window) and config.detection == "none" and not isinstance(state, Pausing):
         return state, ()
     for row in TABLE:
         if row.state is type(state) and row.event is type(event) and row.when(state, event, config):

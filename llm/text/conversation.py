@@ -1,5 +1,6 @@
 """Prompts for a spoken conversation: what the model is told, and what it can still remember."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 from llm.text.chat import ChatTemplate, Message, Tool
@@ -13,6 +14,7 @@ SYSTEM_PROMPT = (
 
 
 _FILLED = 0.75  # of the room, after turns were dropped
+_CHARS_PER_TOKEN = 16  # at most, over a whole history: English has 4 to 5
 
 
 def fit(
@@ -31,12 +33,27 @@ def fit(
     """
     kept = list(messages)
     head = 1 if kept and kept[0].role == "system" else 0
-    ids = template.ids(kept, tools)
     room = context - reserve
-    if len(ids) > room:
+    sure = _surely_too_much(kept, room * _CHARS_PER_TOKEN)
+    ids = [] if sure else template.ids(kept, tools)
+    if sure or len(ids) > room:
         starts = [i for i in range(head + 1, len(kept)) if kept[i].role == "user"]
-        within = [i for i in starts if len(template.ids(kept[:head] + kept[i:], tools)) <= room * _FILLED]
-        if cut := (within or starts[-1:] or [0])[0]:
-            del kept[head:cut]
-            ids = template.ids(kept, tools)
+
+        def fits(start: int) -> bool:
+            left = template.ids(kept[:head] + kept[start:], tools) if start >= sure else None
+            return left is not None and len(left) <= room * _FILLED
+
+        first = bisect_left(starts, True, key=fits)  # each drops more than the one before
+        del kept[head : (starts[first:] or starts[-1:] or [head])[0]]
+        ids = template.ids(kept, tools)
     return ids, kept
+
+
+def _surely_too_much(messages: Sequence[Message], chars: int) -> int:
+    """How many of the oldest messages are beyond so many characters, and not worth encoding."""
+    for index in range(len(messages) - 1, -1, -1):
+        calls = messages[index].calls
+        chars -= len(messages[index].content) + sum(len(call.arguments) for call in calls)
+        if chars < 0:
+            return index + 1
+    return 0

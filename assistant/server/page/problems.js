@@ -29,9 +29,13 @@ export const ADVICE = {
   taken: { text: "The microphone cannot be opened. Another program may be using it.", again: "Try again" },
   unplugged: { text: "The microphone was disconnected.", again: "Start again" },
   down: { text: "The server does not answer. It may have stopped.", again: "Try again" },
-  refused: {
-    text: "The server refused the connection. Enter its token; if that is right, the server does not allow this page's address.",
-    token: true,
+  locked: { text: "This server needs a token (ASSISTANT_TOKEN, or --token, where it was started).", token: true },
+  wrong: { text: "This is not the server's token.", token: true },
+  elsewhere: {
+    text:
+      `The server does not take pages at ${location.origin}. List this address in [server] origins, or open the page ` +
+      "at localhost on the server's machine.",
+    again: "Try again",
   },
   unsendable: { text: "This token has characters that a browser cannot send.", token: true },
   lost: { text: "The connection was lost.", again: "Reconnect" },
@@ -45,17 +49,29 @@ export function microphoneProblem(error) {
   return new Problem(name === "NotFoundError" ? ADVICE.absent : ADVICE.taken);
 }
 
-/** Why a WebSocket did not open; browsers do not say, so the server is asked. @returns {Promise<Problem>} */
-export async function refusal() {
-  const ready = await fetch("/readyz", { cache: "no-store" }).catch(() => null);
+/**
+ * Why a WebSocket did not open; browsers do not say, so the server is asked.
+ * @param {string} token @returns {Promise<Problem>}
+ */
+export async function refusal(token) {
+  const allowed = await ask("/v1/models", token);
+  if (allowed?.status === 401) return new Problem(token ? ADVICE.wrong : ADVICE.locked);
+  const ready = await ask("/readyz", "");
   if (!ready) return new Problem(ADVICE.down);
-  return new Problem(ready.ok ? ADVICE.refused : busy(ready.headers.get("Retry-After")));
+  if (ready.ok) return new Problem(ADVICE.elsewhere);
+  const seconds = ready.headers.get("Retry-After");
+  return new Problem(seconds ? busy(seconds) : ADVICE.leaving);
 }
 
-/** @param {string | null} seconds @returns {Advice} */
+/** @param {string} path @param {string} token @returns {Promise<Response | null>} null if there is no answer */
+function ask(path, token) {
+  const headers = token ? { Authorization: `Bearer ${token}` } : undefined;
+  return fetch(path, { cache: "no-store", headers }).catch(() => null);
+}
+
+/** @param {string} seconds @returns {Advice} */
 function busy(seconds) {
-  const wait = seconds ? `in ${seconds} seconds` : "in a moment";
-  return { text: `The server is busy with other conversations. Try again ${wait}.`, again: "Try again" };
+  return { text: `The server is busy with other conversations. Try again in ${seconds} seconds.`, again: "Try again" };
 }
 
 /** Why an open connection ended. @param {import("./client.js").RealtimeEvent} closed @returns {Problem} */

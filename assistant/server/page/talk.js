@@ -55,7 +55,7 @@ export class Talk {
     const playback = isSecureContext ? this.#keep(await Playback.open(loudspeaker)) : null;
     const client = this.#keep(newClient(token, playback !== null));
     const { view, status } = this.#page;
-    await this.#ready(client);
+    await this.#ready(client, token);
     view.begin();
     this.#parts = { client, playback, view, status };
     follow(this.#parts, this.#page.warn);
@@ -74,6 +74,7 @@ export class Talk {
   /** Send what a microphone hears, instead of what another one does. @param {MediaStream} stream */
   async listen(stream) {
     const hear = (/** @type {Float32Array} */ samples) => {
+      if (this.#closed) return; // a block that was on its way
       this.#page.level(loudness(samples));
       this.#parts?.client.append(samples);
     };
@@ -129,14 +130,14 @@ export class Talk {
     return part;
   }
 
-  /** @param {RealtimeClient} client */
-  async #ready(client) {
+  /** @param {RealtimeClient} client @param {string} token */
+  async #ready(client, token) {
     const ended = await new Promise((resolve) => {
       client.on("session.updated", () => resolve(null));
       client.on("closed", resolve);
     });
     if (this.#closed) throw new Closed();
-    if (ended) throw ended.code === NEVER_OPENED ? await refusal() : ending(ended);
+    if (ended) throw ended.code === NEVER_OPENED ? await refusal(token) : ending(ended);
   }
 }
 

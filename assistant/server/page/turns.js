@@ -80,12 +80,15 @@ function followReply({ client, playback, view, status }, warn) {
   playback?.addEventListener("drained", () => status.move("drained"));
 }
 
-/** @param {Conversation} view @param {any} response */
+/**
+ * A cancelled reply comes with words that were not heard; the row may show by now what was.
+ * @param {Conversation} view @param {any} response
+ */
 function finish(view, { output = [], status, metadata }) {
   const messages = output.filter((/** @type {any} */ item) => item.type === "message");
   for (const item of messages) {
-    view.settle(item.id, textOf(item));
     if (status === "cancelled") view.interrupt(item.id);
+    else view.settle(item.id, textOf(item));
   }
   const split = readSplit(metadata ?? {});
   if (split && messages.length) view.explain(messages[0].id, waterfall(split));

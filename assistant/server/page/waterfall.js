@@ -78,16 +78,22 @@ function swatch(name) {
 function table(parts) {
   const made = document.createElement("table");
   made.ariaLabel = "Parts of the wait, in milliseconds";
-  for (const { name, label, ms } of parts) {
-    const row = made.insertRow();
-    const heading = document.createElement("th");
-    heading.scope = "row";
-    heading.title = name;
-    heading.append(swatch(name), label);
-    row.append(heading);
-    row.insertCell().textContent = `${number(ms)} ms`;
-  }
+  const took = parts.filter(({ ms }) => ms !== 0);
+  for (const part of took) addRow(made, part);
+  const others = parts.filter(({ ms }) => ms === 0);
+  if (others.length) addRow(made, { name: others.map(({ name }) => name).join(", "), label: "All else", ms: 0 });
   return made;
+}
+
+/** @param {HTMLTableElement} table @param {Part} part */
+function addRow(table, { name, label, ms }) {
+  const row = table.insertRow();
+  const heading = document.createElement("th");
+  heading.scope = "row";
+  heading.title = name;
+  heading.append(swatch(name), label);
+  row.append(heading);
+  row.insertCell().textContent = `${number(ms)} ms`;
 }
 
 /** @param {number} ms */

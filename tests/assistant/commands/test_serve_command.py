@@ -58,7 +58,9 @@ def test_a_port_in_use_is_refused_before_a_model_is_loaded(taken_port: int, assi
     [
         (["--token", "two words"], "token"),
         (["--port", "70000"], "port"),
-        (["--tls", "none.pem", "none.key"], "none.pem"),
+        (["--tls", "none.pem", "none.key"], "none.pem: No such file"),
+        (["--tls", __file__, "none.key"], ": none.key: No such file"),
+        (["--tls", __file__, __file__], "not a certificate"),
         (["--host", "no-such-host.invalid", "--token", "t"], "no-such-host.invalid"),
     ],
 )

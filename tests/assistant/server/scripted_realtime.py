@@ -170,6 +170,10 @@ class ScriptedServer:
             return None if status is None else _response(status)
         if path == "/readyz":
             return _response(self.ready)
+        if path == "/v1/models":
+            bearer = request.headers.get("Authorization")
+            right = self.token is None or bearer == f"Bearer {self.token}"
+            return _response(HTTPStatus.OK if right else HTTPStatus.UNAUTHORIZED)
         name = "index.html" if path == "/" else path.removeprefix("/page/")
         if name in self.scripts:
             return _response(HTTPStatus.OK, "text/javascript", self.scripts[name])

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from raw_client import ask, connected, handshake, request
+from raw_client import ask, connected, handshake, request, upgraded
 from serving import Echo, serving
 from websockets.datastructures import Headers
 from websockets.http11 import Request
@@ -90,6 +90,16 @@ async def test_health_readiness_and_an_unknown_path() -> None:
     assert health.headers["cache-control"] == "no-store"
     assert (unknown.status, unknown.error["code"]) == (404, "not_found")
     assert wrong_socket.status == 404 and "/v1/realtime" in wrong_socket.error["message"]
+
+
+async def test_a_server_whose_places_are_taken_is_not_ready() -> None:
+    async with serving(Echo(capacity=1), retry_after_s=7) as server:
+        async with upgraded(server.port):
+            full = await ask(server.port, request("/readyz"))
+        await server.application.left(0)
+        free = await ask(server.port, request("/readyz"))
+    assert (full.status, full.body, full.headers["retry-after"]) == (503, b"busy\n", "7")
+    assert (free.status, free.body) == (200, b"ready\n")
 
 
 async def test_models_are_listed_as_openai_lists_them() -> None:

@@ -1,5 +1,6 @@
 """Where the server listens, and what it refuses to."""
 
+import asyncio
 import shutil
 import socket
 import ssl
@@ -42,6 +43,14 @@ def test_a_port_is_taken_and_named() -> None:
         port = listener.sock.getsockname()[1]
         assert port > 0
         assert listener.url == f"ws://127.0.0.1:{port}/v1/realtime"
+        assert listener.page == f"http://127.0.0.1:{port}/"
+
+
+def test_the_page_of_a_server_on_every_address_is_at_localhost() -> None:
+    with closing(listen(ServerConfig(host="0.0.0.0", port=0, token="t"))) as listener:
+        port = listener.sock.getsockname()[1]
+        assert listener.url == f"ws://0.0.0.0:{port}/v1/realtime"
+        assert listener.page == f"http://localhost:{port}/"
 
 
 def test_an_address_of_six_bytes_stands_in_brackets() -> None:
@@ -74,6 +83,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 async def test_tls(certificate: tuple[str, str]) -> None:
     cert, key = certificate
     trusting = ssl.create_default_context(cafile=cert)
+    failures: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
     async with serving(tls_cert=cert, tls_key=key, handshake_s=5.0) as server:
         url = f"wss://127.0.0.1:{server.port}/v1/realtime"
         origin = f"https://127.0.0.1:{server.port}"
@@ -81,12 +92,14 @@ async def test_tls(certificate: tuple[str, str]) -> None:
             await client.send("hello")
             assert await client.recv() == "hello"
         await server.application.left(0)
+    assert failures == []  # as when the log wants the address of a client that is gone
 
 
 def test_the_address_says_that_it_is_tls(certificate: tuple[str, str]) -> None:
     cert, key = certificate
     with closing(listen(ServerConfig(port=0, tls_cert=cert, tls_key=key))) as listener:
         assert listener.url.startswith("wss://127.0.0.1:")
+        assert listener.page.startswith("https://127.0.0.1:")
 
 
 def test_a_certificate_that_is_none_is_refused(certificate: tuple[str, str], tmp_path: Path) -> None:

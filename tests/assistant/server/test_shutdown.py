@@ -26,7 +26,7 @@ class Served:
     port: int
 
     async def ended(self) -> tuple[int, str, list[dict[str, Any]]]:
-        """Exit code, what it printed behind its address, and its log."""
+        """Exit code, what it printed behind its addresses, and its log."""
         out, err = await self.process.communicate()
         assert self.process.returncode is not None
         return self.process.returncode, out.decode(), [json.loads(line) for line in err.splitlines()]
@@ -50,6 +50,8 @@ async def served(drain_s: float) -> AsyncIterator[Served]:
         line = (await process.stdout.readline()).decode()
         said = re.fullmatch(r"listening on ws://127\.0\.0\.1:(\d+)/v1/realtime\n", line)
         assert said, line
+        page = await process.stdout.readline()
+        assert page == f"page at http://127.0.0.1:{said[1]}/\n".encode()
         yield Served(process, int(said[1]))
     finally:
         if process.returncode is None:

@@ -46,6 +46,24 @@ def test_text_is_written_as_it_is_and_nan_is_not() -> None:
         write_event({"usage": {"seconds": float("nan")}})
 
 
+@pytest.mark.parametrize("each", ["{}", "[]", "7", "1.5", '""', "null"])
+def test_the_number_of_values_is_bounded(each: str) -> None:
+    """Twenty thousand: the event's own two, and those in `a`."""
+
+    def event(count: int) -> str:
+        return f'{{"type": "x", "a": [{", ".join([each] * count)}]}}'
+
+    assert len(read_event(event(19_990))["a"]) == 19_990
+    error = refusal(event(20_001))
+    assert (error.code, error.message) == ("invalid_json", "the event has more than 20000 values")
+
+
+def test_commas_and_braces_in_a_text_are_no_values() -> None:
+    """In the longest text that an item may have."""
+    text = "{},[]," * (65_536 // 6)
+    assert read_event(json.dumps({"type": "x", "a": text}))["a"] == text
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "{", "null", "[]", '"type"', "7", "NaN", '{"type": "x"} {}', "{'type': 'x'}", '{"type": "x",}',

@@ -10,6 +10,8 @@ from fakes import PER_MS, Scene, Timing, Voice
 from world import SYSTEM, World
 
 from assistant.session.conversation import Item, UserItem
+from assistant.session.events import ReplyDropped, ReplyStarted
+from assistant.session.request import ReplyRequest
 from assistant.session.session import Input, Typed
 from assistant.session.turn import (
     AudioCleared,
@@ -150,6 +152,27 @@ def test_the_next_reply_waits_for_the_words_of_a_turn_whose_reply_was_cancelled(
     world.run()
     assert texts(world) == [("user", "hello"), ("assistant", "Hi. Yes?")]
     assert [record.interrupted for record in world.records] == [True, False]
+
+
+@pytest.mark.parametrize("stopped_by", [ReplyCancelled(), committed(1200, 1400)])
+def test_a_reply_that_is_stopped_while_it_waits_for_a_transcript_is_dropped_once(stopped_by: Input) -> None:
+    config = TurnConfig(detection="none", create_response=False)
+    request = ReplyRequest("mine")
+    inputs = {1000: (committed(0, 1000), ReplyRequested(request)), 1400: stopped_by}
+    world = Told(Scene(HELLO, {"hello": "Never."}, 6000, Timing(read=1500)), config, inputs)
+    world.strict = [world.reader]
+    world.run()
+    assert world.records == [] and world.writer.transcripts == []
+    assert [event for event in world.events if isinstance(event, ReplyDropped)] == [ReplyDropped(request)]
+    assert not [event for event in world.events if isinstance(event, ReplyStarted)]
+
+
+def test_a_reply_that_was_made_is_not_dropped_as_well() -> None:
+    request = ReplyRequest("mine")
+    world = Told(Scene((), {SYSTEM: "Hi. Yes?"}, 3000), NONE, {500: ReplyRequested(request)})
+    world.run()
+    assert len(world.records) == 1
+    assert not [event for event in world.events if isinstance(event, ReplyDropped)]
 
 
 def test_a_cancelled_reply_keeps_what_was_heard_of_it() -> None:

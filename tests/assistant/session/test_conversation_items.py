@@ -257,3 +257,8 @@ def test_whoever_follows_the_changes_has_the_same_items(sequence: list[tuple[str
     assert [message.content for message in made.messages()[1:]] == [
         item.text for item in told if isinstance(item, UserItem)
     ]
+
+
+def test_items_aside_have_ids_that_none_has_in_the_conversation() -> None:
+    made, _ = conversation(UserItem("item_2", "a client's own"))
+    assert [made.new_id(), made.aside().new_id(), made.aside().new_id()] == ["item_1", "item_3", "item_4"]

@@ -496,6 +496,12 @@ ASKED = ReplyRequested(ReplyRequest("mine"))
             Replying(2, None, 1),
         ),
         (replying, ASKED, [Refuse(ASKED.request)], Replying(1, 0, 0)),
+        (
+            replying,
+            COMMITTED,
+            [Stop(0), Speculate(1, 5, 20 * WINDOW), EndTurn(1, 20 * WINDOW), Release(1)],
+            Replying(2, 5, 1),
+        ),
         (paused, COMMITTED, [EndTurn(0, 20 * WINDOW), Release(0)], Replying(1, 0, 0)),
         (paused, AudioCleared(), [Discard(0)], Listening(1)),
         (replying, ReplyCancelled(), [Stop(0)], Listening(1)),
@@ -516,7 +522,6 @@ def test_what_a_client_says_is_done_at_once(
         (listening, ReplyCancelled()),
         (speaking, ReplyCancelled()),
         (paused, ReplyCancelled()),
-        (replying, COMMITTED),
         (replying, AudioCleared()),
     ],
 )

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from llama_files import SMALL, write_llama
 
 from llm.gguf.file import open_gguf
-from llm.text.chat import ChatTemplate, Message
+from llm.text.chat import ChatTemplate, Message, Tool
 from llm.text.conversation import fit
 from llm.text.tokenizer import Tokenizer
 
@@ -110,3 +110,23 @@ def test_the_longest_history_that_fits(
     assert len(ids) <= context - reserve or kept == ends[-1]
     assert kept[-1] == messages[-1]
     assert [m for m in kept if m.role == "system"] == [m for m in messages if m.role == "system"]
+
+
+class Watched:
+    """A template that counts the characters that it is given to encode."""
+
+    def __init__(self, template: ChatTemplate) -> None:
+        self._template, self.chars = template, 0
+
+    def ids(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
+        self.chars += sum(len(message.content) for message in messages)
+        return self._template.ids(messages, tools)
+
+
+def test_a_long_history_is_not_encoded_once_a_turn(chatml: ChatTemplate) -> None:
+    """A quarter of a megabyte, of which 16 characters for each of 1500 tokens are looked at."""
+    template = Watched(chatml)
+    history = [SYSTEM, *(user(f"{number:03} " + "x" * 496) for number in range(500))]
+    ids, kept = fit(history, template, context=2000, reserve=500)  # type: ignore[arg-type]
+    assert kept == [SYSTEM, *history[-2:]] and len(ids) <= 1500
+    assert template.chars < 4 * 16 * 1500

@@ -24,14 +24,16 @@ async def test_clients_speak_every_clip_once_and_hear_the_reply() -> None:
     server = ScriptedServer(places=2)
     async with scripted(server) as watched:
         load = await run_load(watched, [question(), question(80), question()], 2, Clock())
-    assert (server.sessions, server.most, server.open) == (3, 2, 0)
+    assert server.sessions >= 3  # one more if a client gets a place when the last clip is taken
+    assert (server.most, server.open) == (2, 0)
     assert set(server.received) == {"input_audio_buffer.append"}
     assert [(turn.reply, turn.transcript) for turn in load.turns] == [("It is.", "What is it?")] * 3
     assert [(turn.broken, turn.errors) for turn in load.turns] == [("", ())] * 3
     # It replies behind 60 ms of silence, and its reply is loud from its first sample.
     assert all(turn.ttfa_ms is not None and turn.ttfa_ms >= 60 for turn in load.turns)
     assert not any(turn.cut_into for turn in load.turns)
-    assert (load.dropped_frames, load.server_cores, load.refusals) == (6, None, ())
+    assert load.dropped_frames == 2 * server.sessions
+    assert (load.server_cores, load.refusals) == (None, ())
 
 
 async def test_those_without_a_place_are_refused_and_try_again() -> None:
