@@ -617,7 +617,7 @@ class Ledger:
                 self.alive = None
             case Stop(number):
                 assert number == self.alive and self.released
-                assert isinstance(event, ReplyCancelled) or (
+                assert isinstance(event, ReplyCancelled | AudioCommitted) or (
                     config.interrupt_response and (self.heard or self.start is None)
                 )
                 self.alive = None
