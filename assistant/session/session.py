@@ -97,6 +97,10 @@ class Session:
         transcribed = all(task.done() for task in self._turn_tasks)
         return isinstance(self._state, turn.Listening) and not waiting and transcribed
 
+    def sample_at(self, time_ns: int) -> int:
+        """The sample of the user's audio that is recorded at `time_ns`; it may be still to come."""
+        return self._listening.ring.sample_at(time_ns) if self._listening else 0
+
     @property
     def dropped_frames(self) -> int:
         """Frames lost because listening fell behind."""
@@ -283,7 +287,7 @@ class Session:
             self._emit(Failed("reply", one_line(failure), reply.number))
             await self._events.put(turn.TextScored(reply.number, 1.0))  # nothing to wait for
             await reply.released()
-        await self._events.put(turn.ReplyFinished(reply.number))
+        await self._events.put(turn.ReplyFinished(reply.number, self.sample_at(self._tracer.clock.now_ns())))
 
 
 def _speech_start(state: turn.State) -> int | None:
