@@ -59,12 +59,12 @@ class ClockLine:
 
 
 def _fitted(pairs: NDArray[np.float64], nominal: float) -> tuple[float, float, float]:
-    """A sample, its time and the slope there: least squares, twice, the second time without the outliers."""
+    """A sample, its time and the slope there: least squares, twice, each time without the outliers."""
     samples, times = pairs.T
     late = times - samples * nominal
     distance = np.abs(late - np.median(late))
     slope = 0.0
-    kept = np.ones(len(pairs), bool)
+    kept = distance <= _OUTLIER * np.median(distance) + 1e-9
     for _ in range(2):
         x, y = samples[kept], late[kept]
         if len(x) >= _ENOUGH:

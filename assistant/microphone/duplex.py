@@ -23,8 +23,9 @@ class Segment:
     """Half a second in which the loudspeaker played: levels in dBFS."""
 
     microphone: float
-    detect: float
-    """What is left for the voice detector."""
+    left: float
+    """After the linear filter. AEC3 behind it takes out what it does not understand, the user too, and proves
+    nothing."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Evidence:
         reached = self.reached
         if len(reached) < JUDGED:
             return None
-        return float(np.percentile([segment.microphone - segment.detect for segment in reached], 75))
+        return float(np.percentile([segment.microphone - segment.left for segment in reached], 75))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ The recognizer hears what the linear filter leaves, and the voice detector what 
 the user's first words with the echo, and a detector does not care how quiet the rest of an echo is.
 """
 
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,9 +51,8 @@ class EchoCanceller:
         self._finder = DelayFinder()
         self._meter = LevelMeter()
         self._blocks, self._frames = Blocks(2, BLOCK), Blocks(2, FRAME)
-        self._listen: deque[Array] = deque()  # filtered, not yet given back with its twin
         self._skip = DELAY if aec else 0
-        self._waiting = np.zeros((2, 0), np.float32)  # microphone and listen, of which detect is not known
+        self._waiting = np.zeros(0, np.float32)  # listen, of which detect is not known
         self._since_sound = _TAIL
         self.duplex: Duplex = UNKNOWN
 
@@ -84,20 +82,21 @@ class EchoCanceller:
             self._filter.follow(self._finder.found.lag - EARLY)
         listen = self._filter.push(microphone, reference)
         detect = self._detect(listen, reference)
-        self._waiting = np.concatenate([self._waiting, np.stack([microphone, listen])], axis=1)
-        known, self._waiting = np.split(self._waiting, [len(detect)], axis=1)
-        if len(detect):
-            self._since_sound = 0 if reference.any() else self._since_sound + len(detect)
-            if self._meter.push(known[0], known[1], detect, self._since_sound < _TAIL):
-                self._judge()
-        return known[1], detect
+        self._since_sound = 0 if reference.any() else self._since_sound + BLOCK
+        if self._meter.push(microphone, listen, self._since_sound < _TAIL):
+            self._judge()
+        waiting = np.concatenate([self._waiting, listen])
+        self._waiting = waiting[len(detect) :]
+        return waiting[: len(detect)], detect
 
     def _detect(self, listen: Array, reference: Array) -> Array:
         if self._aec is None:
             return listen
         frames = self._frames.push(listen, reference)
         nothing = np.zeros(0, np.float32)
-        cleaned = np.concatenate([nothing, *(self._aec.process(near.copy(), far.copy()) for near, far in frames)])
+        cleaned = np.concatenate(
+            [nothing, *(self._aec.process(near.copy(), far.copy()) for near, far in frames)]
+        )
         cut = min(self._skip, len(cleaned))
         self._skip -= cut
         return cleaned[cut:]

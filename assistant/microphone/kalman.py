@@ -21,6 +21,7 @@ BLOCK = 256
 MOST_BEHIND = 32
 """Blocks by which the echo may come after its reference before the filter begins, 512 ms."""
 _BINS = BLOCK + 1
+_LEAST = np.float32(1e-9)  # power in a bin: silence is divided by it
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,11 @@ class KalmanConfig:
 
     partitions: int = 20
     """Length of the filter in blocks: 320 ms."""
-    transition: float = 0.9995
+    transition: float = 0.9985
     """What a coefficient keeps from block to block; the rest is uncertainty."""
-    uncertainty: float = 0.02
+    uncertainty: float = 0.2
     """Power of a coefficient of the first partition, before anything is known."""
-    uncertainty_decay: float = 0.25
+    uncertainty_decay: float = 0.15
     """By how many nepers that falls with each partition, as the reverberation does."""
     noise_smoothing: float = 0.9
     """What the estimate of everything but the echo keeps from block to block."""
@@ -105,15 +106,19 @@ class KalmanFilter:
         uncertainty = forget * self._uncertainty + (1 - forget) * weights
         expected = (power * uncertainty).sum(axis=0)
         observed = spectrum.real**2 + spectrum.imag**2
-        gain = uncertainty / (expected + 2 * self._observed(observed, expected) + np.float32(1e-9))
-        step = gain * spectra.conj() * spectrum
-        self._weights += constrained(step)
+        self._noise += np.float32(1 - config.noise_smoothing) * (self._rest(observed, expected) - self._noise)
+        gain = uncertainty / (expected + 2 * self._noise + _LEAST)
+        self._weights += constrained(gain * spectra.conj() * spectrum)
         self._uncertainty = uncertainty * (1 - np.float32(0.5) * gain * power)
 
-    def _observed(self, observed: Array, expected: Array) -> Array:
-        keep = np.float32(self._config.noise_smoothing)
-        self._noise = keep * self._noise + (1 - keep) * observed
-        return self._noise
+    def _rest(self, observed: Array, expected: Array) -> Array:
+        """The power [F] of all that is no echo: the error's, less what the update will take out of it.
+
+        The error's alone would call the echo of a room that is not yet known the user's voice.
+        """
+        learned = expected / (expected + 2 * self._noise + _LEAST)
+        rest: Array = observed * (1 - np.float32(0.5) * learned) ** 2
+        return rest
 
 
 def constrained(step: NDArray[np.complex64]) -> NDArray[np.complex64]:

@@ -13,6 +13,7 @@ from assistant.microphone.duplex import JUDGED, SEGMENT_S, Segment
 Array = NDArray[np.float32]
 
 _SMOOTH_S = 0.3
+_FLOOR = -120.0  # dBFS, below which all is silence
 
 
 def dbfs(power: float) -> float:
@@ -38,17 +39,17 @@ class LevelMeter:
 
     def __init__(self) -> None:
         self._power = np.zeros(3)  # microphone, echo, near
-        self._linear: deque[float] = deque(maxlen=JUDGED)  # dB of each segment with sound
         self.sounding: deque[Segment] = deque(maxlen=JUDGED)
         self._silent: deque[float] = deque(maxlen=JUDGED)
-        self._sums = np.zeros(3)  # microphone, listen, detect: of the present segment
+        self._sums = np.zeros(2)  # microphone, listen: of the present segment
         self._samples = self._with_sound = 0
 
     @property
     def levels(self) -> Levels:
         """The present levels."""
         microphone, echo, near = (dbfs(power) for power in self._power)
-        erle = float(np.percentile(self._linear, 75)) if self._linear else None
+        taken = [segment.microphone - segment.left for segment in self.sounding]
+        erle = float(np.percentile(taken, 75)) if taken else None
         return Levels(microphone, echo, near, erle)
 
     @property
@@ -56,12 +57,12 @@ class LevelMeter:
         """Of the microphone while nothing plays: the lower quartile, for the user may speak. -inf at first."""
         return float(np.percentile(self._silent, 25)) if self._silent else -inf
 
-    def push(self, microphone: Array, listen: Array, detect: Array, sounds: bool) -> bool:
+    def push(self, microphone: Array, listen: Array, sounds: bool) -> bool:
         """Take what belongs together, [n] each; returns whether a segment has ended."""
         now = np.array([_mean_square(signal) for signal in (microphone, microphone - listen, listen)])
         share = min(1.0, len(microphone) / (_SMOOTH_S * RATE))
         self._power += share * (now - self._power)
-        self._sums += len(microphone) * np.array([now[0], now[2], _mean_square(detect)])
+        self._sums += len(microphone) * now[[0, 2]]
         self._samples += len(microphone)
         self._with_sound += len(microphone) * sounds
         if self._samples < SEGMENT_S * RATE:
@@ -70,11 +71,9 @@ class LevelMeter:
         return True
 
     def _end_segment(self) -> None:
-        microphone, listen, detect = (dbfs(total / self._samples) for total in self._sums)
+        microphone, left = (max(_FLOOR, dbfs(total / self._samples)) for total in self._sums)
         if self._with_sound == self._samples:
-            if microphone > -inf:
-                self._linear.append(microphone - max(listen, -120.0))
-            self.sounding.append(Segment(max(microphone, -120.0), max(detect, -120.0)))
+            self.sounding.append(Segment(microphone, left))
         elif not self._with_sound:
             self._silent.append(microphone)
         self._sums[:] = 0

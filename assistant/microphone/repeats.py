@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 _FEWEST = 3  # words: shorter transcripts are answers, which share words with what they answer
-_SHARE = 0.75  # of the transcript's words that are found again in order
+_LONG = 8  # words: so many are hardly repeated by chance, and the recognizer splits and joins some of an echo
 _ALIKE = 0.75  # of the letters of two words that the recognizer may have confused
 _SLACK = 1.3  # times its own length: the stretch of the played text in which a transcript is looked for
 
@@ -18,10 +18,11 @@ def repeats(transcript: str, played: str) -> bool:
     said, known = _words(transcript), _words(played)
     if len(said) < _FEWEST or not known:
         return False
-    span = max(len(said), round(_SLACK * len(said)))
+    span = round(_SLACK * len(said))
     starts = range(max(1, len(known) - span + 1))
     best = max(_in_order(said, known[start : start + span]) for start in starts)
-    return best >= _SHARE * len(said)
+    other = len(said) // 3 if len(said) >= _LONG else (len(said) - 1) // 4
+    return len(said) - best <= other
 
 
 def _words(text: str) -> list[str]:
@@ -42,5 +43,6 @@ def _in_order(said: Sequence[str], played: Sequence[str]) -> int:
 
 def _alike(word: str, other: str) -> bool:
     return word == other or (
-        min(len(word), len(other)) > 3 and SequenceMatcher(None, word, other, autojunk=False).ratio() >= _ALIKE
+        min(len(word), len(other)) > 3
+        and SequenceMatcher(None, word, other, autojunk=False).ratio() >= _ALIKE
     )

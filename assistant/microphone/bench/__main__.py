@@ -8,6 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from asr.recognizer import Recognizer
+from asr.vad import Vad
 from assistant.audio import AudioError, ClipError
 from assistant.microphone.aec import unsupported_reason
 from assistant.microphone.bench.arms import ARMS, run_arm, seconds
@@ -20,8 +22,6 @@ from assistant.microphone.bench.scenes import Scene, scene
 from assistant.models.speech import VAD, asr_paths, fetch, load_recognizer
 from assistant.models.store import ModelStore, ModelStoreError
 from assistant.trace.summary import write_json
-from asr.recognizer import Recognizer
-from asr.vad import Vad
 
 ROOMS = (
     Room(-10, 60, 0.2, seed=11),
@@ -45,10 +45,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m assistant.microphone.bench", description=__doc__)
     parser.add_argument("what", choices=["echo"])
-    parser.add_argument("clips", nargs="+", type=Path, help="Folders of clips whose index names their voices.")
+    parser.add_argument(
+        "clips", nargs="+", type=Path, help="Folders of clips whose index names their voices."
+    )
     parser.add_argument("--part", choices=["choose", "report"], default="report", help="Voices and rooms.")
     parser.add_argument("--alone", type=int, default=10, help="Replies of each room that nobody interrupts.")
-    parser.add_argument("--barge-ins", type=int, default=10, help="Replies of each room that a user interrupts.")
+    parser.add_argument(
+        "--barge-ins", type=int, default=10, help="Replies of each room that a user interrupts."
+    )
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
     parser.add_argument("--json", type=Path, help="Write all results.")
     return parser.parse_args(arguments)

@@ -37,7 +37,9 @@ def aec3_alone(scene: Scene) -> tuple[Array, Array]:
     aec = open_aec()
     assert aec, "the command line has looked for it"
     whole = range(0, len(scene.microphone) // FRAME * FRAME, FRAME)
-    frames = [aec.process(scene.microphone[at : at + FRAME], scene.reference[at : at + FRAME]) for at in whole]
+    frames = [
+        aec.process(scene.microphone[at : at + FRAME], scene.reference[at : at + FRAME]) for at in whole
+    ]
     cleaned = np.concatenate(frames)[DELAY:]
     return cleaned, cleaned
 

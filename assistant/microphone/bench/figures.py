@@ -72,7 +72,9 @@ def erle(scene: Scene, cleaned: Array) -> list[tuple[float, float]]:
     for (start, end), barge in zip(scene.replies, scene.barges, strict=True):
         if barge is None:
             begin = start + round(scene.room.delay_ms * RATE / 1000)
-            found.append((_erle(scene, cleaned, begin, begin + RATE), _erle(scene, cleaned, begin + RATE, end)))
+            found.append(
+                (_erle(scene, cleaned, begin, begin + RATE), _erle(scene, cleaned, begin + RATE, end))
+            )
     return found
 
 

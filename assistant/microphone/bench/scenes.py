@@ -79,7 +79,9 @@ def scene(room: Room, replies: Sequence[Array], clips: Sequence[Clip | None]) ->
 def _spoken(clip: Clip) -> tuple[Array, int]:
     """A clip at the user's level, cut after its speech, and its first voiced sample."""
     audio, rate = read_clip(clip)
-    start, end = (round((edge or 0) * RATE / rate) for edge in (clip.speech_start_sample, clip.speech_end_sample))
+    start, end = (
+        round((edge or 0) * RATE / rate) for edge in (clip.speech_start_sample, clip.speech_end_sample)
+    )
     audio = to_asr_rate(audio, rate)
     begin = max(0, start - RATE // 20)
     audio = audio[begin : end + RATE // 10]

@@ -1,10 +1,12 @@
 """The core on scripted signals: alignment, block sizes, bad input, and the verdict."""
 
+import re
+
 import numpy as np
 import pytest
+from echo_signals import RATE, Array, level_db, murmur, room, through, white
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from echo_signals import RATE, Array, level_db, murmur, room, through, white
 
 from assistant.microphone.aec import open_aec
 from assistant.microphone.echo import LATENCY, Cleaned, EchoCanceller
@@ -116,4 +118,5 @@ def test_a_delay_over_400_ms_is_told() -> None:
     reference = murmur(8)
     canceller = EchoCanceller(open_aec())
     run(canceller, through(reference, room(delay=EARLY + 7200)), reference)
-    assert canceller.duplex.deaf_while_speaking and "450 ms late" in canceller.duplex.reason
+    assert canceller.duplex.deaf_while_speaking
+    assert re.search(r"4[45]\d ms late", canceller.duplex.reason)

@@ -36,7 +36,9 @@ def test_what_it_learned_is_the_impulse_response() -> None:
 
 def test_a_silent_reference_gives_no_echo_at_all() -> None:
     microphone = white(1)
-    assert np.array_equal(run(KalmanFilter(), microphone, np.zeros_like(microphone)), microphone[: 62 * BLOCK])
+    assert np.array_equal(
+        run(KalmanFilter(), microphone, np.zeros_like(microphone)), microphone[: 62 * BLOCK]
+    )
 
 
 def test_the_echo_ends_with_the_filter() -> None:
