@@ -57,7 +57,7 @@ class DelayFinder:
     def _look(self) -> None:
         near = np.fft.rfft(np.concatenate([np.zeros(_WINDOW, np.float32), self._microphone]))
         far = np.fft.rfft(self._reference)
-        cross = near * far.conj()
+        cross = (near * far.conj()).astype(np.complex64, copy=False)
         self._cross = _KEEP * self._cross + (1 - _KEEP) * cross / (np.abs(cross) + 1e-6)
         correlation = np.abs(np.fft.irfft(self._cross)[:_WINDOW])
         lag = int(correlation.argmax())

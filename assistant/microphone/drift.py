@@ -5,7 +5,7 @@ from collections import deque
 import numpy as np
 
 TRUSTED_S = 60.0
-"""Before so long a time the scatter of the stated times is larger than any drift: 20 s gave 230 ppm of error."""
+"""Before it, the scatter of the stated times is larger than any drift: 20 s gave 230 ppm of error."""
 LARGEST_PPM = 300.0
 """More is no crystal, but a device that states wrong times."""
 _KEPT_S = 300

@@ -78,8 +78,8 @@ UNKNOWN = Duplex("unknown", "not enough has been played to know")
 NO_ECHO = Duplex("no echo", "nothing of the loudspeaker reaches the microphone")
 MONITOR = Duplex(
     "half duplex",
-    "the microphone is a copy of what is played, as when it was unplugged and the system took the loudspeaker's "
-    "monitor in its place: plug it in, or choose another with --input",
+    "the microphone is a copy of what is played, as when it was unplugged and the system took the "
+    "loudspeaker's monitor in its place: plug it in, or choose another with --input",
 )
 
 
@@ -105,7 +105,7 @@ def judge(before: Duplex, evidence: Evidence) -> Duplex:
             return before
         return Duplex(
             "half duplex",
-            f"only {max(0.0, cancelled):.0f} dB of the loudspeaker's echo can be cancelled: turn it down, move it "
-            "away from the microphone, or use headphones",
+            f"only {max(0.0, cancelled):.0f} dB of the loudspeaker's echo can be cancelled: turn it down, "
+            "move it away from the microphone, or use headphones",
         )
     return Duplex("cancelling", f"{cancelled:.0f} dB of the loudspeaker's echo are cancelled")

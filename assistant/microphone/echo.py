@@ -1,9 +1,10 @@
 """Echo cancellation without devices: microphone and reference in, two cleaned signals out.
 
-The recognizer hears what the linear filter leaves, and the voice detector what AEC3 leaves of that: AEC3 takes
-the user's first words with the echo, and a detector does not care how quiet the rest of an echo is.
+The recognizer hears what the linear filter leaves, and the voice detector what AEC3 leaves of that: AEC3
+takes the user's first words with the echo, and a detector does not care how quiet the rest of an echo is.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,11 +19,12 @@ from assistant.microphone.guarded import GuardedFilter
 from assistant.microphone.kalman import BLOCK, KalmanConfig
 from assistant.microphone.levels import LevelMeter, Levels
 from assistant.microphone.reference import EARLY
+from assistant.microphone.suppress import Suppressor
 
 Array = NDArray[np.float32]
 
 LATENCY = BLOCK + FRAME + DELAY - 2
-"""Samples that are held back at the most, 34 ms: an unfinished block, an unfinished frame, and AEC3's delay."""
+"""Samples that are held back at the most, 34 ms: a block and a frame but for a sample, and AEC3's delay."""
 _TAIL = RATE // 4  # samples after the reference in which the room still sounds
 
 
@@ -39,19 +41,22 @@ class Cleaned:
 class EchoCanceller:
     """Takes the loudspeaker out of the microphone; its state is kept across replies.
 
-    Sample k that comes out is sample k that went in. Without AEC3 (`unsupported` says why) both signals are
-    those of the linear filter.
+    Sample k that comes out is sample k that went in. `make` opens an AEC3; without one (`unsupported` says
+    why) both signals are those of the linear filter.
     """
 
     def __init__(
-        self, aec: Canceller | None, unsupported: str | None = None, config: KalmanConfig | None = None
+        self,
+        make: Callable[[], Canceller] | None,
+        unsupported: str | None = None,
+        config: KalmanConfig | None = None,
     ) -> None:
-        self._aec, self._unsupported = aec, unsupported
+        self._suppressor = Suppressor(make) if make else None
+        self._unsupported = unsupported
         self._filter = GuardedFilter(config)
         self._finder = DelayFinder()
         self._meter = LevelMeter()
-        self._blocks, self._frames = Blocks(2, BLOCK), Blocks(2, FRAME)
-        self._skip = DELAY if aec else 0
+        self._blocks = Blocks(2, BLOCK)
         self._waiting = np.zeros(0, np.float32)  # listen, of which detect is not known
         self._since_sound = _TAIL
         self.duplex: Duplex = UNKNOWN
@@ -81,25 +86,14 @@ class EchoCanceller:
         if self._finder.push(microphone, reference) and self._finder.found:
             self._filter.follow(self._finder.found.lag - EARLY)
         listen = self._filter.push(microphone, reference)
-        detect = self._detect(listen, reference)
+        suppress = self._suppressor
+        detect = suppress.push(microphone, listen, reference) if suppress else listen
         self._since_sound = 0 if reference.any() else self._since_sound + BLOCK
         if self._meter.push(microphone, listen, self._since_sound < _TAIL):
             self._judge()
         waiting = np.concatenate([self._waiting, listen])
         self._waiting = waiting[len(detect) :]
         return waiting[: len(detect)], detect
-
-    def _detect(self, listen: Array, reference: Array) -> Array:
-        if self._aec is None:
-            return listen
-        frames = self._frames.push(listen, reference)
-        nothing = np.zeros(0, np.float32)
-        cleaned = np.concatenate(
-            [nothing, *(self._aec.process(near.copy(), far.copy()) for near, far in frames)]
-        )
-        cut = min(self._skip, len(cleaned))
-        self._skip -= cut
-        return cleaned[cut:]
 
     def _judge(self) -> None:
         found = self._finder.found

@@ -4,9 +4,9 @@ The room between loudspeaker and microphone is a finite impulse response, cut in
 (overlap-save). Each coefficient is a state with an uncertainty of its own: where the echo is louder than what
 remains of it and of the user, the filter learns fast; while the user speaks, it hardly moves.
 
-Enzner and Vary, "Frequency-domain adaptive Kalman filter for acoustic echo control in hands-free telephones",
-Signal Processing 86 (2006); Kuech, Mabande and Enzner, "State-space architecture of the partitioned-block-based
-acoustic echo controller", ICASSP 2014.
+Enzner and Vary, "Frequency-domain adaptive Kalman filter for acoustic echo control in hands-free
+telephones", Signal Processing 86 (2006); Kuech, Mabande and Enzner, "State-space architecture of the
+partitioned-block-based acoustic echo controller", ICASSP 2014.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class KalmanConfig:
 
     partitions: int = 20
     """Length of the filter in blocks: 320 ms."""
-    transition: float = 0.9985
+    transition: float = 0.9995
     """What a coefficient keeps from block to block; the rest is uncertainty."""
     uncertainty: float = 0.2
     """Power of a coefficient of the first partition, before anything is known."""
@@ -85,7 +85,7 @@ class KalmanFilter:
         if not self._sounding:
             return np.zeros(BLOCK, np.float32)
         spectra = self._history[self._behind : self._behind + self._config.partitions]  # [P, F]
-        echo: Array = np.fft.irfft((spectra * self._weights).sum(axis=0))[BLOCK:]
+        echo = np.fft.irfft((spectra * self._weights).sum(axis=0))[BLOCK:].astype(np.float32, copy=False)
         self._learn(spectra, microphone - echo)
         return echo
 
@@ -105,7 +105,7 @@ class KalmanFilter:
         weights = self._weights.real**2 + self._weights.imag**2
         uncertainty = forget * self._uncertainty + (1 - forget) * weights
         expected = (power * uncertainty).sum(axis=0)
-        observed = spectrum.real**2 + spectrum.imag**2
+        observed = (spectrum.real**2 + spectrum.imag**2).astype(np.float32, copy=False)
         self._noise += np.float32(1 - config.noise_smoothing) * (self._rest(observed, expected) - self._noise)
         gain = uncertainty / (expected + 2 * self._noise + _LEAST)
         self._weights += constrained(gain * spectra.conj() * spectrum)
@@ -125,4 +125,4 @@ def constrained(step: NDArray[np.complex64]) -> NDArray[np.complex64]:
     """Spectra [P, F] of impulse responses of one block: the half that overlap-save has no use for is cut."""
     response = np.fft.irfft(step, axis=1)
     response[:, BLOCK:] = 0
-    return np.fft.rfft(response, axis=1)
+    return np.fft.rfft(response, axis=1).astype(np.complex64, copy=False)

@@ -21,7 +21,8 @@ def _interpolators() -> Array:
     offset = np.arange(_TAPS) - (_TAPS // 2 - 1) - fraction
     window = np.i0(8 * np.sqrt(np.clip(1 - (offset / (_TAPS / 2)) ** 2, 0, 1))) / np.i0(8)
     kernel = np.sinc(offset) * window
-    return (kernel / kernel.sum(axis=1, keepdims=True)).astype(np.float32)
+    normal: Array = (kernel / kernel.sum(axis=1, keepdims=True)).astype(np.float32)
+    return normal
 
 
 class Reference:
@@ -58,11 +59,11 @@ class Reference:
             self.jumps += self._place is not None
             self._place = wanted
         step = 1 + drift_ppm * 1e-6
-        at = self._place + step * np.arange(count)
+        at = self._place + step * np.arange(count, dtype=np.float64)
         self._place += step * count
         return self._interpolated(at)
 
-    def _interpolated(self, at: NDArray[np.float64]) -> Array:
+    def _interpolated(self, at: NDArray[np.floating]) -> Array:
         whole = np.floor(at).astype(np.int64)
         phase = np.rint((at - whole) * _PHASES).astype(np.int64)
         index = whole[:, None] + np.arange(_TAPS) - (_TAPS // 2 - 1) - (self._end - _KEPT)

@@ -35,7 +35,6 @@ def nothing(scene: Scene) -> tuple[Array, Array]:
 def aec3_alone(scene: Scene) -> tuple[Array, Array]:
     """AEC3 for detector and recognizer."""
     aec = open_aec()
-    assert aec, "the command line has looked for it"
     whole = range(0, len(scene.microphone) // FRAME * FRAME, FRAME)
     frames = [
         aec.process(scene.microphone[at : at + FRAME], scene.reference[at : at + FRAME]) for at in whole
@@ -51,7 +50,7 @@ def linear_alone(scene: Scene) -> tuple[Array, Array]:
 
 def both(scene: Scene) -> tuple[Array, Array]:
     """The Kalman filter, and AEC3 behind it for the detector."""
-    return _through(EchoCanceller(open_aec()), scene)
+    return _through(EchoCanceller(open_aec), scene)
 
 
 ARMS: dict[str, Callable[[Scene], tuple[Array, Array]]] = {

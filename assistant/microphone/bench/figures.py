@@ -1,6 +1,5 @@
-"""What an arm made of a scene: echo that is left, interruptions, barge-ins that were heard, and their words."""
+"""What an arm made of a scene: echo that is left, interruptions, barge-ins heard, and their words."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +38,7 @@ def voice(vad: Vad, detect: Array) -> NDArray[np.float64]:
     return np.array([vad.probability(detect[at : at + WINDOW]) for at in whole])
 
 
-def detections(scene: Scene, probabilities: Sequence[float]) -> list[Detection]:
+def detections(scene: Scene, probabilities: NDArray[np.float64]) -> list[Detection]:
     """What the project's own turn machine does at each reply; after a stop it listens for the next."""
     found = []
     for (start, end), barge in zip(scene.replies, scene.barges, strict=True):
@@ -51,7 +50,7 @@ def detections(scene: Scene, probabilities: Sequence[float]) -> list[Detection]:
     return found
 
 
-def _stops(probabilities: Sequence[float], start: int, end: int) -> tuple[int, ...]:
+def _stops(probabilities: NDArray[np.float64], start: int, end: int) -> tuple[int, ...]:
     config = TurnConfig(barge_in_ms=BARGE_IN_MS)
     replying = state = Replying(1, None, 0, heard=True)
     stops = []

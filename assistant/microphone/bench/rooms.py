@@ -58,7 +58,7 @@ def delayed(audio: NDArray[np.float64], step: float) -> NDArray[np.float64]:
     """`audio` [n] read at every `step`-th sample, [n]; four times oversampled, then interpolated linearly."""
     fine = signal.resample_poly(audio, 8, 1)
     at = np.arange(len(audio)) * step * 8
-    return np.interp(at, np.arange(len(fine)), fine)
+    return np.asarray(np.interp(at, np.arange(len(fine)), fine))
 
 
 def noise(count: int, seed: int) -> Array:

@@ -24,7 +24,7 @@ def run(canceller: EchoCanceller, microphone: Array, reference: Array, size: int
 def test_both_signals_stay_in_place() -> None:
     """The same sound at the same sample, in what goes in and in what comes out."""
     microphone = murmur(3, seed=7)
-    cleaned = run(EchoCanceller(open_aec()), microphone, np.zeros_like(microphone))
+    cleaned = run(EchoCanceller(open_aec), microphone, np.zeros_like(microphone))
     assert np.array_equal(cleaned.listen, microphone[: len(cleaned.listen)])
     middle = cleaned.detect[RATE : 2 * RATE]
     lags = range(-40, 41)
@@ -38,8 +38,8 @@ def test_the_size_of_the_blocks_changes_nothing(sizes: list[int]) -> None:
     total = sum(sizes)
     reference = white(total / RATE + 0.1)[:total]
     microphone = through(reference, room()) + white(total / RATE + 0.1, seed=3)[:total]
-    whole = EchoCanceller(open_aec()).push(microphone, reference)
-    canceller, at, pieces = EchoCanceller(open_aec()), 0, []
+    whole = EchoCanceller(open_aec).push(microphone, reference)
+    canceller, at, pieces = EchoCanceller(open_aec), 0, []
     for size in sizes:
         pieces.append(canceller.push(microphone[at : at + size], reference[at : at + size]))
         at += size
@@ -57,7 +57,7 @@ def test_bad_input_passes_and_the_echo_is_cancelled_again(value: float, where: s
     echo = through(reference, room())
     bad = {"microphone": echo.copy(), "reference": reference.copy()}
     bad[where][RATE : RATE + RATE // 2] = value
-    cleaned = run(EchoCanceller(open_aec()), bad["microphone"], bad["reference"])
+    cleaned = run(EchoCanceller(open_aec), bad["microphone"], bad["reference"])
     assert np.isfinite(cleaned.listen).all() and np.isfinite(cleaned.detect).all()
     assert np.abs(cleaned.listen).max() < 4
     assert level_db(cleaned.listen[-RATE:]) < level_db(echo[-RATE:]) - 15
@@ -65,7 +65,7 @@ def test_bad_input_passes_and_the_echo_is_cancelled_again(value: float, where: s
 
 def test_cancelling_is_told_with_its_decibels() -> None:
     reference = murmur(8)
-    canceller = EchoCanceller(open_aec())
+    canceller = EchoCanceller(open_aec)
     run(canceller, through(reference, room()) + white(8, level=1e-4), reference)
     assert canceller.duplex.mode == "cancelling"
     levels = canceller.levels
@@ -76,7 +76,7 @@ def test_cancelling_is_told_with_its_decibels() -> None:
 
 def test_headphones_are_no_echo() -> None:
     reference = murmur(8)
-    canceller = EchoCanceller(open_aec())
+    canceller = EchoCanceller(open_aec)
     run(canceller, white(8, level=1e-4), reference)
     assert canceller.duplex.mode == "no echo" and not canceller.duplex.deaf_while_speaking
 
@@ -84,7 +84,7 @@ def test_headphones_are_no_echo() -> None:
 def test_an_echo_that_nobody_can_cancel_makes_it_deaf_while_it_speaks() -> None:
     """What arrives is as loud as an echo, but another signal: no filter finds it."""
     reference, quiet = murmur(8), white(4, level=1e-4)
-    canceller = EchoCanceller(open_aec())
+    canceller = EchoCanceller(open_aec)
     run(canceller, quiet, np.zeros_like(quiet))
     run(canceller, murmur(8, seed=11), reference)
     assert canceller.duplex.deaf_while_speaking
@@ -102,21 +102,21 @@ def test_a_microphone_that_is_the_loudspeakers_monitor_is_told() -> None:
     """PulseAudio's answer to an unplugged microphone: the played signal, level 1, no delay."""
     reference = murmur(8)
     copy = np.concatenate([np.zeros(EARLY, np.float32), reference])[: len(reference)]
-    canceller = EchoCanceller(open_aec())
+    canceller = EchoCanceller(open_aec)
     run(canceller, copy, reference)
     assert canceller.duplex.deaf_while_speaking and "monitor" in canceller.duplex.reason
 
 
 def test_a_loud_loudspeaker_close_by_is_no_monitor() -> None:
     reference = murmur(8)
-    canceller = EchoCanceller(open_aec())
+    canceller = EchoCanceller(open_aec)
     run(canceller, through(reference, room(delay=EARLY + 20, gain=1.0)), reference)
     assert canceller.duplex.mode == "cancelling"
 
 
 def test_a_delay_over_400_ms_is_told() -> None:
     reference = murmur(8)
-    canceller = EchoCanceller(open_aec())
+    canceller = EchoCanceller(open_aec)
     run(canceller, through(reference, room(delay=EARLY + 7200)), reference)
     assert canceller.duplex.deaf_while_speaking
     assert re.search(r"4[45]\d ms late", canceller.duplex.reason)
