@@ -83,6 +83,11 @@ class Room:
     def _control(self, *words: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(["pactl", *words], env=self.environment, capture_output=True, check=False)
 
+    def echo(self, delay_ms: int) -> None:
+        """Let the microphone hear the loudspeaker, as loud as it is, so much later or a little more."""
+        words = ("source=speaker.monitor", "sink=air", f"latency_msec={delay_ms}", "adjust_time=0")
+        self._control("load-module", "module-loopback", *words).check_returncode()
+
     def say(self, path: Path) -> None:
         """Play a WAV file into the microphone."""
         self._help("paplay", "--device=air", str(path))

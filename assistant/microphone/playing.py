@@ -12,7 +12,7 @@ from assistant.microphone.port import Audio, BlockTime
 from assistant.microphone.timeline import ClockOffset, Timeline
 
 _SENT_S = 4  # of what was sent is kept, for the echo canceller
-_RUNS = 64  # runs of sound between silences that may not have sounded yet
+_RUNS = 64  # runs of sound between silences that may not have sounded yet, or just have
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,15 @@ class Playing:
             return 0
         at = int(self.timeline.sample_at(now_ns))
         return given - sum(first + length - max(first, min(at, first + length)) for first, length in runs)
+
+    def sounds(self, start_ns: int, end_ns: int) -> bool:
+        """Whether any of the `given` samples sounds between these times."""
+        self.update()
+        if not self.timeline.known:
+            return False
+        start, end = self.timeline.sample_at(start_ns), self.timeline.sample_at(end_ns)
+        with self._feed.lock:
+            return any(start < first + length and first < end for first, length in self._runs)
 
     def sounds_at_ns(self, waiting: int) -> int:
         """When a sample sounds that is given to the feed now, behind `waiting` others."""

@@ -7,8 +7,11 @@ import numpy as np
 
 from asr.audio import RATE
 from assistant.audio import FRAME_MS, Resampler
-from assistant.microphone.canceller import Cleaned, EchoCanceller, Levels, open_canceller
+from assistant.microphone.canceller import open_canceller
+from assistant.microphone.duplex import UNKNOWN, Duplex
+from assistant.microphone.echo import Cleaned, EchoCanceller
 from assistant.microphone.errors import OnlyZeros
+from assistant.microphone.levels import Levels
 from assistant.microphone.playing import Playing
 from assistant.microphone.port import Audio
 from assistant.microphone.recording import Recording
@@ -18,6 +21,8 @@ from assistant.session.ring import Frame
 from assistant.session.session import Input
 from assistant.session.turn import AudioCommitted, External
 
+ECHO_MS = 300
+"""After the last sample of a reply: the room, and the times of the devices, are silent by then."""
 _FRAME = RATE * FRAME_MS // 1000
 
 
@@ -26,7 +31,7 @@ class _Front:
 
     def __init__(self, recording: Recording, playing: Playing, canceller: EchoCanceller) -> None:
         self.recording, self.canceller = recording, canceller
-        self._sent = Sent(playing)
+        self._playing, self._sent = playing, Sent(playing, recording)
         self._resampler = Resampler(recording.rate)
         self._waiting = np.zeros(0, np.float32)
         self._first: int | None = None  # the recording's sample that is number 0 here
@@ -53,6 +58,12 @@ class _Front:
         self.recording.wait_for(
             missing
         )  # a frame later than it can be is a wait, and one block sooner is work
+
+    def is_deaf(self, start_ns: int, end_ns: int) -> bool:
+        """Whether what was recorded between these times is to be ignored: it may be the loudspeaker."""
+        return self.canceller.duplex.deaf_while_speaking and self._playing.sounds(
+            start_ns - ECHO_MS * 1_000_000, end_ns
+        )
 
     def _recorded_ns(self, sample: int) -> int:
         assert self._first is not None, "something was recorded"
@@ -84,6 +95,12 @@ class MicrophoneSource:
         self._front: _Front | None = None
         self._commit: AudioCommitted | None = None
         self._closed = self._told = False
+        self._reasons: set[str] = set()  # to be deaf, that were told
+
+    @property
+    def duplex(self) -> Duplex:
+        """What cancelling was measured to do with the present devices."""
+        return self._front.canceller.duplex if self._front else UNKNOWN
 
     def ask(self, event: External) -> None:
         """What the user wants, behind the audio that was recorded before."""
@@ -123,11 +140,21 @@ class MicrophoneSource:
         for cleaned, end_ns in self._front.blocks():
             self._on_levels(self._front.canceller.levels)
             self.end += len(cleaned.listen)
-            if self.muted:
-                yield Frame(np.zeros_like(cleaned.listen), end_ns)
-            else:
-                yield Frame(cleaned.listen, end_ns, cleaned.detect)
+            yield self._frame(self._front, cleaned, end_ns)
         self._note_zeros(self._front, awake)
+        self._note_duplex(self._front.canceller.duplex)
+
+    def _frame(self, front: _Front, cleaned: Cleaned, end_ns: int) -> Frame:
+        silence = np.zeros_like(cleaned.listen)
+        if self.muted:
+            return Frame(silence, end_ns)
+        start_ns = end_ns - len(silence) * 1_000_000_000 // RATE
+        return Frame(cleaned.listen, end_ns, silence if front.is_deaf(start_ns, end_ns) else cleaned.detect)
+
+    def _note_duplex(self, duplex: Duplex) -> None:
+        if duplex.deaf_while_speaking and duplex.reason not in self._reasons:
+            self._reasons.add(duplex.reason)
+            self._tell(f"not listening while the assistant speaks: {duplex.reason}")
 
     def _note_zeros(self, front: _Front, was_awake: bool) -> None:
         if front.awake and not was_awake:

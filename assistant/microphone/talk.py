@@ -1,15 +1,20 @@
 """One conversation by microphone and loudspeaker: what is said in it, shown, and asked for by keys."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import process_time
 
 from assistant.microphone import view as views
-from assistant.microphone.canceller import Levels
+from assistant.microphone.canceller import open_canceller
+from assistant.microphone.duplex import NO_ECHO
+from assistant.microphone.echo import EchoCanceller
 from assistant.microphone.feed import FADE_MS
+from assistant.microphone.levels import Levels
+from assistant.microphone.repeats import repeats
 from assistant.microphone.screen import Output, Status
 from assistant.microphone.sink import SpeakerSink
-from assistant.microphone.source import MicrophoneSource
+from assistant.microphone.source import ECHO_MS, MicrophoneSource
 from assistant.microphone.streams import Streams
 from assistant.microphone.turns import Turns
 from assistant.microphone.view import View
@@ -22,7 +27,7 @@ from assistant.session.turn import ReplyCancelled, TurnConfig
 from assistant.trace.replay import Replay
 
 _DRAW_NS = 125_000_000
-_ECHO_MS = 300  # the room, and the times of the devices, are silent by then
+_PLAYED_NS = 2_000_000_000  # so long after a reply a transcript may still be its echo
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ def turn_config(
         config,
         detection="none" if options.push_to_talk else config.detection,
         barge_in_ms=barge_in_ms if cancelling else config.barge_in_ms,
-        echo_ms=max(config.echo_ms, _ECHO_MS),
+        echo_ms=max(config.echo_ms, ECHO_MS),
     )
 
 
@@ -59,11 +64,17 @@ class Talk:
         clock: Clock,
         output: Output,
         options: TalkOptions,
+        *,
+        open_canceller: Callable[[], EchoCanceller] = open_canceller,
     ) -> None:
         recorder = Recorder()
-        self.session = Session(stages, config, clock, recorder, "talk")
+        self.session = Session(stages, config, clock, recorder, "talk", self._is_echo)
         self.source = MicrophoneSource(
-            streams, on_levels=self._note_levels, on_awake=self._begin, tell=output.say
+            streams,
+            open_canceller=open_canceller,
+            on_levels=self._note_levels,
+            on_awake=self._begin,
+            tell=output.say,
         )
         self._streams, self._sink, self._clock = streams, sink, clock
         self._output, self._options = output, options
@@ -71,9 +82,11 @@ class Talk:
         self._events = self.session.subscribe()
         self._turns = Turns()
         self._failures = 0
+        self.echoes = 0  # turns that were dropped, for they were the loudspeaker's
         self._view, self._levels = View(), Status().levels
         self._pressed_at: int | None = None  # the sample at which the user began to hold the floor
         self._reply: tuple[str, int] | None = None  # item and the sink's position at its begin
+        self._last = "", 0  # what was heard of the last reply, and when it was over
 
     async def run(self) -> Replay:
         """Converse until `close`, or the time is up."""
@@ -160,7 +173,7 @@ class Talk:
             case ReplyStarted(item=item):
                 self._reply = item, self._sink.position
             case ReplyDone():
-                self._reply = None
+                self._reply, self._last = None, (event.heard, self._clock.now_ns())
                 turn = self._turns.note(event)
                 if turn is not None:
                     self._view = replace(self._view, wait=turn.parts)
@@ -185,6 +198,19 @@ class Talk:
             return ""
         heard_ms = (self._sink.position - self._reply[1]) * 1000 / self._sink.rate
         return replace(item, heard_ms=max(heard_ms, item.heard_ms)).text
+
+    def _is_echo(self, transcript: str) -> bool:
+        if self.source.duplex == NO_ECHO:
+            return False  # users may say again what they were told
+        echo = repeats(transcript, self._played())
+        self.echoes += echo
+        return echo
+
+    def _played(self) -> str:
+        """What the loudspeaker has just said."""
+        text, over_ns = self._last
+        recent = self._clock.now_ns() - over_ns < _PLAYED_NS
+        return f"{text if recent else ''} {self._heard()}"
 
     def _help(self) -> str:
         if not self._options.keys:

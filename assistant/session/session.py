@@ -1,7 +1,7 @@
 """One conversation: a TaskGroup that listens, takes turns and speaks, from one source to one sink."""
 
 import asyncio
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from asr.stream import StreamConfig
@@ -61,9 +61,15 @@ class Session:
     """State of one conversation; `run` it once."""
 
     def __init__(
-        self, stages: Stages, config: SessionConfig, clock: Clock, recorder: Recorder, name: str = ""
+        self,
+        stages: Stages,
+        config: SessionConfig,
+        clock: Clock,
+        recorder: Recorder,
+        name: str = "",
+        is_echo: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        """`name` stands in the session's spans."""
+        """`name` stands in the session's spans; a transcript that `is_echo` is dropped with its turn."""
         self.conversation = Conversation(config.system_prompt, self._emit, config.item_prefix)
         self.turn_config = config.turn
         self.reply_settings = ReplySettings()
@@ -77,7 +83,7 @@ class Session:
         self._exchange: Exchange | None = None
         self._turn_tasks: set[asyncio.Task[None]] = set()  # some outlive their reply
         self._events: Channel[turn.Event] = Channel(EVENTS, self._tracer)
-        self._context = Context(stages, None, self._tracer, self._events.put, self._emit)
+        self._context = Context(stages, None, self._tracer, self._events.put, self._emit, is_echo)
         self._listening = (
             Listening(
                 self._context,

@@ -13,6 +13,9 @@ import room as rooms
 import soundfile
 import soxr
 from pages import ROOT
+from remote_server import DONE, ROLE, RemoteServer, Step, chunk
+
+from assistant.microphone.aec import unsupported_reason
 
 RATE = 48000
 MAIN = "from assistant.cli import main; main()"
@@ -76,6 +79,66 @@ def test_a_question_is_heard_and_answered_aloud(room: rooms.Room, tmp_path: Path
     assert loud_s[0] > asked_s - 0.5 and loud_s[-1] - loud_s[0] > 1.0  # the recorder took a moment to start
     level = np.sqrt(np.mean(sound[int(loud_s[0] * rate) : int(loud_s[-1] * rate)] ** 2))
     assert -35 < 20 * np.log10(level) < -10
+
+
+LONG = (
+    "Paris is the capital of France. It lies on the river Seine, in the north of the country. About two "
+    "million people live in the city, and many more around it. Its best known building is the Eiffel Tower, "
+    "which was built for a fair and was to be taken down again."
+)
+TALKED_S = 35
+
+
+@pytest.fixture
+def narrator() -> Iterator[RemoteServer]:
+    server = RemoteServer.start()
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def as_loud_as_a_reply(path: Path) -> Path:
+    """The clip at the level that replies have, -20 dBFS."""
+    clip, rate = soundfile.read(CLIP)
+    clip *= 0.1 / np.sqrt(np.mean(clip[np.abs(clip) > 0.01] ** 2))
+    soundfile.write(path, soxr.resample(clip, rate, RATE).clip(-1, 1), RATE)
+    return path
+
+
+@pytest.mark.models
+@pytest.mark.skipif(unsupported_reason() is not None, reason=unsupported_reason() or "")
+def test_a_long_reply_over_an_open_loudspeaker_does_not_interrupt_itself(
+    room: rooms.Room, narrator: RemoteServer, tmp_path: Path
+) -> None:
+    narrator.play(*[Step((ROLE, chunk(LONG), chunk(None, "stop"), DONE))] * 4)
+    config, result = tmp_path / "talk.toml", tmp_path / "talk.json"
+    config.write_text(f'[llm.remote]\nurl = "http://127.0.0.1:{narrator.port}/v1"\nmodel = "narrator"\n')
+    room.record(tmp_path / "speaker.wav")
+    room.echo(100)
+    room.say(noise(tmp_path / "noise.wav", 120))
+    command = ["talk", "--seconds", str(TALKED_S), "--json", str(result), "--config", str(config)]
+    with subprocess.Popen(
+        [sys.executable, "-c", MAIN, *command],
+        env=room.environment,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        assert program.stdout
+        assert program.stdout.readline() == "listening\n"
+        room.say(as_loud_as_a_reply(tmp_path / "user.wav"))
+        printed, messages = program.communicate(timeout=120)
+    room.close()
+    assert program.returncode == 0 and messages == "", messages
+    (turn,) = json.loads(result.read_text())["turns"]
+    assert turn["transcript"] == WORDS and turn["heard"] == LONG and not turn["interrupted"], printed
+    sound, rate = soundfile.read(tmp_path / "speaker.wav")
+    loud_s = np.flatnonzero(np.abs(sound) > 10 ** (-50 / 20)) / rate
+    assert loud_s[-1] - loud_s[0] > 8 and np.diff(loud_s).max() < 1.0  # one piece, to its end
+    assert len(printed.splitlines()) == 3, printed  # nothing about half duplex
 
 
 def test_devices_are_listed_by_name(room: rooms.Room) -> None:

@@ -3,15 +3,17 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from math import inf
 
 import numpy as np
 import pytest
 from fake_port import IN_LATENCY_S, MICROPHONE, OUT_LATENCY_S, SPEAKER, FakePort
 from fakes import microphone, position
+from plain import DEAF, Plain
 from rig import MS, Rig
 
-from assistant.microphone.canceller import Cleaned, EchoCanceller, Levels, PassThrough
+from assistant.microphone.duplex import NO_ECHO, Duplex
+from assistant.microphone.echo import Cleaned, EchoCanceller
+from assistant.microphone.levels import Levels
 from assistant.microphone.port import Audio
 from assistant.microphone.source import MicrophoneSource
 from assistant.session.ring import Frame
@@ -24,7 +26,7 @@ PER_MS = 16
 class Collected:
     """Everything a source gave, with when it came."""
 
-    def __init__(self, rig: Rig, opened: Callable[[], EchoCanceller] = PassThrough) -> None:
+    def __init__(self, rig: Rig, opened: Callable[[], EchoCanceller] = Plain) -> None:
         self.rig = rig
         self.items: list[tuple[float, Input]] = []
         self.awake: list[float] = []
@@ -159,22 +161,14 @@ def test_full_scale_and_dc_go_through_as_they_are(level: float) -> None:
     rig = Rig(FakePort(sound=lambda _, count: np.full(count, level, np.float32)))
     found = collect(rig, 500)
     assert (found.audio == level).all() and rig.told == []
-    assert found.levels[-1].microphone == pytest.approx(0)
 
 
-@pytest.mark.parametrize(("sample", "dbfs"), [(0.1, -20), (0.0, -inf)])
-def test_levels_are_against_full_scale(sample: float, dbfs: float) -> None:
-    canceller = PassThrough()
-    canceller.push(np.full(100, sample, np.float32), np.zeros(100, np.float32))
-    assert canceller.levels == Levels(pytest.approx(dbfs), -inf, pytest.approx(dbfs))
-
-
-class Split:
+class Split(EchoCanceller):
     """Gives the detector half of what the recognizer hears, in blocks of 256, and keeps what it was given."""
 
     def __init__(self) -> None:
+        super().__init__(None)
         self.microphone = self.reference = self.waiting = np.zeros(0, np.float32)
-        self.levels = Levels()
         self.opened = 0
 
     def open(self) -> "Split":
@@ -251,3 +245,45 @@ def test_another_device_gets_a_canceller_of_its_own() -> None:
         assert ends == sorted(ends) and ends[-1] == pytest.approx(1480 * MS, abs=20 * MS)
 
     rig.run(main)
+
+
+def deaf(duplex: Duplex) -> tuple[Rig, Collected]:
+    """A second with a sound of 200 ms in it."""
+    rig = Rig()
+    found: list[Collected] = []
+
+    async def main() -> None:
+        found.append(Collected(rig, lambda: Plain(duplex)))
+        sound = np.full(4800, 0.1, np.float32)
+
+        async def play() -> None:
+            await rig.until(300)
+            await rig.sink.write(sound, 24000)
+            await rig.sink.drain()
+
+        playing = asyncio.create_task(play())
+        await found[0].until(1500)
+        await playing
+
+    rig.run(main)
+    return rig, found[0]
+
+
+def test_where_echo_cannot_be_cancelled_a_reply_is_silence_to_the_detector_until_300_ms_after_it() -> None:
+    rig, found = deaf(DEAF)
+    (line,) = rig.told
+    assert line == f"not listening while the assistant speaks: {DEAF.reason}"
+    stream = rig.port.streams[0]
+    loud_ms = np.flatnonzero(stream.sound()) / 48 + OUT_LATENCY_S * 1000
+    begin_ms, end_ms = loud_ms[0], loud_ms[-1]
+    assert end_ms - begin_ms == pytest.approx(200, abs=1) and all(frame.audio.any() for frame in found.frames)
+    for frame in found.frames:
+        assert frame.detect is not None
+        over_ms = frame.end_ns / MS
+        ignored = over_ms > begin_ms and over_ms - 20 < end_ms + 300
+        assert frame.detect.any() == (not ignored), over_ms
+
+
+def test_where_nothing_of_it_is_heard_the_detector_hears_all() -> None:
+    rig, found = deaf(NO_ECHO)
+    assert rig.told == [] and all(frame.detect is not None and frame.detect.any() for frame in found.frames)

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from fake_port import OUT_LATENCY_S, FakePort
 from fakes import Scene, Timing, Voice, microphone
+from plain import DEAF, Plain
 from rig import Rig
 from world import SYSTEM, World
 
 from asr.stream import StreamConfig
+from assistant.microphone.duplex import NO_ECHO, UNKNOWN, Duplex
 from assistant.microphone.screen import Status
 from assistant.microphone.talk import Talk, TalkOptions, turn_config
 from assistant.microphone.view import View
@@ -49,7 +51,14 @@ class Shown:
 class Conversation:
     """A scene, talked. `at` are things to do at milliseconds."""
 
-    def __init__(self, scene: Scene, options: TalkOptions | None = None, turn: TurnConfig = TURN) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        options: TalkOptions | None = None,
+        turn: TurnConfig = TURN,
+        duplex: Duplex = UNKNOWN,
+    ) -> None:
+        self.duplex = duplex
         self.rig = Rig(FakePort(sound=microphone))
         self.world = World(scene, loop=self.rig.loop)
         self.options = options or TalkOptions(seconds=scene.end_ms / 1000)
@@ -68,6 +77,7 @@ class Conversation:
                 self.rig.loop.clock,
                 self.shown,
                 self.options,
+                open_canceller=lambda: Plain(self.duplex),
             )
             self.world.session = self.talk.session
             self.world._listener = self.talk.session.subscribe()
@@ -238,3 +248,33 @@ def test_where_nobody_speaks_nothing_is_left_behind() -> None:
     talk = Conversation(Scene((), {}, 1000)).run()  # `run_virtual` looks for tasks
     assert talk.replay.turns == () and talk.replay.dropped_frames == 0
     assert talk.shown.lines == ["listening"] and talk.loud() == []
+
+
+ECHOED = "once upon a time there was a king"
+
+
+@pytest.mark.parametrize(("duplex", "dropped"), [(UNKNOWN, 1), (NO_ECHO, 0)])
+def test_a_turn_that_repeats_what_was_just_played_is_dropped_and_counted(
+    duplex: Duplex, dropped: int
+) -> None:
+    """The reply begins at 1.37 s and has said the words that come back by 4 s."""
+    voices = (Voice(320, 960, "tell me a story"), Voice(4096, 5120, ECHOED))
+    scene = Scene(voices, {"tell me a story": STORY, ECHOED: "Really?"}, 9000)
+    talk = Conversation(scene, duplex=duplex).run()
+    assert talk.talk.echoes == dropped
+    said = [turn.transcript for turn in talk.replay.turns]
+    assert said == ["tell me a story", ECHOED][: 2 - dropped]
+
+
+def test_half_a_minute_later_the_same_words_are_the_users() -> None:
+    voices = (Voice(320, 960, "tell me a story"), Voice(9600, 10624, ECHOED))
+    talk = Conversation(Scene(voices, {"tell me a story": STORY, ECHOED: "Really?"}, 14_000)).run()
+    assert talk.talk.echoes == 0 and talk.replay.turns[1].transcript == ECHOED
+
+
+def test_where_echo_cannot_be_cancelled_the_loudspeaker_interrupts_nothing_and_it_is_said_once() -> None:
+    voices = (Voice(320, 960, "tell me a story"), Voice(2720, 3520, "no thank you"))
+    talk = Conversation(Scene(voices, {"tell me a story": STORY}, 9000), duplex=DEAF).run()
+    (turn,) = talk.replay.turns
+    assert not turn.interrupted and turn.heard == STORY
+    assert [line for line in talk.shown.lines if DEAF.reason in line] == [talk.shown.lines[1]]
