@@ -10,7 +10,7 @@ Array = NDArray[np.float32]
 EARLY = RATE * 16 // 1000
 """Samples by which the reference comes early, 16 ms: the stated times are wrong by a few, and no filter
 takes out an echo that comes before its sound."""
-_JUMP = RATE * 8 // 1000  # from where it should be, at which the reference is placed anew
+_JUMP = RATE * 40 // 1000  # from where it should be: the times that PulseAudio states wander by 25 ms in 10 s
 _KEPT = 4 * RATE
 _TAPS, _PHASES = 32, 256
 
@@ -29,7 +29,8 @@ class Reference:
     """The last seconds of what was played, at 16 kHz, and the place in it that the microphone has reached.
 
     The place moves on with the microphone's samples, faster or slower by the drift, without steps: small
-    errors of the stated times would look like a room that moves. It jumps only when it is 8 ms off.
+    errors of the stated times would look like a room that moves. Each jump makes
+    the filter learn again: it jumps only when it is 40 ms off.
     """
 
     def __init__(self) -> None:
