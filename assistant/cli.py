@@ -71,6 +71,30 @@ def chat(
 
 
 @app.command()
+def talk(
+    input: Annotated[Optional[str], typer.Option("--input", help="Microphone, by part of its name.")] = None,  # noqa: A002, UP045
+    output: Annotated[Optional[str], typer.Option("--output", help="Loudspeaker, likewise.")] = None,  # noqa: UP045
+    seconds: Annotated[Optional[float], typer.Option(min=0.1, help="End by itself after this time.")] = None,  # noqa: UP045
+    json: JsonOption = None,
+    push_to_talk: Annotated[bool, typer.Option("--push-to-talk", help="Listen between two spaces.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Print lines only, nothing live.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Talk to the assistant by microphone and loudspeaker."""
+    from assistant.commands.talk import TalkRequest, run_talk
+
+    run_talk(TalkRequest(input, output, seconds, json, push_to_talk, plain, config))
+
+
+@app.command()
+def devices() -> None:
+    """List microphones and loudspeakers."""
+    from assistant.commands.devices import run_devices
+
+    run_devices()
+
+
+@app.command()
 def say(
     text: str,
     output: Annotated[Path, typer.Option("-o", "--output", help="WAV or FLAC file.")],

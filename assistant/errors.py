@@ -3,6 +3,7 @@
 from asr.onnx import ModelFileError
 from assistant.audio import AudioError, ClipError
 from assistant.config import ConfigError
+from assistant.microphone.errors import DeviceError
 from assistant.models.catalog import ModelStoreError
 from assistant.server.errors import ServerError
 from assistant.trace.otel import OtelError
@@ -23,6 +24,7 @@ EXPECTED: tuple[type[Exception], ...] = (
     ConfigError,
     ContextFull,
     CudaBroken,
+    DeviceError,
     EngineOutOfMemory,
     EvalError,
     GgufError,

@@ -26,7 +26,7 @@ FLOORS = {
         {"config"},
         {"models"},
         {"trace", "doctor"},
-        {"server"},
+        {"server", "microphone"},
         {"commands"},
         {"errors"},
         {"cli"},

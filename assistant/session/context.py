@@ -19,6 +19,8 @@ class Context:
     tracer: Tracer
     report: Callable[[turn.Event], Awaitable[None]]
     emit: Callable[[SessionEvent], None]
+    is_echo: Callable[[str], bool] = lambda _: False
+    """Whether a transcript is what was just played and not what the user says: nothing was said then."""
 
     @property
     def clock(self) -> Clock:

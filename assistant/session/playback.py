@@ -71,5 +71,5 @@ class Playback:
 
     def stop(self) -> None:
         """Silence, now."""
-        self._stopped_at = self.heard_samples
         self._sink.stop()
+        self._stopped_at = self.heard_samples  # with what a device could not take back

@@ -1,7 +1,7 @@
 """One conversation: a TaskGroup that listens, takes turns and speaks, from one source to one sink."""
 
 import asyncio
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from asr.stream import StreamConfig
@@ -61,9 +61,15 @@ class Session:
     """State of one conversation; `run` it once."""
 
     def __init__(
-        self, stages: Stages, config: SessionConfig, clock: Clock, recorder: Recorder, name: str = ""
+        self,
+        stages: Stages,
+        config: SessionConfig,
+        clock: Clock,
+        recorder: Recorder,
+        name: str = "",
+        is_echo: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        """`name` stands in the session's spans."""
+        """`name` stands in the session's spans; a transcript that `is_echo` is dropped with its turn."""
         self.conversation = Conversation(config.system_prompt, self._emit, config.item_prefix)
         self.turn_config = config.turn
         self.reply_settings = ReplySettings()
@@ -77,7 +83,7 @@ class Session:
         self._exchange: Exchange | None = None
         self._turn_tasks: set[asyncio.Task[None]] = set()  # some outlive their reply
         self._events: Channel[turn.Event] = Channel(EVENTS, self._tracer)
-        self._context = Context(stages, None, self._tracer, self._events.put, self._emit)
+        self._context = Context(stages, None, self._tracer, self._events.put, self._emit, is_echo)
         self._listening = (
             Listening(
                 self._context,
@@ -96,6 +102,10 @@ class Session:
         waiting = len(self._events) + (len(self._listening.frames) if self._listening else 0)
         transcribed = all(task.done() for task in self._turn_tasks)
         return isinstance(self._state, turn.Listening) and not waiting and transcribed
+
+    def sample_at(self, time_ns: int) -> int:
+        """The sample of the user's audio that is recorded at `time_ns`; it may be still to come."""
+        return self._listening.ring.sample_at(time_ns) if self._listening else 0
 
     @property
     def dropped_frames(self) -> int:
@@ -283,7 +293,7 @@ class Session:
             self._emit(Failed("reply", one_line(failure), reply.number))
             await self._events.put(turn.TextScored(reply.number, 1.0))  # nothing to wait for
             await reply.released()
-        await self._events.put(turn.ReplyFinished(reply.number))
+        await self._events.put(turn.ReplyFinished(reply.number, self.sample_at(self._tracer.clock.now_ns())))
 
 
 def _speech_start(state: turn.State) -> int | None:

@@ -45,7 +45,7 @@ class Sink(Protocol):
         ...
 
     def stop(self) -> None:
-        """Fall silent, and drop what has not sounded yet."""
+        """Fall silent, and drop what has not sounded yet; what cannot be taken back counts as sounded."""
         ...
 
 

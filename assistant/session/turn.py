@@ -35,6 +35,9 @@ class TurnConfig:
     """Voice this long in a pause, or before any reply is heard, takes the turn back."""
     barge_in_ms: int = 192
     """Voice this long over a reply that is being heard stops it."""
+    echo_ms: int = 0
+    """So long after its last sample a reply may still be heard in the microphone: what barges in has to last
+    as long as over the reply."""
     silence_ms: int = 500
     """Silence that ends a turn where silence alone decides."""
     min_silence_ms: int = 250
@@ -100,9 +103,10 @@ class ReplyHeard:
 
 @dataclass(frozen=True)
 class ReplyFinished:
-    """The reply has been played to its end."""
+    """The reply has been played to its end, at `sample` of the user's audio."""
 
     number: int
+    sample: int = 0
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,9 @@ class ReplyRequested:
 
 @dataclass(frozen=True)
 class ReplyCancelled:
-    """The client wants no more of the reply."""
+    """The client wants no more of the reply, which is silent at `sample` of the user's audio."""
+
+    sample: int = 0
 
 
 External = AudioCommitted | AudioCleared | ReplyRequested | ReplyCancelled
@@ -211,10 +217,14 @@ Command = Speculate | Score | Discard | EndTurn | Respond | Refuse | Release | S
 
 @dataclass(frozen=True)
 class Listening:
-    """Nobody speaks; `voice_start` is where the present run of voiced windows began, if there is one."""
+    """Nobody speaks; `voice_start` is where the present run of voiced windows began, if there is one.
+
+    Up to `echo_end` the microphone may hear the end of a reply.
+    """
 
     next_number: int = 0
     voice_start: int | None = None
+    echo_end: int = 0
 
 
 @dataclass(frozen=True)

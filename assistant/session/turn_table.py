@@ -56,7 +56,8 @@ def _undetected(_state: Any, _event: Any, config: TurnConfig) -> bool:  # noqa: 
 
 def _voice_began(state: Listening, window: Window, config: TurnConfig) -> bool:
     start = _voice_start(state.voice_start, window, config)
-    return start is not None and _since_ms(start, window) >= config.start_ms
+    needed_ms = config.start_ms if window.end_sample > state.echo_end else config.barge_in_ms
+    return start is not None and _since_ms(start, window) >= needed_ms
 
 
 def _voiced(_state: Speaking, window: Window, config: TurnConfig) -> bool:
@@ -180,10 +181,11 @@ def _note_heard(state: Replying, _event: ReplyHeard, _config: TurnConfig) -> Ste
     return replace(state, heard=True), ()
 
 
-def _listen(state: Replying, _event: ReplyFinished | ReplyCancelled, _config: TurnConfig) -> Step:
+def _listen(state: Replying, event: ReplyFinished | ReplyCancelled, config: TurnConfig) -> Step:
     if state.voice_start is not None and state.voice_end is not None:
         return Speaking(state.next_number, state.voice_start, state.voice_end), ()
-    return Listening(state.next_number, state.voice_start), ()
+    echo_end = event.sample + config.echo_ms * RATE // 1000 if config.echo_ms else 0
+    return Listening(state.next_number, state.voice_start, echo_end), ()
 
 
 def _interrupt(state: Replying, window: Window, config: TurnConfig) -> Step:

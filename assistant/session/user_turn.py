@@ -50,7 +50,8 @@ class UserTurn:
             except Exception as error:  # noqa: BLE001  # a model may raise anything; the session goes on
                 self._context.emit(Failed("transcribe", one_line(error), self.number))
                 text = ""
-            self.transcript = text if any(c.isalnum() for c in text) else ""
+            said = any(c.isalnum() for c in text) and not self._context.is_echo(text)
+            self.transcript = text if said else ""
             self.transcribed.set()
             if self.transcript:
                 await self.transcripts.put(Transcript(text))

@@ -312,6 +312,52 @@ def test_after_a_reply_the_next_turn_has_the_next_number() -> None:
     ]
 
 
+def after_reply(event: ReplyFinished | ReplyCancelled, echo_ms: int = 300) -> Machine:
+    """The reply is silent at window 20: an echo of it may last to sample 15040, window 29.4."""
+    machine = replying(replace(CONFIG, echo_ms=echo_ms))
+    machine.send(ReplyHeard(0))
+    machine.hear("..")
+    machine.send(event)
+    assert isinstance(machine.state, Listening)
+    return machine
+
+
+SILENT = 20 * WINDOW
+
+
+@pytest.mark.parametrize("event", [ReplyFinished(0, SILENT), ReplyCancelled(SILENT)])
+def test_right_after_a_reply_a_voice_needs_the_proof_that_it_needs_over_one(
+    event: ReplyFinished | ReplyCancelled,
+) -> None:
+    machine = after_reply(event)
+    machine.hear("#####")  # 160 ms
+    assert machine.state == Listening(1, 20 * WINDOW, 15040)
+    machine.hear("#")
+    assert machine.state == Speaking(1, 20 * WINDOW, 26 * WINDOW)
+
+
+def test_when_its_echo_is_over_two_windows_are_a_voice_again() -> None:
+    machine = after_reply(ReplyFinished(0, SILENT))
+    machine.hear("###......#")
+    assert isinstance(machine.state, Listening)
+    machine.hear("#")  # window 31
+    assert machine.state == Speaking(1, 29 * WINDOW, 31 * WINDOW)
+
+
+def test_a_voice_that_goes_on_when_the_echo_is_over_began_where_it_began() -> None:
+    machine = after_reply(ReplyFinished(0, SILENT))
+    machine.hear(".......##")
+    assert isinstance(machine.state, Listening)
+    machine.hear("#")  # window 30
+    assert machine.state == Speaking(1, 27 * WINDOW, 30 * WINDOW)
+
+
+def test_without_a_loudspeaker_in_the_room_nothing_is_waited_for() -> None:
+    machine = after_reply(ReplyFinished(0, SILENT), echo_ms=0)
+    machine.hear("##")
+    assert machine.state == Speaking(1, 20 * WINDOW, 22 * WINDOW)
+
+
 def test_events_about_a_reply_before_the_present_one_do_nothing() -> None:
     machine = replying()
     machine.hear("##")  # reopened
@@ -616,6 +662,7 @@ configs = st.builds(
     detection=st.sampled_from(["semantic", "silence", "none"]),
     create_response=st.booleans(),
     interrupt_response=st.booleans(),
+    echo_ms=st.sampled_from([0, 300]),
 )
 
 

@@ -1,0 +1,1 @@
+"""Measures the microphone's side without hardware: `python -m assistant.microphone.bench`."""

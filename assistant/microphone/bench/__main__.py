@@ -1,0 +1,116 @@
+"""`python -m assistant.microphone.bench echo CLIPS...`: cancellers in simulated rooms, beside each other."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+
+from asr.recognizer import Recognizer
+from asr.vad import Vad
+from assistant.audio import AudioError, ClipError
+from assistant.microphone.aec import unsupported_reason
+from assistant.microphone.bench.arms import ARMS, run_arm, seconds
+from assistant.microphone.bench.far_end import replies
+from assistant.microphone.bench.figures import detections, erle, voice, words
+from assistant.microphone.bench.near_end import interrupting
+from assistant.microphone.bench.report import Result, table
+from assistant.microphone.bench.rooms import Room
+from assistant.microphone.bench.scenes import Scene, scene
+from assistant.models.speech import VAD, asr_paths, fetch, load_recognizer
+from assistant.models.store import ModelStore, ModelStoreError
+from assistant.trace.summary import write_json
+
+ROOMS = (
+    Room(-10, 60, 0.2, seed=11),
+    Room(-10, 150, 0.5, drive=3, seed=12),
+    Room(0, 100, 0.4, seed=13),
+    Room(0, 200, 0.3, drive=3, seed=14),
+    Room(6, 130, 0.3, seed=15),
+    Room(6, 80, 0.6, drive=3, seed=16),
+)
+"""Of the report, all with a drift of 50 ppm."""
+CHOOSING_ROOMS = (
+    Room(-10, 60, 0.3, seed=1),
+    Room(0, 100, 0.2, seed=2),
+    Room(0, 200, 0.6, drive=2, seed=3),
+    Room(6, 60, 0.4, drive=3, seed=4),
+    Room(6, 140, 0.5, seed=5),
+)
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m assistant.microphone.bench", description=__doc__)
+    parser.add_argument("what", choices=["echo"])
+    parser.add_argument(
+        "clips", nargs="+", type=Path, help="Folders of clips whose index names their voices."
+    )
+    parser.add_argument("--part", choices=["choose", "report"], default="report", help="Voices and rooms.")
+    parser.add_argument("--alone", type=int, default=10, help="Replies of each room that nobody interrupts.")
+    parser.add_argument(
+        "--barge-ins", type=int, default=10, help="Replies of each room that a user interrupts."
+    )
+    parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
+    parser.add_argument("--json", type=Path, help="Write all results.")
+    return parser.parse_args(arguments)
+
+
+def scenes(options: argparse.Namespace) -> Iterator[Scene]:
+    """A conversation in each room: replies that nobody interrupts, and then others with barge-ins."""
+    count = options.alone + options.barge_ins
+    spoken = replies(options.part, count)
+    clips = interrupting(options.clips, options.part)
+    rooms = ROOMS if options.part == "report" else CHOOSING_ROOMS
+    every = max(1, len(clips) // max(1, options.barge_ins * len(rooms)))
+    for number, room in enumerate(rooms):
+        wanted = range(number * options.barge_ins, (number + 1) * options.barge_ins)
+        over = [clips[at * every % len(clips)] for at in wanted]
+        yield scene(room, spoken, [None] * options.alone + over)
+
+
+def measure(name: str, of: Scene, vad: Vad, recognizer: Recognizer) -> Result:
+    """One arm on one scene."""
+    cleaned = run_arm(name, of)
+    linear, detector = erle(of, cleaned.listen), erle(of, cleaned.detect)
+    return Result(
+        name,
+        of.room.gain_db,
+        of.room.drive > 0,
+        tuple(detections(of, voice(vad, cleaned.detect))),
+        tuple(first for first, _ in linear[:1]),
+        tuple(later for _, later in linear),
+        tuple(later for _, later in detector),
+        tuple(words(of, recognizer, cleaned.listen)),
+        1000 * cleaned.busy_s / seconds(of),
+    )
+
+
+def bench(options: argparse.Namespace, console: Console) -> None:
+    """Measure and print. Raises AudioError, ClipError and ModelStoreError."""
+    store = ModelStore()
+    vad = Vad(fetch(store, [VAD])[VAD])
+    recognizer = load_recognizer(asr_paths(store))
+    results = [measure(name, each, vad, recognizer) for each in scenes(options) for name in options.arms]
+    order = {name: place for place, name in enumerate(options.arms)}
+    console.print(table(sorted(results, key=lambda result: order[result.arm])))
+    if options.json:
+        write_json(options.json, {"results": [asdict(result) for result in results]})
+
+
+def main() -> None:
+    """Run the command line; an error of the user's making is one line and exit code 1."""
+    options = parse(sys.argv[1:])
+    console = Console() if sys.stdout.isatty() else Console(width=150)
+    if reason := unsupported_reason():
+        raise SystemExit(f"assistant.microphone.bench: {reason}")
+    try:
+        bench(options, console)
+    except (AudioError, ClipError, ModelStoreError, OSError) as error:
+        raise SystemExit(f"assistant.microphone.bench: {error}") from error
+
+
+if __name__ == "__main__":
+    main()

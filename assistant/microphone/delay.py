@@ -1,0 +1,72 @@
+"""Where a reference is found in the microphone's signal: how much later, how loud, and whether at all."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+_WINDOW = 8192  # samples, 512 ms: how often it looks, and the longest delay that it finds
+_KEEP = 0.7  # of the cross spectrum from window to window: two seconds of memory
+_CLEAR = 8.0  # times the rest, from which a peak is no accident
+_SILENT = 1e-4  # RMS of a reference in which nothing can be found
+_COPY = 0.98  # correlation of a signal with its copy; reflections keep a room far below
+
+
+@dataclass(frozen=True)
+class Found:
+    """The reference in the microphone's signal."""
+
+    lag: int
+    """Samples by which it comes later."""
+    gain: float
+    """Amplitude there, against the reference."""
+    correlation: float
+    """Of the two at this lag, in [-1, 1]."""
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether it is the same signal at the same level, as from a monitor of the loudspeaker."""
+        return self.correlation > _COPY and 0.8 < self.gain < 1.25
+
+
+class DelayFinder:
+    """Correlates the two signals, every bin with the same weight (GCC-PHAT, Knapp and Carter 1976)."""
+
+    def __init__(self) -> None:
+        self._microphone = np.zeros(_WINDOW, np.float32)
+        self._reference = np.zeros(2 * _WINDOW, np.float32)
+        self._new = 0
+        self._cross = np.zeros(_WINDOW + 1, np.complex64)
+        self.found: Found | None = None
+
+    def push(self, microphone: Array, reference: Array) -> bool:
+        """Take the next samples [n] of both; returns whether it has looked again."""
+        self._microphone = np.concatenate([self._microphone, microphone])[-_WINDOW:]
+        self._reference = np.concatenate([self._reference, reference])[-2 * _WINDOW :]
+        self._new += len(microphone)
+        if self._new < _WINDOW:
+            return False
+        self._new = 0
+        if np.sqrt((self._reference**2).mean()) < _SILENT:
+            return False
+        self._look()
+        return True
+
+    def _look(self) -> None:
+        near = np.fft.rfft(np.concatenate([np.zeros(_WINDOW, np.float32), self._microphone]))
+        far = np.fft.rfft(self._reference)
+        cross = (near * far.conj()).astype(np.complex64, copy=False)
+        self._cross = _KEEP * self._cross + (1 - _KEEP) * cross / (np.abs(cross) + 1e-6)
+        correlation = np.abs(np.fft.irfft(self._cross)[:_WINDOW])
+        lag = int(correlation.argmax())
+        clear = correlation[lag] > _CLEAR * np.sqrt((correlation**2).mean())
+        self.found = self._at(lag) if clear else None
+
+    def _at(self, lag: int) -> Found:
+        """What the last window says about this lag."""
+        far = self._reference[_WINDOW - lag : 2 * _WINDOW - lag].astype(np.float64)
+        near = self._microphone.astype(np.float64)
+        both, power = float(near @ far), float(far @ far) + 1e-12
+        return Found(lag, both / power, both / float(np.sqrt(power * (near @ near) + 1e-24)))

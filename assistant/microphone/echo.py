@@ -1,0 +1,111 @@
+"""Echo cancellation without devices: microphone and reference in, two cleaned signals out.
+
+The recognizer hears what the linear filter leaves, and the voice detector what AEC3 leaves of that: AEC3
+takes the user's first words with the echo, and a detector does not care how quiet the rest of an echo is.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.audio import RATE
+from assistant.microphone.aec import DELAY, FRAME, Canceller
+from assistant.microphone.blocks import Blocks
+from assistant.microphone.delay import DelayFinder, Found
+from assistant.microphone.duplex import UNKNOWN, Duplex, Evidence, judge
+from assistant.microphone.guarded import GuardedFilter
+from assistant.microphone.kalman import BLOCK, KalmanConfig
+from assistant.microphone.levels import LevelMeter, Levels
+from assistant.microphone.reference import EARLY
+from assistant.microphone.suppress import Suppressor
+
+Array = NDArray[np.float32]
+
+LATENCY = BLOCK + FRAME + DELAY - 2
+"""Samples that are held back at the most, 34 ms: a block and a frame but for a sample, and AEC3's delay."""
+_TAIL = RATE // 4  # samples after the reference in which the room still sounds
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """The same samples [n] of the microphone twice."""
+
+    listen: Array
+    """For the recognizer."""
+    detect: Array
+    """For the voice detector."""
+
+
+class EchoCanceller:
+    """Takes the loudspeaker out of the microphone; its state is kept across replies.
+
+    Sample k that comes out is sample k that went in. `make` opens an AEC3; without one (`unsupported` says
+    why) both signals are those of the linear filter.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Canceller] | None,
+        unsupported: str | None = None,
+        config: KalmanConfig | None = None,
+    ) -> None:
+        self._suppressor = Suppressor(make) if make else None
+        self._unsupported = unsupported
+        self._filter = GuardedFilter(config)
+        self._finder = DelayFinder()
+        self._meter = LevelMeter()
+        self._blocks = Blocks(2, BLOCK)
+        self._waiting = np.zeros(0, np.float32)  # listen, of which detect is not known
+        self._since_sound = _TAIL
+        self.duplex: Duplex = UNKNOWN
+
+    @property
+    def levels(self) -> Levels:
+        """What was measured until now."""
+        return self._meter.levels
+
+    @property
+    def found(self) -> Found | None:
+        """Where the reference was last found in the microphone's signal."""
+        return self._finder.found
+
+    def push(self, microphone: Array, reference: Array) -> Cleaned:
+        """Take the next samples [n] of both at 16 kHz; what is no number counts as silence.
+
+        Returns what they complete.
+        """
+        pieces = [self._block(*block) for block in self._blocks.push(_sane(microphone), _sane(reference))]
+        nothing = np.zeros(0, np.float32)
+        listen = np.concatenate([nothing, *(listen for listen, _ in pieces)])
+        detect = np.concatenate([nothing, *(detect for _, detect in pieces)])
+        return Cleaned(listen, detect)
+
+    def _block(self, microphone: Array, reference: Array) -> tuple[Array, Array]:
+        if self._finder.push(microphone, reference) and self._finder.found:
+            self._filter.follow(self._finder.found.lag - EARLY)
+        listen = self._filter.push(microphone, reference)
+        suppress = self._suppressor
+        detect = suppress.push(microphone, listen, reference) if suppress else listen
+        self._since_sound = 0 if reference.any() else self._since_sound + BLOCK
+        if self._meter.push(microphone, listen, self._since_sound < _TAIL):
+            self._judge()
+        waiting = np.concatenate([self._waiting, listen])
+        self._waiting = waiting[len(detect) :]
+        return waiting[: len(detect)], detect
+
+    def _judge(self) -> None:
+        found = self._finder.found
+        evidence = Evidence(
+            tuple(self._meter.sounding),
+            self._meter.silence_dbfs,
+            self._unsupported,
+            None if found is None else (found.lag - EARLY) * 1000 / RATE,
+            found is not None and found.is_copy and found.lag < 2 * EARLY,
+        )
+        self.duplex = judge(self.duplex, evidence)
+
+
+def _sane(signal: Array) -> Array:
+    return np.nan_to_num(signal, nan=0.0, posinf=0.0, neginf=0.0).clip(-1, 1).astype(np.float32, copy=False)

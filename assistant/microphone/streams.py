@@ -1,0 +1,163 @@
+"""A microphone and a loudspeaker that go on: what is lost is looked for, and opened again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from assistant.microphone.devices import choose, label
+from assistant.microphone.errors import DeviceError, Direction
+from assistant.microphone.playing import Playing
+from assistant.microphone.port import Callback, Device, Port, Stream
+from assistant.microphone.recording import Recording
+from assistant.microphone.sink import SpeakerSink
+from assistant.runtime import Clock
+
+_WATCH_NS = 100_000_000
+_SILENT_NS = 500_000_000  # without a callback: the device is lost
+_LATE_NS = 300_000_000  # a watch that wakes later than this says nothing about devices
+_AGAIN_NS = 1_000_000_000
+
+T = TypeVar("T")
+
+
+class Blocking(Protocol):
+    """Runs what may take long in the one thread that calls PortAudio."""
+
+    def __call__(self, call: Callable[[], T]) -> Awaitable[T]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which devices, by a part of their names (None is the system's default), and how much they may hold."""
+
+    input: str | None = None
+    output: str | None = None
+    latency_s: float = 0.06
+    """Asked of PortAudio: 0.02 underruns on a busy machine, 0.1 is 30 ms later to the ear."""
+
+
+class Streams:
+    """Two streams, each at its device's own rate: one of both takes ten times the processor when it is late.
+
+    `tell` is given a line about every loss and every return.
+    """
+
+    def __init__(
+        self,
+        port: Port,
+        wanted: Wanted,
+        sink: SpeakerSink,
+        clock: Clock,
+        blocking: Blocking,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.recording: Recording | None = None
+        self.playing: Playing | None = None
+        self.losses = 0
+        self.woken = asyncio.Event()  # a block was recorded, or there is another recording
+        self._port, self._wanted, self._sink, self._clock = port, wanted, sink, clock
+        self._blocking, self._tell = blocking, tell
+        self._open: list[Stream] = []
+        self._lost = asyncio.Event()
+        self._number = 0  # of the opening; what an earlier one tells is stale
+        self._loop = asyncio.get_running_loop()
+
+    def choose(self) -> tuple[Device, Device]:
+        """The devices that are wanted; raises DeviceError. To be called where PortAudio is."""
+        devices = self._port.devices()
+        return choose(devices, "input", self._wanted.input), choose(devices, "output", self._wanted.output)
+
+    async def open(self) -> None:
+        """Start both; raises DeviceError, with neither open then."""
+        microphone, speaker = await self._blocking(self.choose)
+        self._number += 1
+        self._lost.clear()
+        recording = Recording(microphone.rate, self._waker(self.woken), self._clock.now_ns)
+        playing = Playing(speaker.rate, self._sink.attach(speaker.rate), self._clock.now_ns)
+        try:
+            # Of one channel some systems play the left side only.
+            await self._start(speaker, "output", min(2, speaker.outputs), playing.callback)
+            await self._start(microphone, "input", 1, recording.callback)
+        except DeviceError:
+            await self.close()
+            raise
+        self._sink.begin(playing)
+        self.recording, self.playing = recording, playing
+        self._devices = f"{label(microphone)} and {label(speaker)}"
+
+    async def _start(self, device: Device, direction: Direction, channels: int, callback: Callback) -> None:
+        finished = self._waker(self._lost, self._number)
+        latency_s = self._wanted.latency_s
+        stream = await self._blocking(
+            lambda: self._port.open(device, direction, channels, latency_s, callback, finished)
+        )
+        self._open.append(stream)
+
+    def _waker(self, event: asyncio.Event, number: int | None = None) -> Callable[[], None]:
+        """What sets `event` from any thread, while the loop runs and `number` is that of the opening."""
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(set_event)
+
+        def set_event() -> None:
+            if number is None or number == self._number:
+                event.set()
+
+        return wake
+
+    async def close(self) -> None:
+        """End both streams."""
+        self._number += 1
+        self._sink.detach()
+        self.recording = self.playing = None
+        streams, self._open = self._open, []
+        for stream in streams:
+            await self._blocking(stream.close)
+
+    async def run(self) -> None:
+        """Watch the streams, and open them again when one is lost, until cancelled."""
+        while True:
+            why = await self._loss()
+            self.losses += 1
+            self._tell(f"{why}: looking for the devices again")
+            await self.close()
+            await self._reopen()
+            self.woken.set()
+            self._tell(f"going on with {self._devices}")
+
+    async def _loss(self) -> str:
+        """Wait for one, and say what it is."""
+        checked_ns = since_ns = self._clock.now_ns()
+        while True:
+            due_ns = checked_ns + _WATCH_NS
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._lost.wait(), (due_ns - self._clock.now_ns()) / 1e9)
+            checked_ns = self._clock.now_ns()
+            if self._lost.is_set():
+                return "a sound device is gone"
+            if checked_ns > due_ns + _LATE_NS:
+                since_ns = checked_ns  # this process was late itself
+            recording, playing = self.recording, self.playing
+            assert recording and playing, "both are open"
+            if recording.jumped:
+                return "the machine slept, or its clock was set"
+            for name, called_ns in (("microphone", recording.called_ns), ("loudspeaker", playing.called_ns)):
+                if checked_ns - max(since_ns, called_ns) > _SILENT_NS:
+                    return f"the {name} is silent"
+
+    async def _reopen(self) -> None:
+        told = ""
+        while True:
+            try:
+                await self._blocking(self._port.refresh)
+                await self.open()
+            except DeviceError as error:
+                if str(error) != told:
+                    told = str(error)
+                    self._tell(told)
+                await self._clock.sleep_until(self._clock.now_ns() + _AGAIN_NS)
+            else:
+                return
