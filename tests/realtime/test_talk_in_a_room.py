@@ -24,6 +24,8 @@ WORDS = "What is the capital of France?"
 SPEECH_END_S = 52169 / 24000  # of the clip, by its label
 
 _reason = rooms.unsupported_reason()
+_aec = unsupported_reason()
+needs_aec = pytest.mark.skipif(_aec is not None, reason=_aec or "")  # or it says that it is deaf
 pytestmark = [pytest.mark.realtime, pytest.mark.skipif(_reason is not None, reason=_reason or "")]
 
 
@@ -47,6 +49,7 @@ def spoken(path: Path) -> Path:
 
 
 @pytest.mark.models
+@needs_aec
 def test_a_question_is_heard_and_answered_aloud(room: rooms.Room, tmp_path: Path) -> None:
     clip, result = spoken(tmp_path / "user.wav"), tmp_path / "talk.json"
     room.record(tmp_path / "speaker.wav")
@@ -107,7 +110,7 @@ def as_loud_as_a_reply(path: Path) -> Path:
 
 
 @pytest.mark.models
-@pytest.mark.skipif(unsupported_reason() is not None, reason=unsupported_reason() or "")
+@needs_aec
 def test_a_long_reply_over_an_open_loudspeaker_does_not_interrupt_itself(
     room: rooms.Room, narrator: RemoteServer, tmp_path: Path
 ) -> None:
