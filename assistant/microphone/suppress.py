@@ -17,8 +17,8 @@ _PROVING = 3 * RATE  # samples of sound
 class Suppressor:
     """AEC3 on what the linear filter leaves.
 
-    While that filter still learns the room, AEC3 takes what changes for a voice. Until 3 s of sound were heard,
-    a second AEC3 therefore works on the microphone itself, and of each 10 ms the quieter is taken.
+    While that filter still learns the room, AEC3 takes what changes for a voice. Until 3 s of sound were
+    heard, a second AEC3 therefore works on the microphone itself, and of each 10 ms the quieter is taken.
     """
 
     def __init__(self, make: Callable[[], Canceller]) -> None:

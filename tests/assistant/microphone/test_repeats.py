@@ -3,8 +3,8 @@ import pytest
 from assistant.microphone.repeats import repeats
 
 PLAYED = (
-    "The train to the airport leaves every twenty minutes from platform four. With your two suitcases I would "
-    "take the one at half past six, because the later ones are crowded. Should I book a seat for you?"
+    "The train to the airport leaves every twenty minutes from platform four. With your two suitcases I "
+    "would take the one at half past six, because the later ones are crowded. Should I book a seat for you?"
 )
 
 
