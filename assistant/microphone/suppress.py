@@ -19,7 +19,7 @@ _PAUSE = RATE // 2  # samples of silence, after which sound is another reply
 class Suppressor:
     """AEC3 on what the linear filter leaves.
 
-    AEC3 takes what changes for a voice: the filter that still learns the room, and the first second of a reply,
+    AEC3 takes what changes for a voice: a filter that still learns the room, and the first second of a reply,
     in which four of 120 replies interrupted themselves. A second AEC3 therefore works on the microphone
     itself, and of each 10 ms in those times the quieter is taken.
     """
