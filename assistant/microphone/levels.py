@@ -54,7 +54,7 @@ class LevelMeter:
 
     @property
     def silence_dbfs(self) -> float:
-        """Of the microphone while nothing plays, -inf at first: the lower quartile, as users may speak."""
+        """Of the microphone while nothing plays, -inf at first: lower quartile, for the user may speak."""
         return float(np.percentile(self._silent, 25)) if self._silent else -inf
 
     def push(self, microphone: Array, listen: Array, sounds: bool) -> bool:

@@ -1,4 +1,4 @@
-"""What the voice detector hears: AEC3 behind the linear filter, and at first beside it."""
+"""What the voice detector hears: AEC3 behind the linear filter, and at times beside it."""
 
 from collections.abc import Callable
 
@@ -11,23 +11,26 @@ from assistant.microphone.blocks import Blocks
 
 Array = NDArray[np.float32]
 
-_PROVING = 3 * RATE  # samples of sound
+_LEARNING = 3 * RATE  # samples of sound
+_ONSET = RATE * 6 // 5  # samples from the beginning of a reply
+_PAUSE = RATE // 2  # samples of silence, after which sound is another reply
 
 
 class Suppressor:
     """AEC3 on what the linear filter leaves.
 
-    While that filter still learns the room, AEC3 takes what changes for a voice. Until 3 s of sound were
-    heard, a second AEC3 therefore works on the microphone itself, and of each 10 ms the quieter is taken.
+    AEC3 takes what changes for a voice: a filter that still learns the room, and the first second of a reply,
+    in which four of 120 replies interrupted themselves. A second AEC3 therefore works on the microphone
+    itself, and of each 10 ms in those times the quieter is taken.
     """
 
     def __init__(self, make: Callable[[], Canceller]) -> None:
-        self._behind = make()
-        self._beside: Canceller | None = make()
+        self._behind, self._beside = make(), make()
         self._frames = Blocks(3, FRAME)
         self._skip = DELAY
         self._share = 0.0  # of the one beside, at the end of the last frame
-        self._sound = 0
+        self._learned = 0  # samples of sound
+        self._reply, self._silence = 0, _PAUSE  # samples since either began
 
     def push(self, microphone: Array, listen: Array, reference: Array) -> Array:
         """The next samples [n] of all three; returns what they complete, sample for sample."""
@@ -39,14 +42,21 @@ class Suppressor:
 
     def _frame(self, microphone: Array, listen: Array, reference: Array) -> Array:
         cleaned = self._behind.process(listen.copy(), reference.copy())
-        if self._beside is None:
-            return cleaned
         other = self._beside.process(microphone.copy(), reference.copy())
-        share = 1.0 if other @ other < cleaned @ cleaned else 0.0
-        if self._sound >= _PROVING:
-            share, self._beside = 0.0, None
+        unsure = self._count(bool(reference.any()))
+        share = 1.0 if unsure and other @ other < cleaned @ cleaned else 0.0
+        if not share and not self._share:
+            return cleaned
         ramp = np.linspace(self._share, share, FRAME, dtype=np.float32)
         self._share = share
-        self._sound += FRAME * bool(reference.any())
         mixed: Array = cleaned + ramp * (other - cleaned)
         return mixed
+
+    def _count(self, sounds: bool) -> bool:
+        """Count a frame, with or without sound; returns whether AEC3 may take the echo for a voice in it."""
+        if sounds and self._silence >= _PAUSE:
+            self._reply = 0
+        self._silence = 0 if sounds else self._silence + FRAME
+        self._reply += FRAME
+        self._learned += FRAME * sounds
+        return self._silence < _PAUSE and (self._learned < _LEARNING or self._reply < _ONSET)

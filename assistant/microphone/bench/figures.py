@@ -28,7 +28,8 @@ class Detection:
     self_stops: tuple[int, ...]
     """Those before anyone spoke."""
     barge_ms: float | None
-    """From the user's first voiced sample to the next stop; None without a user, infinite without a stop."""
+    """From the user's first voiced sample to the next stop. None without a user; infinite without a stop, or
+    where the reply had stopped before the user spoke."""
 
 
 def voice(vad: Vad, detect: Array) -> NDArray[np.float64]:
@@ -46,6 +47,7 @@ def detections(scene: Scene, probabilities: NDArray[np.float64]) -> list[Detecti
         first = barge.voice_start if barge else end + _HOLD + 1
         heard = next(((stop - first) * 1000 / RATE for stop in stops if stop > first), float("inf"))
         before = tuple(stop for stop in stops if stop <= first)
+        heard = float("inf") if before else heard
         found.append(Detection(stops, before, heard if barge else None))
     return found
 

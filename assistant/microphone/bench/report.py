@@ -59,8 +59,8 @@ def together(results: Sequence[Result]) -> Result:
 def table(results: Sequence[Result]) -> Table:
     """A row for each arm and kind of room, and one for each arm."""
     made = Table(title="Echo cancellation")
-    made.add_column("canceller")
-    headings = ("echo dB", "first s dB", "later dB", "detector dB", "self-interr.", "barge-ins")
+    made.add_column("canceller", no_wrap=True)
+    headings = ("echo dB", "first s dB", "later dB", "detector dB", "self", "barge-ins")
     for heading in (*headings, *(f"<= {ms} ms" for ms in WITHIN_MS), "WER %", "words", "ms/s"):
         made.add_column(heading, justify="right")
     for arm in dict.fromkeys(result.arm for result in results):

@@ -97,7 +97,7 @@ def _stopped(reply: Array, at: int) -> Array:
 
 
 def placed(played: Array, room: Room) -> Array:
-    """The reference as a live front end places it: by stated times that scatter, with a known drift."""
+    """The reference as a live front end places it: by stated times that scatter, and the drift once known."""
     random = np.random.default_rng(room.seed + 2000)
     reference, out, inn = Reference(), Stream(), Stream()
     reference.push(played[:_AHEAD])
