@@ -76,7 +76,9 @@ def open_application(config: Config, pool: ModelPool, clock: Clock, metrics: Met
     """The conversations on the models of `pool`."""
     metrics.watch_cache(lambda: pool.kv_bytes)
     metrics.watch_queues(pool.pending)
-    return Realtime(pool, config, clock, Recorder(_SPANS), metrics, _model(config))
+    recorder = Recorder(_SPANS)
+    metrics.watch_waits(recorder)
+    return Realtime(pool, config, clock, recorder, metrics, _model(config))
 
 
 async def _serve(application: Application, config: Config, metrics: Metrics, listener: Listener) -> None:

@@ -34,7 +34,6 @@ class Playing:
         self.called_ns = now_ns()  # when a block was asked for last
         self.end = 0  # sample behind the last that was asked for
         self.given = 0  # samples of sound that were taken from the feed
-        self.underflows = 0  # that the device told of
         self._feed, self._now_ns = feed, now_ns
         self._offset = ClockOffset()
         self._times: deque[_Block] = deque(maxlen=256)
@@ -69,7 +68,6 @@ class Playing:
             block = self._times.popleft()
             at = block.time
             if at.lost:
-                self.underflows += 1
                 self.timeline.restart()
             self._offset.note(at.now_s, block.called_ns)
             ahead_s = min(max(0.0, at.converter_s - at.now_s), 1.0)  # some drivers state 0, or nonsense

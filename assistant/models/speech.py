@@ -68,9 +68,6 @@ def load_transcriber(paths: AsrPaths, config: StreamConfig) -> Transcriber:
     return Transcriber(load_recognizer(paths, config.checkpoint), config)
 
 
-"""The old name, until its last user has the new one."""
-
-
 def load_speaker(config: SpeakerConfig) -> Speaker:
     """The voice, warmed up."""
     speaker = Speaker(Voice(), config)

@@ -216,12 +216,13 @@ class Connection:
 
     def _configure(self, state: State) -> None:
         settings, session = state.settings, self._session
+        read = session.conversation.instructions, session.reply_settings.options
         session.turn_config = settings.turn_config(self._turn)
         session.reply_settings = settings.reply
         session.pre_roll_ms = settings.pre_roll_ms
         self._inputs.change_format(settings.input_format)
-        if settings.instructions != session.conversation.instructions:
-            session.conversation.instructions = settings.instructions
+        session.conversation.instructions = settings.instructions
+        if read != (settings.instructions, settings.reply.options):  # functions stand beside them in a prompt
             session.read_instructions()
 
     async def _expire(self) -> None:

@@ -1,14 +1,14 @@
 """Figures for Prometheus, in a registry of their own."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from assistant.runtime import LagProbe
+from assistant.runtime import LagProbe, Recorder, Span
 
 _TTFA_S = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
 _PART_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -17,43 +17,20 @@ _SESSION_S = (1, 5, 15, 60, 180, 600, 1800, 3600)
 LAG_PROBES = 2000  # the last ten seconds
 
 
-class FinishedReply(Protocol):
+@dataclass(frozen=True)
+class FinishedReply:
     """One reply, as it is counted when it is over."""
 
-    @property
-    def model(self) -> str:
-        """Name and version of the language model."""
-        ...
-
-    @property
-    def ttfa_ms(self) -> float | None:
-        """Time to first audio; None if nothing was heard."""
-        ...
-
-    @property
-    def parts(self) -> Mapping[str, float]:
-        """Milliseconds of each part of the time to first audio."""
-        ...
-
-    @property
-    def tokens(self) -> int:
-        """Tokens generated."""
-        ...
-
-    @property
-    def seconds_generating(self) -> float:
-        """Time in which they were generated."""
-        ...
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether the user interrupted it."""
-        ...
-
-    @property
-    def underruns(self) -> int:
-        """Gaps in its audio."""
-        ...
+    model: str
+    ttfa_ms: float | None
+    """None if nothing was heard."""
+    parts: Mapping[str, float]
+    """Of the time to first audio, in milliseconds."""
+    tokens: int
+    seconds_generating: float
+    interrupted: bool
+    underruns: int
+    """Gaps in its audio."""
 
 
 class Metrics:
@@ -120,6 +97,22 @@ class Metrics:
         """Show the bytes of keys and values that the language model holds."""
         gauge = Gauge("assistant_kv_cache_bytes", "Keys and values held.", registry=self.registry)
         gauge.set_function(held)
+
+    def watch_waits(self, recorder: Recorder) -> None:
+        """Show how long things wait on each edge of the sessions' graphs."""
+        waits = Histogram(
+            "assistant_queue_wait_seconds",
+            "Wait on an edge of a session's graph.",
+            ["edge"],
+            registry=self.registry,
+            buckets=_PART_S,
+        )
+
+        def observe(span: Span) -> None:
+            if span.name == "queue":
+                waits.labels(span.track).observe(span.ms / 1e3)
+
+        recorder.exporters.append(observe)
 
     def watch_queues(self, lengths: Callable[[], Mapping[str, int]]) -> None:
         """Show how many jobs wait for each worker."""

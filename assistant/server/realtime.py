@@ -3,7 +3,6 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,8 +13,8 @@ from assistant.models.pool import ModelPool, PoolBusy
 from assistant.runtime import Clock, Recorder
 from assistant.server import protocol
 from assistant.server.connection import Connection, ConnectionLimits
-from assistant.server.logs import tally
-from assistant.server.metrics import Metrics
+from assistant.server.logs import logger, tally
+from assistant.server.metrics import FinishedReply, Metrics
 from assistant.server.settings import Limits, Object
 from assistant.server.wire import WireError, error_event, write_event
 from assistant.session.events import ReplyDone, SessionEvent
@@ -24,19 +23,6 @@ from assistant.session.session import Session, SessionConfig
 
 _OTHERS = ("gpt-", "whisper-", "assistant")  # what clients call the model unless they are told a name
 _POLICY = 1008  # the WebSocket close code
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A reply that is over; see FinishedReply."""
-
-    model: str
-    ttfa_ms: float | None
-    parts: Mapping[str, float]
-    tokens: int
-    seconds_generating: float
-    interrupted: bool
-    underruns: int
 
 
 @dataclass(frozen=True)
@@ -132,17 +118,32 @@ class Realtime:
     def _watch(self, event: SessionEvent) -> None:
         if isinstance(event, ReplyDone) and not event.reopened:
             tally().turns += 1
-            parts = split(event.voice_end_ns, event.boundaries) if event.boundaries else []
-            finished = Finished(
-                self.model,
-                ttfa_ms(parts) if parts else None,
-                {part.name: part.ms for part in parts},
-                event.tokens,
-                event.generating_s,
-                event.interrupted,
-                event.underruns,
-            )
-            self.metrics.reply_done(finished)
+            note_reply(event, self.model, self.metrics)
+
+
+def note_reply(event: ReplyDone, model: str, metrics: Metrics) -> None:
+    """Count a reply that is over, and log it; what was said is logged only where that is wanted."""
+    parts = split(event.voice_end_ns, event.boundaries) if event.boundaries else []
+    waited_ms = ttfa_ms(parts) if parts else None
+    metrics.reply_done(
+        FinishedReply(
+            model,
+            waited_ms,
+            {part.name: part.ms for part in parts},
+            event.tokens,
+            event.generating_s,
+            event.interrupted,
+            event.underruns,
+        )
+    )
+    logger().info(
+        "reply",
+        ttfa_ms=None if waited_ms is None else round(waited_ms),
+        interrupted=event.interrupted,
+        tokens=event.tokens,
+        transcript=event.transcript,
+        reply=event.heard,
+    )
 
 
 def _wanted_model(websocket: ServerConnection) -> str:

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from asr.audio import RATE
 from assistant.audio import Clip, read_clip, to_asr_rate
-from assistant.microphone.align import ClockLine
 from assistant.microphone.bench.rooms import USER_DBFS, Room, active_rms, echo, noise
-from assistant.microphone.drift import Slope, drift_ppm
+from assistant.microphone.drift import drift_ppm
 from assistant.microphone.reference import Reference
+from assistant.microphone.timeline import Timeline
 
 Array = NDArray[np.float32]
 
@@ -99,26 +99,14 @@ def _stopped(reply: Array, at: int) -> Array:
 def placed(played: Array, room: Room) -> Array:
     """The reference as a live front end places it: by stated times that scatter, and the drift once known."""
     random = np.random.default_rng(room.seed + 2000)
-    reference, out, inn = Reference(), Stream(), Stream()
+    reference, out, inn = Reference(), Timeline(RATE), Timeline(RATE)
     reference.push(played[:_AHEAD])
     pieces = []
     for sample in range(0, len(played), _BLOCK):
         out_s, in_s = random.normal(0, (_SCATTER_OUT_S, _SCATTER_IN_S))
-        out.note(sample, sample / RATE + out_s)
-        inn.note(sample, sample / RATE * (1 + room.drift_ppm * 1e-6) + in_s)
-        at = out.line.sample_at(inn.line.time_of(sample))
+        out.note(sample, round((sample / RATE + out_s) * 1e9))
+        inn.note(sample, round((sample / RATE * (1 + room.drift_ppm * 1e-6) + in_s) * 1e9))
+        at = out.sample_at(inn.at_ns(sample))
         pieces.append(reference.read(at, _BLOCK, drift_ppm(out.slope, inn.slope) or 0.0))
         reference.push(played[sample + _AHEAD : sample + _AHEAD + _BLOCK])
     return np.concatenate(pieces)[: len(played)]
-
-
-class Stream:
-    """What is known of one stream's clock."""
-
-    def __init__(self) -> None:
-        self.line, self.slope = ClockLine(RATE), Slope(RATE)
-
-    def note(self, sample: int, at_s: float) -> None:
-        """`sample` is at the converter at `at_s`."""
-        self.line.note(sample, at_s)
-        self.slope.note(sample, at_s)

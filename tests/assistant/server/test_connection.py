@@ -230,3 +230,18 @@ def test_audio_far_ahead_of_the_clock_is_refused_by_name() -> None:
         Scene((), {}, 1000), {100: [second] * 8}, MANUAL, audio=False, pace=ConnectionLimits(audio_ahead_s=5)
     ).run_remote()
     assert [event["error"]["code"] for event in client.all("error")] == ["rate_limited"] * 3
+
+
+def test_instructions_and_functions_are_read_before_there_is_a_turn() -> None:
+    """Once for each change: functions stand beside the instructions in a prompt."""
+    tool = {"type": "function", "name": "weather"}
+    says = {
+        100: {"type": "session.update", "session": {"instructions": "Be loud."}},
+        300: {"type": "session.update", "session": {"tools": [tool]}},
+        500: {"type": "session.update", "session": {"audio": {"output": {"speed": 1.25}}}},
+    }
+    client = Remote(Scene((), {}, 800), says, audio=False)
+    client.writer._history = client.history
+    client.run_remote()
+    assert client.writer.ahead == ["", ""]
+    assert client.history()[0].content == "Be loud."

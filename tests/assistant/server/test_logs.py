@@ -11,6 +11,9 @@ from serving import Echo, serving
 from websockets.asyncio.server import ServerConnection
 
 from assistant.server.logs import configure_logs, logger, tally
+from assistant.server.metrics import Metrics
+from assistant.server.realtime import note_reply
+from assistant.session.events import ReplyDone
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +53,19 @@ def test_secrets_are_never_logged_and_words_only_if_asked(
     err = capsys.readouterr().err
     assert "hush" not in err and "AAAA" not in err
     assert err.count("my words") == (2 if transcripts else 0)
+
+
+@pytest.mark.parametrize("transcripts", [False, True])
+def test_a_reply_is_a_line_and_its_words_only_if_asked(
+    transcripts: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logs("json", transcripts=transcripts)
+    done = ReplyDone(0, "my question", "An answer.", "An", 0, 0, None, True, False, 0, tokens=3)
+    note_reply(done, "tiny", Metrics())
+    line = json.loads(capsys.readouterr().err)
+    assert (line["event"], line["tokens"], line["interrupted"], line["ttfa_ms"]) == ("reply", 3, True, None)
+    words = {"transcript": "my question", "reply": "An"} if transcripts else {}
+    assert {key: line[key] for key in ("transcript", "reply") if key in line} == words
 
 
 def said(words: list[str]) -> None:

@@ -1,7 +1,6 @@
 """The figures, read back with Prometheus' own parser."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import pytest
 from prometheus_client import generate_latest
@@ -9,19 +8,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from raw_client import ask, handshake, request, upgraded
 from serving import Echo, serving
 
-from assistant.runtime import Clock, LagProbe, Recorder
-from assistant.server.metrics import Metrics
+from assistant.runtime import Clock, LagProbe, Recorder, Span
+from assistant.server.metrics import FinishedReply, Metrics
 
-
-@dataclass(frozen=True)
-class Reply:
-    model: str = "tiny-1"
-    ttfa_ms: float | None = 376.0
-    parts: Mapping[str, float] = field(default_factory=lambda: {"endpoint.wait": 346.0, "llm.queue": 30.0})
-    tokens: int = 40
-    seconds_generating: float = 0.5
-    interrupted: bool = False
-    underruns: int = 0
+REPLY = FinishedReply("tiny-1", 376.0, {"endpoint.wait": 346.0, "llm.queue": 30.0}, 40, 0.5, False, 0)
 
 
 def read(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -39,11 +29,11 @@ def key(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
 
 def test_a_reply_is_counted_by_model_in_seconds() -> None:
     metrics = Metrics()
-    metrics.reply_done(Reply())
+    metrics.reply_done(REPLY)
     metrics.reply_done(
-        Reply(ttfa_ms=1200.0, interrupted=True, underruns=2, tokens=10, seconds_generating=1.0)
+        replace(REPLY, ttfa_ms=1200.0, interrupted=True, underruns=2, tokens=10, seconds_generating=1.0)
     )
-    metrics.reply_done(Reply(model="other-2"))
+    metrics.reply_done(replace(REPLY, model="other-2"))
     got = shown(metrics)
     assert got[key("replies_total", model="tiny-1")] == 2
     assert got[key("replies_total", model="other-2")] == 1
@@ -61,7 +51,7 @@ def test_a_reply_is_counted_by_model_in_seconds() -> None:
 
 def test_a_reply_that_nobody_heard_has_no_time_to_first_audio() -> None:
     metrics = Metrics()
-    metrics.reply_done(Reply(ttfa_ms=None, tokens=0, seconds_generating=0.0))
+    metrics.reply_done(replace(REPLY, ttfa_ms=None, tokens=0, seconds_generating=0.0))
     got = shown(metrics)
     assert got[key("replies_total", model="tiny-1")] == 1
     assert key("ttfa_seconds_count", model="tiny-1") not in got
@@ -70,7 +60,7 @@ def test_a_reply_that_nobody_heard_has_no_time_to_first_audio() -> None:
 
 def test_a_turn_that_ended_before_the_voice_did_takes_nothing_from_a_sum() -> None:
     metrics = Metrics()
-    metrics.reply_done(Reply(parts={"endpoint.wait": -50.0}))
+    metrics.reply_done(replace(REPLY, parts={"endpoint.wait": -50.0}))
     assert shown(metrics)[key("ttfa_part_seconds_sum", model="tiny-1", part="endpoint.wait")] == 0
 
 
@@ -131,3 +121,13 @@ async def test_the_server_counts_what_it_lets_in_and_what_it_refuses() -> None:
         assert got[key("refusals_total", code=code)] == 1
     assert shown(server.metrics)[key("session_seconds_count")] == 1
     assert shown(server.metrics)[key("sessions_in_use")] == 0
+
+
+def test_waits_are_shown_by_edge_and_nothing_else_that_is_recorded() -> None:
+    metrics, recorder = Metrics(), Recorder(10)
+    metrics.watch_waits(recorder)
+    for name, ms in (("queue", 20), ("queue", 40), ("work", 500)):
+        recorder.record(Span(name, "frames", 0, ms * 1_000_000))
+    got = shown(metrics)
+    assert got[key("queue_wait_seconds_count", edge="frames")] == 2
+    assert got[key("queue_wait_seconds_sum", edge="frames")] == pytest.approx(0.06)
