@@ -48,6 +48,19 @@ def spoken(path: Path) -> Path:
     return path
 
 
+def started(room: rooms.Room, *words: str) -> subprocess.Popen[str]:
+    """The assistant, begun in the room."""
+    return subprocess.Popen(
+        [sys.executable, "-c", MAIN, *words],
+        env=room.environment,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 @pytest.mark.models
 @needs_aec
 def test_a_question_is_heard_and_answered_aloud(room: rooms.Room, tmp_path: Path) -> None:
@@ -55,15 +68,7 @@ def test_a_question_is_heard_and_answered_aloud(room: rooms.Room, tmp_path: Path
     room.record(tmp_path / "speaker.wav")
     recording_s = time.monotonic()
     room.say(noise(tmp_path / "noise.wav", 120))
-    with subprocess.Popen(
-        [sys.executable, "-c", MAIN, "talk", "--seconds", "12", "--json", str(result)],
-        env=room.environment,
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as program:
+    with started(room, "talk", "--seconds", "12", "--json", str(result)) as program:
         assert program.stdout and program.stderr
         first = program.stdout.readline()
         room.say(clip)
@@ -121,15 +126,7 @@ def test_a_long_reply_over_an_open_loudspeaker_does_not_interrupt_itself(
     room.echo(100)
     room.say(noise(tmp_path / "noise.wav", 120))
     command = ["talk", "--seconds", str(TALKED_S), "--json", str(result), "--config", str(config)]
-    with subprocess.Popen(
-        [sys.executable, "-c", MAIN, *command],
-        env=room.environment,
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as program:
+    with started(room, *command) as program:
         assert program.stdout
         assert program.stdout.readline() == "listening\n"
         room.say(as_loud_as_a_reply(tmp_path / "user.wav"))
@@ -145,17 +142,10 @@ def test_a_long_reply_over_an_open_loudspeaker_does_not_interrupt_itself(
 
 
 def test_devices_are_listed_by_name(room: rooms.Room) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", MAIN, "devices"],
-        env=room.environment,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    microphones, speakers = done.stdout.split("Loudspeakers")
+    with started(room, "devices") as program:
+        printed, messages = program.communicate(timeout=60)
+    assert program.returncode == 0, messages
+    microphones, speakers = printed.split("Loudspeakers")
     assert "  * default, ALSA  (" in microphones and "    mic, ALSA  (" in microphones
     assert "    speaker, ALSA  (" in speakers
 
