@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -149,3 +150,11 @@ def test_the_command_line_starts_without_a_model_library() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []
+
+
+def test_no_two_files_of_tests_have_the_same_name() -> None:
+    """Pytest imports them by it, and collects one of two. Those of kernels/triton run by themselves."""
+    apart = ROOT / "tests" / "kernels" / "triton"
+    files = [file for file in (ROOT / "tests").rglob("*.py") if apart not in file.parents]
+    names = Counter(file.name for file in files if file.name not in ("conftest.py", "__init__.py"))
+    assert [name for name, count in names.items() if count > 1] == []
