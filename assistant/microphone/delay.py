@@ -7,10 +7,12 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 
-_WINDOW = 8192  # samples, 512 ms: how often it looks, and the longest delay that it finds
+WINDOW = 8192
+"""Samples, 512 ms: how often it looks, and the longest delay that it finds."""
 _KEEP = 0.7  # of the cross spectrum from window to window: two seconds of memory
 _CLEAR = 8.0  # times the rest, from which a peak is no accident
 _SILENT = 1e-4  # RMS of a reference in which nothing can be found
+_NEAR = 4  # samples from the lag, in which it is looked for in the last window alone
 _COPY = 0.98  # correlation of a signal with its copy; reflections keep a room far below
 
 
@@ -20,6 +22,8 @@ class Found:
 
     lag: int
     """Samples by which it comes later."""
+    exact: float | None
+    """The same in the last half second alone, with its fraction; None where that does not show it."""
     gain: float
     """Amplitude there, against the reference."""
     correlation: float
@@ -35,18 +39,18 @@ class DelayFinder:
     """Correlates the two signals, every bin with the same weight (GCC-PHAT, Knapp and Carter 1976)."""
 
     def __init__(self) -> None:
-        self._microphone = np.zeros(_WINDOW, np.float32)
-        self._reference = np.zeros(2 * _WINDOW, np.float32)
+        self._microphone = np.zeros(WINDOW, np.float32)
+        self._reference = np.zeros(2 * WINDOW, np.float32)
         self._new = 0
-        self._cross = np.zeros(_WINDOW + 1, np.complex64)
+        self._cross = np.zeros(WINDOW + 1, np.complex64)
         self.found: Found | None = None
 
     def push(self, microphone: Array, reference: Array) -> bool:
         """Take the next samples [n] of both; returns whether it has looked again."""
-        self._microphone = np.concatenate([self._microphone, microphone])[-_WINDOW:]
-        self._reference = np.concatenate([self._reference, reference])[-2 * _WINDOW :]
+        self._microphone = np.concatenate([self._microphone, microphone])[-WINDOW:]
+        self._reference = np.concatenate([self._reference, reference])[-2 * WINDOW :]
         self._new += len(microphone)
-        if self._new < _WINDOW:
+        if self._new < WINDOW:
             return False
         self._new = 0
         if np.sqrt((self._reference**2).mean()) < _SILENT:
@@ -55,18 +59,39 @@ class DelayFinder:
         return True
 
     def _look(self) -> None:
-        near = np.fft.rfft(np.concatenate([np.zeros(_WINDOW, np.float32), self._microphone]))
+        near = np.fft.rfft(np.concatenate([np.zeros(WINDOW, np.float32), self._microphone]))
         far = np.fft.rfft(self._reference)
         cross = (near * far.conj()).astype(np.complex64, copy=False)
-        self._cross = _KEEP * self._cross + (1 - _KEEP) * cross / (np.abs(cross) + 1e-6)
-        correlation = np.abs(np.fft.irfft(self._cross)[:_WINDOW])
+        cross /= np.abs(cross) + 1e-6
+        self._cross = _KEEP * self._cross + (1 - _KEEP) * cross
+        correlation = _correlation(self._cross)
         lag = int(correlation.argmax())
-        clear = correlation[lag] > _CLEAR * np.sqrt((correlation**2).mean())
-        self.found = self._at(lag) if clear else None
+        self.found = self._at(lag, _exact(_correlation(cross), lag)) if _clear(correlation, lag) else None
 
-    def _at(self, lag: int) -> Found:
+    def _at(self, lag: int, exact: float | None) -> Found:
         """What the last window says about this lag."""
-        far = self._reference[_WINDOW - lag : 2 * _WINDOW - lag].astype(np.float64)
+        far = self._reference[WINDOW - lag : 2 * WINDOW - lag].astype(np.float64)
         near = self._microphone.astype(np.float64)
         both, power = float(near @ far), float(far @ far) + 1e-12
-        return Found(lag, both / power, both / float(np.sqrt(power * (near @ near) + 1e-24)))
+        return Found(lag, exact, both / power, both / float(np.sqrt(power * (near @ near) + 1e-24)))
+
+
+def _correlation(cross: NDArray[np.complex64]) -> Array:
+    """At each lag, [window]."""
+    correlation: Array = np.abs(np.fft.irfft(cross)[:WINDOW])
+    return correlation
+
+
+def _clear(correlation: Array, lag: int) -> bool:
+    return bool(correlation[lag] > _CLEAR * np.sqrt((correlation**2).mean()))
+
+
+def _exact(correlation: Array, near: int) -> float | None:
+    """The top of a parabola through the peak close to `near`, if it is one."""
+    start = max(1, near - _NEAR)
+    lag = start + int(correlation[start : near + _NEAR + 1].argmax())
+    if lag + 1 >= len(correlation) or not _clear(correlation, lag):
+        return None
+    before, peak, after = (float(value) for value in correlation[lag - 1 : lag + 2])
+    bend = before - 2 * peak + after
+    return lag + (before - after) / (2 * bend) if peak >= max(before, after) and bend else None

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from asr.audio import RATE
 from assistant.microphone.aec import DELAY, FRAME, Canceller
 from assistant.microphone.blocks import Blocks
-from assistant.microphone.delay import DelayFinder, Found
+from assistant.microphone.delay import WINDOW, DelayFinder, Found
+from assistant.microphone.drift import DriftFinder
 from assistant.microphone.duplex import UNKNOWN, Duplex, Evidence, judge
 from assistant.microphone.guarded import GuardedFilter
 from assistant.microphone.kalman import BLOCK, KalmanConfig
@@ -54,7 +55,9 @@ class EchoCanceller:
         self._suppressor = Suppressor(make) if make else None
         self._unsupported = unsupported
         self._filter = GuardedFilter(config)
-        self._finder = DelayFinder()
+        self._finder, self._drift = DelayFinder(), DriftFinder()
+        self._taken = 0
+        self._shift = 0.0  # samples by which the drift was made up for until now
         self._meter = LevelMeter()
         self._blocks = Blocks(2, BLOCK)
         self._waiting = np.zeros(0, np.float32)  # listen, of which detect is not known
@@ -71,11 +74,18 @@ class EchoCanceller:
         """Where the reference was last found in the microphone's signal."""
         return self._finder.found
 
+    @property
+    def drift_ppm(self) -> float:
+        """By how many parts in a million faster the next reference is to be read, as the echo shows."""
+        return self._drift.ppm
+
     def push(self, microphone: Array, reference: Array) -> Cleaned:
         """Take the next samples [n] of both at 16 kHz; what is no number counts as silence.
 
-        Returns what they complete.
+        The reference was read with the `drift_ppm` of now. Returns what they complete.
         """
+        self._taken += len(microphone)
+        self._shift += self._drift.ppm * 1e-6 * len(microphone)
         pieces = [self._block(*block) for block in self._blocks.push(_sane(microphone), _sane(reference))]
         nothing = np.zeros(0, np.float32)
         listen = np.concatenate([nothing, *(listen for listen, _ in pieces)])
@@ -84,7 +94,7 @@ class EchoCanceller:
 
     def _block(self, microphone: Array, reference: Array) -> tuple[Array, Array]:
         if self._finder.push(microphone, reference) and self._finder.found:
-            self._filter.follow(self._finder.found.lag - EARLY)
+            self._follow(self._finder.found)
         listen = self._filter.push(microphone, reference)
         suppress = self._suppressor
         detect = suppress.push(microphone, listen, reference) if suppress else listen
@@ -94,6 +104,11 @@ class EchoCanceller:
         waiting = np.concatenate([self._waiting, listen])
         self._waiting = waiting[len(detect) :]
         return waiting[: len(detect)], detect
+
+    def _follow(self, found: Found) -> None:
+        self._filter.follow(found.lag - EARLY)
+        if found.exact is not None:
+            self._drift.note(self._taken - WINDOW / 2, found.exact - self._shift)
 
     def _judge(self) -> None:
         found = self._finder.found

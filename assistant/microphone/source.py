@@ -31,7 +31,7 @@ class _Front:
 
     def __init__(self, recording: Recording, playing: Playing, canceller: EchoCanceller) -> None:
         self.recording, self.canceller = recording, canceller
-        self._playing, self._sent = playing, Sent(playing, recording)
+        self._playing, self._sent = playing, Sent(playing)
         self._resampler = Resampler(recording.rate)
         self._waiting = np.zeros(0, np.float32)
         self._first: int | None = None  # the recording's sample that is number 0 here
@@ -48,7 +48,8 @@ class _Front:
             self._waiting = np.concatenate([self._waiting, self._resampler.push(audio)])
         while len(self._waiting) >= _FRAME:
             block, self._waiting = self._waiting[:_FRAME], self._waiting[_FRAME:]
-            reference = self._sent.read(self._recorded_ns(self._taken), _FRAME)
+            drift_ppm = self.canceller.drift_ppm
+            reference = self._sent.read(self._recorded_ns(self._taken), _FRAME, drift_ppm)
             cleaned = self.canceller.push(block, reference)
             self._taken += _FRAME
             self._given += len(cleaned.listen)

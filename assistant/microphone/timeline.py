@@ -4,8 +4,6 @@ from collections import deque
 
 import numpy as np
 
-from assistant.microphone.drift import Slope
-
 _KEPT = 200  # blocks: 2 s. A clock that is 200 ppm off is 0.2 ms off in the middle of them.
 _FRESH = 10  # blocks that a median may be old: each new one costs 20 us
 _OFFSETS = 200
@@ -22,8 +20,6 @@ class Timeline:
 
     def __init__(self, rate: int) -> None:
         self.rate = rate
-        self.slope = Slope(rate)
-        """Of minutes: how far the rate is from the nominal one."""
         self._offsets_ns: deque[float] = deque(maxlen=_KEPT)
         self._median_ns: float | None = None
         self._since = 0  # blocks, since the median was taken
@@ -37,7 +33,6 @@ class Timeline:
         """`sample` is at the converter at `at_ns`; by how many ns that is later than the line says."""
         late_ns = at_ns - self.at_ns(sample) if self.known else 0.0
         self._offsets_ns.append(at_ns - sample * 1e9 / self.rate)
-        self.slope.note(sample, at_ns / 1e9)
         self._since += 1
         if self._since >= min(_FRESH, len(self._offsets_ns) // 2):
             self._median_ns = None
@@ -55,7 +50,6 @@ class Timeline:
         """Forget the line: samples were lost, or came late, and all after them have other times."""
         self._offsets_ns.clear()
         self._median_ns = None
-        self.slope.restart()
 
     def _offset_ns(self) -> float:
         assert self._offsets_ns, "a time before the first block"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from asr.audio import RATE
 from assistant.microphone.aec import DELAY, FRAME, open_aec
-from assistant.microphone.bench.scenes import Scene
+from assistant.microphone.bench.scenes import Placed, Scene
 from assistant.microphone.echo import EchoCanceller
 
 Array = NDArray[np.float32]
@@ -33,11 +33,11 @@ def nothing(scene: Scene) -> tuple[Array, Array]:
 
 
 def aec3_alone(scene: Scene) -> tuple[Array, Array]:
-    """AEC3 for detector and recognizer."""
-    aec = open_aec()
+    """AEC3 for detector and recognizer. It does not follow a drift, and is told it."""
+    aec, placed = open_aec(), Placed(scene)
     whole = range(0, len(scene.microphone) // FRAME * FRAME, FRAME)
     frames = [
-        aec.process(scene.microphone[at : at + FRAME], scene.reference[at : at + FRAME]) for at in whole
+        aec.process(scene.microphone[at : at + FRAME], placed.read(FRAME, scene.room.drift_ppm)) for at in whole
     ]
     cleaned = np.concatenate(frames)[DELAY:]
     return cleaned, cleaned
@@ -69,10 +69,11 @@ def run_arm(name: str, scene: Scene) -> Cleaned:
 
 
 def _through(canceller: EchoCanceller, scene: Scene) -> tuple[Array, Array]:
-    pieces = [
-        canceller.push(scene.microphone[at : at + _DEVICE_BLOCK], scene.reference[at : at + _DEVICE_BLOCK])
-        for at in range(0, len(scene.microphone), _DEVICE_BLOCK)
-    ]
+    placed = Placed(scene)
+    pieces = []
+    for at in range(0, len(scene.microphone) - _DEVICE_BLOCK + 1, _DEVICE_BLOCK):
+        reference = placed.read(_DEVICE_BLOCK, canceller.drift_ppm)
+        pieces.append(canceller.push(scene.microphone[at : at + _DEVICE_BLOCK], reference))
     return np.concatenate([p.listen for p in pieces]), np.concatenate([p.detect for p in pieces])
 
 

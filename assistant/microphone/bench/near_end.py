@@ -1,7 +1,7 @@
 """What users say in the bench: recorded clips, in two parts that share no voice and no sentence."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from assistant.audio import INDEX, Clip, ClipError, find_clips
@@ -17,6 +17,18 @@ def interrupting(folders: Sequence[Path], part: Part) -> list[Clip]:
 
     Raises ClipError where there is none, or a folder's index does not name the voices.
     """
+    return _clips(folders, part, _INTERRUPTING)
+
+
+def asking(folders: Sequence[Path], part: Part) -> list[Clip]:
+    """The labelled clips of `part` that are said into silence, without a pause inside; errors as above."""
+    found = [clip for clip in _clips(folders, part, (None,)) if not clip.pauses]
+    if not found:
+        raise ClipError("every clip has a pause")
+    return found
+
+
+def _clips(folders: Sequence[Path], part: Part, kinds: Collection[str | None]) -> list[Clip]:
     found: list[Clip] = []
     for folder in folders:
         entries = json.loads((folder / INDEX).read_text(encoding="utf-8"))
@@ -24,7 +36,7 @@ def interrupting(folders: Sequence[Path], part: Part) -> list[Clip]:
             if "voice" not in entry:
                 raise ClipError(f"{folder / INDEX}: the bench needs the voice of each clip")
             chosen = (entry["voice"] in CHOOSING_VOICES) == (part == "choose")
-            if chosen and entry.get("kind") in _INTERRUPTING and clip.speech_start_sample is not None:
+            if chosen and entry.get("kind") in kinds and clip.speech_start_sample is not None:
                 found.append(clip)
     if not found:
         raise ClipError("no clip has a voice of this part")

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from asr.audio import RATE
 from assistant.audio import Clip, read_clip, to_asr_rate
 from assistant.microphone.bench.rooms import USER_DBFS, Room, active_rms, echo, noise
-from assistant.microphone.drift import drift_ppm
 from assistant.microphone.reference import Reference
 from assistant.microphone.timeline import Timeline
 
@@ -20,7 +19,6 @@ STOPS_AFTER_S = 0.6
 """Of the user's first word: the reply falls silent then, whatever a canceller makes of it, so that the words
 of all of them are compared."""
 _GAP_S = 1.5
-_BLOCK = RATE // 100
 _AHEAD = RATE // 5  # samples that the loudspeaker was given before they sound
 _SCATTER_OUT_S, _SCATTER_IN_S = 0.0001, 0.0009  # of the stated times, as measured through PortAudio
 
@@ -41,7 +39,7 @@ class Scene:
 
     room: Room
     microphone: Array
-    reference: Array
+    played: Array
     echo: Array
     replies: tuple[tuple[int, int], ...]
     barges: tuple[Barge | None, ...]  # one for each reply
@@ -73,7 +71,7 @@ def scene(room: Room, replies: Sequence[Array], clips: Sequence[Clip | None]) ->
     sound = np.concatenate(played)
     heard = echo(sound, room)
     microphone = heard + np.concatenate(user) + noise(len(sound), room.seed)
-    return Scene(room, microphone.clip(-1, 1), placed(sound, room), heard, tuple(spans), tuple(barges))
+    return Scene(room, microphone.clip(-1, 1), sound, heard, tuple(spans), tuple(barges))
 
 
 def _spoken(clip: Clip) -> tuple[Array, int]:
@@ -96,17 +94,24 @@ def _stopped(reply: Array, at: int) -> Array:
     return reply
 
 
-def placed(played: Array, room: Room) -> Array:
-    """The reference as a live front end places it: by stated times that scatter, and the drift once known."""
-    random = np.random.default_rng(room.seed + 2000)
-    reference, out, inn = Reference(), Timeline(RATE), Timeline(RATE)
-    reference.push(played[:_AHEAD])
-    pieces = []
-    for sample in range(0, len(played), _BLOCK):
-        out_s, in_s = random.normal(0, (_SCATTER_OUT_S, _SCATTER_IN_S))
-        out.note(sample, round((sample / RATE + out_s) * 1e9))
-        inn.note(sample, round((sample / RATE * (1 + room.drift_ppm * 1e-6) + in_s) * 1e9))
-        at = out.sample_at(inn.at_ns(sample))
-        pieces.append(reference.read(at, _BLOCK, drift_ppm(out.slope, inn.slope) or 0.0))
-        reference.push(played[sample + _AHEAD : sample + _AHEAD + _BLOCK])
-    return np.concatenate(pieces)[: len(played)]
+class Placed:
+    """The reference as a live front end places it: by stated times that scatter, and the drift that it is told."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._played, self._drift = scene.played, scene.room.drift_ppm
+        self._random = np.random.default_rng(scene.room.seed + 2000)
+        self._reference, self._out, self._in = Reference(), Timeline(RATE), Timeline(RATE)
+        self._reference.push(self._played[:_AHEAD])
+        self._at = 0
+
+    def read(self, count: int, drift_ppm: float = 0.0) -> Array:
+        """Of the microphone's next samples, [count]."""
+        out_s, in_s = self._random.normal(0, (_SCATTER_OUT_S, _SCATTER_IN_S))
+        seconds = self._at / RATE
+        self._out.note(self._at, round((seconds + out_s) * 1e9))
+        self._in.note(self._at, round((seconds * (1 + self._drift * 1e-6) + in_s) * 1e9))
+        sample = self._out.sample_at(self._in.at_ns(self._at))
+        read = self._reference.read(sample, count, drift_ppm)
+        self._reference.push(self._played[self._at + _AHEAD : self._at + _AHEAD + count])
+        self._at += count
+        return read

@@ -1,0 +1,40 @@
+"""A language model that says what it is told to: an OpenAI-compatible endpoint on this machine."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+
+@contextmanager
+def narrator(replies: Sequence[str]) -> Iterator[str]:
+    """The URL of an endpoint that answers the n-th question of a conversation with the n-th of `replies`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            questions = sum(message["role"] == "user" for message in asked["messages"])
+            text = replies[(questions - 1) % len(replies)]
+            deltas = [{"role": "assistant", "content": ""}, {"content": text}]
+            choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+            choices.append({"index": 0, "delta": {}, "finish_reason": "stop"})
+            events = [json.dumps({"object": "chat.completion.chunk", "choices": [each]}) for each in choices]
+            body = "".join(f"data: {event}\n\n" for event in [*events, "[DONE]"]).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/v1"
+        finally:
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,69 @@
+"""`assistant talk` under observation: the program itself, and a log of when it stopped a reply, and its size.
+
+`python -m assistant.microphone.bench.observed LOG talk ...` runs the command line and writes JSON lines to LOG.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from assistant.cli import main
+from assistant.microphone.sink import SpeakerSink
+from assistant.microphone.talk import Talk
+from assistant.trace.replay import Replay
+
+_EVERY_S = 2.0
+
+
+def observe(log: Callable[[str, dict[str, float]], None]) -> None:
+    """Let every `talk` of this process tell `log` what it does."""
+    stop, run = SpeakerSink.stop, Talk.run
+
+    def stopped(sink: SpeakerSink) -> None:
+        if sink.sounding:
+            log("stop", {})
+        stop(sink)
+
+    async def ran(talk: Talk) -> Replay:
+        async def usage() -> None:
+            while True:
+                log("usage", _usage())
+                await asyncio.sleep(_EVERY_S)
+
+        watch = asyncio.create_task(usage(), name="usage")
+        try:
+            return await run(talk)
+        finally:
+            watch.cancel()
+
+    SpeakerSink.stop = stopped  # type: ignore[method-assign]
+    Talk.run = ran  # type: ignore[method-assign]
+
+
+def _usage() -> dict[str, float]:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return {
+        "tasks": len(asyncio.all_tasks()),
+        "threads": threading.active_count(),
+        "descriptors": len(os.listdir("/proc/self/fd")),
+        "memory_mb": pages * os.sysconf("SC_PAGE_SIZE") / 1e6,
+        "cpu_s": time.process_time(),
+    }
+
+
+if __name__ == "__main__":
+    with Path(sys.argv[1]).open("a", buffering=1, encoding="utf-8") as file:
+
+        def log(event: str, more: dict[str, float]) -> None:
+            """Write a line."""
+            file.write(json.dumps({"event": event, "monotonic_ns": time.monotonic_ns(), **more}) + "\n")
+
+        log("start", {})
+        observe(log)
+        sys.argv = ["assistant", *sys.argv[2:]]
+        main()
