@@ -26,7 +26,7 @@ class DriftFinder:
         self._lags: deque[tuple[int, float, float]] = deque(maxlen=_KEPT)  # line, sample, lag
         self._line = 0
         self.ppm = 0.0
-        """By how many parts in a million more samples are played than recorded in the same time; 0 at first."""
+        """Parts in a million by which more samples are played than recorded in the same time; 0 at first."""
 
     def note(self, sample: float, lag: float) -> None:
         """The microphone's `sample` was played `lag` samples earlier, both counted without any correction."""

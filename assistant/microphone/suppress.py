@@ -24,10 +24,10 @@ _KEEP = 0.9  # of the powers from frame to frame: 0.1 s of memory
 class Suppressor:
     """AEC3 on what the linear filter leaves.
 
-    AEC3 takes what changes for a voice: a filter that still learns the room, the first second of a reply, and
-    what a clipping loudspeaker adds. A second AEC3 therefore works on the microphone itself, and of each 10 ms
-    in those times, and while the linear filter leaves little, the quieter is taken. Always taken, it would
-    hide half of the barge-ins.
+    AEC3 takes what changes for a voice: a filter that still learns the room, the first second of a reply,
+    and what a clipping loudspeaker adds. A second AEC3 therefore works on the microphone itself, and of each
+    10 ms in those times, and while the linear filter leaves little, the quieter is taken. Always taken, it
+    would hide half of the barge-ins.
     """
 
     def __init__(self, make: Callable[[], Canceller]) -> None:

@@ -37,7 +37,8 @@ def aec3_alone(scene: Scene) -> tuple[Array, Array]:
     aec, placed = open_aec(), Placed(scene)
     whole = range(0, len(scene.microphone) // FRAME * FRAME, FRAME)
     frames = [
-        aec.process(scene.microphone[at : at + FRAME], placed.read(FRAME, scene.room.drift_ppm)) for at in whole
+        aec.process(scene.microphone[at : at + FRAME], placed.read(FRAME, scene.room.drift_ppm))
+        for at in whole
     ]
     cleaned = np.concatenate(frames)[DELAY:]
     return cleaned, cleaned

@@ -71,7 +71,9 @@ def conversations(
         config.write_text(f'[llm.remote]\nurl = "{url}"\nmodel = "narrator"\n', encoding="utf-8")
         for number, room in enumerate(ROOMS):
             span = range(number * each, (number + 1) * each)
-            said = script([questions[at % len(questions)] for at in span], [over[at % len(over)] for at in span])
+            said = script(
+                [questions[at % len(questions)] for at in span], [over[at % len(over)] for at in span]
+            )
             kept = folder / f"room-{number}"
             recorded = converse(tools, kept, room, said, ["--config", str(config)])
             heard = turns(recorded, TEXTS[part], recognizer)
@@ -90,7 +92,15 @@ def table(found: Sequence[Conversation]) -> Table:
     """A row for each room."""
     made = Table(title="Live rooms")
     headings = ("echo dB", "delay", "T60", "replies", "cut", "nobody's", "barge-ins")
-    for heading in (*headings, "<= 300", "<= 600", "<= 1000 ms", "decided to silent, p50 max", "WER %", "words"):
+    for heading in (
+        *headings,
+        "<= 300",
+        "<= 600",
+        "<= 1000 ms",
+        "decided to silent, p50 max",
+        "WER %",
+        "words",
+    ):
         made.add_column(heading, justify="right")
     for each in found:
         room = each.room
@@ -103,7 +113,11 @@ def table(found: Sequence[Conversation]) -> Table:
 def _cells(found: Sequence[Conversation]) -> list[str]:
     barges = [turn for each in found for turn in each.barge_ins]
     decided = np.array([np.inf if turn.decided_ms is None else turn.decided_ms for turn in barges])
-    fading = [turn.silent_ms - turn.decided_ms for turn in barges if turn.silent_ms and turn.decided_ms]
+    fading = [
+        turn.silent_ms - turn.decided_ms
+        for turn in barges
+        if turn.silent_ms and turn.decided_ms and turn.silent_ms > turn.decided_ms  # no pause of the reply's
+    ]
     errors = total(
         error
         for each in found

@@ -104,7 +104,11 @@ def stretches(audio: Array, rate: int) -> list[tuple[float, float]]:
 
 def _stops(recorded: Recorded) -> list[float]:
     """When the program stopped a reply, in the room's seconds."""
-    clock = [(event["monotonic_ns"] / 1e9, event["t"]) for event in recorded.events() if event["event"] == "user_clip"]
+    clock = [
+        (event["monotonic_ns"] / 1e9, event["t"])
+        for event in recorded.events()
+        if event["event"] == "user_clip"
+    ]
     offset = float(np.median([room - mono for mono, room in clock])) if clock else 0.0
     return [line["monotonic_ns"] / 1e9 + offset for line in recorded.log() if line["event"] == "stop"]
 
@@ -115,7 +119,7 @@ def transcripts(recorded: Recorded) -> list[str]:
 
 
 def paired(said: Sequence[str], understood: Sequence[str]) -> tuple[list[WordErrors], list[str]]:
-    """Errors of each clip against the transcripts that are its own, in order, and transcripts that are nobody's.
+    """Errors of each clip against its own transcripts, in order, and the transcripts that are nobody's.
 
     The pairing is the one with the fewest word errors in all; a clip may have been cut into two turns.
     """
@@ -132,9 +136,9 @@ def paired(said: Sequence[str], understood: Sequence[str]) -> tuple[list[WordErr
             for count in (0, 1, 2):
                 if row and column >= count and (row - 1, column - count) in best:
                     cost, pairs, free = best[row - 1, column - count]
-                    errors = _errors(said[row - 1], understood[column - count : column])
+                    wrong = _errors(said[row - 1], understood[column - count : column])
                     pair = (row - 1, column - count, column)
-                    options.append((cost + errors + 0.001 * count, (*pairs, pair), free))
+                    options.append((cost + wrong + 0.001 * count, (*pairs, pair), free))
             if options:
                 best[row, column] = min(options)
     _, pairs, free = best[rows, columns]

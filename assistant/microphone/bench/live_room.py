@@ -1,9 +1,11 @@
 """A live room: the sound server and the air of `audio_room`, and `assistant talk` in it."""
 
 import json
+import math
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +17,9 @@ from assistant.microphone.bench.rooms import Room
 
 _ROOM_MS = 40  # that the air of audio_room takes itself
 _REPLY_OVER_USER_DB = 8  # replies are at -20 dBFS, the user at -28
-_LIMIT_S = 900
+_LIMIT_S = 600
+OFF_DB = -math.inf
+"""The level of the echo in headphones."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +76,9 @@ def converse(
     Raises OSError and subprocess.CalledProcessError where the room or the program fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    air = [
-        *("--echo-gain", "off" if room.gain_db <= -90 else str(room.gain_db - _REPLY_OVER_USER_DB)),
-        *("--delay-ms", str(max(0.0, room.delay_ms - _ROOM_MS)), "--t60", str(room.t60_s)),
-        *("--drive", str(room.drive), "--drift-ppm", str(room.drift_ppm), "--seed", str(room.seed)),
-        *("--after-user", "3", "--seconds", str(_LIMIT_S)),
-        *("--record", str(folder), "--events", str(folder / "events.jsonl")),
-    ]
-    users = [word for each in said for word in ("--user", f"{each.clip.path.resolve()}@{each.when}")]
-    observed = [sys.executable, *(["/tmp/dump.py", str(folder/"dump.npz")] if os.environ.get("DUMP") else ["-m", "assistant.microphone.bench.observed"]), str(folder / "log.jsonl")]
+    log = str(folder / "log.jsonl")
+    observed = [sys.executable, "-m", "assistant.microphone.bench.observed", log]
+        observed = [sys.executable, "/tmp/dump.py", str(folder / "dump.npz"), log]
     with server(tools) as environment, (folder / "talk.txt").open("w") as printed:
         talk = subprocess.Popen(
             [*observed, "talk", "--json", str(folder / "talk.json"), *words],
@@ -89,11 +87,29 @@ def converse(
             stdout=printed,
             stderr=subprocess.STDOUT,
         )
+        command = [sys.executable, str(tools / "room.py"), *words_of(room, said, folder)]
+        air = subprocess.Popen(command, env=environment)
         try:
-            subprocess.run([sys.executable, str(tools / "room.py"), *air, *users], env=environment, check=True)
+            while air.poll() is None and talk.poll() is None:
+                time.sleep(0.1)
         finally:
+            air.terminate()
             talk.terminate()
-            code = talk.wait(30)
-    if code:
-        raise OSError(f"assistant talk ended with {code}: see {folder / 'talk.txt'}")
+            codes = air.wait(30), talk.wait(30)
+    if any(codes):
+        told = folder / "talk.txt"
+        raise OSError(f"the room ended with {codes[0]}, assistant talk with {codes[1]}: see {told}")
     return Recorded(folder, tuple(said))
+
+
+def words_of(room: Room, said: Sequence[Said], folder: Path) -> list[str]:
+    """The command line of `room.py`."""
+    echo = "off" if room.gain_db == OFF_DB else str(room.gain_db - _REPLY_OVER_USER_DB)
+    return [
+        *("--echo-gain", echo, "--delay-ms", str(max(0.0, room.delay_ms - _ROOM_MS))),
+        *("--t60", str(room.t60_s), "--drive", str(room.drive)),
+        *("--drift-ppm", str(room.drift_ppm), "--seed", str(room.seed)),
+        *("--after-user", "3", "--seconds", str(_LIMIT_S)),
+        *("--record", str(folder), "--events", str(folder / "events.jsonl")),
+        *(word for each in said for word in ("--user", f"{each.clip.path.resolve()}@{each.when}")),
+    ]

@@ -1,10 +1,17 @@
 """A language model that says what it is told to: an OpenAI-compatible endpoint on this machine."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+
+_DONE = "data: [DONE]\n\n"
+
+
+def _event(delta: Mapping[str, str], finish: str | None = None) -> str:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return f"data: {json.dumps({'object': 'chat.completion.chunk', 'choices': [choice]})}\n\n"
 
 
 @contextmanager
@@ -16,11 +23,7 @@ def narrator(replies: Sequence[str]) -> Iterator[str]:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             questions = sum(message["role"] == "user" for message in asked["messages"])
             text = replies[(questions - 1) % len(replies)]
-            deltas = [{"role": "assistant", "content": ""}, {"content": text}]
-            choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
-            choices.append({"index": 0, "delta": {}, "finish_reason": "stop"})
-            events = [json.dumps({"object": "chat.completion.chunk", "choices": [each]}) for each in choices]
-            body = "".join(f"data: {event}\n\n" for event in [*events, "[DONE]"]).encode()
+            body = (_event({"role": "assistant", "content": text}) + _event({}, "stop") + _DONE).encode()
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))

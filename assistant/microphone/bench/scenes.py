@@ -95,7 +95,7 @@ def _stopped(reply: Array, at: int) -> Array:
 
 
 class Placed:
-    """The reference as a live front end places it: by stated times that scatter, and the drift that it is told."""
+    """The reference as a live front end places it: by stated times that scatter, and the drift it is told."""
 
     def __init__(self, scene: Scene) -> None:
         self._played, self._drift = scene.played, scene.room.drift_ppm

@@ -10,7 +10,7 @@ LOOK = RATE // 2
 
 
 def found(ppm: float, seconds: float, seed: int, wrong: float = 0.0, lost_at: float = 1e9) -> float:
-    """The drift of an echo that is looked for twice a second: off by half a sample, a share of them by far."""
+    """The drift of an echo that is found twice a second: off by half a sample, a share by far."""
     random, finder = np.random.default_rng(seed), DriftFinder()
     for sample in range(0, int(seconds * RATE), LOOK):
         lag = 1800 - ppm * 1e-6 * sample + random.normal(0, 0.5)
