@@ -1,103 +1,88 @@
-"""`python -m assistant.microphone.bench echo CLIPS...`: cancellers in simulated rooms, beside each other."""
+"""The microphone's side: `python -m assistant.microphone.bench WHAT ...`.
+
+    echo CLIPS...               cancellers in simulated rooms, beside each other
+    room TOOLS CLIPS...         talk in live rooms: replies that nobody interrupts, and barge-ins
+    latency TOOLS CLIPS...      the wait in a live room, beside that of a replay
+    cost TOOLS                  what source, sink and cancellers take of a core
+    endurance TOOLS CLIPS...    minutes of conversation with faults
+
+TOOLS is the folder of room.sh and room.py, which make a room with PulseAudio; CLIPS are folders of clips
+whose index names their voices.
+"""
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
-from asr.recognizer import Recognizer
-from asr.vad import Vad
 from assistant.audio import AudioError, ClipError
 from assistant.microphone.aec import unsupported_reason
-from assistant.microphone.bench.arms import ARMS, run_arm, seconds
+from assistant.microphone.bench import cost, endurance, latency, live, simulated
+from assistant.microphone.bench.arms import ARMS
 from assistant.microphone.bench.far_end import replies
-from assistant.microphone.bench.figures import detections, erle, voice, words
-from assistant.microphone.bench.near_end import interrupting
-from assistant.microphone.bench.report import Result, table
-from assistant.microphone.bench.rooms import Room
-from assistant.microphone.bench.scenes import Scene, scene
-from assistant.models.speech import VAD, asr_paths, fetch, load_recognizer
+from assistant.microphone.bench.live_room import server
+from assistant.microphone.bench.near_end import asking
+from assistant.models.speech import asr_paths, load_recognizer
 from assistant.models.store import ModelStore, ModelStoreError
-from assistant.trace.summary import write_json
-
-ROOMS = (
-    Room(-10, 60, 0.2, seed=41),
-    Room(-10, 150, 0.5, drive=3, seed=42),
-    Room(0, 100, 0.4, seed=43),
-    Room(0, 200, 0.3, drive=3, seed=44),
-    Room(6, 130, 0.3, seed=45),
-    Room(6, 80, 0.6, drive=3, seed=46),
-)
-"""Of the report, all with a drift of 50 ppm."""
-CHOOSING_ROOMS = (
-    Room(-10, 60, 0.3, seed=1),
-    Room(0, 100, 0.2, seed=2),
-    Room(0, 200, 0.6, drive=2, seed=3),
-    Room(6, 60, 0.4, drive=3, seed=4),
-    Room(6, 140, 0.5, seed=5),
-)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m assistant.microphone.bench", description=__doc__)
-    parser.add_argument("what", choices=["echo"])
-    parser.add_argument(
-        "clips", nargs="+", type=Path, help="Folders of clips whose index names their voices."
+    parser = argparse.ArgumentParser(
+        prog="python -m assistant.microphone.bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--part", choices=["choose", "report"], default="report", help="Voices and rooms.")
-    parser.add_argument("--alone", type=int, default=10, help="Replies of each room that nobody interrupts.")
-    parser.add_argument(
+    whats = parser.add_subparsers(dest="what", required=True)
+    made = {name: whats.add_parser(name) for name in ("echo", "room", "latency", "cost", "endurance")}
+    for name, what in made.items():
+        if name != "echo":
+            what.add_argument("tools", type=Path, help="The folder of room.sh.")
+            what.add_argument("--keep", type=Path, help="Keep recordings and logs in this folder.")
+        if name != "cost":
+            what.add_argument("clips", nargs="+", type=Path, help="Folders of clips.")
+            what.add_argument(
+                "--part", choices=["choose", "report"], default="report", help="Voices and rooms."
+            )
+    echo = made["echo"]
+    echo.add_argument("--alone", type=int, default=10, help="Replies of each room that nobody interrupts.")
+    echo.add_argument(
         "--barge-ins", type=int, default=10, help="Replies of each room that a user interrupts."
     )
-    parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
-    parser.add_argument("--json", type=Path, help="Write all results.")
+    echo.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
+    echo.add_argument("--json", type=Path, help="Write all results.")
+    made["room"].add_argument("--each", type=int, default=5, help="Replies, and barge-ins, of each room.")
+    made["latency"].add_argument("--turns", type=int, default=20)
+    made["endurance"].add_argument("--minutes", type=float, default=10)
     return parser.parse_args(arguments)
 
 
-def scenes(options: argparse.Namespace) -> Iterator[Scene]:
-    """A conversation in each room: replies that nobody interrupts, and then others with barge-ins."""
-    count = options.alone + options.barge_ins
-    spoken = replies(options.part, count)
-    clips = interrupting(options.clips, options.part)
-    rooms = ROOMS if options.part == "report" else CHOOSING_ROOMS
-    every = max(1, len(clips) // max(1, options.barge_ins * len(rooms)))
-    for number, room in enumerate(rooms):
-        wanted = range(number * options.barge_ins, (number + 1) * options.barge_ins)
-        over = [clips[at * every % len(clips)] for at in wanted]
-        yield scene(room, spoken, [None] * options.alone + over)
-
-
-def measure(name: str, of: Scene, vad: Vad, recognizer: Recognizer) -> Result:
-    """One arm on one scene."""
-    cleaned = run_arm(name, of)
-    linear, detector = erle(of, cleaned.listen), erle(of, cleaned.detect)
-    return Result(
-        name,
-        of.room.gain_db,
-        of.room.drive > 0,
-        tuple(detections(of, voice(vad, cleaned.detect))),
-        tuple(first for first, _ in linear[:1]),
-        tuple(later for _, later in linear),
-        tuple(later for _, later in detector),
-        tuple(words(of, recognizer, cleaned.listen)),
-        1000 * cleaned.busy_s / seconds(of),
-    )
-
-
-def bench(options: argparse.Namespace, console: Console) -> None:
-    """Measure and print. Raises AudioError, ClipError and ModelStoreError."""
-    store = ModelStore()
-    vad = Vad(fetch(store, [VAD])[VAD])
-    recognizer = load_recognizer(asr_paths(store))
-    results = [measure(name, each, vad, recognizer) for each in scenes(options) for name in options.arms]
-    order = {name: place for place, name in enumerate(options.arms)}
-    console.print(table(sorted(results, key=lambda result: order[result.arm])))
-    if options.json:
-        write_json(options.json, {"results": [asdict(result) for result in results]})
+def bench(options: argparse.Namespace, folder: Path, console: Console) -> int:
+    """Measure and print; the exit code."""
+    match options.what:
+        case "echo":
+            simulated.bench(options, console)
+        case "room":
+            recognizer = load_recognizer(asr_paths(ModelStore()))
+            tools, each = options.tools, options.each
+            found = live.conversations(tools, folder, options.clips, options.part, each, recognizer)
+            live.show(list(found), console)
+        case "latency":
+            clips = asking(options.clips, options.part)[: options.turns]
+            latency.show(*latency.waits(options.tools, folder, clips), console)
+        case "cost":
+            with server(options.tools) as environment:
+                share = cost.share_of_core(np.concatenate(replies("report", 4)), environment)
+            console.print(f"source, sink and cancellers: {100 * share:.1f} % of a core")
+        case "endurance":
+            clips = asking(options.clips, options.part)
+            went_on = endurance.endure(options.tools, folder, clips, options.minutes)
+            return 0 if endurance.show(went_on, folder, console) else 1
+    return 0
 
 
 def main() -> None:
@@ -107,7 +92,8 @@ def main() -> None:
     if reason := unsupported_reason():
         raise SystemExit(f"assistant.microphone.bench: {reason}")
     try:
-        bench(options, console)
+        with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
+            raise SystemExit(bench(options, getattr(options, "keep", None) or Path(temporary), console))
     except (AudioError, ClipError, ModelStoreError, OSError) as error:
         raise SystemExit(f"assistant.microphone.bench: {error}") from error
 

@@ -39,11 +39,12 @@ class Recorded:
 
     def events(self) -> list[dict[str, Any]]:
         """Of the room."""
-        return _lines(self.folder / "events.jsonl")
+        return lines(self.folder / "events.jsonl")
 
     def log(self) -> list[dict[str, Any]]:
-        """Of the program under observation."""
-        return _lines(self.folder / "log.jsonl")
+        """Of the program under observation, if that is kept here."""
+        path = self.folder / "log.jsonl"
+        return lines(path) if path.exists() else []
 
     def talk(self) -> dict[str, Any]:
         """The program's report."""
@@ -51,35 +52,36 @@ class Recorded:
         return read
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a file of JSON lines."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def script(tools: Path) -> str:
+    """`room.sh`."""
+    return str((tools / "room.sh").resolve())
 
 
 @contextmanager
 def server(tools: Path) -> Iterator[Mapping[str, str]]:
     """A sound server started by `tools`/room.sh; the environment in which programs see its devices."""
-    script = str((tools / "room.sh").resolve())
-    told = subprocess.run([script, "start"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    told = subprocess.run([script(tools), "start"], stdout=subprocess.PIPE, text=True, check=True).stdout
     settings = dict(line.removeprefix("export ").split("=", 1) for line in told.splitlines())
     environment = {**os.environ, **settings}
     try:
         yield environment
     finally:
-        subprocess.run([script, "stop"], env=environment, check=True)
+        subprocess.run([script(tools), "stop"], env=environment, check=True)
 
 
-def converse(
-    tools: Path, folder: Path, room: Room, said: Sequence[Said], words: Sequence[str] = ()
-) -> Recorded:
-    """Say the clips to `assistant talk *words` in `room`, and record it all into `folder`.
-
-    Raises OSError and subprocess.CalledProcessError where the room or the program fails.
-    """
+@contextmanager
+def talking(
+    environment: Mapping[str, str], folder: Path, words: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[bytes]]:
+    """`assistant talk *words` under observation; raises OSError if it ends with an error."""
     folder.mkdir(parents=True, exist_ok=True)
-    log = str(folder / "log.jsonl")
-    observed = [sys.executable, "-m", "assistant.microphone.bench.observed", log]
-        observed = [sys.executable, "/tmp/dump.py", str(folder / "dump.npz"), log]
-    with server(tools) as environment, (folder / "talk.txt").open("w") as printed:
+    observed = [sys.executable, "-m", "assistant.microphone.bench.observed", str(folder / "log.jsonl")]
+    with (folder / "talk.txt").open("w") as printed:
         talk = subprocess.Popen(
             [*observed, "talk", "--json", str(folder / "talk.json"), *words],
             env=environment,
@@ -87,29 +89,57 @@ def converse(
             stdout=printed,
             stderr=subprocess.STDOUT,
         )
-        command = [sys.executable, str(tools / "room.py"), *words_of(room, said, folder)]
-        air = subprocess.Popen(command, env=environment)
         try:
-            while air.poll() is None and talk.poll() is None:
-                time.sleep(0.1)
+            yield talk
         finally:
-            air.terminate()
             talk.terminate()
-            codes = air.wait(30), talk.wait(30)
-    if any(codes):
-        told = folder / "talk.txt"
-        raise OSError(f"the room ended with {codes[0]}, assistant talk with {codes[1]}: see {told}")
-    return Recorded(folder, tuple(said))
+            code = talk.wait(30)
+    if code:
+        raise OSError(f"assistant talk ended with {code}: see {folder / 'talk.txt'}")
 
 
-def words_of(room: Room, said: Sequence[Said], folder: Path) -> list[str]:
-    """The command line of `room.py`."""
+@contextmanager
+def air(
+    tools: Path,
+    environment: Mapping[str, str],
+    folder: Path,
+    room: Room,
+    said: Sequence[Said],
+    after_s: float = 3,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """What is between loudspeaker and microphone, recorded into `folder` until `after_s` behind all clips."""
+    folder.mkdir(parents=True, exist_ok=True)
     echo = "off" if room.gain_db == OFF_DB else str(room.gain_db - _REPLY_OVER_USER_DB)
-    return [
+    words = [
         *("--echo-gain", echo, "--delay-ms", str(max(0.0, room.delay_ms - _ROOM_MS))),
         *("--t60", str(room.t60_s), "--drive", str(room.drive)),
         *("--drift-ppm", str(room.drift_ppm), "--seed", str(room.seed)),
-        *("--after-user", "3", "--seconds", str(_LIMIT_S)),
+        *("--after-user", str(after_s), "--seconds", str(_LIMIT_S)),
         *("--record", str(folder), "--events", str(folder / "events.jsonl")),
         *(word for each in said for word in ("--user", f"{each.clip.path.resolve()}@{each.when}")),
     ]
+    process = subprocess.Popen([sys.executable, str(tools / "room.py"), *words], env=environment)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        code = process.wait(30)
+    if code:
+        raise OSError(f"the room ended with {code}")
+
+
+def converse(
+    tools: Path, folder: Path, room: Room, said: Sequence[Said], words: Sequence[str] = ()
+) -> Recorded:
+    """Say the clips to `assistant talk *words` in `room`, and record it all into `folder`.
+
+    Raises OSError where the room or the program fails.
+    """
+    with (
+        server(tools) as environment,
+        talking(environment, folder, words) as talk,
+        air(tools, environment, folder, room, said) as between,
+    ):
+        while between.poll() is None and talk.poll() is None:
+            time.sleep(0.1)
+    return Recorded(folder, tuple(said))
