@@ -77,13 +77,17 @@ def talk(
     seconds: Annotated[Optional[float], typer.Option(min=0.1, help="End by itself after this time.")] = None,  # noqa: UP045
     json: JsonOption = None,
     push_to_talk: Annotated[bool, typer.Option("--push-to-talk", help="Listen between two spaces.")] = False,
+    wake: Annotated[
+        Optional[Literal["off", "hey-jarvis", "hey-mycroft", "okay-nabu"]],  # noqa: UP045
+        typer.Option(help="Sleep until this is said."),
+    ] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Print lines only, nothing live.")] = False,
     config: ConfigOption = None,
 ) -> None:
     """Talk to the assistant by microphone and loudspeaker."""
     from assistant.commands.talk import TalkRequest, run_talk
 
-    run_talk(TalkRequest(input, output, seconds, json, push_to_talk, plain, config))
+    run_talk(TalkRequest(input, output, seconds, json, push_to_talk, wake, plain, config))
 
 
 @app.command()

@@ -5,7 +5,7 @@ import re
 import tomllib
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -139,6 +139,10 @@ class ServerConfig:
             raise ValueError("instructions_bytes and tools must not be negative")
 
 
+WakeName = Literal["hey-jarvis", "hey-mycroft", "okay-nabu"]
+Wake = Literal["off", WakeName]
+
+
 @dataclass(frozen=True)
 class MicrophoneConfig:
     """The devices of `assistant talk`, and how it listens beside its own voice."""
@@ -149,12 +153,18 @@ class MicrophoneConfig:
     barge_in_ms: int = 128
     """Of 64 interruptions over echo 92 % were heard within half a second with this, 83 % with 192 ms; with
     96 ms the reply interrupted itself 0.2 times a minute."""
+    wake: Wake = "off"
+    """The phrase without which nothing is listened to."""
+    awake_s: float = 8.0
+    """From the end of a turn and its reply until the phrase is needed again."""
 
     def __post_init__(self) -> None:
         if not 10 <= self.latency_ms <= 1000:
             raise ValueError("latency_ms must be 10 to 1000")
         if self.barge_in_ms < 0:
             raise ValueError("barge_in_ms must not be negative")
+        if not 1 <= self.awake_s <= 3600:
+            raise ValueError("awake_s must be 1 to 3600")
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,18 @@ import typer
 from rich.console import Console
 
 from assistant.commands.preflight import check_file
-from assistant.config import Config, read_config
+from assistant.config import Config, MicrophoneConfig, Wake, read_config
 from assistant.microphone.canceller import cancels
-from assistant.microphone.errors import NoTerminal
+from assistant.microphone.errors import NoTerminal, NoWakeWord
 from assistant.microphone.keys import has_keys, keys
+from assistant.microphone.micro_wake_word import open_wake_word
 from assistant.microphone.portaudio import PortAudio, native_messages_dropped
 from assistant.microphone.screen import Lines, Output, Screen, Status
 from assistant.microphone.sink import SpeakerSink
 from assistant.microphone.streams import Streams, Wanted
 from assistant.microphone.talk import Talk, TalkOptions, turn_config
 from assistant.microphone.view import View
+from assistant.microphone.wake import WakeWord
 from assistant.models.load import load_pool, locate
 from assistant.models.pool import ModelPool
 from assistant.models.store import ModelStore
@@ -45,6 +47,7 @@ class TalkRequest:
     seconds: float | None
     json: Path | None
     push_to_talk: bool
+    wake: Wake | None
     plain: bool
     config: Path | None
 
@@ -53,7 +56,13 @@ def run_talk(request: TalkRequest) -> None:
     """Talk until the user quits; raises DeviceError and the typed errors of what cannot be read or loaded."""
     config = read_config(request.config)
     check_file(request.json, ReportError)
-    options = TalkOptions(request.seconds, request.push_to_talk, has_keys(sys.stdin))
+    options = TalkOptions(
+        request.seconds,
+        request.push_to_talk,
+        has_keys(sys.stdin),
+        _wake_word(request, config.microphone),
+        config.microphone.awake_s,
+    )
     if options.push_to_talk and not options.keys:
         raise NoTerminal("--push-to-talk needs a terminal to press keys in")
     wanted = Wanted(
@@ -68,6 +77,16 @@ def run_talk(request: TalkRequest) -> None:
         result = asyncio.run(_talk(config, wanted, options, output, thread))
     if request.json:
         write_json(request.json, report(result, model_digests(config)))
+
+
+def _wake_word(request: TalkRequest, config: MicrophoneConfig) -> WakeWord | None:
+    """The detector that is wanted, if one is; raises NoWakeWord."""
+    name = request.wake or config.wake
+    if name == "off":
+        return None
+    if request.push_to_talk:
+        raise NoWakeWord("--push-to-talk takes no wake word: add --wake off")
+    return open_wake_word(name)
 
 
 async def _talk(

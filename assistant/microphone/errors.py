@@ -110,5 +110,9 @@ class CannotOpen(DeviceError):  # noqa: N818  # a condition with a name of its o
     }
 
 
+class NoWakeWord(DeviceError):  # noqa: N818  # a condition with a name of its own
+    """A wake word is wanted that nothing can detect here, or that nobody would say."""
+
+
 class NoTerminal(DeviceError):  # noqa: N818  # a condition with a name of its own
     """Keys are wanted, and nobody can press one."""

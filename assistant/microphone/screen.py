@@ -1,7 +1,7 @@
 """The terminal: a few live lines below what is over, or, where there is no terminal, lines alone."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from rich.console import Console, Group
@@ -29,6 +29,8 @@ class Status:
     levels: Levels = Levels()
     muted: bool = False
     keys: str = ""
+    asleep: str = ""
+    """The phrase that is waited for; of somebody who is awake, nothing."""
 
 
 class Output(Protocol):
@@ -46,18 +48,22 @@ class Output(Protocol):
 
 
 class Lines:
-    """For pipes, files and `--plain`: nothing is live."""
+    """For pipes, files and `--plain`: nothing is live, and only falling asleep and waking up is told of."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self.say = write
+        self._asleep = ""
 
     def __enter__(self) -> "Lines":
         return self
 
     def __exit__(self, *_: object) -> None: ...
 
-    def draw(self, view: View, status: Status) -> None:
+    def draw(self, view: View, status: Status) -> None:  # noqa: ARG002  # nothing of it is live
         """See Output."""
+        if status.asleep != self._asleep:
+            self._asleep = status.asleep
+            self.say(_asleep(status.asleep) if status.asleep else "listening")
 
 
 class Screen:
@@ -89,8 +95,9 @@ class Screen:
 
 def render(view: View, status: Status) -> Group:
     """The live lines."""
-    mark, style = _MARKS[view.state]
-    state = Text.assemble((mark, style), f" {view.state:<10}")
+    mark, style = _MARKS["starting" if status.asleep else view.state]
+    shown = _asleep(status.asleep) if status.asleep else view.state
+    state = Text.assemble((mark, style), f" {shown:<10}")
     if status.muted:
         state.append("muted ", "bold red")
     state.append_text(_levels(status.levels))
@@ -106,6 +113,10 @@ def render(view: View, status: Status) -> Group:
     if status.keys:
         rows.append(Text(status.keys, "dim"))
     return Group(*rows)
+
+
+def _asleep(phrase: str) -> str:
+    return f'asleep: say "{phrase}"'
 
 
 def _levels(levels: Levels) -> Text:
@@ -124,4 +135,4 @@ def _rounded(status: Status) -> Status:
     step = -_QUIET_DBFS / _WIDTH
     levels = status.levels
     values = [round(max(_QUIET_DBFS, v) / step) * step for v in (levels.microphone, levels.echo, levels.near)]
-    return Status(Levels(*values), status.muted, status.keys)
+    return replace(status, levels=Levels(*values))

@@ -17,6 +17,7 @@ from assistant.microphone.port import Audio
 from assistant.microphone.recording import Recording
 from assistant.microphone.sent import Sent
 from assistant.microphone.streams import Streams
+from assistant.microphone.wake import WakeGate
 from assistant.session.ring import Frame
 from assistant.session.session import Input
 from assistant.session.turn import AudioCommitted, External
@@ -83,6 +84,7 @@ class MicrophoneSource:
         streams: Streams,
         *,
         open_canceller: Callable[[], EchoCanceller] = open_canceller,
+        gate: WakeGate | None = None,
         on_levels: Callable[[Levels], None] = lambda _: None,
         on_awake: Callable[[], None] = lambda: None,
         tell: Callable[[str], None] = lambda _: None,
@@ -90,7 +92,7 @@ class MicrophoneSource:
         """`on_awake` is called when a microphone gives the first sample that is not zero."""
         self.muted = False
         self.end = 0  # sample behind the last frame
-        self._streams, self._open_canceller = streams, open_canceller
+        self._streams, self._open_canceller, self._gate = streams, open_canceller, gate
         self._on_levels, self._on_awake, self._tell = on_levels, on_awake, tell
         self._asked: deque[External] = deque()
         self._front: _Front | None = None
@@ -140,8 +142,10 @@ class MicrophoneSource:
         awake = self._front.awake
         for cleaned, end_ns in self._front.blocks():
             self._on_levels(self._front.canceller.levels)
-            self.end += len(cleaned.listen)
-            yield self._frame(self._front, cleaned, end_ns)
+            frame = self._frame(self._front, cleaned, end_ns)
+            for given in self._gate.push(frame) if self._gate else (frame,):
+                self.end += len(given.audio)
+                yield given
         self._note_zeros(self._front, awake)
         self._note_duplex(self._front.canceller.duplex)
 

@@ -18,6 +18,7 @@ from assistant.microphone.source import ECHO_MS, MicrophoneSource
 from assistant.microphone.streams import Streams
 from assistant.microphone.turns import Turns
 from assistant.microphone.view import View
+from assistant.microphone.wake import WakeGate, WakeWord
 from assistant.runtime import Clock, LagProbe, Recorder
 from assistant.session.conversation import AssistantItem
 from assistant.session.events import Failed, Listener, ReplyDone, ReplyStarted, SessionEvent
@@ -38,6 +39,9 @@ class TalkOptions:
     push_to_talk: bool = False
     keys: bool = False
     """Whether there is someone to press them."""
+    wake_word: WakeWord | None = None
+    """What wakes it; None: it never sleeps."""
+    awake_s: float = 8.0
 
 
 def turn_config(
@@ -69,9 +73,11 @@ class Talk:
     ) -> None:
         recorder = Recorder()
         self.session = Session(stages, config, clock, recorder, "talk", self._is_echo)
+        self._gate = WakeGate(options.wake_word, options.awake_s) if options.wake_word else None
         self.source = MicrophoneSource(
             streams,
             open_canceller=open_canceller,
+            gate=self._gate,
             on_levels=self._note_levels,
             on_awake=self._begin,
             tell=output.say,
@@ -153,7 +159,8 @@ class Talk:
     def _begin(self) -> None:
         if self._view.state == "starting":
             self._view = replace(self._view, state="listening")
-            self._output.say("listening")
+            if self._gate is None:
+                self._output.say("listening")
 
     def _note_levels(self, levels: Levels) -> None:
         self._levels = levels
@@ -169,6 +176,8 @@ class Talk:
 
     def _happen(self, event: SessionEvent) -> None:
         self._view = views.follow(self._view, event)
+        if self._gate:
+            self._gate.busy = self._view.state not in ("starting", "listening")
         match event:
             case ReplyStarted(item=item):
                 self._reply = item, self._sink.position
@@ -186,7 +195,8 @@ class Talk:
     async def _draw(self) -> None:
         while True:
             self._view = views.heard(self._view, self._heard())
-            self._output.draw(self._view, Status(self._levels, self.source.muted, self._help()))
+            asleep = self._gate.phrase if self._gate and self._view.state != "starting" else ""
+            self._output.draw(self._view, Status(self._levels, self.source.muted, self._help(), asleep))
             await self._clock.sleep_until(self._clock.now_ns() + _DRAW_NS)
 
     def _heard(self) -> str:

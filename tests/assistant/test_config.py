@@ -180,3 +180,8 @@ def test_a_token_is_never_shown(tmp_path: Path) -> None:
     config = read_config(write(tmp_path, '[server]\ntoken = "s3cret"\n'))
     assert config.server.token == "s3cret"
     assert "s3cret" not in repr(config)
+
+
+@pytest.mark.parametrize("line", ["awake_s = 0.5", "awake_s = 4000.0", 'wake = "hello"'])
+def test_a_wake_word_is_one_of_those_there_are_and_is_needed_again(line: str, tmp_path: Path) -> None:
+    assert refusal(write(tmp_path, f"[microphone]\n{line}\n")).startswith("microphone")

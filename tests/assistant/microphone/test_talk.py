@@ -11,6 +11,7 @@ from fake_port import OUT_LATENCY_S, FakePort
 from fakes import Scene, Timing, Voice, microphone
 from plain import DEAF, Plain
 from rig import Rig
+from scripted_wake_word import ScriptedWakeWord
 from world import SYSTEM, World
 
 from asr.stream import StreamConfig
@@ -34,6 +35,7 @@ class Shown:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.views: list[View] = []
+        self.asleep: list[str] = []
 
     def __enter__(self) -> "Shown":
         return self
@@ -46,6 +48,8 @@ class Shown:
     def draw(self, view: View, status: Status) -> None:
         if not self.views or self.views[-1] != view:
             self.views.append(view)
+        if not self.asleep or self.asleep[-1] != status.asleep:
+            self.asleep.append(status.asleep)
 
 
 class Conversation:
@@ -278,3 +282,41 @@ def test_where_echo_cannot_be_cancelled_the_loudspeaker_interrupts_nothing_and_i
     (turn,) = talk.replay.turns
     assert not turn.interrupted and turn.heard == STORY
     assert [line for line in talk.shown.lines if DEAF.reason in line] == [talk.shown.lines[1]]
+
+
+def test_asleep_nothing_is_heard_and_behind_the_phrase_everything() -> None:
+    """The phrase is detected at 2.8 s. In the fake room nothing is quiet: the first moment is taken."""
+    voices = (
+        Voice(320, 960, "how are you"),
+        Voice(1920, 2560, "not for you"),
+        Voice(3200, 3840, "how are you"),
+        Voice(6720, 7360, "tell me a story"),
+        Voice(15_040, 15_680, "good night"),
+    )
+    word = ScriptedWakeWord([2800], -100, 0)
+    options = TalkOptions(seconds=18, wake_word=word, awake_s=5)
+    scene = Scene(voices, {"how are you": HELLO, "tell me a story": "Yes."}, 18_000)
+    talk = Conversation(scene, options).run()
+    first, second = talk.replay.turns
+    assert (first.transcript, first.heard) == ("how are you", HELLO)
+    assert (second.transcript, second.heard) == ("tell me a story", "Yes.")
+    assert talk.shown.asleep == ["", "hello there", "", "hello there"] and "listening" not in talk.shown.lines
+    assert len(talk.loud()) == 2 and talk.replay.dropped_frames == 0
+
+
+def test_a_long_reply_does_not_fall_asleep_and_can_be_interrupted() -> None:
+    voices = (Voice(1600, 2240, "tell me a story"), Voice(6400, 7200, "no thank you"))
+    options = TalkOptions(seconds=10, wake_word=ScriptedWakeWord([1000], -100, 0), awake_s=1.5)
+    scene = Scene(voices, {"tell me a story": STORY, "no thank you": "Fine."}, 10_000)
+    talk = Conversation(scene, options).run()
+    first, second = talk.replay.turns
+    assert first.interrupted and (second.transcript, second.heard) == ("no thank you", "Fine.")
+
+
+def test_after_a_wait_the_wait_is_that_of_somebody_who_never_slept() -> None:
+    voices = (Voice(2720, 3360, "how are you"),)
+    scene = Scene(voices, {"how are you": HELLO}, 7000)
+    options = TalkOptions(seconds=7, wake_word=ScriptedWakeWord([2000], -100, 0))
+    (woken,) = Conversation(scene, options).run().replay.turns
+    (never_slept,) = Conversation(scene).run().replay.turns
+    assert woken.ttfa_ms == never_slept.ttfa_ms and woken.transcript == never_slept.transcript

@@ -114,3 +114,16 @@ def test_without_a_terminal_only_lines_are_written() -> None:
 @pytest.mark.parametrize("state", ["starting", "listening", "hearing", "thinking", "speaking"])
 def test_every_state_is_shown_by_its_name(state: str) -> None:
     assert state in drawn(replace(View(), state=state))
+
+
+def test_asleep_it_says_what_to_say() -> None:
+    text = drawn(View("listening"), Status(asleep="hey mycroft"))
+    assert text.splitlines()[0].startswith('○ asleep: say "hey mycroft"') and "listening" not in text
+
+
+def test_without_a_terminal_falling_asleep_and_waking_up_are_a_line_each() -> None:
+    written: list[str] = []
+    lines = Lines(written.append)
+    for asleep in ("", "hey mycroft", "hey mycroft", "", "", "hey mycroft"):
+        lines.draw(View("listening"), Status(asleep=asleep))
+    assert written == ['asleep: say "hey mycroft"', "listening", 'asleep: say "hey mycroft"']
