@@ -110,5 +110,11 @@ class CannotOpen(DeviceError):  # noqa: N818  # a condition with a name of its o
     }
 
 
+class DeviceLost(DeviceError):  # noqa: N818  # a condition with a name of its own
+    """A device went away, and what was under way cannot be resumed."""
+
+    remedies: ClassVar = {"linux": "see that both are connected, and try again"}
+
+
 class NoTerminal(DeviceError):  # noqa: N818  # a condition with a name of its own
     """Keys are wanted, and nobody can press one."""
