@@ -155,8 +155,26 @@ def graph() -> None:
 
 
 @app.command()
-def doctor() -> None:
-    """Check this machine, and say how to fix what is wrong."""
+def doctor(
+    loopback: Annotated[
+        bool, typer.Option("--loopback", help="Play chirps and a reply, and find them in the microphone.")
+    ] = False,
+    input: Annotated[Optional[str], typer.Option("--input", help="Microphone, by part of its name.")] = None,  # noqa: A002, UP045
+    output: Annotated[Optional[str], typer.Option("--output", help="Loudspeaker, likewise.")] = None,  # noqa: UP045
+    seconds: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(min=8, max=120, help="Length of the reply; the longer, the surer the clocks' drift."),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Check this machine, or its loudspeaker and microphone, and say how to fix what is wrong."""
+    if loopback:
+        from assistant.commands.loopback import run_loopback
+
+        run_loopback(input, output, seconds, config)
+        return
+    if (input, output, seconds, config) != (None, None, None, None):
+        raise typer.BadParameter("--input, --output, --seconds and --config belong to --loopback")
     from assistant.doctor.doctor import doctor as run_doctor
 
     run_doctor()

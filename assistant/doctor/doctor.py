@@ -33,7 +33,7 @@ from llm.cuda import has_driver
 def doctor(store: ModelStore | None = None) -> None:
     """Print every check and the line that fixes what is wrong; exit 1 if one failed."""
     checks = check(store or ModelStore())
-    _print(checks)
+    print_checks(checks)
     if any(one.state == "fail" for one in checks):
         raise typer.Exit(1)
 
@@ -79,7 +79,8 @@ def _check_llm(models: Sequence[ModelState]) -> list[Check]:
     return check_llm(loaded.device, operations, loaded.unsupported, driver=has_driver())
 
 
-def _print(checks: Sequence[Check]) -> None:
+def print_checks(checks: Sequence[Check]) -> None:
+    """Print a table of them, and below it a line for each remedy."""
     # Here and not at the top: it takes 100 ms, which whoever imports `check` would pay too.
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415

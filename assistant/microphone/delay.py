@@ -66,13 +66,15 @@ class DelayFinder:
         self._cross = _KEEP * self._cross + (1 - _KEEP) * cross
         correlation = _correlation(self._cross)
         lag = int(correlation.argmax())
-        self.found = self._at(lag, _exact(_correlation(cross), lag)) if _clear(correlation, lag) else None
+        exact = _exact(_correlation(cross), lag)
+        self.found = self._at(far, lag, exact) if _clear(correlation, lag) else None
 
-    def _at(self, lag: int, exact: float | None) -> Found:
+    def _at(self, far: NDArray[np.complexfloating], lag: int, exact: float | None) -> Found:
         """What the last window says about this lag."""
-        far = self._reference[WINDOW - lag : 2 * WINDOW - lag].astype(np.float64)
+        turn = -2j * np.pi * (lag if exact is None else exact) / (2 * WINDOW)
+        late = np.fft.irfft(far * np.exp(turn * np.arange(WINDOW + 1)))[WINDOW:]
         near = self._microphone.astype(np.float64)
-        both, power = float(near @ far), float(far @ far) + 1e-12
+        both, power = float(near @ late), float(late @ late) + 1e-12
         return Found(lag, exact, both / power, both / float(np.sqrt(power * (near @ near) + 1e-24)))
 
 

@@ -114,5 +114,11 @@ class NoWakeWord(DeviceError):  # noqa: N818  # a condition with a name of its o
     """A wake word is wanted that nothing can detect here, or that nobody would say."""
 
 
+class DeviceLost(DeviceError):  # noqa: N818  # a condition with a name of its own
+    """A device went away, and what was under way cannot be resumed."""
+
+    remedies: ClassVar = {"linux": "see that both are connected, and try again"}
+
+
 class NoTerminal(DeviceError):  # noqa: N818  # a condition with a name of its own
     """Keys are wanted, and nobody can press one."""

@@ -18,6 +18,7 @@ from assistant.microphone.bench.rooms import Room
 _ROOM_MS = 40  # that the air of audio_room takes itself
 _REPLY_OVER_USER_DB = 8  # replies are at -20 dBFS, the user at -28
 _LIMIT_S = 600
+_OBSERVED = "from assistant.cli import main; from assistant.microphone.bench.observed import run; run(main)"
 OFF_DB = -math.inf
 """The level of the echo in headphones."""
 
@@ -80,7 +81,7 @@ def talking(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """`assistant talk *words` under observation; raises OSError if it ends with an error."""
     folder.mkdir(parents=True, exist_ok=True)
-    observed = [sys.executable, "-m", "assistant.microphone.bench.observed", str(folder / "log.jsonl")]
+    observed = [sys.executable, "-c", _OBSERVED, str(folder / "log.jsonl")]
     with (folder / "talk.txt").open("w") as printed:
         talk = subprocess.Popen(
             [*observed, "talk", "--json", str(folder / "talk.json"), *words],

@@ -1,7 +1,4 @@
-"""`assistant talk` under observation: the program, and a log of when it stopped a reply, and what it holds.
-
-`python -m assistant.microphone.bench.observed LOG talk ...` runs the command line; LOG gets JSON lines.
-"""
+"""`assistant talk` under observation: a log of when it stopped a reply, and of what the process holds."""
 
 import asyncio
 import json
@@ -12,7 +9,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from assistant.cli import main
 from assistant.microphone.sink import SpeakerSink
 from assistant.microphone.talk import Talk
 from assistant.trace.replay import Replay
@@ -56,14 +52,14 @@ def _usage() -> dict[str, float]:
     }
 
 
-if __name__ == "__main__":
-    with Path(sys.argv[1]).open("a", buffering=1, encoding="utf-8") as file:
+def run(main: Callable[[], None]) -> None:
+    """`main` under observation; of the command line the first argument is the log, the others are its own."""
+    path = sys.argv.pop(1)
+    with Path(path).open("a", buffering=1, encoding="utf-8") as file:
 
         def log(event: str, more: dict[str, float]) -> None:
-            """Write a line."""
             file.write(json.dumps({"event": event, "monotonic_ns": time.monotonic_ns(), **more}) + "\n")
 
         log("start", {})
         observe(log)
-        sys.argv = ["assistant", *sys.argv[2:]]
         main()
