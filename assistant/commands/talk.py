@@ -17,12 +17,13 @@ from assistant.commands.preflight import check_file
 from assistant.config import Config, read_config
 from assistant.microphone.canceller import cancels
 from assistant.microphone.errors import NoTerminal
+from assistant.microphone.front_end import TalkOptions
 from assistant.microphone.keys import has_keys, keys
 from assistant.microphone.portaudio import PortAudio, native_messages_dropped
 from assistant.microphone.screen import Lines, Output, Screen, Status
 from assistant.microphone.sink import SpeakerSink
 from assistant.microphone.streams import Streams, Wanted
-from assistant.microphone.talk import Talk, TalkOptions, turn_config
+from assistant.microphone.talk import Talk, turn_config
 from assistant.microphone.view import View
 from assistant.models.load import load_pool, locate
 from assistant.models.pool import ModelPool

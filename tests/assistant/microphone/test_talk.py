@@ -15,8 +15,9 @@ from world import SYSTEM, World
 
 from asr.stream import StreamConfig
 from assistant.microphone.duplex import NO_ECHO, UNKNOWN, Duplex
+from assistant.microphone.front_end import TalkOptions
 from assistant.microphone.screen import Status
-from assistant.microphone.talk import Talk, TalkOptions, turn_config
+from assistant.microphone.talk import Talk, turn_config
 from assistant.microphone.view import View
 from assistant.session.session import SessionConfig
 from assistant.session.turn import TurnConfig
