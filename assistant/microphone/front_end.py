@@ -60,6 +60,10 @@ class FrontEnd(ABC):
         self._pressed_at: int | None = None  # the sample at which the user began to hold the floor
 
     @abstractmethod
+    async def run(self) -> Replay:
+        """Converse until `close`, or the time is up."""
+
+    @abstractmethod
     def stop_reply(self) -> None:
         """The user wants no more of the reply."""
 

@@ -63,7 +63,7 @@ class Talk(FrontEnd):
         self._last = "", 0  # what was heard of the last reply, and when it was over
 
     async def run(self) -> Replay:
-        """Converse until `close`, or the time is up."""
+        """See FrontEnd."""
         cpu = await self._run(self._converse())
         return self._replay(self._turns.turns, self.session.dropped_frames, cpu)
 
