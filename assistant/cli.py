@@ -82,12 +82,28 @@ def talk(
         typer.Option(help="Sleep until this is said."),
     ] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Print lines only, nothing live.")] = False,
+    url: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="A server that answers instead: ws://HOST:8765/v1/realtime."),
+    ] = None,
+    token: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(envvar="ASSISTANT_TOKEN", help="The server's; the variable is not seen in ps."),
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Talk to the assistant by microphone and loudspeaker."""
-    from assistant.commands.talk import TalkRequest, run_talk
+    from assistant.commands.talk import TalkRequest
 
-    run_talk(TalkRequest(input, output, seconds, json, push_to_talk, wake, plain, config))
+    request = TalkRequest(input, output, seconds, json, push_to_talk, wake, plain)
+    if url is None:
+        from assistant.commands.talk_here import talk_here
+
+        talk_here(request, config)
+    else:
+        from assistant.commands.talk_remote import talk_remote
+
+        talk_remote(request, config, url, token)
 
 
 @app.command()
@@ -254,7 +270,7 @@ def evaluate_llm(
 
 
 def main() -> None:
-    """Run the command line; an error of the user's or the machine's making is one line and exit code 1.
+    """Run the command line; an error of the user's or the machine's making is one line and exit code 1, or 2.
 
     So is a group of nothing else, as a session raises it; the first of them is told.
     """
@@ -272,7 +288,7 @@ def main() -> None:
 
 def _refuse(error: Exception) -> NoReturn:
     typer.echo(f"assistant: {error}", err=True)
-    raise SystemExit(1) from None
+    raise SystemExit(getattr(error, "exit_code", 1)) from None
 
 
 def _first(error: Exception) -> Exception:

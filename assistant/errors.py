@@ -2,6 +2,7 @@
 
 from asr.onnx import ModelFileError
 from assistant.audio import AudioError, ClipError
+from assistant.client.errors import RealtimeError
 from assistant.config import ConfigError
 from assistant.microphone.errors import DeviceError
 from assistant.models.catalog import ModelStoreError
@@ -32,6 +33,7 @@ EXPECTED: tuple[type[Exception], ...] = (
     ModelStoreError,
     OtelError,
     PerfettoError,
+    RealtimeError,
     RemoteError,
     ReportError,
     ServerError,

@@ -28,6 +28,7 @@ FLOORS = {
         {"models"},
         {"trace", "doctor"},
         {"server", "microphone"},
+        {"client"},
         {"commands"},
         {"errors"},
         {"cli"},

@@ -3,9 +3,9 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -14,28 +14,23 @@ import typer
 from rich.console import Console
 
 from assistant.commands.preflight import check_file
-from assistant.config import Config, MicrophoneConfig, Wake, read_config
-from assistant.microphone.canceller import cancels
+from assistant.config import Config, MicrophoneConfig, Wake
 from assistant.microphone.errors import NoTerminal, NoWakeWord
+from assistant.microphone.front_end import FrontEnd, TalkOptions
 from assistant.microphone.keys import has_keys, keys
 from assistant.microphone.micro_wake_word import open_wake_word
 from assistant.microphone.portaudio import PortAudio, native_messages_dropped
 from assistant.microphone.screen import Lines, Output, Screen, Status
 from assistant.microphone.sink import SpeakerSink
 from assistant.microphone.streams import Streams, Wanted
-from assistant.microphone.talk import Talk, TalkOptions, turn_config
 from assistant.microphone.view import View
 from assistant.microphone.wake import WakeWord
-from assistant.models.load import load_pool, locate
-from assistant.models.pool import ModelPool
-from assistant.models.store import ModelStore
 from assistant.runtime import Clock
-from assistant.session.session import SessionConfig
-from assistant.trace.provenance import model_digests
 from assistant.trace.replay import Replay
 from assistant.trace.summary import ReportError, report, write_json
 
 T = TypeVar("T")
+Loaded = TypeVar("Loaded")
 
 
 @dataclass(frozen=True)
@@ -49,12 +44,30 @@ class TalkRequest:
     push_to_talk: bool
     wake: Wake | None
     plain: bool
-    config: Path | None
 
 
-def run_talk(request: TalkRequest) -> None:
-    """Talk until the user quits; raises DeviceError and the typed errors of what cannot be read or loaded."""
-    config = read_config(request.config)
+@dataclass(frozen=True)
+class Parts:
+    """What a front end is made of."""
+
+    streams: Streams
+    sink: SpeakerSink
+    clock: Clock
+    output: Output
+    options: TalkOptions
+
+
+def talk(
+    request: TalkRequest,
+    config: Config,
+    load: Callable[[Clock], Loaded],
+    open_front_end: Callable[[Loaded, Parts], AbstractAsyncContextManager[FrontEnd]],
+    models: Callable[[], Sequence[Mapping[str, str]]],
+) -> None:
+    """Talk until the user quits, to what `open_front_end` makes of what `load` gives; `models` are reported.
+
+    Raises DeviceError and the typed errors of what cannot be read, loaded or reached.
+    """
     check_file(request.json, ReportError)
     options = TalkOptions(
         request.seconds,
@@ -74,9 +87,9 @@ def run_talk(request: TalkRequest) -> None:
     output: Output = Lines(typer.echo) if lines_only else Screen(Console())
     with native_messages_dropped(), ThreadPoolExecutor(1, "portaudio") as thread, output:
         output.draw(View(), Status())
-        result = asyncio.run(_talk(config, wanted, options, output, thread))
+        result = asyncio.run(_talk(wanted, options, output, thread, load, open_front_end))
     if request.json:
-        write_json(request.json, report(result, model_digests(config)))
+        write_json(request.json, report(result, models()))
 
 
 def _wake_word(request: TalkRequest, config: MicrophoneConfig) -> WakeWord | None:
@@ -90,7 +103,12 @@ def _wake_word(request: TalkRequest, config: MicrophoneConfig) -> WakeWord | Non
 
 
 async def _talk(
-    config: Config, wanted: Wanted, options: TalkOptions, output: Output, thread: ThreadPoolExecutor
+    wanted: Wanted,
+    options: TalkOptions,
+    output: Output,
+    thread: ThreadPoolExecutor,
+    load: Callable[[Clock], Loaded],
+    open_front_end: Callable[[Loaded, Parts], AbstractAsyncContextManager[FrontEnd]],
 ) -> Replay:
     loop = asyncio.get_running_loop()
 
@@ -101,42 +119,17 @@ async def _talk(
     sink = SpeakerSink(clock)
     streams = Streams(await blocking(PortAudio), wanted, sink, clock, blocking, output.say)
     await blocking(streams.choose)  # what is wrong with the devices is told before the models take their time
-    loading = asyncio.create_task(asyncio.to_thread(_load, config, clock), name="load")
+    loading = asyncio.create_task(asyncio.to_thread(load, clock), name="load")
     try:
         await streams.open()
-        pool = await loading
-        try:
-            return await _converse(config, pool, streams, sink, clock, output, options)
-        finally:
-            pool.close()
+        parts = Parts(streams, sink, clock, output, options)
+        async with open_front_end(await loading, parts) as front_end:
+            with _signals(front_end.close):
+                async with keys(sys.stdin, front_end.press):
+                    return await front_end.run()
     finally:
         loading.cancel()
         await streams.close()
-
-
-def _load(config: Config, clock: Clock) -> ModelPool:
-    return load_pool(config, locate(config, ModelStore()), clock)
-
-
-async def _converse(
-    config: Config,
-    pool: ModelPool,
-    streams: Streams,
-    sink: SpeakerSink,
-    clock: Clock,
-    output: Output,
-    options: TalkOptions,
-) -> Replay:
-    turn = turn_config(config.turn, options, config.microphone.barge_in_ms, cancelling=cancels())
-    stages = pool.open()
-    try:
-        settings = SessionConfig(config.llm.system_prompt, turn, config.asr)
-        talk = Talk(stages, settings, streams, sink, clock, output, options)
-        with _signals(talk.close):
-            async with keys(sys.stdin, talk.press):
-                return await talk.run()
-    finally:
-        await stages.close()
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def summary(replay: Replay) -> dict[str, Any]:
         "turns": len(turns),
         "replies": len(answered),
         "ttfa_ms": quantiles([turn.ttfa_ms for turn in answered if turn.ttfa_ms is not None]),
-        **{name: quantiles([_part_ms(turn, name) for turn in answered]) for name in PARTS},
+        **{name: quantiles(_parts_ms(answered, name)) for name in PARTS},
         "wer": errors.wer if labelled else None,
         "cut_in_rate": sum(turn.cut_in for turn in turns) / len(turns) if turns else None,
         "event_loop_lag_ms": {**quantiles(replay.lags_ms), "max": max(replay.lags_ms, default=None)},
@@ -71,5 +71,6 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         raise ReportError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def _part_ms(turn: ReplayedTurn, name: str) -> float:
-    return next(part.ms for part in turn.parts if part.name == name)
+def _parts_ms(turns: Sequence[ReplayedTurn], name: str) -> list[float]:
+    """Of those turns whose parts are known."""
+    return [part.ms for turn in turns for part in turn.parts if part.name == name]

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,55 @@ def test_a_long_reply_over_an_open_loudspeaker_does_not_interrupt_itself(
     loud_s = np.flatnonzero(np.abs(sound) > 10 ** (-50 / 20)) / rate
     assert loud_s[-1] - loud_s[0] > 8 and np.diff(loud_s).max() < 1.0  # one piece, to its end
     assert len(printed.splitlines()) == 3, printed  # nothing about half duplex
+
+
+@contextmanager
+def serving(*words: str) -> Iterator[str]:
+    """A server on this machine, and where it listens."""
+    command = [sys.executable, "-c", MAIN, "serve", "--port", "0", *words]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout
+        try:
+            yield server.stdout.readline().removeprefix("listening on ").strip()
+        finally:
+            server.terminate()
+
+
+@pytest.mark.models
+@needs_aec
+def test_a_server_answers_over_an_open_loudspeaker_until_the_user_interrupts(
+    room: rooms.Room, narrator: RemoteServer, tmp_path: Path
+) -> None:
+    narrator.play(*[Step((ROLE, chunk(LONG), chunk(None, "stop"), DONE))] * 8)
+    config, result = tmp_path / "serve.toml", tmp_path / "talk.json"
+    config.write_text(f'[llm.remote]\nurl = "http://127.0.0.1:{narrator.port}/v1"\nmodel = "narrator"\n')
+    clip = as_loud_as_a_reply(tmp_path / "user.wav")
+    room.echo(100)
+    room.say(noise(tmp_path / "noise.wav", 120))
+    with (
+        serving("--config", str(config)) as url,
+        started(room, "talk", "--url", url, "--seconds", "20", "--json", str(result)) as program,
+    ):
+        assert program.stdout
+        assert program.stdout.readline() == "listening\n"
+        room.say(clip)
+        time.sleep(9)  # of which the reply sounds for about five
+        room.say(clip)
+        printed, messages = program.communicate(timeout=120)
+    room.close()
+    assert program.returncode == 0 and messages == "", messages
+    first, second = json.loads(result.read_text())["turns"]
+    assert (first["transcript"], second["transcript"]) == (WORDS, WORDS), printed
+    assert first["interrupted"] and LONG.startswith(first["heard"]) and len(first["heard"].split()) >= 6
+    assert LONG.startswith(second["heard"]) and len(second["heard"].split()) >= 6, printed
+
+
+def test_a_server_that_is_not_there_is_one_line_and_code_2(room: rooms.Room) -> None:
+    with started(room, "talk", "--url", "ws://127.0.0.1:9/v1/realtime") as program:
+        printed, messages = program.communicate(timeout=60)
+    assert program.returncode == 2 and printed == ""
+    assert messages.startswith("assistant: nobody listens at ws://127.0.0.1:9/v1/realtime (")
+    assert len(messages.splitlines()) == 1
 
 
 def test_devices_are_listed_by_name(room: rooms.Room) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from asr.audio import RATE
 from assistant.audio import find_clips, read_clip, to_asr_rate
-from assistant.commands.talk import TalkRequest, run_talk
+from assistant.commands.talk import TalkRequest
+from assistant.commands.talk_here import talk_here
 from assistant.config import WakeName
 from assistant.microphone import micro_wake_word
 from assistant.microphone.errors import NoWakeWord
@@ -110,6 +111,6 @@ def test_where_the_package_is_missing_the_remedy_is_told(monkeypatch: pytest.Mon
 
 
 def test_a_wake_word_beside_push_to_talk_is_refused() -> None:
-    request = TalkRequest(None, None, None, None, True, "okay-nabu", True, None)
+    request = TalkRequest(None, None, None, None, True, "okay-nabu", True)
     with pytest.raises(NoWakeWord, match="--wake off"):
-        run_talk(request)
+        talk_here(request, None)

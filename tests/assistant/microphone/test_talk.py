@@ -12,13 +12,13 @@ from fakes import Scene, Timing, Voice, microphone
 from plain import DEAF, Plain
 from rig import Rig
 from scripted_wake_word import ScriptedWakeWord
+from shown import Shown
 from world import SYSTEM, World
 
 from asr.stream import StreamConfig
 from assistant.microphone.duplex import NO_ECHO, UNKNOWN, Duplex
-from assistant.microphone.screen import Status
-from assistant.microphone.talk import Talk, TalkOptions, turn_config
-from assistant.microphone.view import View
+from assistant.microphone.front_end import TalkOptions
+from assistant.microphone.talk import Talk, turn_config
 from assistant.session.session import SessionConfig
 from assistant.session.turn import TurnConfig
 from assistant.trace.replay import Replay
@@ -27,29 +27,6 @@ TURN = TurnConfig(min_silence_ms=250, strict=3.0)
 HELLO = "Hello there. I am fine, thanks."
 STORY = "Yes. Once upon a time there was a king who slept, and slept, and slept."
 PER_MS = 16
-
-
-class Shown:
-    """The lines that were printed, and the views that were drawn."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.views: list[View] = []
-        self.asleep: list[str] = []
-
-    def __enter__(self) -> "Shown":
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-    def draw(self, view: View, status: Status) -> None:
-        if not self.views or self.views[-1] != view:
-            self.views.append(view)
-        if not self.asleep or self.asleep[-1] != status.asleep:
-            self.asleep.append(status.asleep)
 
 
 class Conversation:

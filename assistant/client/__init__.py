@@ -1,0 +1,1 @@
+"""Talking to a server of OpenAI's Realtime API: what goes over the wire, and what sounds here."""

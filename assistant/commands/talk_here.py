@@ -1,0 +1,48 @@
+"""`assistant talk` with the models of this machine."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from assistant.commands.talk import Parts, TalkRequest, talk
+from assistant.config import Config, read_config
+from assistant.microphone.canceller import cancels
+from assistant.microphone.talk import Talk, turn_config
+from assistant.models.load import load_pool, locate
+from assistant.models.pool import ModelPool
+from assistant.models.store import ModelStore
+from assistant.runtime import Clock
+from assistant.session.session import SessionConfig
+from assistant.trace.provenance import model_digests
+
+
+def talk_here(request: TalkRequest, config_file: Path | None) -> None:
+    """See `talk`."""
+    config = read_config(config_file)
+
+    def load(clock: Clock) -> ModelPool:
+        return load_pool(config, locate(config, ModelStore()), clock)
+
+    @asynccontextmanager
+    async def opened(pool: ModelPool, parts: Parts) -> AsyncIterator[Talk]:
+        stages = pool.open()
+        try:
+            yield Talk(
+                stages,
+                _session_config(config, parts),
+                parts.streams,
+                parts.sink,
+                parts.clock,
+                parts.output,
+                parts.options,
+            )
+        finally:
+            await stages.close()
+            pool.close()
+
+    talk(request, config, load, opened, lambda: model_digests(config))
+
+
+def _session_config(config: Config, parts: Parts) -> SessionConfig:
+    turn = turn_config(config.turn, parts.options, config.microphone.barge_in_ms, cancelling=cancels())
+    return SessionConfig(config.llm.system_prompt, turn, config.asr)
