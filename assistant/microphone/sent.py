@@ -19,6 +19,7 @@ class Sent:
         self._resampler = Resampler(playing.rate)
         self._taken = 0  # samples at the device's rate
         self._reference = Reference()
+        self._slipped_ns = 0.0  # steps of the two lines that the reference has been moved by
 
     def read(self, recorded_ns: int, count: int) -> Audio:
         """The `count` samples that sounded when those whose first was recorded at `recorded_ns` were."""
@@ -26,6 +27,9 @@ class Sent:
         played, recorded = self._playing.timeline, self._recording.timeline
         if not played.known:
             return np.zeros(count, np.float32)
+        slipped_ns = recorded.moved_ns - played.moved_ns
+        self._reference.move((slipped_ns - self._slipped_ns) * RATE / 1e9)
+        self._slipped_ns = slipped_ns
         sample = played.sample_at(recorded_ns) * RATE / self._playing.rate
         return self._reference.read(sample, count, drift_ppm(played.slope, recorded.slope) or 0.0)
 

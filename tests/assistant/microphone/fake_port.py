@@ -41,6 +41,7 @@ class FakeStream:
     first: int = 0  # sample of the next block, lost ones counted
     lost: bool = False  # told with the next block
     skipped: int = 0
+    tells: bool = True
     played: list[Audio] = field(default_factory=list)
     begun_s: float = 0.0
 
@@ -71,17 +72,21 @@ class FakeStream:
             self.callback(audio, BlockTime(starts_s + OUT_LATENCY_S, now_s, self.lost))
             assert np.isfinite(audio).all() and (audio == audio[:, :1]).all()
             self.played.append(audio[:, 0])
-        self.lost = self.skipped > 0
+            self.played.append(np.zeros(self.skipped, np.float32))
+        self.lost = self.skipped > 0 and self.tells
         self.first += self.size + self.skipped
         self.skipped = 0
         self._wait()
 
-    def lose(self, samples: int) -> None:
-        """Behind the next block so many samples are lost, or late, and the device says so."""
-        self.skipped = samples
+    def lose(self, samples: int, *, tells: bool = True) -> None:
+        """Behind the next block so many samples are lost, or late, and the device says so, or does not."""
+        self.skipped, self.tells = samples, tells
 
     def sound(self) -> Audio:
-        """What was played, from the stream's start on; sample 0 sounds `OUT_LATENCY_S` after it."""
+        """What was played, from the stream's start on; sample 0 sounds `OUT_LATENCY_S` after it.
+
+        What was late has silence before it.
+        """
         return np.concatenate([np.zeros(0, np.float32), *self.played])
 
     def close(self) -> None:
