@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from assistant.microphone.channels import ChannelChoice
 from assistant.microphone.port import Audio, BlockTime
 from assistant.microphone.timeline import ClockOffset, Timeline
 
@@ -18,7 +19,7 @@ _LONGEST_NS = 2_000_000_000  # gap that becomes silence; after a longer one ever
 @dataclass(frozen=True)
 class _Block:
     first: int  # of the samples that the device gave
-    audio: Audio
+    audio: Audio  # [n, channels]
     time: BlockTime
     called_ns: int
 
@@ -38,19 +39,16 @@ class Recording:
         self.silenced = 0  # samples that were lost, and are silence now
         self._blocks: deque[_Block] = deque(maxlen=_KEPT)
         self._offset = ClockOffset()
+        self._channels = ChannelChoice(rate)
         self._wake, self._now_ns = wake, now_ns
         self._given = 0  # samples that the device gave
         self._taken = 0  # of these, up to where they were read
         self._end = 0  # sample behind the last that was read, of all the time
 
     def callback(self, audio: Audio, at: BlockTime) -> None:
-        """Copy a block [n, channels]: of several channels the first.
-
-        In a device with many microphones their mean would take out of a voice what reaches them at different
-        times, and the first is what its own processing gives, where it has some.
-        """
+        """Copy a block [n, channels]."""
         self.called_ns = self._now_ns()
-        self._blocks.append(_Block(self._given, audio[:, 0].copy(), at, self.called_ns))
+        self._blocks.append(_Block(self._given, audio.copy(), at, self.called_ns))
         self._given += len(audio)
         if self._given >= self.wake_at:
             self._wake()
@@ -68,7 +66,7 @@ class Recording:
                 self.timeline.note(self._end, at_ns)
             self._taken = block.first + len(block.audio)
             start, self._end = self._end, self._end + len(block.audio)
-            yield start, block.audio
+            yield start, self._channels.push(block.audio)
 
     @property
     def jumped(self) -> bool:

@@ -10,11 +10,12 @@ from assistant.microphone.canceller import open_canceller
 from assistant.microphone.duplex import NO_ECHO
 from assistant.microphone.echo import EchoCanceller
 from assistant.microphone.feed import FADE_MS
+from assistant.microphone.front import ECHO_MS
 from assistant.microphone.levels import Levels
 from assistant.microphone.repeats import repeats
 from assistant.microphone.screen import Output, Status
 from assistant.microphone.sink import SpeakerSink
-from assistant.microphone.source import ECHO_MS, MicrophoneSource
+from assistant.microphone.source import MicrophoneSource
 from assistant.microphone.streams import Streams
 from assistant.microphone.turns import Turns
 from assistant.microphone.view import View
