@@ -1,6 +1,7 @@
 """A microphone and a loudspeaker that go on: what is lost is looked for, and opened again."""
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ _WATCH_NS = 100_000_000
 _SILENT_NS = 500_000_000  # without a callback: the device is lost
 _LATE_NS = 300_000_000  # a watch that wakes later than this says nothing about devices
 _AGAIN_NS = 1_000_000_000
+_PATIENT = 2  # attempts before it is said what is wrong: a server that starts again needs a second
 _DEFAULTS_NS = 2_000_000_000
 
 
@@ -92,13 +94,13 @@ class Streams:
         return Playing(rate, self._sink.attach(rate), self._clock.now_ns)
 
     async def _start(self, device: Device, direction: Direction, make: Callable[[int], S]) -> S:
-        finished = self._waker(self._lost, self._number)
+        finished = self._waker(self._lost, self._number, f"{label(device)} is gone")
         latency_s = self._wanted.latency_s
         made, stream = await start(self._port, self._blocking, device, direction, latency_s, make, finished)
         self._open.append(stream)
         return made
 
-    def _waker(self, event: asyncio.Event, number: int | None = None) -> Callable[[], None]:
+    def _waker(self, event: asyncio.Event, number: int | None = None, why: str = "") -> Callable[[], None]:
         """What sets `event` from any thread, while the loop runs and `number` is that of the opening."""
 
         def wake() -> None:
@@ -107,6 +109,7 @@ class Streams:
 
         def set_event() -> None:
             if number is None or number == self._number:
+                self._why = self._why or why
                 event.set()
 
         return wake
@@ -166,7 +169,7 @@ class Streams:
                 await asyncio.wait_for(self._lost.wait(), (due_ns - self._clock.now_ns()) / 1e9)
             checked_ns = self._clock.now_ns()
             if self._lost.is_set():
-                return self._why or "a sound device is gone"
+                return self._why
             if checked_ns > due_ns + _LATE_NS:
                 since_ns = checked_ns  # this process was late itself
             recording, playing = self.recording, self.playing
@@ -182,12 +185,12 @@ class Streams:
 
     async def _reopen(self) -> None:
         told = ""
-        while True:
+        for attempt in itertools.count():
             try:
                 await self._blocking(self._port.refresh)
                 await self.open()
             except DeviceError as error:
-                if str(error) != told:
+                if str(error) != told and attempt >= _PATIENT:
                     told = str(error)
                     self._tell(told)
                 await self._clock.sleep_until(self._clock.now_ns() + _AGAIN_NS)

@@ -74,7 +74,7 @@ def test_a_device_that_ends_is_looked_for_until_it_is_back(lost: str) -> None:
     watched(rig, main)
     no = str(NoDevice("input" if lost == "input" else "output"))
     assert rig.told == [
-        "a sound device is gone: looking for the devices again",
+        f"{'Mic' if lost == 'input' else 'Speaker'}, ALSA is gone: looking for the devices again",
         no,  # once, however often it is looked for
         "going on with Mic, ALSA and Speaker, ALSA",
     ]
@@ -333,3 +333,22 @@ def test_gaps_of_a_busy_machine_are_one_line_when_they_are_over() -> None:
             task.cancel()
 
     watched(rig, main)
+
+
+def test_a_short_loss_is_one_line_and_its_end_another() -> None:
+    """As when a sound server starts again."""
+    rig = Rig()
+
+    async def main() -> None:
+        await rig.until(1000)
+        rig.port.plugged.clear()
+        rig.port.stream("output").end()
+        await rig.until(2500)
+        rig.port.plugged += [MICROPHONE, SPEAKER]
+        await rig.until(4000)
+
+    watched(rig, main)
+    assert rig.told == [
+        "Speaker, ALSA is gone: looking for the devices again",
+        "going on with Mic, ALSA and Speaker, ALSA",
+    ]
