@@ -75,7 +75,8 @@ class Playing:
                 self.timeline.restart()
             self._offset.note(at.now_s, block.called_ns)
             ahead_s = min(max(0.0, at.converter_s - at.now_s), 1.0)  # some drivers state 0, or nonsense
-            self.timeline.note(block.first, self._offset.monotonic_ns(at.now_s + ahead_s))
+            sounds_ns = self._offset.monotonic_ns(at.now_s + ahead_s)
+            self.timeline.note(block.first, sounds_ns, block.called_ns)
 
     def sounded(self, now_ns: int) -> int:
         """How many of the `given` samples have sounded."""

@@ -59,11 +59,11 @@ class Recording:
             block = self._blocks.popleft()
             yield from self._silence(block.first - self._taken)
             at_ns = self._converter_ns(block)
-            late_ns = self.timeline.note(self._end, at_ns)
+            late_ns = self.timeline.late_ns(self._end, at_ns)
             if block.time.lost and late_ns > _SLACK_NS:
                 self.timeline.restart()
                 yield from self._silence(round(min(late_ns, _LONGEST_NS) * self.rate / 1e9))
-                self.timeline.note(self._end, at_ns)
+            self.timeline.note(self._end, at_ns, block.called_ns)
             self._taken = block.first + len(block.audio)
             start, self._end = self._end, self._end + len(block.audio)
             yield start, self._channels.push(block.audio)

@@ -8,7 +8,9 @@ from assistant.microphone.drift import Slope
 
 _KEPT = 200  # blocks: 2 s. A clock that is 200 ppm off is 0.2 ms off in the middle of them.
 _FRESH = 10  # blocks that a median may be old: each new one costs 20 us
-_UNSETTLED = 30  # blocks: PulseAudio states the first that it takes at once, a bufferful, 8 ms early
+_BURST_NS = 3_000_000  # blocks that come at once have one measurement, and may be a second of one stall
+_UNSETTLED = 20  # blocks: PulseAudio states the first that it takes, a bufferful, 8 ms early
+_STEPPED = 10  # blocks in a row
 _STEP_NS = 4_000_000  # a microphone's times wander by 2.5 ms a second in PulseAudio, which is no step
 _TIGHT_NS = 2_000_000
 _OFFSETS = 200
@@ -33,6 +35,7 @@ class Timeline:
         self._median_ns: float | None = None
         self._since = 0  # blocks, since the median was taken
         self._blocks = 0  # since the line began
+        self._called_ns = 0  # when the last of them came
         self._moved_ns = 0.0  # up to `_level_ns`
         self._level_ns: float | None = None  # the line's offset where it began, until it is settled
         self._before_ns: float | None = None  # the offset of the line before this one
@@ -50,12 +53,19 @@ class Timeline:
             return self._moved_ns
         return self._moved_ns + self._offset_ns() - self._level_ns
 
-    def note(self, sample: int, at_ns: int) -> float:
-        """`sample` is at the converter at `at_ns`; by how many ns that is later than the line says."""
-        offset_ns = at_ns - sample * 1e9 / self.rate
+    def late_ns(self, sample: int, at_ns: int) -> float:
+        """By how much later `at_ns` is than what the line says of `sample`."""
+        return at_ns - sample * 1e9 / self.rate - self._offset_ns() if self.known else 0.0
+
+    def note(self, sample: int, at_ns: int, called_ns: int | None = None) -> None:
+        """`sample` is at the converter at `at_ns`, as was said at `called_ns`."""
+        if called_ns is not None:
+            if self.known and called_ns - self._called_ns < _BURST_NS:
+                return
+            self._called_ns = called_ns
+        offset_ns, late_ns = at_ns - sample * 1e9 / self.rate, self.late_ns(sample, at_ns)
         if not self.known:
             self._begin(offset_ns)
-        late_ns = offset_ns - self._offset_ns() if self.known else 0.0
         self._offsets_ns.append(offset_ns)
         self.slope.note(sample, at_ns / 1e9)
         self._since += 1
@@ -63,7 +73,6 @@ class Timeline:
         if self._since >= min(_FRESH, len(self._offsets_ns) // 2):
             self._median_ns = None
         self._settle(late_ns)
-        return late_ns
 
     def at_ns(self, sample: float) -> int:
         """When `sample` is at the converter."""
@@ -91,13 +100,13 @@ class Timeline:
         """Take only the latest offsets where a line has begun, or has stepped."""
         if self._level_ns is not None:
             if self._blocks == _UNSETTLED:
-                self._keep(_UNSETTLED // 3, self._level_ns)
+                self._keep(_UNSETTLED // 2, self._level_ns)
                 self._level_ns = None
             return
         self._beyond = self._beyond + 1 if abs(late_ns) > _STEP_NS else 0
-        if self._beyond >= _PROOF and np.ptp(list(self._offsets_ns)[-_PROOF:]) < _TIGHT_NS:
-            self._keep(_PROOF, self._offset_ns())
-            self._beyond = 0
+        if self._beyond >= _STEPPED and np.ptp(list(self._offsets_ns)[-_STEPPED:]) < _TIGHT_NS:
+            self._keep(_STEPPED, self._offset_ns())
+            self._level_ns, self._blocks, self._beyond = self._offset_ns(), 0, 0
 
     def _keep(self, count: int, before_ns: float) -> None:
         kept = list(self._offsets_ns)[-count:]
