@@ -30,7 +30,7 @@ class Playing:
 
     def __init__(self, rate: int, feed: Feed, now_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self.rate = rate
-        self.timeline = Timeline(rate)
+        self.timeline = Timeline(rate, steps=True)
         self.called_ns = now_ns()  # when a block was asked for last
         self.end = 0  # sample behind the last that was asked for
         self.given = 0  # samples of sound that were taken from the feed

@@ -32,7 +32,7 @@ class Recording:
     ) -> None:
         """`wake` is called, in PortAudio's thread, for every block that ends behind `wake_at`."""
         self.rate = rate
-        self.timeline = Timeline(rate)
+        self.timeline = Timeline(rate)  # without `steps`: PulseAudio's own corrections are as large
         self.called_ns = now_ns()  # when a block came last
         self.wake_at = 0  # of the samples that the device gave
         self.overflows = 0

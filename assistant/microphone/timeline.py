@@ -11,7 +11,7 @@ _FRESH = 10  # blocks that a median may be old: each new one costs 20 us
 _BURST_NS = 3_000_000  # blocks that come at once have one measurement, and may be a second of one stall
 _UNSETTLED = 20  # blocks: PulseAudio states the first that it takes, a bufferful, 8 ms early
 _STEPPED = 10  # blocks in a row
-_STEP_NS = 4_000_000  # a microphone's times wander by 2.5 ms a second in PulseAudio, which is no step
+_STEP_NS = 4_000_000
 _TIGHT_NS = 2_000_000
 _OFFSETS = 200
 _JUMP_NS = 1_000_000_000
@@ -23,12 +23,13 @@ class Timeline:
     """A line through the times that a device states: its nominal rate, and the median of the offsets.
 
     Slopes fitted to seconds of these times are wrong by up to 230 ppm on a busy machine, so the line has
-    none; a median does not notice the blocks that were late. Samples that came late move the line in a step,
-    whether the device says so (`restart`) or not.
+    none; a median does not notice the blocks that were late. Samples that came late move the line in a step:
+    where the device says so (`restart`), and with `steps` where it does not, but its times stay away.
     """
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, *, steps: bool = False) -> None:
         self.rate = rate
+        self._steps = steps
         self.slope = Slope(rate)
         """Of minutes: how far the rate is from the nominal one."""
         self._offsets_ns: deque[float] = deque(maxlen=_KEPT)
@@ -103,7 +104,7 @@ class Timeline:
                 self._keep(_UNSETTLED // 2, self._level_ns)
                 self._level_ns = None
             return
-        self._beyond = self._beyond + 1 if abs(late_ns) > _STEP_NS else 0
+        self._beyond = self._beyond + 1 if self._steps and abs(late_ns) > _STEP_NS else 0
         if self._beyond >= _STEPPED and np.ptp(list(self._offsets_ns)[-_STEPPED:]) < _TIGHT_NS:
             self._keep(_STEPPED, self._offset_ns())
             self._level_ns, self._blocks, self._beyond = self._offset_ns(), 0, 0

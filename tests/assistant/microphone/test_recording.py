@@ -176,22 +176,29 @@ def test_a_loudspeaker_that_ran_dry_has_moved_by_what_its_times_say_once_it_play
 
 
 def test_a_step_that_the_device_does_not_tell_is_noticed_in_a_tenth_of_a_second() -> None:
-    line = Timeline(48000)
+    line = Timeline(48000, steps=True)
     end = stated(line, 0, [0.0] * 300)
     stated(line, end, [8.0] * 11)
     assert (line.at_ns(0), line.moved_ns) == (8 * MS, 8 * MS)
 
 
+def test_a_microphones_times_that_are_corrected_after_they_have_wandered_are_no_step() -> None:
+    """As PulseAudio's: 2.5 ms a second away from the truth, and back at once."""
+    line = Timeline(48000)
+    stated(line, 0, [-0.025 * (block % 300) for block in range(20, 1200)])
+    assert abs(line.moved_ns) < 1 * MS
+
+
 @pytest.mark.parametrize(
     "late_ms",
     [
-        [block * 0.025 for block in range(1000)],  # as PulseAudio's of a microphone do
+        [block * 0.025 for block in range(1000)],
         [30.0 * (block % 10 > 6) for block in range(1000)],  # three in ten are late
     ],
     ids=["wander", "bursts"],
 )
 def test_times_that_wander_and_blocks_that_are_late_are_no_steps(late_ms: list[float]) -> None:
-    line = Timeline(48000)
+    line = Timeline(48000, steps=True)
     stated(line, 0, late_ms)
     assert abs(line.moved_ns) < 1 * MS  # of wander, while it settles
 
