@@ -27,11 +27,11 @@ from assistant.client.state import (
 from assistant.client.turns import spoken, turn
 from assistant.client.uplink import Uplink
 from assistant.microphone.canceller import open_canceller
+from assistant.microphone.capture import ECHO_MS
 from assistant.microphone.echo import EchoCanceller
 from assistant.microphone.front_end import FrontEnd, TalkOptions
 from assistant.microphone.screen import Output
 from assistant.microphone.sink import SpeakerSink
-from assistant.microphone.source import ECHO_MS
 from assistant.microphone.streams import Streams
 from assistant.runtime import Clock
 from assistant.server.formats import PCM

@@ -19,6 +19,7 @@ from assistant.microphone.duplex import UNKNOWN, Duplex, Evidence, judge
 from assistant.microphone.guarded import GuardedFilter
 from assistant.microphone.kalman import BLOCK, KalmanConfig
 from assistant.microphone.levels import LevelMeter, Levels
+from assistant.microphone.offset import Offset
 from assistant.microphone.reference import EARLY
 from assistant.microphone.suppress import Suppressor
 
@@ -59,6 +60,7 @@ class EchoCanceller:
         self._taken = 0
         self._shift = 0.0  # samples by which the drift was made up for until now
         self._meter = LevelMeter()
+        self._offset = Offset()
         self._blocks = Blocks(2, BLOCK)
         self._waiting = np.zeros(0, np.float32)  # listen, of which detect is not known
         self._since_sound = _TAIL
@@ -84,9 +86,10 @@ class EchoCanceller:
 
         The reference was read with the `drift_ppm` of now. Returns what they complete.
         """
+        microphone = self._offset.push(_sane(microphone))
         self._taken += len(microphone)
         self._shift += self._drift.ppm * 1e-6 * len(microphone)
-        pieces = [self._block(*block) for block in self._blocks.push(_sane(microphone), _sane(reference))]
+        pieces = [self._block(*block) for block in self._blocks.push(microphone, _sane(reference))]
         nothing = np.zeros(0, np.float32)
         listen = np.concatenate([nothing, *(listen for listen, _ in pieces)])
         detect = np.concatenate([nothing, *(detect for _, detect in pieces)])

@@ -93,10 +93,10 @@ class PermissionDenied(DeviceError):  # noqa: N818  # a condition with a name of
 
 
 class OnlyZeros(DeviceError):  # noqa: N818  # a condition with a name of its own
-    """The microphone gives nothing but exact zeros: muted in hardware, or, on macOS, not permitted."""
+    """The microphone gives nothing but zeros: muted in hardware, unplugged, or, on macOS, not permitted."""
 
     remedies: ClassVar = {
-        "linux": "unmute it (its own switch, `pactl list sources`, `alsamixer`)",
+        "linux": "plug it in, unmute it (its own switch, `pactl list sources`, `alsamixer`)",
         "darwin": "allow the terminal in System Settings > Privacy & Security > Microphone, and unmute it",
         "win32": "allow desktop apps in Settings > Privacy & security > Microphone, and unmute it",
     }
@@ -118,6 +118,10 @@ class DeviceLost(DeviceError):  # noqa: N818  # a condition with a name of its o
     """A device went away, and what was under way cannot be resumed."""
 
     remedies: ClassVar = {"linux": "see that both are connected, and try again"}
+
+
+class RateRefused(CannotOpen):
+    """The device does not run at this rate."""
 
 
 class NoTerminal(DeviceError):  # noqa: N818  # a condition with a name of its own

@@ -30,13 +30,15 @@ class Playing:
 
     def __init__(self, rate: int, feed: Feed, now_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self.rate = rate
-        self.timeline = Timeline(rate)
+        self.timeline = Timeline(rate, steps=True)
         self.called_ns = now_ns()  # when a block was asked for last
         self.end = 0  # sample behind the last that was asked for
         self.given = 0  # samples of sound that were taken from the feed
+        self.underruns = 0  # of the device, inside of sound
         self._feed, self._now_ns = feed, now_ns
         self._offset = ClockOffset()
         self._times: deque[_Block] = deque(maxlen=256)
+        self._lost = False  # with the last block
         self._runs: deque[tuple[int, int]] = deque(maxlen=_RUNS)  # first sample and length, silence between
         self._sent = np.zeros(rate * _SENT_S, np.float32)
 
@@ -52,6 +54,8 @@ class Playing:
             if taken:
                 self._note_run(taken)
             self._times.append(_Block(self.end, at, self.called_ns))
+            self.underruns += at.lost and not self._lost and taken > 0
+            self._lost = at.lost  # it is told with each block of a bufferful
             self.given += taken
             self.end += count
 
@@ -71,7 +75,8 @@ class Playing:
                 self.timeline.restart()
             self._offset.note(at.now_s, block.called_ns)
             ahead_s = min(max(0.0, at.converter_s - at.now_s), 1.0)  # some drivers state 0, or nonsense
-            self.timeline.note(block.first, self._offset.monotonic_ns(at.now_s + ahead_s))
+            sounds_ns = self._offset.monotonic_ns(at.now_s + ahead_s)
+            self.timeline.note(block.first, sounds_ns, block.called_ns)
 
     def sounded(self, now_ns: int) -> int:
         """How many of the `given` samples have sounded."""

@@ -13,11 +13,12 @@ from assistant.microphone.errors import (
     Direction,
     PermissionDenied,
     PortAudioMissing,
+    RateRefused,
 )
 from assistant.microphone.port import BlockTime, Callback, Device, Stream
 
 # Of portaudio.h.
-_HOST_ERROR, _BAD_CHANNELS, _BAD_COMBINATION, _UNAVAILABLE = -9999, -9998, -9993, -9985
+_BAD_CHANNELS, _BAD_RATE, _BAD_COMBINATION, _UNAVAILABLE = -9998, -9997, -9993, -9985
 _DENIED = ("permission denied", "access is denied", "not permitted", "0x80070005", "-2147024891")
 _BUSY = ("busy", "in use", "0x8889000a", "-2004287478")
 
@@ -76,9 +77,9 @@ class PortAudio:
         callback: Callback,
         finished: Callable[[], None],
     ) -> Stream:
-        """See Port. A device that cannot have so few channels gets all that it has."""
+        """See Port. A device that cannot have so many channels gets all that it has, or one."""
         last: Exception | None = None
-        for count in dict.fromkeys((channels, device.channels(direction))):
+        for count in dict.fromkeys((channels, device.channels(direction), 1)):
             try:
                 return self._start(device, direction, count, latency_s, callback, finished)
             except self._library.PortAudioError as error:
@@ -147,7 +148,8 @@ def translated(error: Exception, device: Device) -> DeviceError:
         return DeviceBusy(f"{device.name} is held by another program")
     if code == _BAD_COMBINATION:  # ALSA: any other error of opening it
         return DeviceBusy(f"{device.name} cannot be opened: it is held by another program, or has gone")
-    return CannotOpen(f"{device.name} cannot be opened at {device.rate} Hz ({reason})")
+    kind = RateRefused if code == _BAD_RATE else CannotOpen
+    return kind(f"{device.name} cannot be opened at {device.rate} Hz ({reason})")
 
 
 def _code(error: Exception) -> int | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from assistant.microphone.channels import ChannelChoice
 from assistant.microphone.port import Audio, BlockTime
 from assistant.microphone.timeline import ClockOffset, Timeline
 
@@ -18,7 +19,7 @@ _LONGEST_NS = 2_000_000_000  # gap that becomes silence; after a longer one ever
 @dataclass(frozen=True)
 class _Block:
     first: int  # of the samples that the device gave
-    audio: Audio
+    audio: Audio  # [n, channels]
     time: BlockTime
     called_ns: int
 
@@ -31,26 +32,23 @@ class Recording:
     ) -> None:
         """`wake` is called, in PortAudio's thread, for every block that ends behind `wake_at`."""
         self.rate = rate
-        self.timeline = Timeline(rate)
+        self.timeline = Timeline(rate)  # without `steps`: PulseAudio's own corrections are as large
         self.called_ns = now_ns()  # when a block came last
         self.wake_at = 0  # of the samples that the device gave
         self.overflows = 0
         self.silenced = 0  # samples that were lost, and are silence now
         self._blocks: deque[_Block] = deque(maxlen=_KEPT)
         self._offset = ClockOffset()
+        self._channels = ChannelChoice(rate)
         self._wake, self._now_ns = wake, now_ns
         self._given = 0  # samples that the device gave
         self._taken = 0  # of these, up to where they were read
         self._end = 0  # sample behind the last that was read, of all the time
 
     def callback(self, audio: Audio, at: BlockTime) -> None:
-        """Copy a block [n, channels]: of several channels the first.
-
-        In a device with many microphones their mean would take out of a voice what reaches them at different
-        times, and the first is what its own processing gives, where it has some.
-        """
+        """Copy a block [n, channels]."""
         self.called_ns = self._now_ns()
-        self._blocks.append(_Block(self._given, audio[:, 0].copy(), at, self.called_ns))
+        self._blocks.append(_Block(self._given, audio.copy(), at, self.called_ns))
         self._given += len(audio)
         if self._given >= self.wake_at:
             self._wake()
@@ -61,14 +59,14 @@ class Recording:
             block = self._blocks.popleft()
             yield from self._silence(block.first - self._taken)
             at_ns = self._converter_ns(block)
-            late_ns = self.timeline.note(self._end, at_ns)
+            late_ns = self.timeline.late_ns(self._end, at_ns)
             if block.time.lost and late_ns > _SLACK_NS:
                 self.timeline.restart()
                 yield from self._silence(round(min(late_ns, _LONGEST_NS) * self.rate / 1e9))
-                self.timeline.note(self._end, at_ns)
+            self.timeline.note(self._end, at_ns, block.called_ns)
             self._taken = block.first + len(block.audio)
             start, self._end = self._end, self._end + len(block.audio)
-            yield start, block.audio
+            yield start, self._channels.push(block.audio)
 
     @property
     def jumped(self) -> bool:

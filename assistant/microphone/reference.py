@@ -29,8 +29,9 @@ class Reference:
     """The last seconds of what was played, at 16 kHz, and the place in it that the microphone has reached.
 
     The place moves on with the microphone's samples, faster or slower by the drift, without steps: small
-    errors of the stated times would look like a room that moves. Each jump makes
-    the filter learn again: it jumps only when it is 40 ms off.
+    errors of the stated times would look like a room that moves. Where a stream is known to have slipped it
+    is moved by just that, and the filter goes on. Each jump makes the filter learn again: it jumps only when
+    it is 40 ms off.
     """
 
     def __init__(self) -> None:
@@ -45,9 +46,10 @@ class Reference:
         kept = np.concatenate([self._audio, audio])[-_KEPT:]
         self._audio, self._end = kept, self._end + len(audio)
 
-    def restart(self) -> None:
-        """Place the next read anew: a stream was opened or has lost samples."""
-        self._place = None
+    def move(self, samples: float) -> None:
+        """Read so many samples later: one of the streams has slipped by them."""
+        if self._place is not None:
+            self._place += samples
 
     def read(self, played_sample: float, count: int, drift_ppm: float = 0.0) -> Array:
         """The reference [count] of a block of the microphone.

@@ -6,24 +6,29 @@ from asr.audio import RATE
 from assistant.audio import Resampler
 from assistant.microphone.playing import Playing
 from assistant.microphone.port import Audio
+from assistant.microphone.recording import Recording
 from assistant.microphone.reference import Reference
 
 
 class Sent:
-    """What `playing` sent, read in blocks that follow each other as those of a microphone do."""
+    """What `playing` sent, read in blocks that follow each other as those of `recording` do."""
 
-    def __init__(self, playing: Playing) -> None:
-        self._playing = playing
+    def __init__(self, playing: Playing, recording: Recording) -> None:
+        self._playing, self._recording = playing, recording
         self._resampler = Resampler(playing.rate)
         self._taken = 0  # samples at the device's rate
         self._reference = Reference()
+        self._slipped_ns = 0.0  # steps of the two lines that the reference has been moved by
 
     def read(self, recorded_ns: int, count: int, drift_ppm: float) -> Audio:
         """The `count` samples that sounded when those whose first was recorded at `recorded_ns` were."""
         self._take()
-        played = self._playing.timeline
+        played, recorded = self._playing.timeline, self._recording.timeline
         if not played.known:
             return np.zeros(count, np.float32)
+        slipped_ns = recorded.moved_ns - played.moved_ns
+        self._reference.move((slipped_ns - self._slipped_ns) * RATE / 1e9)
+        self._slipped_ns = slipped_ns
         sample = played.sample_at(recorded_ns) * RATE / self._playing.rate
         return self._reference.read(sample, count, drift_ppm)
 

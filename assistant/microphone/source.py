@@ -6,74 +6,19 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import numpy as np
 
 from asr.audio import RATE
-from assistant.audio import FRAME_MS, Resampler
 from assistant.microphone.canceller import open_canceller
-from assistant.microphone.duplex import UNKNOWN, Duplex
+from assistant.microphone.capture import Capture
+from assistant.microphone.duplex import MONITOR, UNKNOWN, Duplex
 from assistant.microphone.echo import Cleaned, EchoCanceller
 from assistant.microphone.errors import OnlyZeros
 from assistant.microphone.levels import Levels
-from assistant.microphone.playing import Playing
-from assistant.microphone.port import Audio
-from assistant.microphone.recording import Recording
-from assistant.microphone.sent import Sent
 from assistant.microphone.streams import Streams
 from assistant.microphone.wake import WakeGate
 from assistant.session.ring import Frame
 from assistant.session.session import Input
 from assistant.session.turn import AudioCommitted, External
 
-ECHO_MS = 300
-"""After the last sample of a reply: the room, and the times of the devices, are silent by then."""
-_FRAME = RATE * FRAME_MS // 1000
-
-
-class _Front:
-    """One opening of the streams, up to the canceller."""
-
-    def __init__(self, recording: Recording, playing: Playing, canceller: EchoCanceller) -> None:
-        self.recording, self.canceller = recording, canceller
-        self._playing, self._sent = playing, Sent(playing)
-        self._resampler = Resampler(recording.rate)
-        self._waiting = np.zeros(0, np.float32)
-        self._first: int | None = None  # the recording's sample that is number 0 here
-        self._taken = self._given = 0  # samples at 16 kHz, in and out of the canceller
-        self.zeros = 0  # that the recording begins with
-        self.awake = False  # it has given something else
-
-    def blocks(self) -> Iterator[tuple[Cleaned, int]]:
-        """What was recorded since the last call, and when the last sample of each block was."""
-        for start, audio in self.recording.read():
-            if self._first is None:
-                self._first = start
-            self._wake(audio)
-            self._waiting = np.concatenate([self._waiting, self._resampler.push(audio)])
-        while len(self._waiting) >= _FRAME:
-            block, self._waiting = self._waiting[:_FRAME], self._waiting[_FRAME:]
-            drift_ppm = self.canceller.drift_ppm
-            reference = self._sent.read(self._recorded_ns(self._taken), _FRAME, drift_ppm)
-            cleaned = self.canceller.push(block, reference)
-            self._taken += _FRAME
-            self._given += len(cleaned.listen)
-            if len(cleaned.listen):
-                yield cleaned, self._recorded_ns(self._given)
-        missing = (_FRAME - len(self._waiting)) * self.recording.rate // RATE
-        self.recording.wait_for(
-            missing
-        )  # a frame later than it can be is a wait, and one block sooner is work
-
-    def is_deaf(self, start_ns: int, end_ns: int) -> bool:
-        """Whether what was recorded between these times is to be ignored: it may be the loudspeaker."""
-        return self.canceller.duplex.deaf_while_speaking and self._playing.sounds(
-            start_ns - ECHO_MS * 1_000_000, end_ns
-        )
-
-    def _recorded_ns(self, sample: int) -> int:
-        assert self._first is not None, "something was recorded"
-        return self.recording.timeline.at_ns(self._first + sample * self.recording.rate / RATE)
-
-    def _wake(self, audio: Audio) -> None:
-        self.awake = self.awake or bool(np.any(audio))
-        self.zeros += 0 if self.awake else len(audio)
+_LONGEST_NS = 2_000_000_000  # between two devices that becomes silence: every turn ends in it
 
 
 class MicrophoneSource:
@@ -89,21 +34,22 @@ class MicrophoneSource:
         on_awake: Callable[[], None] = lambda: None,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`on_awake` is called when a microphone gives the first sample that is not zero."""
+        """`on_awake` is called when a microphone gives the first sample that is not zero, and after zeros."""
         self.muted = False
         self.end = 0  # sample behind the last frame
         self._streams, self._open_canceller, self._gate = streams, open_canceller, gate
         self._on_levels, self._on_awake, self._tell = on_levels, on_awake, tell
         self._asked: deque[External] = deque()
-        self._front: _Front | None = None
+        self._capture: Capture | None = None
+        self._end_ns: int | None = None  # when the last sample was recorded
         self._commit: AudioCommitted | None = None
-        self._closed = self._told = False
+        self._closed = False
         self._reasons: set[str] = set()  # to be deaf, that were told
 
     @property
     def duplex(self) -> Duplex:
         """What cancelling was measured to do with the present devices."""
-        return self._front.canceller.duplex if self._front else UNKNOWN
+        return self._capture.canceller.duplex if self._capture else UNKNOWN
 
     def ask(self, event: External) -> None:
         """What the user wants, behind the audio that was recorded before."""
@@ -137,33 +83,49 @@ class MicrophoneSource:
         recording, playing = self._streams.recording, self._streams.playing
         if recording is None or playing is None:
             return
-        if self._front is None or self._front.recording is not recording:
-            self._front, self._told = _Front(recording, playing, self._open_canceller()), False
-        awake = self._front.awake
-        for cleaned, end_ns in self._front.blocks():
-            self._on_levels(self._front.canceller.levels)
-            frame = self._frame(self._front, cleaned, end_ns)
+        if self._capture is None or self._capture.recording is not recording:
+            self._capture = Capture(recording, playing, self._open_canceller())
+        for cleaned, end_ns in self._capture.blocks():
+            self._on_levels(self._capture.canceller.levels)
+            frame = self._frame(self._capture, cleaned, end_ns)
+            if not self._capture.begun:
+                yield from self._between(end_ns - len(frame.audio) * 1_000_000_000 // RATE)
+            self._capture.begun, self._end_ns = True, end_ns
             for given in self._gate.push(frame) if self._gate else (frame,):
                 self.end += len(given.audio)
                 yield given
-        self._note_zeros(self._front, awake)
-        self._note_duplex(self._front.canceller.duplex)
+        self._note_zeros(self._capture)
+        self._note_duplex(self._capture.canceller.duplex)
 
-    def _frame(self, front: _Front, cleaned: Cleaned, end_ns: int) -> Frame:
+    def _between(self, start_ns: int) -> Iterator[Frame]:
+        """Silence from the last sample of one device to the first of the next, which is at `start_ns`."""
+        if self._end_ns is None:
+            return
+        missing = min(start_ns - self._end_ns, _LONGEST_NS) * RATE // 1_000_000_000
+        if missing > 0:
+            self.end += missing
+            yield Frame(np.zeros(missing, np.float32), start_ns)
+
+    def _frame(self, capture: Capture, cleaned: Cleaned, end_ns: int) -> Frame:
         silence = np.zeros_like(cleaned.listen)
         if self.muted:
             return Frame(silence, end_ns)
         start_ns = end_ns - len(silence) * 1_000_000_000 // RATE
-        return Frame(cleaned.listen, end_ns, silence if front.is_deaf(start_ns, end_ns) else cleaned.detect)
+        return Frame(cleaned.listen, end_ns, silence if capture.is_deaf(start_ns, end_ns) else cleaned.detect)
 
     def _note_duplex(self, duplex: Duplex) -> None:
         if duplex.deaf_while_speaking and duplex.reason not in self._reasons:
             self._reasons.add(duplex.reason)
             self._tell(f"not listening while the assistant speaks: {duplex.reason}")
+        elif not duplex.deaf_while_speaking and MONITOR.reason in self._reasons:
+            self._reasons.discard(MONITOR.reason)
+            self._tell("the microphone is back: listening while the assistant speaks")
 
-    def _note_zeros(self, front: _Front, was_awake: bool) -> None:
-        if front.awake and not was_awake:
+    def _note_zeros(self, capture: Capture) -> None:
+        for noticed in capture.noticed():
+            if noticed == "zeros":
+                self._tell(str(OnlyZeros("the microphone gives nothing but zeros")))
+                continue
+            if noticed == "sound again":
+                self._tell("the microphone is heard again")
             self._on_awake()
-        if not front.awake and front.zeros >= front.recording.rate and not self._told:
-            self._told = True
-            self._tell(str(OnlyZeros("the microphone gives nothing but zeros")))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from assistant.microphone.canceller import open_canceller
+from assistant.microphone.capture import ECHO_MS
 from assistant.microphone.duplex import NO_ECHO
 from assistant.microphone.echo import EchoCanceller
 from assistant.microphone.feed import FADE_MS
@@ -12,7 +13,6 @@ from assistant.microphone.front_end import FrontEnd, TalkOptions
 from assistant.microphone.repeats import repeats
 from assistant.microphone.screen import Output
 from assistant.microphone.sink import SpeakerSink
-from assistant.microphone.source import ECHO_MS
 from assistant.microphone.streams import Streams
 from assistant.microphone.turns import Turns
 from assistant.runtime import Clock

@@ -1,11 +1,12 @@
 """A sound system without sound, on virtual time: it calls back every 10 ms as PortAudio does."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from assistant.microphone.errors import DeviceError, Direction
+from assistant.microphone.errors import DeviceError, Direction, RateRefused
 from assistant.microphone.port import Audio, BlockTime, Callback, Device
 from assistant.runtime import VirtualLoop
 
@@ -39,8 +40,10 @@ class FakeStream:
     stalled: bool = False
     blocks: int = 0
     first: int = 0  # sample of the next block, lost ones counted
+    sizes: list[int] = field(default_factory=list)  # of the next blocks
     lost: bool = False  # told with the next block
     skipped: int = 0
+    tells: bool = True
     played: list[Audio] = field(default_factory=list)
     begun_s: float = 0.0
 
@@ -48,40 +51,47 @@ class FakeStream:
         self.begun_s = self.port.loop.time()
         self._wait()
 
-    @property
-    def size(self) -> int:
-        return self.device.rate // 100
-
     def _wait(self) -> None:
+        ms = [next(self.port.block_ms) for _ in range(self.port.burst)]
+        self.sizes = [round(self.device.rate * size / 1000) for size in ms]
         late_s = IN_LATENCY_S if self.direction == "input" else 0.0
-        due_s = self.begun_s + (self.first + self.size * (self.direction == "input")) / self.device.rate
+        due_s = self.begun_s + (self.first + sum(self.sizes) * (self.direction == "input")) / self.device.rate
         self.port.loop.call_at(due_s + late_s, self._tick)
 
     def _tick(self) -> None:
         if not self.open or self.stalled:
             return
+        for size in self.sizes:
+            self._block(size)
+        self._wait()
+
+    def _block(self, size: int) -> None:
         now_s = self.port.loop.time() + self.port.epoch_s
         starts_s = self.port.epoch_s + self.begun_s + self.first / self.device.rate
         if self.direction == "input":
-            audio = np.zeros((self.size, self.channels), np.float32)
-            audio[:, 0] = self.port.sound(self.first, self.size)
+            audio = np.zeros((size, self.channels), np.float32)
+            audio[:, self.port.live] = self.port.sound(self.first, size)
             self.callback(audio, BlockTime(starts_s, now_s, self.lost))
         else:
-            audio = np.full((self.size, self.channels), np.nan, np.float32)
+            audio = np.full((size, self.channels), np.nan, np.float32)
             self.callback(audio, BlockTime(starts_s + OUT_LATENCY_S, now_s, self.lost))
             assert np.isfinite(audio).all() and (audio == audio[:, :1]).all()
             self.played.append(audio[:, 0])
-        self.lost = self.skipped > 0
-        self.first += self.size + self.skipped
+            if self.skipped:
+                self.played.append(np.zeros(self.skipped, np.float32))
+        self.lost = self.skipped > 0 and self.tells
+        self.first += size + self.skipped
         self.skipped = 0
-        self._wait()
 
-    def lose(self, samples: int) -> None:
-        """Behind the next block so many samples are lost, or late, and the device says so."""
-        self.skipped = samples
+    def lose(self, samples: int, *, tells: bool = True) -> None:
+        """Behind the next block so many samples are lost, or late, and the device says so, or does not."""
+        self.skipped, self.tells = samples, tells
 
     def sound(self) -> Audio:
-        """What was played, from the stream's start on; sample 0 sounds `OUT_LATENCY_S` after it."""
+        """What was played, from the stream's start on; sample 0 sounds `OUT_LATENCY_S` after it.
+
+        What was late has silence before it.
+        """
         return np.concatenate([np.zeros(0, np.float32), *self.played])
 
     def close(self) -> None:
@@ -104,6 +114,10 @@ class FakePort:
         self.plugged = list(plugged or (MICROPHONE, SPEAKER))
         self.listed = tuple(self.plugged)
         self.refused: dict[str, DeviceError] = {}
+        self.rates: dict[str, tuple[int, ...]] = {}  # that a device takes; all, where it is not in here
+        self.live = 0  # the channel that hears
+        self.block_ms: Iterator[float] = itertools.repeat(10)
+        self.burst = 1  # blocks that come at once
         self.epoch_s = EPOCH_S
         self.streams: list[FakeStream] = []
         self.refreshes = 0
@@ -125,9 +139,12 @@ class FakePort:
         callback: Callback,
         finished: Callable[[], None],
     ) -> FakeStream:
-        assert device in self.listed and 1 <= channels <= device.channels(direction)
+        assert any(device == replace(listed, rate=device.rate) for listed in self.listed)
+        assert 1 <= channels <= device.channels(direction)
         if device.name in self.refused:
             raise self.refused[device.name]
+        if device.rate not in self.rates.get(device.name, (device.rate,)):
+            raise RateRefused(f"{device.name} cannot be opened at {device.rate} Hz")
         self.streams.append(FakeStream(self, device, direction, channels, callback, finished, latency_s))
         return self.streams[-1]
 

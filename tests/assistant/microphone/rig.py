@@ -1,10 +1,12 @@
 """Streams, sink and source on a fake sound system and virtual time."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from fake_port import FakePort
 
+from assistant.microphone.defaults import AskDefaults, Defaults
 from assistant.microphone.sink import SpeakerSink
 from assistant.microphone.streams import Streams, Wanted
 from assistant.runtime import VirtualLoop, run_virtual
@@ -24,6 +26,7 @@ class Rig:
         self.port.loop = self.loop
         self.sink = SpeakerSink(self.loop.clock)
         self.told: list[str] = []
+        self.defaults: Defaults | None = None  # what the system says, where it can be asked
 
     async def open(self, wanted: Wanted | None = None) -> Streams:
         """The streams, opened; the loop runs."""
@@ -32,10 +35,23 @@ class Rig:
             return at_once(call)
 
         self.streams = Streams(
-            self.port, wanted or Wanted(), self.sink, self.loop.clock, blocking, self.told.append
+            self.port,
+            wanted or Wanted(),
+            self.sink,
+            self.loop.clock,
+            blocking,
+            self.told.append,
+            self.follow,
         )
         await self.streams.open()
         return self.streams
+
+    @asynccontextmanager
+    async def follow(self) -> AsyncIterator[AskDefaults]:
+        async def ask() -> Defaults | None:
+            return self.defaults
+
+        yield ask
 
     def run(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `main` between opening and closing the streams."""

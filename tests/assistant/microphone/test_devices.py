@@ -16,6 +16,7 @@ from assistant.microphone.errors import (
     OnlyZeros,
     PermissionDenied,
     PortAudioMissing,
+    RateRefused,
     UnknownDevice,
     WrongDirection,
 )
@@ -111,7 +112,8 @@ def portaudio_error(text: str, code: int, host: str = "") -> Exception:
         (portaudio_error("Unanticipated host error", -9999, "Permission denied"), PermissionDenied),
         (portaudio_error("Unanticipated host error", -9999, "Access is denied."), PermissionDenied),
         (portaudio_error("Illegal combination of I/O devices", -9993), DeviceBusy),
-        (portaudio_error("Invalid sample rate", -9997), CannotOpen),
+        (portaudio_error("Invalid sample rate", -9997), RateRefused),
+        (portaudio_error("Internal PortAudio error", -9986), CannotOpen),
     ],
 )
 def test_portaudios_errors_are_told_as_what_they_mean(error: Exception, kind: type[DeviceError]) -> None:

@@ -153,6 +153,76 @@ def test_a_line_is_not_moved_by_times_that_scatter() -> None:
     assert line.sample_at(line.at_ns(4321)) == pytest.approx(4321, abs=0.01)
 
 
+def stated(line: Timeline, first: int, late_ms: list[float]) -> int:
+    """Note a block of 10 ms at 48 kHz for each of these, so late; the number of the block behind them."""
+    for block, late in enumerate(late_ms, first):
+        line.note(block * 480, round((block * 10 + late) * MS))
+    return first + len(late_ms)
+
+
+def test_a_loudspeaker_that_ran_dry_has_moved_by_what_its_times_say_once_it_plays_again() -> None:
+    """PulseAudio states the blocks that fill its buffer as 8 ms earlier than they will sound."""
+    line = Timeline(48000)
+    end = stated(line, 0, [-7.5] * 8 + [0.0] * 200)
+    assert line.moved_ns == pytest.approx(7.5 * MS, abs=1)  # a stream that begins is no better
+    before = line.at_ns(0)
+    line.restart()
+    end = stated(line, end, [140.0] * 8)
+    assert line.at_ns(0) == pytest.approx(140 * MS, abs=1)
+    assert line.moved_ns == pytest.approx(147.5 * MS, abs=1)
+    stated(line, end, [147.5] * 30)
+    assert line.at_ns(0) == pytest.approx(147.5 * MS, abs=1)
+    assert line.moved_ns - 7.5 * MS == pytest.approx(line.at_ns(0) - before, abs=1)
+
+
+def test_a_step_that_the_device_does_not_tell_is_noticed_in_a_tenth_of_a_second() -> None:
+    line = Timeline(48000, steps=True)
+    end = stated(line, 0, [0.0] * 300)
+    stated(line, end, [8.0] * 11)
+    assert (line.at_ns(0), line.moved_ns) == (8 * MS, 8 * MS)
+
+
+def test_a_microphones_times_that_are_corrected_after_they_have_wandered_are_no_step() -> None:
+    """As PulseAudio's: 2.5 ms a second away from the truth, and back at once."""
+    line = Timeline(48000)
+    stated(line, 0, [-0.025 * (block % 300) for block in range(20, 1200)])
+    assert abs(line.moved_ns) < 1 * MS
+
+
+@pytest.mark.parametrize(
+    "late_ms",
+    [
+        [block * 0.025 for block in range(1000)],
+        [30.0 * (block % 10 > 6) for block in range(1000)],  # three in ten are late
+    ],
+    ids=["wander", "bursts"],
+)
+def test_times_that_wander_and_blocks_that_are_late_are_no_steps(late_ms: list[float]) -> None:
+    line = Timeline(48000, steps=True)
+    stated(line, 0, late_ms)
+    assert abs(line.moved_ns) < 1 * MS  # of wander, while it settles
+
+
+def test_blocks_that_come_at_once_have_one_measurement() -> None:
+    """As 600 ms of a microphone behind a stall, of which PulseAudio states most as 5 ms early."""
+    line = Timeline(48000)
+    for block in range(200):
+        line.note(block * 480, block * 10 * MS, block * 10 * MS)
+    for block in range(200, 260):
+        line.note(block * 480, (block * 10 - 5) * MS, 2600 * MS + block * 10_000)
+    assert (line.at_ns(0), line.moved_ns) == (0, 0)
+
+
+def test_a_clock_that_was_set_back_by_less_than_a_second_is_followed_in_a_fifth_of_a_second() -> None:
+    offset = ClockOffset()
+    for block in range(100):
+        offset.note(EPOCH_S + block / 100, block * 10 * MS)
+    for block in range(100, 121):
+        offset.note(EPOCH_S - 0.4 + block / 100, block * 10 * MS)
+    assert offset.monotonic_ns(EPOCH_S - 0.4 + 1.21) == pytest.approx(1210 * MS, abs=1000)
+    assert not offset.jumped
+
+
 def test_the_offset_of_the_clocks_is_that_of_the_promptest_callback() -> None:
     offset = ClockOffset()
     for block in range(100):
