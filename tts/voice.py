@@ -21,11 +21,12 @@ import onnxruntime as ort
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from hibari.g2p import G2P
 from hibari.tts import ASSETS, MAX_PHONEMES
-from hibari.voices import DEFAULT, VOICES
+from hibari.voices import VOICES
 from numpy.typing import NDArray
 
 from tts.errors import TtsError
 from tts.vocoder import BINS, SAMPLE_RATE, Vocoder
+from tts.voices import DEFAULT, is_british
 
 _CONTEXT = 27  # frames on each side: nine convolutions of kernel 7
 # What a window costs: n frames take a decoder run over n + 54 of them, 0.04 ms each on one core, and 0.03 ms
@@ -56,20 +57,20 @@ class Utterance:
 
 
 class Voice:
-    """Hibari's default voice, or one from a file of the same kind. For one thread at a time.
+    """A voice of Hibari's, from `model` or else from its package. For one thread at a time.
 
     Raises TtsError where the model cannot be read.
     """
 
     sample_rate: int = SAMPLE_RATE
 
-    def __init__(self, *, threads: int = 1, model: Path | None = None) -> None:
-        path = model or Path(ASSETS) / VOICES[DEFAULT]["file"]
+    def __init__(self, name: str = DEFAULT, *, threads: int = 1, model: Path | None = None) -> None:
+        path = model or Path(ASSETS) / VOICES[name]["file"]
         acoustic, decoder, self._decoder_input = _halves(path)
         self._acoustic = _session(acoustic, threads)
         self._decoder = _session(decoder, threads)
         self._ids: dict[str, int] = json.loads((Path(ASSETS) / "vocab.json").read_text(encoding="utf-8"))
-        self._g2p = G2P()
+        self._g2p = G2P(british=is_british(name))
         self._g2p("Xylquor")  # an unknown word: loads what Hibari would load in the middle of a reply
         self._noise = _draw(_KEPT_NOISE_FRAMES // 2)
 

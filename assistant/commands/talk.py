@@ -6,7 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from assistant.commands.preflight import check_file
+from assistant.commands.speech_options import SpeechOptions
 from assistant.config import Config, read_config
 from assistant.microphone.canceller import cancels
 from assistant.microphone.errors import NoTerminal
@@ -47,11 +48,12 @@ class TalkRequest:
     push_to_talk: bool
     plain: bool
     config: Path | None
+    speech: SpeechOptions = SpeechOptions()
 
 
 def run_talk(request: TalkRequest) -> None:
     """Talk until the user quits; raises DeviceError and the typed errors of what cannot be read or loaded."""
-    config = read_config(request.config)
+    config = request.speech.over(read_config(request.config))
     check_file(request.json, ReportError)
     options = TalkOptions(request.seconds, request.push_to_talk, has_keys(sys.stdin))
     if options.push_to_talk and not options.keys:
@@ -79,7 +81,7 @@ async def _talk(
         return loop.run_in_executor(thread, call)
 
     clock = Clock()
-    sink = SpeakerSink(clock)
+    sink = SpeakerSink(clock, config.tts.volume)
     streams = Streams(await blocking(PortAudio), wanted, sink, clock, blocking, output.say)
     await blocking(streams.choose)  # what is wrong with the devices is told before the models take their time
     loading = asyncio.create_task(asyncio.to_thread(_load, config, clock), name="load")
@@ -96,6 +98,8 @@ async def _talk(
 
 
 def _load(config: Config, clock: Clock) -> ModelPool:
+    # The loudspeaker turns the volume down: so it can change in the middle of a word.
+    config = replace(config, tts=replace(config.tts, volume=100))
     return load_pool(config, locate(config, ModelStore()), clock)
 
 

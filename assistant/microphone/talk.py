@@ -27,6 +27,7 @@ from assistant.session.turn import ReplyCancelled, TurnConfig
 from assistant.trace.replay import Replay
 
 _DRAW_NS = 125_000_000
+_VOLUME_STEP = 10  # percent
 _PLAYED_NS = 2_000_000_000  # so long after a reply a transcript may still be its echo
 
 
@@ -119,16 +120,24 @@ class Talk:
         self.source.close()
 
     def press(self, key: str) -> None:
-        """A key of the user's: m mute, s or Esc stop the reply, q quit, space take or give the floor."""
+        """A key of the user's: m mute, s or Esc stop the reply, + and - volume, q quit, space the floor."""
         match key.lower():
             case "m":
                 self.source.muted = not self.source.muted
             case "s" | "\x1b":  # the second is Esc
                 self._stop_reply()
+            case "+" | "=":  # the second is the key of the first without shift
+                self._sink.volume = min(100, self._sink.volume + _VOLUME_STEP)
+            case "-":
+                self._turn_down()
             case "q":
                 self.close()
             case " " if self._options.push_to_talk:
                 self._take_or_give()
+
+    def _turn_down(self) -> None:
+        volume = self._sink.volume
+        self._sink.volume = min(volume, max(_VOLUME_STEP, volume - _VOLUME_STEP))
 
     def _stop_reply(self) -> None:
         self.source.ask(ReplyCancelled(self._silent_sample()))
@@ -216,4 +225,4 @@ class Talk:
         if not self._options.keys:
             return ""
         talk = "space talk, space again send · " if self._options.push_to_talk else ""
-        return f"{talk}m mute · s stop the reply · q quit"
+        return f"{talk}m mute · s stop the reply · + - volume ({self._sink.volume:.0f} %) · q quit"

@@ -260,3 +260,18 @@ def test_warm_up_keeps_nothing(speaker: Speaker, voice: CountingVoice):
     assert voice.prepared == 1
     list(speaker.speak("Hello there, how are you doing today?"))
     assert voice.prepared == 2
+
+
+def test_the_speed_is_the_configurations_where_nobody_asks_for_another(voice: CountingVoice):
+    quick, natural = Speaker(voice, SpeakerConfig(speed=1.25)), Speaker(voice)
+    for asked, same in ((None, 1.25), (1.0, 1.0), (0.8, 0.8)):
+        spoken = join(list(quick.speak("Hello there, Sam.", speed=asked)))
+        np.testing.assert_array_equal(spoken, join(list(natural.speak("Hello there, Sam.", speed=same))))
+
+
+@pytest.mark.parametrize("volume", [1, 25, 50])
+def test_the_volume_is_a_share_of_the_amplitude_and_moves_no_word(voice: CountingVoice, volume: float):
+    loud = list(Speaker(voice).speak("Hello there, Sam."))
+    soft = list(Speaker(voice, SpeakerConfig(volume=volume)).speak("Hello there, Sam."))
+    assert [chunk.text for chunk in soft] == [chunk.text for chunk in loud]
+    np.testing.assert_allclose(join(soft), join(loud) * volume / 100, rtol=1e-6)

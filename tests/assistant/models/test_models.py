@@ -424,6 +424,7 @@ def test_the_commands(tmp_path: Path):
         ["name", "role", "size", "licence", "state"],
         ["tiny", "llm", "2.0", "MB", "MIT", "ok"],
         ["extra", "llm", "2.0", "MB", "MIT", "missing", "(optional)"],
+        ["The", "default", "voice,", "hibari-heart,", "comes", "with", "the", "package", "hibari-tts."],
     ]
     file.write_bytes(b"flipped")
     code, output = run("verify")
