@@ -1,6 +1,5 @@
 """Phrases in, speech out: chunks of audio with the words that end in them, and natural pauses between."""
 
-import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tts.speakable import speakable
+from tts.tempo import MAX_SPEED, MIN_SPEED, at_speed
 from tts.timing import word_ends
 from tts.trim import Trimmer
 from tts.vocoder import HOP
-from tts.voice import MAX_SPEED, MIN_SPEED, Voice, never
+from tts.voice import Voice, never
 from tts.voices import DEFAULT, check_name
 
 # In 300 phrases the first sound came at most 10 frames before the end of the leading pad: frames well ahead
@@ -79,6 +79,8 @@ class Speaker:
         ValueError for a speed out of [0.25, 1.5].
         """
         speed = self._config.speed if speed is None else speed
+        if not MIN_SPEED <= speed <= MAX_SPEED:
+            raise ValueError(f"a speed is from {MIN_SPEED:g} to {MAX_SPEED:g}: {speed}")
         key = phrase, speed
         if key in self._spoken:
             self._spoken.move_to_end(key)
@@ -98,25 +100,25 @@ class Speaker:
         self, phrase: str, speed: float, should_stop: Callable[[], bool]
     ) -> Iterator[SpeechChunk]:
         spoken = speakable(phrase)
-        utterance = self._voice.prepare(spoken, speed) if spoken else None
+        utterance = self._voice.prepare(spoken) if spoken else None
         if utterance is None:
             yield self._chunk(np.zeros(0, np.float32), phrase)
             return
-        words = deque(word_ends(phrase, utterance))
-        margin = math.ceil(_ONSET_MARGIN / min(1.0, speed))
-        start = max(0, int(utterance.durations[0]) - margin)
+        start = max(0, int(utterance.durations[0]) - _ONSET_MARGIN)
         ahead = HOP * (start + 1) if start else 0
+        words = deque((word, round((end - ahead) / speed)) for word, end in word_ends(phrase, utterance))
         trimmer = self._trimmer(phrase, spoken, speed)
-        for audio in self._voice.render(utterance, start=start, should_stop=should_stop):
+        rendered = self._voice.render(utterance, start=start, should_stop=should_stop)
+        for audio in at_speed(rendered, speed):
             heard = trimmer.push(audio)
-            yield from self._cut_at_words(heard, ahead + trimmer.position, words)
+            yield from self._cut_at_words(heard, trimmer.position, words)
         if not should_stop():
             yield self._chunk(trimmer.finish(), "".join(word for word, _ in words))
 
     def _cut_at_words(
         self, audio: NDArray[np.float32], end: int, words: deque[tuple[str, int]]
     ) -> Iterator[SpeechChunk]:
-        """`audio`, whose last sample is the utterance's `end`-th, in pieces that end where words do."""
+        """`audio`, whose last sample is the stream's `end`-th, in pieces that end where words do."""
         text, done = "", 0
         while words and words[0][1] <= end:
             word, word_end = words.popleft()

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from assistant.config import Config, ConfigError
 from tts.stream import MAX_VOLUME, MIN_VOLUME
-from tts.voice import MAX_SPEED, MIN_SPEED
+from tts.tempo import MAX_SPEED, MIN_SPEED
 
 
 @dataclass(frozen=True)
