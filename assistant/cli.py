@@ -25,6 +25,15 @@ app.add_typer(evaluate, name="eval")
 ConfigOption = Annotated[
     Optional[Path], typer.Option("--config", help="TOML file; see docs/configuration.md.")  # noqa: UP045
 ]
+VoiceOption = Annotated[Optional[str], typer.Option("--voice", help="heart, emma, fable or kore.")]  # noqa: UP045
+SpeedOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--speed", metavar="NUMBER", help="Of the speech: 0.25 to 1.5, 1 is the voice's own."),
+]
+VolumeOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--volume", metavar="PERCENT", help="Of the speech: 1 to 100."),
+]
 JsonOption = Annotated[Optional[Path], typer.Option("--json", help="Write the report here.")]  # noqa: UP045
 
 
@@ -62,12 +71,16 @@ def replay(
 @app.command()
 def chat(
     speak: Annotated[Optional[Path], typer.Option(help="Write the replies' speech here.")] = None,  # noqa: UP045
+    voice: VoiceOption = None,
+    speed: SpeedOption = None,
+    volume: VolumeOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Type to the assistant; its reply streams back."""
     from assistant.commands.chat import run_chat
+    from assistant.commands.speech_options import SpeechOptions
 
-    run_chat(sys.stdin, speak, config)
+    run_chat(sys.stdin, speak, config, SpeechOptions(voice, speed, volume))
 
 
 @app.command()
@@ -90,12 +103,17 @@ def talk(
         Optional[str],  # noqa: UP045
         typer.Option(envvar="ASSISTANT_TOKEN", help="The server's; the variable is not seen in ps."),
     ] = None,
+    voice: VoiceOption = None,
+    speed: SpeedOption = None,
+    volume: VolumeOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Talk to the assistant by microphone and loudspeaker."""
+    from assistant.commands.speech_options import SpeechOptions
     from assistant.commands.talk import TalkRequest
 
-    request = TalkRequest(input, output, seconds, json, push_to_talk, wake, plain)
+    speech = SpeechOptions(voice, speed, volume)
+    request = TalkRequest(input, output, seconds, json, push_to_talk, wake, plain, speech)
     if url is None:
         from assistant.commands.talk_here import talk_here
 
@@ -118,12 +136,16 @@ def devices() -> None:
 def say(
     text: str,
     output: Annotated[Path, typer.Option("-o", "--output", help="WAV or FLAC file.")],
+    voice: VoiceOption = None,
+    speed: SpeedOption = None,
+    volume: VolumeOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Speak TEXT into a file."""
     from assistant.commands.say import run_say
+    from assistant.commands.speech_options import SpeechOptions
 
-    run_say(text, output, config)
+    run_say(text, output, config, SpeechOptions(voice, speed, volume))
 
 
 @app.command()

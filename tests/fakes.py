@@ -251,7 +251,7 @@ class ScriptedSpeaker:
         self.words: list[str] = []
 
     def speak(
-        self, phrase: str, *, speed: float = 1.0, should_stop: Callable[[], bool]
+        self, phrase: str, *, speed: float | None = None, should_stop: Callable[[], bool]
     ) -> Iterator[SpeechChunk]:
         replies = [FALLBACK, *(reply for reply in self._scene.replies.values() if isinstance(reply, str))]
         assert any(phrase in reply for reply in replies), f"{phrase!r} is of no reply"
@@ -261,12 +261,12 @@ class ScriptedSpeaker:
             self._loop.spend(self._scene.timing.chunk)
             yield SpeechChunk(self._sound(text, speed), VOICE_RATE, text)
 
-    def _sound(self, text: str, speed: float) -> Audio:
+    def _sound(self, text: str, speed: float | None) -> Audio:
         if not any(map(str.isalnum, text)):
             return np.zeros(0, np.float32)
         self.words.append(text)
         timing = self._scene.timing
-        audio = np.zeros(round(timing.word * VOICE_RATE / 1000 / speed), np.float32)
+        audio = np.zeros(round(timing.word * VOICE_RATE / 1000 / (speed or 1.0)), np.float32)
         audio[timing.lead * VOICE_RATE // 1000 :] = 0.25 + len(self.words) / 2**16
         return audio
 

@@ -1,6 +1,5 @@
 """Phrases in, speech out: chunks of audio with the words that end in them, and natural pauses between."""
 
-import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,14 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tts.speakable import speakable
+from tts.tempo import MAX_SPEED, MIN_SPEED, at_speed
 from tts.timing import word_ends
 from tts.trim import Trimmer
 from tts.vocoder import HOP
 from tts.voice import Voice, never
+from tts.voices import DEFAULT, check_name
 
 # In 300 phrases the first sound came at most 10 frames before the end of the leading pad: frames well ahead
 # of that need no decoding.
 _ONSET_MARGIN = 14
+MIN_VOLUME, MAX_VOLUME = 1, 100
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,11 @@ class SpeechChunk:
 
 @dataclass(frozen=True)
 class SpeakerConfig:
-    """Silence around phrases, and how much speech to keep for phrases that come again."""
+    """Voice, speed, volume, silence around phrases, and how much is kept for phrases that come again."""
 
+    voice: str = DEFAULT
+    speed: float = 1.0  # where nobody asks for another
+    volume: float = 100  # percent of the voice's own amplitude: 50 is 6 dB quieter
     lead_ms: float = 10
     comma_pause_ms: float = 120
     sentence_pause_ms: float = 250
@@ -44,6 +49,11 @@ class SpeakerConfig:
         lengths = (self.lead_ms, self.comma_pause_ms, self.sentence_pause_ms, self.other_pause_ms)
         if min(*lengths, self.cache_phrases, self.cache_seconds) < 0:
             raise ValueError(f"no length and no limit may be negative: {self}")
+        check_name(self.voice)
+        if not MIN_SPEED <= self.speed <= MAX_SPEED:
+            raise ValueError(f"speed must be {MIN_SPEED:g} to {MAX_SPEED:g}, not {self.speed:g}")
+        if not MIN_VOLUME <= self.volume <= MAX_VOLUME:
+            raise ValueError(f"volume must be {MIN_VOLUME} to {MAX_VOLUME} percent, not {self.volume:g}")
 
 
 class Speaker:
@@ -60,13 +70,17 @@ class Speaker:
             pass
 
     def speak(
-        self, phrase: str, *, speed: float = 1.0, should_stop: Callable[[], bool] = never
+        self, phrase: str, *, speed: float | None = None, should_stop: Callable[[], bool] = never
     ) -> Iterator[SpeechChunk]:
         """The chunks of `phrase`, cut at word ends: from just before its first sound to the pause after it.
 
         A phrase with nothing to say gives one chunk without audio. It takes 1 / `speed` times as long, its
-        pause included. Ends early once `should_stop()`. Raises ValueError for a speed out of [0.25, 1.5].
+        pause included; by default that is the configuration's. Ends early once `should_stop()`. Raises
+        ValueError for a speed out of [0.25, 1.5].
         """
+        speed = self._config.speed if speed is None else speed
+        if not MIN_SPEED <= speed <= MAX_SPEED:
+            raise ValueError(f"a speed is from {MIN_SPEED:g} to {MAX_SPEED:g}: {speed}")
         key = phrase, speed
         if key in self._spoken:
             self._spoken.move_to_end(key)
@@ -86,25 +100,25 @@ class Speaker:
         self, phrase: str, speed: float, should_stop: Callable[[], bool]
     ) -> Iterator[SpeechChunk]:
         spoken = speakable(phrase)
-        utterance = self._voice.prepare(spoken, speed) if spoken else None
+        utterance = self._voice.prepare(spoken) if spoken else None
         if utterance is None:
             yield self._chunk(np.zeros(0, np.float32), phrase)
             return
-        words = deque(word_ends(phrase, utterance))
-        margin = math.ceil(_ONSET_MARGIN / min(1.0, speed))
-        start = max(0, int(utterance.durations[0]) - margin)
+        start = max(0, int(utterance.durations[0]) - _ONSET_MARGIN)
         ahead = HOP * (start + 1) if start else 0
+        words = deque((word, round((end - ahead) / speed)) for word, end in word_ends(phrase, utterance))
         trimmer = self._trimmer(phrase, spoken, speed)
-        for audio in self._voice.render(utterance, start=start, should_stop=should_stop):
+        rendered = self._voice.render(utterance, start=start, should_stop=should_stop)
+        for audio in at_speed(rendered, speed):
             heard = trimmer.push(audio)
-            yield from self._cut_at_words(heard, ahead + trimmer.position, words)
+            yield from self._cut_at_words(heard, trimmer.position, words)
         if not should_stop():
             yield self._chunk(trimmer.finish(), "".join(word for word, _ in words))
 
     def _cut_at_words(
         self, audio: NDArray[np.float32], end: int, words: deque[tuple[str, int]]
     ) -> Iterator[SpeechChunk]:
-        """`audio`, whose last sample is the utterance's `end`-th, in pieces that end where words do."""
+        """`audio`, whose last sample is the stream's `end`-th, in pieces that end where words do."""
         text, done = "", 0
         while words and words[0][1] <= end:
             word, word_end = words.popleft()
@@ -128,6 +142,8 @@ class Speaker:
         )
 
     def _chunk(self, audio: NDArray[np.float32], text: str) -> SpeechChunk:
+        if self._config.volume != MAX_VOLUME:
+            audio = audio * np.float32(self._config.volume / MAX_VOLUME)
         audio.setflags(write=False)
         return SpeechChunk(audio, self._voice.sample_rate, text)
 

@@ -21,11 +21,12 @@ import onnxruntime as ort
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from hibari.g2p import G2P
 from hibari.tts import ASSETS, MAX_PHONEMES
-from hibari.voices import DEFAULT, VOICES
+from hibari.voices import VOICES
 from numpy.typing import NDArray
 
 from tts.errors import TtsError
 from tts.vocoder import BINS, SAMPLE_RATE, Vocoder
+from tts.voices import DEFAULT, is_british
 
 _CONTEXT = 27  # frames on each side: nine convolutions of kernel 7
 # What a window costs: n frames take a decoder run over n + 54 of them, 0.04 ms each on one core, and 0.03 ms
@@ -36,7 +37,6 @@ _DECODER_INPUT_NODE = "/dec_in/Conv"
 _SPECTRA = ["lh", "theta", "ln", "lr", "phi"]
 _KEPT_NOISE_FRAMES = 2000  # 25 s, 10 MB
 _PAD = "\0"
-MIN_SPEED, MAX_SPEED = 0.25, 1.5  # OpenAI's
 _NOT_LETTERS = re.compile(r"[^A-Za-z' ]+")
 
 
@@ -56,34 +56,29 @@ class Utterance:
 
 
 class Voice:
-    """Hibari's default voice, or one from a file of the same kind. For one thread at a time.
+    """A voice of Hibari's, from `model` or else from its package. For one thread at a time.
 
     Raises TtsError where the model cannot be read.
     """
 
     sample_rate: int = SAMPLE_RATE
 
-    def __init__(self, *, threads: int = 1, model: Path | None = None) -> None:
-        path = model or Path(ASSETS) / VOICES[DEFAULT]["file"]
+    def __init__(self, name: str = DEFAULT, *, threads: int = 1, model: Path | None = None) -> None:
+        path = model or Path(ASSETS) / VOICES[name]["file"]
         acoustic, decoder, self._decoder_input = _halves(path)
         self._acoustic = _session(acoustic, threads)
         self._decoder = _session(decoder, threads)
         self._ids: dict[str, int] = json.loads((Path(ASSETS) / "vocab.json").read_text(encoding="utf-8"))
-        self._g2p = G2P()
+        self._g2p = G2P(british=is_british(name))
         self._g2p("Xylquor")  # an unknown word: loads what Hibari would load in the middle of a reply
         self._noise = _draw(_KEPT_NOISE_FRAMES // 2)
 
-    def prepare(self, phrase: str, speed: float = 1.0) -> Utterance | None:
-        """Run the acoustic half; None if the phrase has nothing to say.
-
-        It takes 1 / `speed` times as long to speak. Raises ValueError for a speed out of [0.25, 1.5].
-        """
-        if not MIN_SPEED <= speed <= MAX_SPEED:
-            raise ValueError(f"a speed is from {MIN_SPEED:g} to {MAX_SPEED:g}: {speed}")
+    def prepare(self, phrase: str) -> Utterance | None:
+        """Run the acoustic half; None if the phrase has nothing to say."""
         phonemes = self._phonemes(phrase)
         if not any(map(str.isalpha, phonemes)):
             return None
-        parts = [self._encode(part, speed) for part in _parts(phonemes)]
+        parts = [self._encode(part) for part in _parts(phonemes)]
         if len(parts) == 1:
             return parts[0]
         return Utterance(
@@ -118,20 +113,13 @@ class Voice:
             read = self._g2p(_NOT_LETTERS.sub(" ", phrase))
         return "".join(char for char in read if char in self._ids)
 
-    def _encode(self, phonemes: str, speed: float) -> Utterance:
+    def _encode(self, phonemes: str) -> Utterance:
         ids = np.array([[0, *(self._ids[char] for char in phonemes), 0]], np.int64)
-        features, pitch, durations, natural = self._run_acoustic(ids, speed)
-        if speed != 1 and (even := _even_speed(natural, speed)) != speed:
-            features, pitch, durations, _ = self._run_acoustic(ids, even)
+        # Its own speeds round each phoneme to 25 ms: at 1.5 every sixth word was not understood any more.
+        natural = np.ones(1, np.float32)
+        features, pitch, durations = self._acoustic.run(None, {"ids": ids, "speed": natural})
         frames = pitch.shape[1] // int(durations.sum())  # the durations count pairs of frames
         return Utterance(_PAD + phonemes + _PAD, durations.reshape(-1) * frames, features, pitch[0])
-
-    def _run_acoustic(self, ids: NDArray[np.int64], speed: float) -> list[NDArray[Any]]:
-        """Features, pitch, and durations: rounded, and natural ones before they are divided by the speed."""
-        run: list[NDArray[Any]] = self._acoustic.run(
-            None, {"ids": ids, "speed": np.array([speed], np.float32)}
-        )
-        return run
 
     def _draw_noise(self, frames: int) -> NDArray[np.complex64]:
         """Gaussian noise [601, frames] as Hibari draws it; kept, for drawing 10 s of it takes 10 ms."""
@@ -141,21 +129,6 @@ class Voice:
         if values > len(self._noise):
             self._noise = _draw(_KEPT_NOISE_FRAMES)
         return self._noise[:values].reshape(BINS, -1).view(np.complex64)
-
-
-def _even_speed(natural: NDArray[np.float32], speed: float) -> float:
-    """The speed with which the model takes 1 / `speed` of its usual time.
-
-    It rounds each phoneme's duration to 25 ms, and most have two or three of these: asked for 1.25 it is as
-    slow as 1.13.
-    """
-
-    def total(at: float) -> float:
-        return float(np.maximum(1, np.round(natural / np.float32(at))).sum())
-
-    wanted = total(1.0) / speed
-    candidates = [speed, *np.linspace(0.85 * speed, 1.15 * speed, 61)]
-    return float(min(candidates, key=lambda at: abs(total(at) - wanted)))
 
 
 def _draw(frames: int) -> NDArray[np.float32]:
@@ -195,14 +168,12 @@ def _halves(path: Path) -> tuple[onnx.ModelProto, onnx.ModelProto, str]:
     nodes = model.graph.node
     decoder_inputs = [node.input[0] for node in nodes if node.name == _DECODER_INPUT_NODE]
     durations = [node.input[0] for node in nodes if node.op_type == "CumSum"]
-    natural = [node.input[0] for node in nodes if node.op_type == "Div" and node.input[1] == "speed"]
     outputs = {output.name for output in model.graph.output}
-    single = [decoder_inputs, durations, natural]
-    if any(len(names) != 1 for names in single) or not outputs.issuperset([*_SPECTRA, "f0"]):
-        parts = ", ".join((_DECODER_INPUT_NODE, "CumSum, Div by speed", *_SPECTRA))
+    if len(decoder_inputs) != 1 or len(durations) != 1 or not outputs.issuperset([*_SPECTRA, "f0"]):
+        parts = ", ".join((_DECODER_INPUT_NODE, "CumSum", *_SPECTRA))
         raise TtsError(path, f"not a Hibari voice: no single {parts}")
     extractor = onnx.utils.Extractor(model)
-    halves = ["ids", "speed"], [decoder_inputs[0], "f0", durations[0], natural[0]]
+    halves = ["ids", "speed"], [decoder_inputs[0], "f0", durations[0]]
     acoustic = extractor.extract_model(*halves)
     decoder = extractor.extract_model([decoder_inputs[0]], _SPECTRA)
     return acoustic, decoder, decoder_inputs[0]

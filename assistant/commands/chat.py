@@ -10,11 +10,12 @@ import typer
 
 from assistant.commands.preflight import check_sound_file
 from assistant.commands.say import write_speech
+from assistant.commands.speech_options import SpeechOptions
 from assistant.config import read_config
 from assistant.models.language import load_language
 from assistant.models.load import locate_llm
 from assistant.models.pool import ModelPool, Models, frozen
-from assistant.models.speech import load_speaker
+from assistant.models.speech import load_speaker, locate_voice
 from assistant.models.store import ModelStore
 from assistant.runtime import Clock, Recorder
 from assistant.session.conversation import ItemAdded
@@ -22,15 +23,16 @@ from assistant.session.events import Failed, Listener, ReplyDone, TextDelta
 from assistant.session.session import Input, Session, SessionConfig, Typed
 
 
-def run_chat(source: TextIO, speech: Path | None, config_path: Path | None) -> None:
+def run_chat(source: TextIO, speech: Path | None, config_path: Path | None, options: SpeechOptions) -> None:
     """Answer every line of `source` until it ends; write all replies' speech to `speech` then.
 
     A line whose reply fails goes unanswered, as if it had not been typed.
     """
-    config = read_config(config_path)
+    config = options.over(read_config(config_path))
     if speech:
         check_sound_file(speech)
     path = None if config.llm.is_remote else locate_llm(config.llm, ModelStore())
+    voice = locate_voice(config.tts, ModelStore()) if speech else None
     clock = Clock()
     pool = ModelPool(frozen(lambda: Models(load_language(config.llm, path))), clock)
     try:
@@ -38,7 +40,7 @@ def run_chat(source: TextIO, speech: Path | None, config_path: Path | None) -> N
     finally:
         pool.close()
     if speech and replies:
-        write_speech(speech, load_speaker(config.tts), replies)
+        write_speech(speech, load_speaker(config.tts, voice), replies)
 
 
 async def _converse(source: TextIO, pool: ModelPool, config: SessionConfig, clock: Clock) -> list[str]:

@@ -23,7 +23,8 @@ from assistant.microphone.port import Audio
 from assistant.microphone.portaudio import PortAudio, native_messages_dropped
 from assistant.microphone.sink import SpeakerSink
 from assistant.microphone.streams import Streams, Wanted
-from assistant.models.speech import load_speaker
+from assistant.models.speech import load_speaker, locate_voice
+from assistant.models.store import ModelStore, ModelStoreError
 from assistant.runtime import Clock
 from tts.errors import TtsError
 
@@ -57,8 +58,8 @@ def run_loopback(input: str | None, output: str | None, seconds: float | None, p
 def _reply(config: Config, seconds: float) -> tuple[Audio, int]:
     """So many seconds of the assistant's voice, or of noise like it where that cannot be loaded; its rate."""
     try:
-        speaker = load_speaker(config.tts)
-    except TtsError as error:
+        speaker = load_speaker(config.tts, locate_voice(config.tts, ModelStore()))
+    except (TtsError, ModelStoreError) as error:
         typer.echo(f"{error}: noise is played in place of the voice")
         return shaped_noise(seconds, _RATE), _RATE
     chunks = list(speak_text(speaker, _TEXT))

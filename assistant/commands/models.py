@@ -23,6 +23,7 @@ def list_models(context: typer.Context) -> None:
         state = store.status(spec.name).state + (" (optional)" if spec.optional else "")
         size = f"{spec.size / 1e6:.1f} MB" if spec.size else "-"
         typer.echo(row.format(spec.name, spec.role, size, spec.licence, state))
+    typer.echo("The default voice, hibari-heart, comes with the package hibari-tts.")
 
 
 @app.command()

@@ -8,17 +8,20 @@ import typer
 
 from assistant.audio import AudioError, write_wav
 from assistant.commands.preflight import check_sound_file
+from assistant.commands.speech_options import SpeechOptions
 from assistant.config import read_config
-from assistant.models.speech import load_speaker
+from assistant.models.speech import load_speaker, locate_voice
+from assistant.models.store import ModelStore
 from tts.phrases import PhraseSplitter
 from tts.stream import Speaker, SpeechChunk
 
 
-def run_say(text: str, output: Path, config_path: Path | None) -> None:
+def run_say(text: str, output: Path, config_path: Path | None, options: SpeechOptions) -> None:
     """Speak `text` phrase by phrase, as a reply would be spoken, into `output`."""
-    config = read_config(config_path)
+    config = options.over(read_config(config_path)).tts
     check_sound_file(output)
-    seconds = write_speech(output, load_speaker(config.tts), [text])
+    speaker = load_speaker(config, locate_voice(config, ModelStore()))
+    seconds = write_speech(output, speaker, [text])
     typer.echo(f"{output}: {seconds:.1f} s")
 
 

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from assistant.commands.preflight import check_file
+from assistant.commands.speech_options import SpeechOptions
 from assistant.config import Config, MicrophoneConfig, Wake
 from assistant.microphone.errors import NoTerminal, NoWakeWord
 from assistant.microphone.front_end import FrontEnd, TalkOptions
@@ -44,6 +45,7 @@ class TalkRequest:
     push_to_talk: bool
     wake: Wake | None
     plain: bool
+    speech: SpeechOptions = SpeechOptions()
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def talk(
     output: Output = Lines(typer.echo) if lines_only else Screen(Console())
     with native_messages_dropped(), ThreadPoolExecutor(1, "portaudio") as thread, output:
         output.draw(View(), Status())
-        result = asyncio.run(_talk(wanted, options, output, thread, load, open_front_end))
+        result = asyncio.run(_talk(wanted, config.tts.volume, options, output, thread, load, open_front_end))
     if request.json:
         write_json(request.json, report(result, models()))
 
@@ -104,6 +106,7 @@ def _wake_word(request: TalkRequest, config: MicrophoneConfig) -> WakeWord | Non
 
 async def _talk(
     wanted: Wanted,
+    volume: float,
     options: TalkOptions,
     output: Output,
     thread: ThreadPoolExecutor,
@@ -116,7 +119,7 @@ async def _talk(
         return loop.run_in_executor(thread, call)
 
     clock = Clock()
-    sink = SpeakerSink(clock)
+    sink = SpeakerSink(clock, volume)
     streams = Streams(await blocking(PortAudio), wanted, sink, clock, blocking, output.say)
     await blocking(streams.choose)  # what is wrong with the devices is told before the models take their time
     loading = asyncio.create_task(asyncio.to_thread(load, clock), name="load")

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from assistant.commands.talk import Parts, TalkRequest, talk
@@ -18,10 +19,12 @@ from assistant.trace.provenance import model_digests
 
 def talk_here(request: TalkRequest, config_file: Path | None) -> None:
     """See `talk`."""
-    config = read_config(config_file)
+    config = request.speech.over(read_config(config_file))
+    # The loudspeaker turns the volume down: so it can change in the middle of a word.
+    loud = replace(config, tts=replace(config.tts, volume=100))
 
     def load(clock: Clock) -> ModelPool:
-        return load_pool(config, locate(config, ModelStore()), clock)
+        return load_pool(loud, locate(loud, ModelStore()), clock)
 
     @asynccontextmanager
     async def opened(pool: ModelPool, parts: Parts) -> AsyncIterator[Talk]:

@@ -18,7 +18,7 @@ from assistant.runtime import Clock
 
 def talk_remote(request: TalkRequest, config_file: Path | None, url: str, token: str | None) -> None:
     """See `talk`. The voice detector is the only model that is loaded here."""
-    config = read_config(config_file)
+    config = request.speech.over(read_config(config_file))  # voice and speed are the server's
     proof_ms = config.microphone.barge_in_ms if cancels() else config.turn.barge_in_ms
 
     def load(_: Clock) -> Vad:

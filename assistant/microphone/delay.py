@@ -12,6 +12,7 @@ WINDOW = 8192
 _KEEP = 0.7  # of the cross spectrum from window to window: two seconds of memory
 _CLEAR = 8.0  # times the rest, from which a peak is no accident
 _SILENT = 1e-4  # RMS of a reference in which nothing can be found
+_SAME = 32  # samples, 2 ms
 _NEAR = 4  # samples from the lag, in which it is looked for in the last window alone
 _COPY = 0.98  # correlation of a signal with its copy; reflections keep a room far below
 
@@ -43,10 +44,12 @@ class DelayFinder:
         self._reference = np.zeros(2 * WINDOW, np.float32)
         self._new = 0
         self._cross = np.zeros(WINDOW + 1, np.complex64)
+        self._seen: int | None = None  # the lag of the last look, if it was clear
         self.found: Found | None = None
+        """Where the last two clear looks agree: a user's voice may look like an echo once."""
 
     def push(self, microphone: Array, reference: Array) -> bool:
-        """Take the next samples [n] of both; returns whether it has looked again."""
+        """Take the next samples [n] of both; returns whether `found` is new."""
         self._microphone = np.concatenate([self._microphone, microphone])[-WINDOW:]
         self._reference = np.concatenate([self._reference, reference])[-2 * WINDOW :]
         self._new += len(microphone)
@@ -55,10 +58,9 @@ class DelayFinder:
         self._new = 0
         if np.sqrt((self._reference**2).mean()) < _SILENT:
             return False
-        self._look()
-        return True
+        return self._look()
 
-    def _look(self) -> None:
+    def _look(self) -> bool:
         near = np.fft.rfft(np.concatenate([np.zeros(WINDOW, np.float32), self._microphone]))
         far = np.fft.rfft(self._reference)
         cross = (near * far.conj()).astype(np.complex64, copy=False)
@@ -66,8 +68,14 @@ class DelayFinder:
         self._cross = _KEEP * self._cross + (1 - _KEEP) * cross
         correlation = _correlation(self._cross)
         lag = int(correlation.argmax())
-        exact = _exact(_correlation(cross), lag)
-        self.found = self._at(far, lag, exact) if _clear(correlation, lag) else None
+        clear = _clear(correlation, lag)
+        again = clear and self._seen is not None and abs(lag - self._seen) <= _SAME
+        self._seen = lag if clear else None
+        if again:
+            self.found = self._at(far, lag, _exact(_correlation(cross), lag))
+        elif not clear:
+            self.found = None
+        return again
 
     def _at(self, far: NDArray[np.complexfloating], lag: int, exact: float | None) -> Found:
         """What the last window says about this lag."""

@@ -16,11 +16,11 @@ class Feed:
     `lock` is held for as long as a copy of 10 ms takes. Its holder may use everything here.
     """
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, level: float = 1.0) -> None:
         self.lock = Lock()
         self._waiting = np.zeros(0, np.float32)
         self._held: Audio | None = None  # of a pause
-        self._level = self._wanted = 1.0
+        self._level = self._wanted = level
         self._fade = rate * FADE_MS // 1000
         self.rate = rate
         self._silence = 0  # samples that were asked for in vain since the last `push`
@@ -96,7 +96,6 @@ class Feed:
             other.push(audio)
         else:
             other._held = audio
-        other._level = other._wanted = self._wanted
 
     def _cut(self) -> Audio:
         """Leave a fade to play; what comes behind it."""

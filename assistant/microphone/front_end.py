@@ -22,6 +22,7 @@ from assistant.session.events import SessionEvent
 from assistant.trace.replay import Replay, ReplayedTurn
 
 _DRAW_NS = 125_000_000
+_VOLUME_STEP = 10  # percent
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,17 @@ class FrontEnd(ABC):
         self.source.close()
 
     def press(self, key: str) -> None:
-        """A key of the user's: m mute, s or Esc stop the reply, q quit, space take or give the floor."""
+        """A key of the user's: m mute, s or Esc stop the reply, + and - volume, q quit, space the floor."""
         match key.lower():
             case "m":
                 self.source.muted = not self.source.muted
             case "s" | "\x1b":  # the second is Esc
                 self.stop_reply()
+            case "+" | "=":  # the second is the key of the first without shift
+                self._sink.volume = min(100, self._sink.volume + _VOLUME_STEP)
+            case "-":
+                volume = self._sink.volume
+                self._sink.volume = min(volume, max(_VOLUME_STEP, volume - _VOLUME_STEP))
             case "q":
                 self.close()
             case " " if self._options.push_to_talk:
@@ -172,4 +178,4 @@ class FrontEnd(ABC):
         if not self._options.keys:
             return ""
         talk = "space talk, space again send · " if self._options.push_to_talk else ""
-        return f"{talk}m mute · s stop the reply · q quit"
+        return f"{talk}m mute · s stop the reply · + - volume ({self._sink.volume:.0f} %) · q quit"

@@ -20,8 +20,9 @@ class SpeakerSink:
     device cannot give back any more.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, volume: float = 100) -> None:
         self._clock = clock
+        self._volume, self._level = volume, 1.0
         self.playing: Playing | None = None
         self.underruns = 0  # gaps inside of replies
         self._feed: Feed | None = None
@@ -40,7 +41,7 @@ class SpeakerSink:
 
     def attach(self, rate: int) -> Feed:
         """What the next stream, of `rate`, takes from; `begin` comes when it runs."""
-        old, self._feed = self._feed, Feed(rate)
+        old, self._feed = self._feed, Feed(rate, self._level * self._volume / 100)
         if old is not None:
             changed = old.rate != rate and self._resampler is not None
             more = self._resampler.flush() if changed and self._resampler else self._feed.nothing
@@ -141,9 +142,23 @@ class SpeakerSink:
 
     def gain(self, level: float) -> None:
         """See Sink."""
+        self._level = level
+        self._scale()
+
+    @property
+    def volume(self) -> float:
+        """Percent of what is written; setting it concerns what waits, too."""
+        return self._volume
+
+    @volume.setter
+    def volume(self, percent: float) -> None:
+        self._volume = percent
+        self._scale()
+
+    def _scale(self) -> None:
         if self._feed is not None:
             with self._feed.lock:
-                self._feed.gain(level)
+                self._feed.gain(self._level * self._volume / 100)
 
     def stop(self) -> None:
         """See Sink."""

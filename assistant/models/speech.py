@@ -12,6 +12,7 @@ from assistant.models.store import ModelStore, cache_dir
 from assistant.runtime.machine import has_slow_int8
 from tts.stream import Speaker, SpeakerConfig
 from tts.voice import Voice
+from tts.voices import DEFAULT
 
 VAD = "silero-vad-v6"
 TURN_END = "smart-turn-v3.2"
@@ -68,8 +69,19 @@ def load_transcriber(paths: AsrPaths, config: StreamConfig) -> Transcriber:
     return Transcriber(load_recognizer(paths, config.checkpoint), config)
 
 
-def load_speaker(config: SpeakerConfig) -> Speaker:
-    """The voice, warmed up."""
-    speaker = Speaker(Voice(), config)
+def voice_model(config: SpeakerConfig) -> str | None:
+    """The store's name of the voice's model; None for the one that comes with Hibari's package."""
+    return None if config.voice == DEFAULT else f"hibari-{config.voice}"
+
+
+def locate_voice(config: SpeakerConfig, store: ModelStore) -> Path | None:
+    """Where the voice's model is, as `load_speaker` wants it; raises ModelStoreError."""
+    name = voice_model(config)
+    return fetch(store, [name])[name] if name else None
+
+
+def load_speaker(config: SpeakerConfig, model: Path | None) -> Speaker:
+    """The voice, warmed up; raises TtsError."""
+    speaker = Speaker(Voice(config.voice, model=model), config)
     speaker.warm_up()
     return speaker

@@ -148,10 +148,10 @@ class ModelStore:
             self.root.mkdir(parents=True, exist_ok=True)
             self._sweep()
             with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=self.root) as folder:
-                downloads = download(spec, Path(folder) / "download", progress)
+                downloaded = download(spec, Path(folder) / "download", progress)
                 for spec in specs:
                     target = Path(folder) / spec.name
-                    unpack(spec, downloads, target)
+                    unpack(spec, downloaded, target)
                     target.replace(self._file(spec))
         except SourceError as error:
             raise ModelStoreError(f"model {spec.name}: {error}; {_remedy(spec)} to try again") from error

@@ -18,10 +18,17 @@ from assistant.session.events import SessionEvent
 
 
 def open_state(
-    name: str, model: str, instructions: str, expires_at: int, limits: Limits, *, can_call: bool
+    name: str,
+    model: str,
+    instructions: str,
+    expires_at: int,
+    limits: Limits,
+    *,
+    can_call: bool,
+    speed: float = 1.0,
 ) -> State:
     """A connection before its first event. `name` stands in all its ids, `expires_at` is in s since 1970."""
-    session = initial(f"sess_{name}", model, instructions, expires_at)
+    session = initial(f"sess_{name}", model, instructions, expires_at, speed)
     return State(name, session, read(Fields(session), limits), limits, can_call)
 
 

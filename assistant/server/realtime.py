@@ -82,6 +82,7 @@ class Realtime:
                 expires_at,
                 limits,
                 can_call=stages.language.takes_tools,
+                speed=self.config.tts.speed,
             )
             connection = Connection(
                 websocket, session, state, self.clock, self.config.turn, self._pace(), self._watch, self._sent

@@ -75,7 +75,7 @@ class Settings:
         return replace(base, **self.turn)
 
 
-def initial(session_id: str, model: str, instructions: str, expires_at: int) -> Object:
+def initial(session_id: str, model: str, instructions: str, expires_at: int, speed: float = 1.0) -> Object:
     """The session's object as `session.created` has it; `expires_at` is in seconds since 1970."""
     return {
         "type": "realtime",
@@ -99,7 +99,7 @@ def initial(session_id: str, model: str, instructions: str, expires_at: int) -> 
                 "noise_reduction": None,
                 "turn_detection": _detection(Fields({"type": "semantic_vad"})),
             },
-            "output": {"format": {"type": PCM.name, "rate": PCM.rate}, "voice": _VOICE, "speed": 1.0},
+            "output": {"format": {"type": PCM.name, "rate": PCM.rate}, "voice": _VOICE, "speed": speed},
         },
     }
 

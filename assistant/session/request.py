@@ -12,8 +12,8 @@ class ReplySettings:
 
     spoken: bool = True
     """With a voice, if the session has one and somewhere to play it; else as text."""
-    speed: float = 1.0
-    """Of the voice: 1.25 takes 0.8 of the time."""
+    speed: float | None = None
+    """Of the voice: 1.25 takes 0.8 of the time. None is the configuration's."""
     options: ReplyOptions = ReplyOptions()
 
 

@@ -63,7 +63,7 @@ class Speaker(Protocol):
     """See `tts.stream.Speaker`."""
 
     def speak(  # noqa: D102
-        self, phrase: str, *, speed: float = 1.0, should_stop: Stopped
+        self, phrase: str, *, speed: float | None = None, should_stop: Stopped
     ) -> Iterator[SpeechChunk]: ...
 
 
@@ -205,7 +205,7 @@ class SessionSynthesizer:
         self._speaker, self._worker = speaker, worker
 
     def speak(
-        self, phrase: str, urgency: AskUrgency, speed: float = 1.0
+        self, phrase: str, urgency: AskUrgency, speed: float | None = None
     ) -> AsyncGenerator[SpeechChunk, None]:
         """See Synthesizer."""
         return self._worker.stream(

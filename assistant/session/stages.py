@@ -84,10 +84,10 @@ class LanguageModel(Protocol):
 
 
 class Synthesizer(Protocol):
-    """A phrase to chunks of audio, at a speed from 0.25 to 1.5; see `tts.stream`."""
+    """A phrase to chunks of audio, at a speed from 0.25 to 1.5 or the configuration's; see `tts.stream`."""
 
     def speak(  # noqa: D102
-        self, phrase: str, urgency: AskUrgency, speed: float = 1.0
+        self, phrase: str, urgency: AskUrgency, speed: float | None = None
     ) -> AsyncGenerator[SpeechChunk, None]: ...
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from assistant.config import Config
 from assistant.models.catalog import load_catalog
 from assistant.models.load import model_names
+from assistant.models.speech import voice_model
 
 
 def model_digests(config: Config) -> list[dict[str, str]]:
@@ -15,8 +16,10 @@ def model_digests(config: Config) -> list[dict[str, str]]:
     stored = [{"name": name, "sha256": catalog[name].sha256 or ""} for name in model_names(config)]
     own = Path(config.llm.model)
     brought = [{"name": own.name, "sha256": _sha256(own)}] if config.llm.is_path else []
-    voice = Path(str(files("hibari") / "assets" / "hibari.onnx"))
-    return [*stored, *brought, {"name": "hibari-heart", "sha256": _sha256(voice)}]
+    packaged = Path(str(files("hibari") / "assets" / "hibari.onnx"))
+    in_package = voice_model(config.tts) is None
+    voice = [{"name": "hibari-heart", "sha256": _sha256(packaged)}] if in_package else []
+    return [*stored, *brought, *voice]
 
 
 def _sha256(path: Path) -> str:

@@ -260,6 +260,51 @@ def test_a_device_is_not_replaced_by_a_report(assistant: Command, no_models: Pat
     assert Path(os.devnull).is_char_device()
 
 
+# Speech that cannot be as it is wanted
+
+SPEAKERS = {
+    "talk": ["talk"],
+    "chat": ["chat", "--speak", "out.wav"],
+    "say": ["say", "Hello.", "-o", "out.wav"],
+}
+
+
+@pytest.mark.parametrize("command", SPEAKERS)
+@pytest.mark.parametrize(
+    ("option", "value", "allowed"),
+    [
+        *[
+            ("--volume", value, "--volume must be 1 to 100, not")
+            for value in ("0", "-1", "nan", "1000", "loud", "")
+        ],
+        *[
+            ("--speed", value, "--speed must be 0.25 to 1.5, not")
+            for value in ("0", "-1", "nan", "1000", "loud")
+        ],
+        ("--voice", "ema", "--voice must be heart, emma, fable or kore, not 'ema'; did you mean 'emma'?"),
+        ("--voice", "", "--voice must be heart, emma, fable or kore, not ''"),
+    ],
+)
+def test_what_the_voice_cannot_do_is_refused_with_what_it_can(
+    option: str, value: str, allowed: str, command: str, assistant: Command, no_models: Path
+) -> None:
+    assert_refused(assistant(*SPEAKERS[command], option, value), allowed, repr(value))
+    assert not no_models.exists()
+
+
+def test_a_voice_that_is_not_to_be_had(
+    assistant: Command, no_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(no_models / "hf"))
+    ended = assistant("say", "Hello.", "-o", "out.wav", "--voice", "emma")
+    last = ended.err.splitlines()[-1]
+    assert (ended.code, ended.out) == (1, "")
+    assert last.startswith("assistant: model hibari-emma: could not download ")
+    assert "run `assistant models fetch hibari-emma`" in last
+    assert list(Path.cwd().iterdir()) == []
+
+
 # Models that are not to be had
 
 
@@ -418,6 +463,26 @@ def test_a_text_is_spoken_into_a_file(assistant: Command) -> None:
     assert ended.out == f"hello.flac: {len(audio) / rate:.1f} s\n"
     assert 0.05 < np.abs(audio).max() < 1
     assert list(Path.cwd().iterdir()) == [Path.cwd() / "hello.flac"]
+
+
+def test_a_text_is_spoken_as_it_is_asked_for_and_options_come_before_the_file(
+    assistant: Command, tmp_path: Path
+) -> None:
+    config = write(tmp_path / "assistant.toml", "[tts]\nspeed = 0.8\nvolume = 10\n")
+
+    def spoken(*options: str | Path) -> NDArray[np.float32]:
+        ended = assistant("say", "Hello there, how are you?", "-o", "hello.flac", *options)
+        assert (ended.code, ended.err) == (0, "")
+        audio, _ = soundfile.read("hello.flac", dtype="float32")
+        return np.asarray(audio)
+
+    plain = spoken()
+    half = spoken("--volume", "50", "--voice", "heart")
+    np.testing.assert_allclose(half, plain / 2, atol=2**-15)  # a step of 16 bits
+    slow = spoken("--config", config)
+    assert len(slow) / len(plain) == pytest.approx(1 / 0.8, rel=0.1)
+    assert np.abs(slow).max() < 0.2 * np.abs(plain).max()
+    np.testing.assert_array_equal(spoken("--config", config, "--speed", "1", "--volume", "100"), plain)
 
 
 @pytest.mark.parametrize("text", ["", "   ", "...", "🎉"])

@@ -107,42 +107,6 @@ def test_durations_follow_the_phonemes(voice: Voice):
     assert utterance.durations.sum() == len(utterance.pitch) == utterance.features.shape[2]
 
 
-@pytest.mark.parametrize("speed", [0.25, 0.5, 0.8, 1.1, 1.25, 1.5])
-def test_speed_divides_how_long_a_phrase_takes(voice: Voice, speed: float):
-    ratios = []
-    for phrase in PHRASES:
-        natural, changed = voice.prepare(phrase), voice.prepare(phrase, speed)
-        assert natural is not None and changed is not None
-        assert changed.symbols == natural.symbols
-        assert changed.durations.sum() == len(changed.pitch) == changed.features.shape[2]
-        ratios.append(len(changed.pitch) / len(natural.pitch) * speed)
-    assert ratios == pytest.approx([1] * len(PHRASES), abs=0.08)  # durations are in steps of 25 ms
-    assert np.mean(ratios) == pytest.approx(1, abs=0.03)
-
-
-def test_speed_leaves_the_pitch_as_it_is(voice: Voice):
-    for speed in (0.5, 1.25):
-        natural, changed = voice.prepare(PHRASES[5]), voice.prepare(PHRASES[5], speed)
-        assert natural is not None and changed is not None
-        medians = [np.median(utterance.pitch[utterance.pitch > 0]) for utterance in (natural, changed)]
-        assert medians[1] == pytest.approx(medians[0], rel=0.1)
-
-
-def test_speed_is_that_of_hibari_where_its_rounding_is_even(hibari: Hibari, voice: Voice):
-    """At half the speed rounding matters little, and nothing has to be corrected."""
-    utterance = voice.prepare(PHRASES[5], 0.5)
-    assert utterance is not None
-    ids = hibari.ids(hibari.g2p(PHRASES[5]))
-    reference = hibari.from_ids(ids, speed=0.5, rng=np.random.default_rng(0))
-    assert len(utterance.pitch) * HOP == pytest.approx(len(reference), rel=0.02)
-
-
-@pytest.mark.parametrize("speed", [0, 0.24, 1.51, -1, float("nan"), float("inf")])
-def test_a_speed_out_of_range_is_refused(voice: Voice, speed: float):
-    with pytest.raises(ValueError, match=r"a speed is from 0\.25 to 1\.5"):
-        voice.prepare("Hello.", speed)
-
-
 def test_stops_between_two_windows(voice: Voice):
     answers = iter([False, False, True])
     chunks = list(chunks_of(voice, PHRASES[-1], should_stop=lambda: next(answers)))

@@ -60,7 +60,7 @@ def test_what_is_to_be_changed_has_a_line_and_exits_1(assistant: Command, record
 def test_noise_is_played_in_place_of_a_voice_that_cannot_be_loaded(
     assistant: Command, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing(_: object) -> None:
+    def missing(*_: object) -> None:
         raise TtsError(Path("voice.onnx"), "cannot be read")
 
     recorded(0.3)

@@ -27,7 +27,7 @@ from assistant.doctor.checks import (
     check_torch,
 )
 from assistant.doctor.doctor import check, doctor
-from assistant.models.catalog import WheelPart
+from assistant.models.catalog import WheelMember
 from assistant.models.store import ModelSpec, ModelStore
 from llm.decode.served import Operation, Unsupported
 
@@ -36,7 +36,7 @@ SPEC = ModelSpec(
     name="a-model",
     role="asr",
     licence="MIT",
-    source=(WheelPart("package", "1.0", "member", 100),),
+    source=WheelMember("package", "1.0", "member", 100),
     sha256=hashlib.sha256(CONTENT).hexdigest(),
     size=len(CONTENT),
     suffix=".onnx",

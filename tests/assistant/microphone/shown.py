@@ -11,6 +11,7 @@ class Shown:
         self.lines: list[str] = []
         self.views: list[View] = []
         self.asleep: list[str] = []
+        self.keys: list[str] = []
 
     def __enter__(self) -> "Shown":
         return self
@@ -25,3 +26,5 @@ class Shown:
             self.views.append(view)
         if not self.asleep or self.asleep[-1] != status.asleep:
             self.asleep.append(status.asleep)
+        if status.keys not in self.keys[-1:]:
+            self.keys.append(status.keys)

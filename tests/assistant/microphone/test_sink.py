@@ -11,6 +11,7 @@ from fake_port import MICROPHONE, OUT_LATENCY_S, SPEAKER, FakePort
 from rig import MS, Rig
 
 from assistant.microphone.port import Audio, Device
+from assistant.microphone.sink import SpeakerSink
 from assistant.session.playback import Playback
 from tts.stream import SpeechChunk
 
@@ -233,3 +234,71 @@ def test_the_reply_goes_on_at_another_rate_when_its_device_is_lost() -> None:
         "Speaker",
         "Other",
     ]
+
+
+def test_the_volume_changes_within_a_reply_without_a_click_and_the_reference_has_it(rig: Rig) -> None:
+    sent: list[Audio] = []
+
+    async def main() -> None:
+        await rig.until(105)
+        ramp = np.linspace(0, 0.5, RATE // 10, dtype=np.float32)
+        await rig.sink.write(np.concatenate([ramp, tone(900)]), RATE)
+        await rig.until(405)
+        rig.sink.volume = 25  # of what waits, too
+        await rig.until(605)
+        rig.sink.volume = 50
+        await rig.until(805)
+        assert rig.streams.playing is not None
+        sent.append(rig.streams.playing.sent(0, 48 * 800))
+        rig.sink.stop()
+
+    rig.run(main)
+    sound = rig.port.streams[0].sound()
+    assert [sound[48 * ms] for ms in (400, 420, 600, 620, 800)] == pytest.approx(
+        [0.5, 0.125, 0.125, 0.25, 0.25], abs=1e-3
+    )
+    assert np.abs(np.diff(sound)).max() < 0.5 / (48 * 5) * 1.5
+    np.testing.assert_array_equal(sent[0], sound[: 48 * 800])
+
+
+def test_the_volume_holds_from_the_first_sample_and_beside_a_gain(rig: Rig) -> None:
+    rig.sink = SpeakerSink(rig.loop.clock, 50)
+
+    async def main() -> None:
+        await rig.until(105)
+        await rig.sink.write(tone(800), RATE)
+        await rig.until(305)
+        rig.sink.gain(0.2)
+        await rig.until(505)
+        rig.sink.volume = 100
+        await rig.until(705)
+        rig.sink.gain(1.0)
+        await rig.until(805)
+        rig.sink.stop()
+
+    rig.run(main)
+    sound = rig.port.streams[0].sound()
+    loud = sound[: 48 * 300] > 0.3  # the resampler overshoots at the edge by less
+    assert not loud.any()
+    assert [sound[48 * ms] for ms in (300, 500, 700, 800)] == pytest.approx([0.25, 0.05, 0.1, 0.5], abs=1e-3)
+
+
+def test_another_device_plays_at_the_same_volume() -> None:
+    other = Device(9, "Other", "ALSA", 0, 2, 44100, default_output=True)
+    rig = Rig(FakePort(MICROPHONE, SPEAKER))
+
+    async def main() -> None:
+        watch = asyncio.create_task(rig.streams.run())
+        await rig.until(105)
+        rig.sink.volume = 50
+        playback = Playback(rig.sink, rig.loop.clock)
+        await playback.play(chunk(800))
+        await rig.until(405)
+        rig.port.plugged = [MICROPHONE, other]
+        rig.port.stream("output").end()
+        await playback.drain()
+        watch.cancel()
+
+    rig.run(main)
+    second = [stream for stream in rig.port.streams if stream.direction == "output"][1].sound()
+    assert np.median(second[np.abs(second) > 0.05]) == pytest.approx(0.25, abs=1e-3)

@@ -225,6 +225,38 @@ def test_noise_right_after_a_reply_is_no_turn_and_later_it_is() -> None:
     assert (turns(early), turns(late)) == (0, 1)
 
 
+def test_keys_turn_the_reply_up_and_down_between_10_and_100_percent() -> None:
+    """Every word of the scripted voice is at 0.25."""
+    scene = Scene((Voice(320, 960, "tell me a story"),), {"tell me a story": STORY}, 6000)
+    options = TalkOptions(seconds=6, keys=True)
+
+    def many(key: str) -> Callable[[Conversation], None]:
+        def press_often(talk: Conversation) -> None:
+            for _ in range(20):
+                talk.press(key)
+
+        return press_often
+
+    at = {2000.0: press("-"), 2500.0: many("-"), 3000.0: press("="), 3500.0: many("+")}
+    talk = Conversation(scene, options).run(at)
+    sound = talk.rig.port.streams[0].sound()
+    before = (sound[48 * (ms - 400) : 48 * (ms - 20)] for ms in (2000, 2500, 3000, 3500, 4000))
+    levels = [np.median(part[part > 0.01]) for part in before]
+    assert levels == pytest.approx([0.25, 0.225, 0.025, 0.05, 0.25], rel=0.02)
+    shown = [keys.partition("volume (")[2].partition(")")[0] for keys in talk.shown.keys]
+    assert shown == ["100 %", "90 %", "10 %", "20 %", "100 %"]
+
+
+def test_a_volume_below_the_last_step_is_not_turned_up_by_the_key_for_down() -> None:
+    scene = Scene((), {}, 1000)
+
+    def soft(talk: Conversation) -> None:
+        talk.rig.sink.volume = 5
+        talk.press("-")
+
+    assert Conversation(scene).run({500: soft}).rig.sink.volume == 5
+
+
 def test_where_nobody_speaks_nothing_is_left_behind() -> None:
     talk = Conversation(Scene((), {}, 1000)).run()  # `run_virtual` looks for tasks
     assert talk.replay.turns == () and talk.replay.dropped_frames == 0

@@ -6,7 +6,7 @@ from assistant.models.store import ModelStoreError, load_catalog
 
 MODEL = f'[[model]]\nname = "tiny"\nrole = "llm"\nlicence = "MIT"\nsha256 = "{"0" * 64}"\n'
 MODEL += 'size = 2_000_000\nsuffix = ".bin"\n'
-WHEEL = '[[model.wheel]]\npackage = "tiny-model"\nversion = "1.0"\nmember = "tiny_model/weights"\n'
+WHEEL = '[model.wheel]\npackage = "tiny-model"\nversion = "1.0"\nmember = "tiny_model/weights"\n'
 WHEEL += "wheel_bytes = 2_000_000\n"
 
 
@@ -31,9 +31,9 @@ WHEEL += "wheel_bytes = 2_000_000\n"
         (MODEL.replace("suffix", "# suffix") + WHEEL, "('tiny'): key 'suffix' is missing"),
         (MODEL, "needs one of 'wheel', 'hub' and 'path', has none"),
         (MODEL + 'path = "x"\n' + WHEEL, "needs one of 'wheel', 'hub' and 'path', has ['path', 'wheel']"),
-        (MODEL + "wheel = []", "key 'wheel' is empty"),
-        (MODEL + WHEEL.replace("member", "members"), "('tiny'): wheel 1: unknown key 'members'"),
-        (MODEL + WHEEL.replace('"tiny-model"', '"--index-url"'), "wheel 1: key 'package' has no valid value"),
+        (MODEL + "[[model.wheel]]", "key 'wheel' must be dict, is list"),
+        (MODEL + WHEEL.replace("member", "members"), "('tiny'): wheel: unknown key 'members'"),
+        (MODEL + WHEEL.replace('"tiny-model"', '"--index-url"'), "wheel: key 'package' has no valid value"),
         (MODEL + '[model.hub]\nrepo = "a/b"\nfile = "c"\n', "('tiny'): hub: key 'revision' is missing"),
         (MODEL + WHEEL + MODEL + WHEEL, "model 2: name 'tiny' is already taken"),
     ],

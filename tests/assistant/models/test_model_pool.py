@@ -119,7 +119,7 @@ class Fakes:
         return float(turn[0])
 
     def speak(
-        self, phrase: str, *, speed: float = 1.0, should_stop: Callable[[], bool]
+        self, phrase: str, *, speed: float | None = None, should_stop: Callable[[], bool]
     ) -> Iterator[SpeechChunk]:
         for word in phrase.split():
             yield SpeechChunk(np.zeros(4, np.float32), 24000, word)

@@ -139,7 +139,7 @@ class Writer(ScriptedWriter):
 
 class Speaker(ScriptedSpeaker):
     def speak(
-        self, phrase: str, *, speed: float = 1.0, should_stop: Callable[[], bool]
+        self, phrase: str, *, speed: float | None = None, should_stop: Callable[[], bool]
     ) -> Iterator[SpeechChunk]:
         for text in re.findall(r"\s*\S+", phrase):
             if should_stop():

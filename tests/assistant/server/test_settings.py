@@ -302,3 +302,11 @@ def test_every_echo_can_be_read_by_every_client_and_sent_back(changes: list[Mapp
         found = json.loads(json.dumps(echo(session)))
         check_event({"type": "session.updated", "event_id": "event_1", "session": found})
         assert update(session, found)[1] == settings
+
+
+def test_a_session_begins_at_the_servers_speed() -> None:
+    session = initial("sess_1", "smollm2", "Be brief.", 1_800_000_000, speed=1.25)
+    assert read(Fields(session), LIMITS).reply.speed == 1.25
+    assert echo(session)["audio"]["output"]["speed"] == 1.25
+    changed, settings = update(session, spoken(speed=0.8))
+    assert (settings.reply.speed, echo(changed)["audio"]["output"]["speed"]) == (0.8, 0.8)

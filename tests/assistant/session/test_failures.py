@@ -170,7 +170,7 @@ class Ears:
 
 class Speaker:
     def speak(
-        self, phrase: str, *, speed: float = 1.0, should_stop: Callable[[], bool]
+        self, phrase: str, *, speed: float | None = None, should_stop: Callable[[], bool]
     ) -> Iterator[SpeechChunk]:
         yield SpeechChunk(np.full(2400, 0.5, np.float32), 24000, phrase)
 
