@@ -102,7 +102,8 @@ class EchoCanceller:
         suppress = self._suppressor
         detect = suppress.push(microphone, listen, reference) if suppress else listen
         self._since_sound = 0 if reference.any() else self._since_sound + BLOCK
-        if self._meter.push(microphone, listen, self._since_sound < _TAIL):
+        voice = detect if suppress else detect[:0]
+        if self._meter.push(microphone, listen, voice, self._since_sound < _TAIL):
             self._judge()
         waiting = np.concatenate([self._waiting, listen])
         self._waiting = waiting[len(detect) :]

@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.audio import RATE
-from assistant.microphone.duplex import JUDGED, SEGMENT_S, Segment
+from assistant.microphone.duplex import JUDGED, QUIET_DBFS, SEGMENT_S, Segment
 
 Array = NDArray[np.float32]
 
 _SMOOTH_S = 0.3
+_VOICE_DB = 6.0  # over the room's own noise
+_TAKEN_DB = 6.0
 _FLOOR = -120.0  # dBFS, below which all is silence
 
 
@@ -41,7 +43,7 @@ class LevelMeter:
         self._power = np.zeros(3)  # microphone, echo, near
         self.sounding: deque[Segment] = deque(maxlen=JUDGED)
         self._silent: deque[float] = deque(maxlen=JUDGED)
-        self._sums = np.zeros(2)  # microphone, listen: of the present segment
+        self._sums = np.zeros(3)  # microphone, listen, detect: of the present segment
         self._samples = self._with_sound = 0
 
     @property
@@ -57,12 +59,16 @@ class LevelMeter:
         """Of the microphone while nothing plays, -inf at first: lower quartile, for the user may speak."""
         return float(np.percentile(self._silent, 25)) if self._silent else -inf
 
-    def push(self, microphone: Array, listen: Array, sounds: bool) -> bool:
-        """Take what belongs together, [n] each; returns whether a segment has ended."""
+    def push(self, microphone: Array, listen: Array, detect: Array, sounds: bool) -> bool:
+        """Take what belongs together, [n] each; returns whether a segment has ended.
+
+        `detect`, [m], may be a few samples behind the others; it is empty where there is no AEC3.
+        """
         now = np.array([_mean_square(signal) for signal in (microphone, microphone - listen, listen)])
         share = min(1.0, len(microphone) / (_SMOOTH_S * RATE))
         self._power += share * (now - self._power)
-        self._sums += len(microphone) * now[[0, 2]]
+        self._sums[:2] += len(microphone) * now[[0, 2]]
+        self._sums[2] += float((detect.astype(np.float64) ** 2).sum())
         self._samples += len(microphone)
         self._with_sound += len(microphone) * sounds
         if self._samples < SEGMENT_S * RATE:
@@ -71,13 +77,17 @@ class LevelMeter:
         return True
 
     def _end_segment(self) -> None:
-        microphone, left = (max(_FLOOR, dbfs(total / self._samples)) for total in self._sums)
-        if self._with_sound == self._samples:
+        microphone, left, detect = (max(_FLOOR, dbfs(total / self._samples)) for total in self._sums)
+        if self._with_sound == self._samples and not self._is_user(left, detect):
             self.sounding.append(Segment(microphone, left))
         elif not self._with_sound:
             self._silent.append(microphone)
         self._sums[:] = 0
         self._samples = self._with_sound = 0
+
+    def _is_user(self, left: float, detect: float) -> bool:
+        """Whether what is left is a voice, and no evidence: AEC3 would have taken most of an echo."""
+        return left > max(QUIET_DBFS, self.silence_dbfs + _VOICE_DB) and detect > left - _TAKEN_DB
 
 
 def _mean_square(signal: Array) -> float:

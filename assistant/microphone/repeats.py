@@ -10,10 +10,11 @@ _ALIKE = 0.75  # of the letters of two words that the recognizer may have confus
 _SLACK = 1.3  # times its own length: the stretch of the played text in which a transcript is looked for
 
 
-def repeats(transcript: str, played: str) -> bool:
+def repeats(transcript: str, played: str, *, to_the_word: bool = False) -> bool:
     """Whether most of the `transcript` is a stretch of what was just `played`, in order, give or take errors.
 
-    A transcript of one or two words never is: "yes" and "the first one" answer in the words of the question.
+    `to_the_word`: only where all of it is. A transcript of one or two words never is: "yes" and "the first
+    one" answer in the words of the question.
     """
     said, known = _words(transcript), _words(played)
     if len(said) < _FEWEST or not known:
@@ -21,7 +22,7 @@ def repeats(transcript: str, played: str) -> bool:
     span = round(_SLACK * len(said))
     starts = range(max(1, len(known) - span + 1))
     best = max(_in_order(said, known[start : start + span]) for start in starts)
-    other = len(said) // 3 if len(said) >= _LONG else (len(said) - 1) // 4
+    other = 0 if to_the_word else len(said) // 3 if len(said) >= _LONG else (len(said) - 1) // 4
     return len(said) - best <= other
 
 

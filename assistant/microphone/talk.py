@@ -115,7 +115,9 @@ class Talk(FrontEnd):
     def _is_echo(self, transcript: str) -> bool:
         if self.source.duplex == NO_ECHO:
             return False  # users may say again what they were told
-        echo = repeats(transcript, self._played())
+        # Of an echo that is cancelled little is heard; "What is the capital of France?" asks again.
+        cancelled = self.source.duplex.mode == "cancelling"
+        echo = repeats(transcript, self._played(), to_the_word=cancelled)
         self.echoes += echo
         return echo
 

@@ -39,3 +39,15 @@ def test_a_copy_has_the_same_level(gain: float, copy: bool) -> None:
     assert where is not None and where.lag == 0
     assert where.gain == pytest.approx(gain, rel=1e-3)
     assert where.is_copy == copy
+
+
+def test_one_look_that_finds_it_elsewhere_moves_nothing() -> None:
+    reference = murmur(8)
+    microphone = through(reference, np.eye(1, 400, 399, dtype=np.float32)[0])
+    odd = slice(4 * RATE, 4 * RATE + 16384)
+    microphone[odd] = 8 * reference[odd.start - 7000 : odd.stop - 7000]
+    finder, lags = DelayFinder(), []
+    for at in range(0, len(microphone), 256):
+        if finder.push(microphone[at : at + 256], reference[at : at + 256]) and finder.found:
+            lags.append(finder.found.lag)
+    assert len(lags) > 8 and set(lags) == {399}

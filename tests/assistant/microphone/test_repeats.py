@@ -48,3 +48,10 @@ def test_a_user_who_answers_in_the_same_words_is_heard(transcript: str) -> None:
 
 def test_nothing_was_played() -> None:
     assert not repeats("one two three four", "")
+
+
+def test_where_the_echo_is_cancelled_only_the_same_words_are_one() -> None:
+    played = "Paris is the capital of France, and lies on the Seine."
+    assert repeats("What is the capital of France?", played)
+    assert not repeats("What is the capital of France?", played, to_the_word=True)
+    assert repeats("is the capital of France", played, to_the_word=True)
