@@ -4,7 +4,7 @@ from asr.onnx import ModelFileError
 from assistant.audio import AudioError, ClipError
 from assistant.client.errors import RealtimeError
 from assistant.config import ConfigError
-from assistant.microphone.errors import DeviceError
+from assistant.microphone.devices.errors import DeviceError
 from assistant.models.catalog import ModelStoreError
 from assistant.server.errors import ServerError
 from assistant.trace.otel import OtelError

@@ -26,13 +26,12 @@ from assistant.client.state import (
 )
 from assistant.client.turns import spoken, turn
 from assistant.client.uplink import Uplink
-from assistant.microphone.canceller import open_canceller
 from assistant.microphone.capture import ECHO_MS
-from assistant.microphone.echo import EchoCanceller
+from assistant.microphone.devices.sink import SpeakerSink
+from assistant.microphone.devices.streams import Streams
+from assistant.microphone.echo.canceller import EchoCanceller, open_canceller
 from assistant.microphone.front_end import FrontEnd, TalkOptions
 from assistant.microphone.screen import Output
-from assistant.microphone.sink import SpeakerSink
-from assistant.microphone.streams import Streams
 from assistant.runtime import Clock
 from assistant.server.formats import PCM
 from assistant.session.playback import Playback

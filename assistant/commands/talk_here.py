@@ -7,7 +7,7 @@ from pathlib import Path
 
 from assistant.commands.talk import Parts, TalkRequest, talk
 from assistant.config import Config, read_config
-from assistant.microphone.canceller import cancels
+from assistant.microphone.echo.canceller import cancels
 from assistant.microphone.talk import Talk, turn_config
 from assistant.models.load import load_pool, locate
 from assistant.models.pool import ModelPool

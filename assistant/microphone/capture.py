@@ -7,9 +7,9 @@ import numpy as np
 
 from asr.audio import RATE
 from assistant.audio import FRAME_MS, Resampler
-from assistant.microphone.echo import Cleaned, EchoCanceller
-from assistant.microphone.playing import Playing
-from assistant.microphone.recording import Recording
+from assistant.microphone.devices.playing import Playing
+from assistant.microphone.devices.recording import Recording
+from assistant.microphone.echo.canceller import Cleaned, EchoCanceller
 from assistant.microphone.sent import Sent
 from assistant.microphone.zeros import Noticed, Zeros
 

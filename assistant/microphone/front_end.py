@@ -8,13 +8,12 @@ from time import process_time
 from typing import Any
 
 from assistant.microphone import view as views
-from assistant.microphone.canceller import open_canceller
-from assistant.microphone.echo import EchoCanceller
-from assistant.microphone.levels import Levels
+from assistant.microphone.devices.sink import SpeakerSink
+from assistant.microphone.devices.streams import Streams
+from assistant.microphone.echo.canceller import EchoCanceller, open_canceller
+from assistant.microphone.echo.levels import Levels
 from assistant.microphone.screen import Output, Status
-from assistant.microphone.sink import SpeakerSink
 from assistant.microphone.source import MicrophoneSource
-from assistant.microphone.streams import Streams
 from assistant.microphone.view import View
 from assistant.microphone.wake import WakeGate, WakeWord
 from assistant.runtime import Clock, LagProbe, Recorder

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from assistant.config import WakeName
-from assistant.microphone.errors import NoWakeWord
+from assistant.microphone.devices.errors import NoWakeWord
 from assistant.microphone.wake import Array, Phrase
 
 _PHRASES: Mapping[WakeName, Phrase] = {

@@ -6,13 +6,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import numpy as np
 
 from asr.audio import RATE
-from assistant.microphone.canceller import open_canceller
 from assistant.microphone.capture import Capture
-from assistant.microphone.duplex import MONITOR, UNKNOWN, Duplex
-from assistant.microphone.echo import Cleaned, EchoCanceller
-from assistant.microphone.errors import OnlyZeros
-from assistant.microphone.levels import Levels
-from assistant.microphone.streams import Streams
+from assistant.microphone.devices.errors import OnlyZeros
+from assistant.microphone.devices.streams import Streams
+from assistant.microphone.echo.canceller import Cleaned, EchoCanceller, open_canceller
+from assistant.microphone.echo.duplex import MONITOR, UNKNOWN, Duplex
+from assistant.microphone.echo.levels import Levels
 from assistant.microphone.wake import WakeGate
 from assistant.session.ring import Frame
 from assistant.session.session import Input

@@ -4,16 +4,15 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
-from assistant.microphone.canceller import open_canceller
 from assistant.microphone.capture import ECHO_MS
-from assistant.microphone.duplex import NO_ECHO
-from assistant.microphone.echo import EchoCanceller
-from assistant.microphone.feed import FADE_MS
+from assistant.microphone.devices.feed import FADE_MS
+from assistant.microphone.devices.sink import SpeakerSink
+from assistant.microphone.devices.streams import Streams
+from assistant.microphone.echo.canceller import EchoCanceller, open_canceller
+from assistant.microphone.echo.duplex import NO_ECHO
+from assistant.microphone.echo.repeats import repeats
 from assistant.microphone.front_end import FrontEnd, TalkOptions
-from assistant.microphone.repeats import repeats
 from assistant.microphone.screen import Output
-from assistant.microphone.sink import SpeakerSink
-from assistant.microphone.streams import Streams
 from assistant.microphone.turns import Turns
 from assistant.runtime import Clock
 from assistant.session.conversation import AssistantItem

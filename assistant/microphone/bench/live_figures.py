@@ -50,7 +50,7 @@ class Turn:
 
 
 def turns(recorded: Recorded, replies: Sequence[str], recognizer: Recognizer | None = None) -> list[Turn]:
-    """Each clip that was said; the n-th was answered with the n-th of `replies`."""
+    """Each clip that was said; it was answered with one of `replies`."""
     speaker, rate = soundfile.read(recorded.folder / "speaker.wav", dtype="float32")
     sound = stretches(speaker, rate)
     clips = [event for event in recorded.events() if event["event"] == "user_clip"]
@@ -81,11 +81,15 @@ def turns(recorded: Recorded, replies: Sequence[str], recognizer: Recognizer | N
             if recognizer is not None and replies:
                 played = speaker[round(first * rate) : round(min(last + 0.1, len(speaker) / rate) * rate)]
                 heard = recognizer.transcribe(to_asr_rate(played, rate)).text
-                wanted = normalize(replies[number % len(replies)]).split()[-_LAST_WORDS:]
                 tail = normalize(heard).split()[-2 * _LAST_WORDS :]
-                turn = _replaced(turn, last_words_heard=sum(word in tail for word in wanted), heard=heard)
+                last = max(sum(word in tail for word in _last_words(reply)) for reply in replies)
+                turn = _replaced(turn, last_words_heard=last, heard=heard)
         found.append(turn)
     return found
+
+
+def _last_words(reply: str) -> list[str]:
+    return normalize(reply).split()[-_LAST_WORDS:]
 
 
 def _replaced(turn: Turn, **more: Any) -> Turn:  # noqa: ANN401  # fields of different types

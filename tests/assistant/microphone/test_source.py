@@ -12,10 +12,10 @@ from fakes import microphone, position
 from plain import DEAF, Plain
 from rig import MS, Rig
 
-from assistant.microphone.duplex import MONITOR, NO_ECHO, UNKNOWN, Duplex
-from assistant.microphone.echo import Cleaned, EchoCanceller
-from assistant.microphone.levels import Levels
-from assistant.microphone.port import Audio
+from assistant.microphone.devices.port import Audio
+from assistant.microphone.echo.canceller import Cleaned, EchoCanceller
+from assistant.microphone.echo.duplex import MONITOR, NO_ECHO, UNKNOWN, Duplex
+from assistant.microphone.echo.levels import Levels
 from assistant.microphone.source import MicrophoneSource
 from assistant.session.ring import Frame
 from assistant.session.session import Input

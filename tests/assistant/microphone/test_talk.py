@@ -16,7 +16,7 @@ from shown import Shown
 from world import SYSTEM, World
 
 from asr.stream import StreamConfig
-from assistant.microphone.duplex import NO_ECHO, UNKNOWN, Duplex
+from assistant.microphone.echo.duplex import NO_ECHO, UNKNOWN, Duplex
 from assistant.microphone.front_end import TalkOptions
 from assistant.microphone.talk import Talk, turn_config
 from assistant.session.session import SessionConfig

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from asr.stabilize import Partial
 from assistant.microphone import view as views
-from assistant.microphone.levels import Levels
+from assistant.microphone.echo.levels import Levels
 from assistant.microphone.screen import Lines, Screen, Status, render
 from assistant.microphone.view import View
 from assistant.session.events import ReplyDiscarded, ReplyStarted, SpeechStarted, SpeechStopped
