@@ -57,7 +57,7 @@ def turns(recorded: Recorded, replies: Sequence[str], recognizer: Recognizer | N
     stops = _stops(recorded)
     found = []
     ends = [clip["speech_start_s"] for clip in clips[1:]] + [len(speaker) / rate]
-    for number, (clip, said, until) in enumerate(zip(clips, recorded.said, ends, strict=False)):
+    for clip, said, until in zip(clips, recorded.said, ends, strict=False):
         start, end = clip["speech_start_s"], clip["speech_end_s"]
         own = [piece for piece in sound if end < piece[0] < until]
         before = [piece for piece in sound if piece[0] < start < piece[1]]
@@ -82,8 +82,8 @@ def turns(recorded: Recorded, replies: Sequence[str], recognizer: Recognizer | N
                 played = speaker[round(first * rate) : round(min(last + 0.1, len(speaker) / rate) * rate)]
                 heard = recognizer.transcribe(to_asr_rate(played, rate)).text
                 tail = normalize(heard).split()[-2 * _LAST_WORDS :]
-                last = max(sum(word in tail for word in _last_words(reply)) for reply in replies)
-                turn = _replaced(turn, last_words_heard=last, heard=heard)
+                words = max(sum(word in tail for word in _last_words(reply)) for reply in replies)
+                turn = _replaced(turn, last_words_heard=words, heard=heard)
         found.append(turn)
     return found
 
