@@ -11,7 +11,6 @@ from assistant.microphone import view as views
 from assistant.microphone.devices.sink import SpeakerSink
 from assistant.microphone.devices.streams import Streams
 from assistant.microphone.echo.canceller import EchoCanceller, open_canceller
-from assistant.microphone.echo.levels import Levels
 from assistant.microphone.screen import Output, Status
 from assistant.microphone.source import MicrophoneSource
 from assistant.microphone.view import View
@@ -54,7 +53,6 @@ class FrontEnd(ABC):
             streams,
             open_canceller=open_canceller,
             gate=self._wake_gate,
-            on_levels=self._note_levels,
             on_awake=self._begin,
             tell=output.say,
         )
@@ -63,7 +61,7 @@ class FrontEnd(ABC):
         self._recorder = Recorder()
         self._probe = LagProbe(clock, self._recorder)
         self._failures = 0
-        self._view, self._levels = View(), Status().levels
+        self._view = View()
         self._pressed_at: int | None = None  # the sample at which the user began to hold the floor
 
     @abstractmethod
@@ -148,9 +146,6 @@ class FrontEnd(ABC):
         if self._wake_gate:
             self._wake_gate.busy = self._view.state not in ("starting", "listening")
 
-    def _note_levels(self, levels: Levels) -> None:
-        self._levels = levels
-
     def _tell(self, turn: ReplayedTurn) -> None:
         """Show a turn that is over."""
         self._view = replace(self._view, wait=turn.parts)
@@ -170,7 +165,7 @@ class FrontEnd(ABC):
         while True:
             self._view = views.heard(self._view, self.heard())
             asleep = self._wake_gate.phrase if self._wake_gate and self._view.state != "starting" else ""
-            self._output.draw(self._view, Status(self._levels, self.source.muted, self._help(), asleep))
+            self._output.draw(self._view, Status(self.source.levels, self.source.muted, self._help(), asleep))
             await self._clock.sleep_until(self._clock.now_ns() + _DRAW_NS)
 
     def _help(self) -> str:

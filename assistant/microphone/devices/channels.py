@@ -24,7 +24,8 @@ class ChannelChoice:
 
     def push(self, block: Audio) -> Audio:
         """One channel [n] of a block [n, channels]; what is no number is zero."""
-        block = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
+        if not np.isfinite(block.sum()):
+            block = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
         if block.shape[1] > 1 and self._undecided > 0:
             self._decide(block)
         return block[:, self.channel]
