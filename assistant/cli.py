@@ -51,12 +51,13 @@ def replay(
     ] = None,
     conversation: Annotated[bool, typer.Option("--conversation", help="One conversation, not many.")] = False,
     sessions: Annotated[int, typer.Option(min=1, max=64, help="Conversations side by side.")] = 1,
+    record: Annotated[Optional[Path], typer.Option(help="Record a trace into this new folder.")] = None,  # noqa: UP045
     config: ConfigOption = None,
 ) -> None:
     """Feed recorded clips to the assistant in real time and measure its replies."""
     from assistant.commands.replay import run_replay
 
-    run_replay(paths, json, perfetto, otel, conversation, sessions, config)
+    run_replay(paths, json, perfetto, otel, conversation, sessions, record, config)
 
 
 @app.command()
@@ -250,7 +251,7 @@ def main() -> None:
 
 def _refuse(error: Exception) -> NoReturn:
     typer.echo(f"assistant: {error}", err=True)
-    raise SystemExit(1) from None
+    raise SystemExit(getattr(error, "exit_code", 1)) from None
 
 
 def _first(error: Exception) -> Exception:
