@@ -8,6 +8,7 @@ from typing import Annotated, Literal, NoReturn, Optional
 import typer
 
 from assistant.commands.models import app as models
+from assistant.commands.trace import app as trace
 
 app = typer.Typer(
     name="assistant",
@@ -21,6 +22,7 @@ app = typer.Typer(
 evaluate = typer.Typer(help="Measure the quality of a model.", no_args_is_help=True)
 app.add_typer(models, name="models", help="The models: which there are, which are here, are they whole.")
 app.add_typer(evaluate, name="eval")
+app.add_typer(trace, name="trace")
 
 ConfigOption = Annotated[
     Optional[Path], typer.Option("--config", help="TOML file; see docs/configuration.md.")  # noqa: UP045

@@ -1,7 +1,7 @@
 """What models are given and give, as JSON says it, and back."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,6 @@ from llm.text.message import Call, Message
 
 Json = Any
 """Whatever JSON can say."""
-
-
-@dataclass(frozen=True)
-class Remembered(Prefilled):
-    """A prompt that was read in a recording, which keeps no logits; `input` is the digest of the prompt."""
-
-    input: str = ""
 
 
 def message_json(message: Message) -> Json:
@@ -111,22 +104,21 @@ def served_json(served: Served) -> Json:
     return [of.name, of.kernel, of.shape, of.dtype, served.passes]
 
 
-def generated_of(plain: Json, input: str) -> Generated:  # noqa: A002
-    """What `generated_json` wrote, of the reply to the prompt with the digest `input`."""
+def generated_of(plain: Json) -> Generated:
+    """What `generated_json` wrote; without the logits of a prompt, which are not kept."""
     kind, *fields = plain
-    return _GENERATED[kind](input, *fields)
+    return _GENERATED[kind](*fields)
 
 
 _GENERATED: Mapping[str, Callable[..., Generated]] = {
-    "started": lambda _: Started(),
-    "prefilled": lambda given, _: Remembered(np.zeros((1, 1), np.float32), given),
-    "token": lambda _, *fields: Token(*fields),
-    "called": lambda _, *fields: Called(*fields),
-    "speculated": lambda _, *fields: Speculated(*fields),
-    "kernels": lambda _, served: Kernels(tuple(Served(Operation(*o), n) for *o, n in served)),
-    "finished": lambda _, *fields: Finished(*fields),
+    "started": Started,
+    "prefilled": lambda _: Prefilled(np.zeros((1, 1), np.float32)),
+    "token": Token,
+    "called": Called,
+    "speculated": Speculated,
+    "kernels": lambda served: Kernels(tuple(Served(Operation(*o), n) for *o, n in served)),
+    "finished": Finished,
 }
-KINDS = frozenset(_GENERATED)
 
 STAGES = {
     "started": "llm.start",

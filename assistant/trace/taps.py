@@ -233,7 +233,7 @@ class _Generator:
     def reply(self, prompt: Prompt, stopped: Stopped) -> Iterator[Generated]:
         given = prompt_digest(prompt)
         unread, text = self._reading.prompt(prompt), ""
-        steps = _Steps(self._notes, self._session, "llm.reply", given, len(prompt.ids))
+        steps = _Steps(self._notes, self._session, "llm.reply", given, len(prompt.ids), stopped)
         try:
             for item in steps.through(self._model.reply(prompt, stopped)):
                 if isinstance(item, Prefilled):
@@ -266,7 +266,8 @@ class _Speaker:
         self._model, self._notes, self._session = model, notes, session
 
     def speak(self, phrase: str, *, speed: float = 1.0, should_stop: Stopped) -> Iterator[SpeechChunk]:
-        steps = _Steps(self._notes, self._session, "tts.speak", digest(phrase, speed), phrase)
+        given = speech_digest(phrase, speed)
+        steps = _Steps(self._notes, self._session, "tts.speak", given, phrase, should_stop)
         first = True
         try:
             for chunk in steps.through(self._model.speak(phrase, speed=speed, should_stop=should_stop)):
@@ -281,9 +282,11 @@ class _Speaker:
 class _Steps:
     """A streamed call: a step is [when it began, when it ended, its work, what it gave]."""
 
-    def __init__(self, notes: Notes, session: str, stage: str, given: str, plain: Json) -> None:
+    def __init__(
+        self, notes: Notes, session: str, stage: str, given: str, plain: Json, stopped: Stopped
+    ) -> None:
         self._notes, self._session, self._stage = notes, session, stage
-        self._given, self._plain = given, plain
+        self._given, self._plain, self._stopped = given, plain, stopped
         self._began_ns = self._step_ns = notes.now_ns()
         self._ended_ns = self._began_ns
         self._steps: list[tuple[int, int, float, Callable[[Files], Json]]] = []
@@ -297,7 +300,7 @@ class _Steps:
                 try:
                     item = next(items)
                 except StopIteration:
-                    self._whole = True
+                    self._whole = not self._stopped()
                     return
                 self._ended_ns = self._notes.now_ns()
                 yield item
@@ -339,6 +342,11 @@ def asked_digest(history: Sequence[Message], words: str | None, options: ReplyOp
 def prompt_digest(prompt: Prompt) -> str:
     """The digest of a prompt."""
     return digest([int(token) for token in prompt.ids], asdict(prompt.options))
+
+
+def speech_digest(phrase: str, speed: float) -> str:
+    """The digest of a phrase and how fast it is to be spoken."""
+    return digest(phrase, speed)
 
 
 def chunk_json(chunk: SpeechChunk, files: Files) -> Json:
