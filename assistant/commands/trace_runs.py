@@ -33,7 +33,7 @@ def run_simulate(paths: Sequence[Path], json: Path | None, strict: bool) -> None
 
 
 def run_gate(paths: Sequence[Path], baseline: Path, update: bool, strict: bool) -> None:
-    """Hold the traces at `paths` against `baseline`: exit code 1 if a turn waits longer; raises TraceError."""
+    """Hold traces at `paths` against `baseline`: exit code 1 if a turn waits longer. Raises TraceError."""
     before = None if update and not baseline.exists() else read_baseline(baseline)
     if update:
         check_file(baseline, TraceError)

@@ -60,7 +60,7 @@ def _above(value: float) -> int:
 def compare(now: Mapping[str, Any], baseline: Mapping[str, Any], path: Path) -> list[Moved]:
     """What differs from the baseline that `path` holds; raises TraceError if that is of other turns."""
     _same_turns(now["traces"], baseline["traces"], path)
-    moved = []
+    moved: list[Moved] = []
     for trace, turns in now["traces"].items():
         for key, turn in turns.items():
             moved += _turn(f"{trace}/{key}", baseline["traces"][trace][key], turn)

@@ -134,9 +134,9 @@ class Run:
     async def _silence(self, session: Session) -> AsyncIterator[Frame]:
         """Silence until the session is idle."""
         for _ in range(_LIMIT):
+            await self._clock.sleep_until(self._end_ns + _FRAME_NS)
             if session.idle:
                 return
-            await self._clock.sleep_until(self._end_ns + _FRAME_NS)
             self._end_ns += _FRAME_NS
             self._late_ns += _FRAME_NS
             yield Frame(_SILENT, self._end_ns)

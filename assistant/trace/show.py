@@ -25,7 +25,7 @@ LANES = {
 
 
 def show(trace: Trace, width: int = WIDTH) -> Iterator[str]:
-    """Every turn of a trace: lanes from before the user's voice to after the reply is heard, and the parts."""
+    """Every turn: lanes from before the user's voice to after the reply is heard, and the parts."""
     for session in trace.sessions:
         calls = [call for call in trace.calls if call.session == session.name]
         for reply, turn in zip(_replies(session), recorded_turns(session), strict=False):
@@ -63,7 +63,7 @@ def _turn(
 
 
 def _user(calls: Sequence[Call]) -> list[Interval]:
-    """When the voice detector took the user to speak; a window is 32 ms long and ends where it is detected."""
+    """When the detector took the user to speak; a window is 32 ms long and ends where it is detected."""
     return [
         (step.began_ns - 32_000_000, step.began_ns)
         for call in calls

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from hashlib import blake2b
 from pathlib import Path
+from time import thread_time
 from typing import Any, TextIO
 
 import numpy as np
@@ -98,6 +99,7 @@ class Writer:
         self.over = False
         """Nothing more is taken."""
         self.busy_s = 0.0
+        """Processor time that the thread took, once it is over."""
         self._thread = threading.Thread(target=self._run, name="trace", daemon=True)
         self._thread.start()
 
@@ -132,6 +134,7 @@ class Writer:
             self._end(getattr(error, "strerror", None) or " ".join(str(error).split()))
         if self.over:
             self._files.abandon()
+        self.busy_s = thread_time()
 
     def _drain(self) -> None:
         for _ in range(len(self._queue)):

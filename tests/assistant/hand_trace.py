@@ -61,8 +61,37 @@ def stream(stage: str, given: str, steps: list[tuple[float, float, object]], *, 
     return {**head, **times, "input": given, "whole": whole, "steps": told}
 
 
+def one_by_one(of: list[Line]) -> list[Line]:
+    """The lines with every call behind the one before, so that none waited for another's core."""
+    at_ns, moved = 0, []
+    for line in of:
+        if line["is"] == "call":
+            times = {key: line[key] + at_ns for key in ("asked", "began", "ended")}
+            line = {**line, **times}
+            if "steps" in line:
+                line["steps"] = [[b + at_ns, e + at_ns, *rest] for b, e, *rest in line["steps"]]
+            at_ns = line["ended"]
+        moved.append(line)
+    return moved
+
+
+def slower_voice(ms: float) -> list[Line]:
+    """The trace with so much more for the first chunk of speech."""
+    slow = []
+    for line in lines():
+        if line.get("stage") == "tts.speak":
+            (began, ended, *rest), *_ = line["steps"]
+            line = {**line, "ended": ended + ns(ms), "steps": [[began, ended + ns(ms), *rest]]}
+        slow.append(line)
+    return slow
+
+
 def lines() -> list[Line]:
     """The trace's lines but for the last."""
+    return one_by_one(_lines())
+
+
+def _lines() -> list[Line]:
     frames = round(SECONDS * 50)
     came = [ns(20 * (index + 1)) for index in range(frames)]
     prompt = Prompt([1, 2, 3], (_SYSTEM, Message("user", "Yes?")))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hand_trace import lines, ns, write
+from hand_trace import slower_voice, write
 from test_trace_simulate import simulated
 
 from assistant.trace.errors import TraceError
@@ -19,13 +19,7 @@ def now(tmp_path: Path) -> dict[str, Any]:
 
 def slower_by_30(folder: Path) -> dict[str, Any]:
     """With 30 ms more for the first chunk of speech."""
-    slow = [
-        {**line, "ended": ns(60), "steps": [[0, ns(60), *line["steps"][0][2:]]]}
-        if line.get("stage") == "tts.speak"
-        else line
-        for line in lines()
-    ]
-    return measured([simulated(write(folder / "slow" / "t", slow))])
+    return measured([simulated(write(folder / "slow" / "t", slower_voice(30)))])
 
 
 def test_what_did_not_change_passes(now: dict[str, Any]) -> None:

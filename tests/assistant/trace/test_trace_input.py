@@ -37,7 +37,7 @@ def test_no_trace(tmp_path: Path) -> None:
 
 
 def test_cut_off_between_two_lines(tmp_path: Path) -> None:
-    refused(write(tmp_path / "t", end=False), "events.jsonl.gz: is cut off after 43 lines")
+    refused(write(tmp_path / "t", end=False), "events.jsonl.gz: is cut off after 41 lines")
 
 
 def test_cut_off_in_the_middle(tmp_path: Path) -> None:
