@@ -136,12 +136,13 @@ def serve(
         typer.Option(metavar="CERT KEY", help="Certificate and key, PEM files: serve wss and https."),
     ] = None,
     log: Annotated[Literal["text", "json"], typer.Option(help="Form of the log on standard error.")] = "text",
+    record: Annotated[Optional[Path], typer.Option(help="Record a trace into this new folder.")] = None,  # noqa: UP045
     config: ConfigOption = None,
 ) -> None:
     """Serve remote clients over WebSocket, in the protocol of OpenAI's Realtime API."""
     from assistant.commands.serve import read_settings, run_serve
 
-    run_serve(read_settings(config, host, port, token, tls), log)
+    run_serve(read_settings(config, host, port, token, tls), log, record=record)
 
 
 @app.command()

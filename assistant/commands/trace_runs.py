@@ -10,12 +10,12 @@ from assistant.models.load import load_models, locate
 from assistant.models.pool import Models
 from assistant.models.store import ModelStore
 from assistant.trace.errors import TraceError
-from assistant.trace.gate import compare, measured, read_baseline, table, with_budgets
+from assistant.trace.gate import as_text, compare, measured, read_baseline, table, with_budgets
 from assistant.trace.provenance import model_digests
 from assistant.trace.recording import META
 from assistant.trace.show import show
 from assistant.trace.simulate import Simulation, simulate
-from assistant.trace.summary import write_json
+from assistant.trace.summary import write_json, write_text
 from assistant.trace.told import lines, told
 from assistant.trace.trace import Trace, read_trace
 
@@ -40,7 +40,7 @@ def run_gate(paths: Sequence[Path], baseline: Path, update: bool, strict: bool) 
     simulations = [simulate(trace, _loader(trace), strict=strict) for trace in _read(paths)]
     now = measured(simulations)
     if update:
-        write_json(baseline, with_budgets(now, before))
+        write_text(baseline, as_text(with_budgets(now, before)))
         typer.echo(f"{baseline}: {_count(simulations)}")
         return
     assert before is not None, "it was read"

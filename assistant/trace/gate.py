@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,12 @@ def with_budgets(now: Mapping[str, Any], before: Mapping[str, Any] | None) -> di
     wait = now["quantiles"][TTFA]
     above = {name: _above(value) for name, value in wait.items() if value is not None}
     return {**now, "budgets": {TTFA: above} if above else {}}
+
+
+def as_text(baseline: Mapping[str, Any]) -> str:
+    """A baseline as JSON with a line for each part, so that a reviewer can read what changed."""
+    text = json.dumps(baseline, indent=1, ensure_ascii=False)
+    return re.sub(r"\[\s+([-\d.]+),\s+([-\d.]+)\s+\]", r"[\1, \2]", text) + "\n"
 
 
 def _above(value: float) -> int:
