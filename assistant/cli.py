@@ -8,6 +8,7 @@ from typing import Annotated, Literal, NoReturn, Optional
 import typer
 
 from assistant.commands.models import app as models
+from assistant.commands.trace import app as trace
 
 app = typer.Typer(
     name="assistant",
@@ -21,6 +22,7 @@ app = typer.Typer(
 evaluate = typer.Typer(help="Measure the quality of a model.", no_args_is_help=True)
 app.add_typer(models, name="models", help="The models: which there are, which are here, are they whole.")
 app.add_typer(evaluate, name="eval")
+app.add_typer(trace, name="trace")
 
 ConfigOption = Annotated[
     Optional[Path], typer.Option("--config", help="TOML file; see docs/configuration.md.")  # noqa: UP045
@@ -60,12 +62,13 @@ def replay(
     ] = None,
     conversation: Annotated[bool, typer.Option("--conversation", help="One conversation, not many.")] = False,
     sessions: Annotated[int, typer.Option(min=1, max=64, help="Conversations side by side.")] = 1,
+    record: Annotated[Optional[Path], typer.Option(help="Record a trace into this new folder.")] = None,  # noqa: UP045
     config: ConfigOption = None,
 ) -> None:
     """Feed recorded clips to the assistant in real time and measure its replies."""
     from assistant.commands.replay import run_replay
 
-    run_replay(paths, json, perfetto, otel, conversation, sessions, config)
+    run_replay(paths, json, perfetto, otel, conversation, sessions, record, config)
 
 
 @app.command()
@@ -175,12 +178,13 @@ def serve(
         typer.Option(metavar="CERT KEY", help="Certificate and key, PEM files: serve wss and https."),
     ] = None,
     log: Annotated[Literal["text", "json"], typer.Option(help="Form of the log on standard error.")] = "text",
+    record: Annotated[Optional[Path], typer.Option(help="Record a trace into this new folder.")] = None,  # noqa: UP045
     config: ConfigOption = None,
 ) -> None:
     """Serve remote clients over WebSocket, in the protocol of OpenAI's Realtime API."""
     from assistant.commands.serve import read_settings, run_serve
 
-    run_serve(read_settings(config, host, port, token, tls), log)
+    run_serve(read_settings(config, host, port, token, tls), log, record=record)
 
 
 @app.command()

@@ -189,6 +189,11 @@ def read_config(path: Path | None) -> Config:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
+    return config_of(table, path)
+
+
+def config_of(table: dict[str, Any], path: Path) -> Config:
+    """Defaults overridden by the `table` that `path` holds; raises ConfigError."""
     _refuse_unknown(path, table, Config, "")
     try:
         # Through JSON, where strict still takes a list for a tuple.

@@ -11,6 +11,7 @@ import typer
 
 from assistant.audio import Clip
 from assistant.commands.preflight import check_file, readable_clips
+from assistant.commands.record import recorded
 from assistant.config import Config, read_config
 from assistant.models.load import load_pool, locate
 from assistant.models.store import ModelStore
@@ -28,6 +29,7 @@ def run_replay(
     otel: Literal["console", "otlp"] | None,
     conversation: bool,
     sessions: int,
+    record: Path | None,
     config_path: Path | None,
 ) -> None:
     """Replay every clip under `paths`; raises the typed errors of what cannot be read or loaded."""
@@ -43,7 +45,13 @@ def run_replay(
 
             recorder.exporters.append(stack.enter_context(exporter(otel)).export)
         result = play(
-            clips, config, recorder, conversation=conversation, sessions=sessions, on_turn=_print_turn
+            clips,
+            config,
+            recorder,
+            record=record,
+            conversation=conversation,
+            sessions=sessions,
+            on_turn=_print_turn,
         )
     if json:
         write_json(json, report(result, model_digests(config)))
@@ -57,18 +65,21 @@ def play(
     config: Config,
     recorder: Recorder,
     *,
+    record: Path | None = None,
     conversation: bool = False,
     sessions: int = 1,
     on_turn: Callable[[ReplayedTurn], None],
 ) -> Replay:
-    """Load the models and replay `clips`."""
+    """Load the models and replay `clips`; the trace goes to the folder `record`. Raises TraceError."""
     clock = Clock()
-    pool = load_pool(config, locate(config, ModelStore()), clock)
-    try:
-        replayer = Replayer(pool, config, clock, recorder, on_turn=on_turn)
-        return asyncio.run(replayer.replay(clips, conversation=conversation, sessions=sessions))
-    finally:
-        pool.close()
+    with recorded(record, config, clock, recorder) as recording:
+        tap = recording.tap if recording else None
+        pool = load_pool(config, locate(config, ModelStore()), clock, tap)
+        try:
+            replayer = Replayer(pool, config, clock, recorder, recording=recording, on_turn=on_turn)
+            return asyncio.run(replayer.replay(clips, conversation=conversation, sessions=sessions))
+        finally:
+            pool.close()
 
 
 def _print_turn(turn: ReplayedTurn) -> None:

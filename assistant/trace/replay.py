@@ -19,6 +19,7 @@ from assistant.session.parts import Part, split
 from assistant.session.ring import Frame
 from assistant.session.session import Input, Session, SessionConfig
 from assistant.session.sink import PacedSink
+from assistant.trace.recording import Recording
 
 _SILENCE_AFTER_MS = 500  # at the least; a microphone does not stop when the speaker does
 _LIMIT_S = 120  # of silence: no reply is longer
@@ -81,9 +82,12 @@ class Replayer:
         clock: Clock,
         recorder: Recorder,
         *,
+        recording: Recording | None = None,
         on_partial: Callable[[Partial], None] = lambda _: None,
         on_turn: Callable[[ReplayedTurn], None] = lambda _: None,
     ) -> None:
+        """`recording` is of the pool whose tap it has."""
+        self._recording = recording
         self._pool, self._clock, self._recorder = pool, clock, recorder
         self._settings = SessionConfig(config.llm.system_prompt, config.turn, config.asr)
         self._on_partial, self._on_turn = on_partial, on_turn
@@ -110,26 +114,32 @@ class Replayer:
         return Replay(tuple(self._turns), tuple(probe.lags_ms), self._dropped, self._failures, sessions, cpu)
 
     async def _play_all(self, clips: Sequence[Clip], name: str, conversation: bool) -> None:
-        for group in [clips] if conversation else [[clip] for clip in clips]:
-            await self.play(group, PacedSink(self._clock), name)
+        for number, group in enumerate([clips] if conversation else [[clip] for clip in clips]):
+            await self.play(group, PacedSink(self._clock), f"{name}.{number}" if number else name)
 
     async def play(self, clips: Sequence[Clip], sink: PacedSink, name: str = "") -> None:
         """Play `clips` to one session, one after the other."""
-        stages = self._pool.open()
+        stages = self._pool.open(name)
         try:
             session = Session(stages, self._settings, self._clock, self._recorder, name)
-            await session.run(self._source(clips, session), sink)
+            source = self._source(clips, session, name)
+            if self._recording is None:
+                await session.run(source, sink)
+            else:
+                await self._recording.run(session, name, source, sink)
             self._dropped += session.dropped_frames
         finally:
             await stages.close()
 
-    async def _source(self, clips: Sequence[Clip], session: Session) -> AsyncIterator[Input]:
+    async def _source(self, clips: Sequence[Clip], session: Session, name: str) -> AsyncIterator[Input]:
         """Frames of all clips as a microphone would deliver them, and silence until each is answered."""
         events = session.subscribe()
         line = _Line(self._clock)
         for clip in clips:
             audio, rate = await asyncio.to_thread(read_clip, clip)
             run = ClipRun(clip, line.now_ns, rate)
+            if self._recording is not None:
+                self._recording.clip(name, clip, run.start_ns, rate)
             async for frame in line.clip(audio, rate):
                 self._note(events, run)
                 yield frame

@@ -61,9 +61,14 @@ def quantiles(values: Sequence[float]) -> Quantiles:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write the report whole or not at all; raises ReportError."""
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all; raises ReportError."""
     temporary = path.parent / f".{path.name}.part"
     try:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)
     except OSError as error:
         if temporary.is_file():
