@@ -109,6 +109,7 @@ def talk(
     voice: VoiceOption = None,
     speed: SpeedOption = None,
     volume: VolumeOption = None,
+    record: Annotated[Optional[Path], typer.Option(help="Record a trace into this new folder.")] = None,  # noqa: UP045
     config: ConfigOption = None,
 ) -> None:
     """Talk to the assistant by microphone and loudspeaker."""
@@ -120,10 +121,14 @@ def talk(
     if url is None:
         from assistant.commands.talk_here import talk_here
 
-        talk_here(request, config)
+        talk_here(request, config, record)
     else:
         from assistant.commands.talk_remote import talk_remote
 
+        if record:
+            raise typer.BadParameter(
+                "with --url the server records: assistant serve --record", param_hint="--record"
+            )
         talk_remote(request, config, url, token)
 
 

@@ -56,7 +56,7 @@ class RemoteTalk(FrontEnd):
         *,
         open_canceller: Callable[[], EchoCanceller] = open_canceller,
     ) -> None:
-        super().__init__(streams, sink, clock, output, options, open_canceller)
+        super().__init__(streams, sink, clock, output, options, open_canceller=open_canceller)
         self._url, self._gate = url, gate
         self._link = Link(url, dial, self, clock, output.say)
         self._player = Player(sink, clock, PCM.rate, self._played)

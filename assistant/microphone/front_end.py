@@ -46,6 +46,7 @@ class FrontEnd(ABC):
         clock: Clock,
         output: Output,
         options: TalkOptions,
+        recorder: Recorder | None = None,
         open_canceller: Callable[[], EchoCanceller] = open_canceller,
     ) -> None:
         self._wake_gate = WakeGate(options.wake_word, options.awake_s) if options.wake_word else None
@@ -58,7 +59,7 @@ class FrontEnd(ABC):
         )
         self._streams, self._sink, self._clock = streams, sink, clock
         self._output, self._options = output, options
-        self._recorder = Recorder()
+        self._recorder = recorder or Recorder()
         self._probe = LagProbe(clock, self._recorder)
         self._failures = 0
         self._view = View()

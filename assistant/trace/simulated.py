@@ -228,7 +228,9 @@ class _Speaker:
     def __init__(self, scene: Scene, voice: Mapping[int, Audio]) -> None:
         self._scene, self._voice = scene, voice
 
-    def speak(self, phrase: str, *, speed: float = 1.0, should_stop: Stopped) -> Iterator[SpeechChunk]:
+    def speak(
+        self, phrase: str, *, speed: float | None = None, should_stop: Stopped
+    ) -> Iterator[SpeechChunk]:
         def really() -> Iterator[SpeechChunk]:
             speaker = self._scene.unrecorded.models.speaker
             assert speaker is not None, "a session that speaks"

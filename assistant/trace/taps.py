@@ -265,7 +265,9 @@ class _Speaker:
     def __init__(self, model: Speaker, notes: Notes, session: str) -> None:
         self._model, self._notes, self._session = model, notes, session
 
-    def speak(self, phrase: str, *, speed: float = 1.0, should_stop: Stopped) -> Iterator[SpeechChunk]:
+    def speak(
+        self, phrase: str, *, speed: float | None = None, should_stop: Stopped
+    ) -> Iterator[SpeechChunk]:
         given = speech_digest(phrase, speed)
         steps = _Steps(self._notes, self._session, "tts.speak", given, phrase, should_stop)
         first = True
@@ -344,9 +346,9 @@ def prompt_digest(prompt: Prompt) -> str:
     return digest([int(token) for token in prompt.ids], asdict(prompt.options))
 
 
-def speech_digest(phrase: str, speed: float) -> str:
-    """The digest of a phrase and how fast it is to be spoken."""
-    return digest(phrase, speed)
+def speech_digest(phrase: str, speed: float | None) -> str:
+    """The digest of a phrase and how fast it is to be spoken; None is the configuration's speed."""
+    return digest(phrase, 1.0 if speed is None else speed)
 
 
 def chunk_json(chunk: SpeechChunk, files: Files) -> Json:

@@ -43,7 +43,7 @@ class Conversation:
         self.rig = Rig(FakePort(sound=microphone))
         self.world = World(scene, loop=self.rig.loop)
         self.options = options or TalkOptions(seconds=scene.end_ms / 1000)
-        self.config = turn_config(turn, self.options, 128, cancelling=False)
+        self.config = turn_config(turn, 128, cancelling=False, push_to_talk=self.options.push_to_talk)
         self.shown = Shown()
         self.replay = Replay((), (), 0)
 
