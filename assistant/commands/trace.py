@@ -18,11 +18,20 @@ def simulate(
     traces: Traces,
     json: Annotated[Optional[Path], typer.Option("--json", help="Write the report here.")] = None,  # noqa: UP045
     strict: Strict = False,
+    scale: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="What if: a stage takes so many times as long, as in tts=0.5."),
+    ] = None,
+    set: Annotated[  # noqa: A002
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", help="What if: a key of the configuration, as in turn.min_silence_ms=200."),
+    ] = None,
+    cores: Annotated[Optional[int], typer.Option(min=1, help="What if: so many cores.")] = None,  # noqa: UP045
 ) -> None:
     """Run the conversations in TRACES again, with models that answer as recorded and take as long."""
     from assistant.commands.trace_runs import run_simulate
 
-    run_simulate(traces, json, strict)
+    run_simulate(traces, json, strict, scale or (), set or (), cores)
 
 
 @app.command()

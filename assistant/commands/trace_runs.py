@@ -1,11 +1,16 @@
 """What `assistant trace` runs."""
 
+import json as json_module
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from assistant.commands.preflight import check_file
+from assistant.config import Config, config_of
 from assistant.models.load import load_models, locate
 from assistant.models.pool import Models
 from assistant.models.store import ModelStore
@@ -14,22 +19,70 @@ from assistant.trace.gate import as_text, compare, measured, read_baseline, tabl
 from assistant.trace.provenance import model_digests
 from assistant.trace.recording import META
 from assistant.trace.show import show
-from assistant.trace.simulate import Simulation, simulate
+from assistant.trace.simulate import Simulation, WhatIf, simulate
 from assistant.trace.summary import write_json, write_text
 from assistant.trace.told import lines, told
 from assistant.trace.trace import Trace, read_trace
 
 
-def run_simulate(paths: Sequence[Path], json: Path | None, strict: bool) -> None:
-    """Simulate the traces at `paths` and print a line a turn; raises TraceError."""
+def run_simulate(
+    paths: Sequence[Path],
+    json: Path | None,
+    strict: bool,
+    scale: Sequence[str] = (),
+    changes: Sequence[str] = (),
+    cores: int | None = None,
+) -> None:
+    """Simulate the traces at `paths` and print a line a turn; raises TraceError and ConfigError.
+
+    `scale` and `changes` are like tts=0.5 and turn.min_silence_ms=200.
+    """
+    factors = {name: _factor(name, value) for name, value in map(_pair, scale)}
     check_file(json, TraceError)
     traces = _read(paths)
     simulations = []
     for trace in traces:
-        simulations.append(simulate(trace, _loader(trace), strict=strict))
+        what_if = WhatIf(cores, factors, _changed(trace, changes))
+        simulations.append(simulate(trace, _loader(trace), what_if, strict=strict))
         typer.echo("\n".join(lines(simulations[-1])))
     if json:
         write_json(json, {"traces": [told(simulation) for simulation in simulations]})
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise TraceError(f"{text!r:.60}: should be like name=value")
+    return name, value
+
+
+def _factor(name: str, value: str) -> float:
+    try:
+        factor = float(value)
+    except ValueError:
+        factor = -1.0
+    if not 0 <= factor <= 1000:
+        raise TraceError(f"{name}={value}: should be a factor from 0 to 1000")
+    return factor
+
+
+def _changed(trace: Trace, changes: Sequence[str]) -> Config:
+    """The trace's configuration with `section.key=value` changed, the value as TOML has it."""
+    table: dict[str, Any] = json_module.loads(json_module.dumps(asdict(trace.config)))
+    for change in changes:
+        name, value = _pair(change)
+        *sections, key = name.split(".")
+        place = table
+        for section in sections:
+            inner = place.setdefault(section, {})
+            if not isinstance(inner, dict):
+                raise TraceError(f"{change}: {section} is a key, not a section")
+            place = inner
+        try:
+            place[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError as error:
+            raise TraceError(f"{change}: {value} is not a value of TOML; texts want quotes") from error
+    return config_of(table, Path("--set")) if changes else trace.config
 
 
 def run_gate(paths: Sequence[Path], baseline: Path, update: bool, strict: bool) -> None:

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 
 from assistant.models.pool import Models
 from assistant.trace.costs import NOTHING, Cost, alone_ms, fitted, part
@@ -31,21 +32,26 @@ class Recorded:
 class Times:
     """How long steps take: as recorded, corrected by the slope for work that differs, or as costs say."""
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, scale: Mapping[str, float] | None = None) -> None:
+        """`scale` multiplies the times of kinds of steps, by the beginning of their names."""
         self._alone = alone_ms(trace)
+        self._scale = scale or {}
         self.costs = fitted(trace.calls, self._alone)
 
     def recorded_ms(self, call: Call, index: int, work: float | None = None) -> float:
         """What the `index`-th step of `call` takes with cores to itself, if it has this much `work`."""
-        step = call.steps[index]
+        step, kind = call.steps[index], part(call, index)
         ms = self._alone.get(step, _elapsed_ms(step))
-        if work is None or work == step.work:
-            return ms
-        return max(0.0, ms + self._cost(part(call, index)).slope_ms * (work - step.work))
+        if work is not None and work != step.work:
+            ms = max(0.0, ms + self._cost(kind).slope_ms * (work - step.work))
+        return ms * self._scaled(kind)
 
     def fitted_ms(self, kind: str, work: float | None = None) -> float:
         """What a step takes that was not recorded, by default with as much work as is usual."""
-        return self._cost(kind).ms(work)
+        return self._cost(kind).ms(work) * self._scaled(kind)
+
+    def _scaled(self, kind: str) -> float:
+        return prod(factor for name, factor in self._scale.items() if f"{kind}.".startswith(f"{name}."))
 
     def _cost(self, kind: str) -> Cost:
         return self.costs.get(kind, NOTHING)

@@ -17,6 +17,7 @@ FORMAT = 1
 TOLERANCE_MS = 1.0
 """What a part may differ by: a simulation has no noise, but code may be cut into other steps."""
 _BUDGET_STEP_MS = 10  # a new budget is the next multiple above what there is
+_SLACK = "playback.start"  # of which nothing is work: what is hidden there waits for the release of the reply
 _OTHER = ("cut_in", "interrupted", "underruns", "transcript", "heard")
 
 Turns = Mapping[str, Mapping[str, Any]]
@@ -95,7 +96,7 @@ def _turn(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> Itera
     for part, (ms, hidden_ms) in now["parts"].items():
         was_ms, was_hidden_ms = before["parts"][part]
         yield from _times(name, part, was_ms, ms)
-        if abs(ms - was_ms) <= TOLERANCE_MS:  # what is exposed now was hidden before, or the other way round
+        if part != _SLACK and abs(ms - was_ms) <= TOLERANCE_MS:  # else what is exposed was hidden before
             yield from _times(name, f"{part} (hidden)", was_hidden_ms, hidden_ms)
 
 

@@ -1,8 +1,8 @@
 """Recording a trace: what came in, what the models did, what was played, and how long all of it took."""
 
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Callable
-from dataclasses import asdict, is_dataclass
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class Recording:
             raise TraceError(f"{folder}: a language model on another machine cannot be recorded")
         try:
             folder.mkdir(parents=True)
-            meta = json.dumps(_meta(config), indent=1, default=str) + "\n"
+            meta = json.dumps(_meta(config, model_digests(config)), indent=1) + "\n"
             (folder / META).write_text(meta, encoding="utf-8")
             writer = Writer(folder, said)
         except FileExistsError as error:
@@ -242,9 +242,9 @@ def _span(span: Span, start: int, end: int) -> dict[str, Any]:
     }
 
 
-def _meta(config: Config) -> dict[str, Any]:
-    sections = {name: asdict(getattr(config, name)) for name in SECTIONS}
-    del sections["llm"]["remote"]
+def _meta(config: Config, models: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    sections = {name: _changed(getattr(config, name), getattr(Config(), name)) for name in SECTIONS}
+    sections["llm"].pop("remote", None)
     if config.llm.is_path:
         sections["llm"]["model"] = Path(config.llm.model).name
     threads = config.llm.threads or default_threads()
@@ -253,6 +253,16 @@ def _meta(config: Config) -> dict[str, Any]:
         "machine": machine(),
         "cores": usable_threads(),
         "threads": {"asr": recognition_threads(config.llm.sessions), "llm_pass": threads},
-        "models": model_digests(config),
-        "config": sections,
+        "models": list(models),
+        "config": {name: keys for name, keys in sections.items() if keys},
     }
+
+
+def _changed(section: Any, default: Any) -> dict[str, Any]:  # noqa: ANN401  # dataclasses
+    """What of a section is not as by default: a default that changes later is to change a simulation."""
+    keys = {}
+    for field in fields(section):
+        value, usual = getattr(section, field.name), getattr(default, field.name)
+        if value != usual:
+            keys[field.name] = _changed(value, usual) if is_dataclass(value) else value
+    return keys

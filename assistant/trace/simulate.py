@@ -6,13 +6,15 @@ what a session calls on its event loop; all other code takes none.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from assistant.config import Config
 from assistant.models.pool import HearingModels, ModelPool, Models, Opened, Workers, on_worker
 from assistant.runtime import Clock, Cores, InlineWorker, VirtualLoop, Worker, run_virtual
 from assistant.trace.answers import Times, Unrecorded, by_session
 from assistant.trace.costs import Cost, width
+from assistant.trace.errors import TraceError
 from assistant.trace.replay import ReplayedTurn
 from assistant.trace.runs import Run, recorded_turns
 from assistant.trace.scene import Scene
@@ -34,16 +36,39 @@ class Simulation:
     dropped_frames: int
 
 
-def simulate(trace: Trace, load: Callable[[], Models], *, strict: bool = False) -> Simulation:
+@dataclass(frozen=True)
+class WhatIf:
+    """What is to differ from the recording."""
+
+    cores: int | None = None
+    scale: Mapping[str, float] = field(default_factory=dict)
+    """Factors of time, by the beginning of a kind of step: "tts", "llm.prefill"."""
+    config: Config | None = None
+
+
+def simulate(
+    trace: Trace, load: Callable[[], Models], what_if: WhatIf | None = None, *, strict: bool = False
+) -> Simulation:
     """Simulate `trace`; `load` gives the real models, should one be needed.
 
-    Raises TraceError: an input that cannot be simulated, or, if `strict`, anything that was not recorded.
+    Raises TraceError: an input that cannot be simulated, a kind of step that the trace has not, or, if
+    `strict`, anything that was not recorded.
     """
     loop = VirtualLoop()
-    unrecorded, times = Unrecorded(trace, load, strict), Times(trace)
+    try:
+        return _simulate(trace, Unrecorded(trace, load, strict), what_if or WhatIf(), loop)
+    finally:
+        loop.close()
+
+
+def _simulate(trace: Trace, unrecorded: Unrecorded, what_if: WhatIf, loop: VirtualLoop) -> Simulation:
+    times, config = Times(trace, what_if.scale), what_if.config or trace.config
+    for name in what_if.scale:
+        if not any(f"{kind}.".startswith(f"{name}.") for kind in times.costs):
+            raise TraceError(f"{trace.folder}: has no {name!r:.40}; there are {', '.join(times.costs)}")
     scenes = {name: Scene(loop, calls, times, unrecorded) for name, calls in by_session(trace).items()}
-    pool = _pool(trace, loop, SimulatedTap(scenes, trace.voice))
-    runs = [Run(session, trace.config, pool, loop.clock) for session in trace.sessions]
+    pool = _pool(trace, Cores(loop, what_if.cores or trace.cores), loop, SimulatedTap(scenes, trace.voice))
+    runs = [Run(session, config, pool, loop.clock) for session in trace.sessions]
     run_virtual(_all(runs), loop)
     unrecorded.check()
     return Simulation(
@@ -63,9 +88,9 @@ async def _all(runs: Sequence[Run]) -> None:
             group.create_task(run.run(), name=f"run-{number}")
 
 
-def _pool(trace: Trace, loop: VirtualLoop, tap: SimulatedTap) -> ModelPool:
-    """A pool with the threads of the recording, on its cores; the tap has all the models."""
-    cores, sessions = Cores(loop, trace.cores), trace.config.llm.sessions
+def _pool(trace: Trace, cores: Cores, loop: VirtualLoop, tap: SimulatedTap) -> ModelPool:
+    """A pool with the threads of the recording, on `cores`; the tap has all the models."""
+    sessions = trace.config.llm.sessions
 
     def worker(name: str, threads: int, busy: int = 1) -> Worker:
         return InlineWorker(name, loop, threads=threads, cores=cores, width=busy)

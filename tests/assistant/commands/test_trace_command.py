@@ -89,3 +89,38 @@ def test_lanes_are_drawn(
     assert run(monkeypatch, "trace", "show", tmp_path) == 0
     out = capsys.readouterr().out
     assert "yes.flac  nothing was heard  'Yes?'" in out and "  tts         " in out
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "code", "message"),
+    [
+        ("--scale", "tts", 2, "'tts': should be like name=value"),
+        ("--scale", "tts=fast", 2, "tts=fast: should be a factor from 0 to 1000"),
+        ("--scale", "tts=nan", 2, "tts=nan: should be a factor from 0 to 1000"),
+        ("--set", "turn.prepare_ms=soon", 2, "soon is not a value of TOML"),
+        ("--set", "turn.prepare_ms.x=3", 2, "prepare_ms is a key, not a section"),
+        ("--set", "turn.prepare_us=3", 1, "unknown key 'turn.prepare_us'"),
+    ],
+)
+def test_a_what_if_that_makes_no_sense(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+    value: str,
+    code: int,
+    message: str,
+) -> None:
+    write(tmp_path / "t")
+    assert run(monkeypatch, "trace", "simulate", tmp_path, option, value) == code
+    told = capsys.readouterr().err
+    assert message in told and told.count("\n") == 1
+
+
+def test_a_key_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With 314 ms in place of 250 the turn ends with the window at 1280, in a frame that comes then."""
+    write(tmp_path / "t")
+    run(monkeypatch, "trace", "simulate", tmp_path, "--set", "turn.min_silence_ms=314")
+    assert "yes.flac                   342.0" in capsys.readouterr().out  # 1280 + 2 + 20 - 960

@@ -15,8 +15,9 @@ from asr.audio import AudioSpan
 from asr.stabilize import Partial
 from asr.vad import VadState
 from asr.words import Hypothesis, Word
-from assistant.config import Config, LlmConfig
+from assistant.config import Config, LlmConfig, ServerConfig
 from assistant.runtime import Clock, Span
+from assistant.session.turn import TurnConfig
 from assistant.trace.errors import TraceError
 from assistant.trace.items import (
     generated_json,
@@ -28,8 +29,8 @@ from assistant.trace.items import (
     prompt_json,
     prompt_of,
 )
-from assistant.trace.recording import Recording
-from llm.decode.generate import Called, Finished, Generated, Prefilled, Started, Token
+from assistant.trace.recording import Recording, _meta
+from llm.decode.generate import Called, Finished, GenerateConfig, Generated, Prefilled, Started, Token
 from llm.decode.options import AS_CONFIGURED
 from llm.decode.responder import Prompt
 from llm.decode.served import Kernels, Operation, Served
@@ -205,10 +206,18 @@ def test_a_remote_model_is_not_recorded(tmp_path: Path, said: list[str]) -> None
     assert not (tmp_path / "t").exists()
 
 
-def test_nothing_of_the_server_or_its_token_is_kept(recording: Recording, tmp_path: Path) -> None:
-    recording.close()
-    meta = json.loads((tmp_path / "t" / "meta.json").read_text())
-    assert set(meta["config"]) == {"turn", "asr", "llm", "tts"} and "remote" not in meta["config"]["llm"]
+def test_the_configuration_is_kept_where_it_is_not_the_default() -> None:
+    """And nothing of the server, or its token, or of where a model lies."""
+    config = Config(
+        turn=TurnConfig(min_silence_ms=300),
+        llm=LlmConfig(model="/home/someone/own.gguf", generate=GenerateConfig(max_tokens=5)),
+        server=ServerConfig(token="secret"),
+    )
+    assert _meta(config, [])["config"] == {
+        "turn": {"min_silence_ms": 300},
+        "llm": {"model": "own.gguf", "generate": {"max_tokens": 5}},
+    }
+    assert _meta(Config(), [])["config"] == {}
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from hand_trace import (
 from assistant.models.pool import Models
 from assistant.session.parts import Part
 from assistant.trace.errors import TraceError
-from assistant.trace.simulate import Simulation, simulate
+from assistant.trace.simulate import Simulation, WhatIf, simulate
 from assistant.trace.told import told
 from assistant.trace.trace import read_trace
 
@@ -119,3 +119,29 @@ def test_real_models_answer_in_their_place(tmp_path: Path) -> None:
     simulation = simulate(read_trace(folder), lambda: models)
     assert simulation.unrecorded == {"score": 1}
     assert simulation.turns[0].ttfa_ms == pytest.approx(ANSWERED_MS - VOICE_END_MS, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("what_if", "answered_ms"),
+    [
+        (WhatIf(scale={"tts": 2}), ANSWERED_MS + CHUNK_MS),
+        # Prompt and token take 35 ms in place of 70: the speech is there at 1207 and waits for the release.
+        (WhatIf(scale={"llm": 0.5}), RELEASED_MS + 20),
+        (WhatIf(scale={"tt": 2, "llm.prefil": 2}), None),
+        (WhatIf(cores=16), ANSWERED_MS),
+    ],
+)
+def test_what_if(tmp_path: Path, what_if: WhatIf, answered_ms: int | None) -> None:
+    trace = read_trace(write(tmp_path / "t"))
+    if answered_ms is None:
+        with pytest.raises(TraceError, match=r"has no 'tt'; there are asr\.final, "):
+            simulate(trace, no_models, what_if)
+        return
+    (turn,) = simulate(trace, no_models, what_if).turns
+    assert turn.ttfa_ms == pytest.approx(answered_ms - VOICE_END_MS, abs=0.01)
+
+
+def test_an_input_that_cannot_be_given_again_is_refused(tmp_path: Path) -> None:
+    asked = {"is": "input", "session": "s", "at": 0, "what": "ReplyRequested", "fields": {}}
+    with pytest.raises(TraceError, match="an input ReplyRequested cannot be simulated"):
+        simulated(write(tmp_path / "t", [*lines(), asked]))
