@@ -196,8 +196,8 @@ def _clause_may_end(text: str, first: bool, config: PhraseConfig) -> bool:
 def _best_word_end(body: str, at_least: int) -> int:
     """The best cut after `at_least` words or more: at a clause's end, else before a joiner, else the last.
 
-    Never after a word that leans on the next, nor inside a name or a sum ("Henry | VIII", "x | = 5"); 0 if there
-    is no such place.
+    Never after a word that leans on the next, nor inside a name or a sum ("Henry | VIII", "x | = 5"); 0 if
+    there is no such place.
     """
     best, best_rank = 0, (0, 0)
     words = list(re.finditer(r"\S+", body))

@@ -20,6 +20,6 @@ def is_readable(text: str) -> bool:
 
 
 def _is_readable(char: str) -> bool:
-    return char.isascii() and char.isalnum() or (
+    return (char.isascii() and char.isalnum()) or (
         char.isalnum() and unicodedata.name(char, "").startswith(("LATIN", "DIGIT"))
     )

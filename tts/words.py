@@ -41,7 +41,8 @@ NUMBER_SIGNS = _words("no No nos Nos")
 
 # How the next number is read hangs on them ("the code 4711"): a phrase must not end between the two.
 BEFORE_NUMBERS = _words(
-    """number numbers no code codes pin passcode password otp zip postcode id extension account serial room flight suite
-    apartment highway route gate bus train channel call calls called calling dial dialing text phone ring press
-    chapter page pages section part volume act scene step level version verse minus plus times equals error"""
+    """number numbers no code codes pin passcode password otp zip postcode id extension account serial room
+    flight suite apartment highway route gate bus train channel call calls called calling dial dialing text
+    phone ring press chapter page pages section part volume act scene step level version verse minus plus
+    times equals error"""
 )

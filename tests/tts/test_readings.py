@@ -1,6 +1,6 @@
 """Written English and the words for it, worked out by hand: tests/tts/readings/*.tsv.
 
-`first.tsv` was written before the rules. `later.tsv` was written when they were done, and 226 of its 236 cases
+`first.tsv` was written before the rules. `later.tsv` was written when they were done: 226 of its 236 cases
 held at its first run.
 """
 
@@ -26,7 +26,9 @@ def read_table(path: Path) -> list[tuple[str, str, str]]:
 CASES = [case for path in sorted(FOLDER.glob("*.tsv")) for case in read_table(path)]
 
 
-@pytest.mark.parametrize(("kind", "written", "spoken"), CASES, ids=[f"{kind}: {text}" for kind, text, _ in CASES])
+@pytest.mark.parametrize(
+    ("kind", "written", "spoken"), CASES, ids=[f"{kind}: {text}" for kind, text, _ in CASES]
+)
 def test_written_english_is_read_as_people_say_it(kind: str, written: str, spoken: str):
     assert in_words(written) == spoken
 

@@ -58,7 +58,14 @@ def test_any_text_gives_one_tidy_line(phrase: str):
 
 @pytest.mark.parametrize(
     ("text", "readable"),
-    [("Привет, как дела?", False), ("你好。", False), ("Привет means hello", True), ("5 > 3", True), ("½", True), ("é", True)],  # noqa: RUF001
+    [
+        ("Привет, как дела?", False),
+        ("你好。", False),
+        ("Привет means hello", True),
+        ("5 > 3", True),
+        ("½", True),
+        ("é", True),
+    ],
 )
 def test_tells_what_the_voice_cannot_read(text: str, readable: bool):
     assert is_readable(text) == readable

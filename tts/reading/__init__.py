@@ -7,12 +7,16 @@ money and measures, and last the numbers that are only numbers.
 
 import re
 
+from tts.reading.abbreviations import read_abbreviations
 from tts.reading.arithmetic import read_arithmetic
 from tts.reading.codes import read_codes
 from tts.reading.dates import read_dates, read_times
+from tts.reading.fractions import read_fractions
 from tts.reading.markup import plain, tidy
-from tts.reading.names import read_abbreviations, read_alphanumerics, read_names, read_romans
-from tts.reading.quantities import read_fractions, read_measures, read_money
+from tts.reading.measures import read_measures
+from tts.reading.money import read_money
+from tts.reading.names import read_alphanumerics, read_names
+from tts.reading.romans import read_romans
 from tts.reading.symbols import name_scripts, read_symbols
 from tts.reading.web import read_addresses
 

@@ -4,19 +4,35 @@ Operators become words and numbers stay, for the numbers may have units: "3 km +
 four digits gets its comma here, so that it is not taken for a year.
 """
 
+# ruff: noqa: RUF001 - dashes, minus and multiplication signs are what it is about
+
 import re
 
 from tts.reading.numbers import NUMBER, cardinal, in_pairs, ordinal
-from tts.reading.vocabulary import PER, UNITS
+from tts.reading.units import PER, UNITS
 
 _OPERAND = r"[\d.,]*\d[%°]?|(?<![A-Za-z'])[A-Za-z](?![A-Za-z'])"
 _LEFT = r"(?:(?<=[\d)%°])|(?<=(?<![A-Za-z'])[A-Za-z]))"
-_RIGHT = r"(?=\(|√|[-−]?[$€£]?[.\d]|[-−]?[A-Za-z](?![A-Za-z']))"  # noqa: RUF001
-_POSED = re.compile(r"=|[√×÷]|\d ?\+ ?\d|\b(?:what is|what's|calculate|compute|solve|equals|evaluate|subtract)\b", re.IGNORECASE)  # noqa: RUF001
-_EQUATION = re.compile(r"(?<![\w.])[\d.]+(?:[-+*/x×÷−][\d.]+)+(?=\s*=)")  # noqa: RUF001
-_INSIDE = re.compile(r"(?<=\d)[-+*/x×÷−](?=[\d.])")  # noqa: RUF001
-_WORDS = {"-": "minus", "−": "minus", "+": "plus", "*": "times", "x": "times", "×": "times", "÷": "divided by", "/": "divided by"}  # noqa: RUF001
-_SCORE = re.compile(r"\b(?:score|scored|won|win|wins|lost|lose|beat|led|lead|final|draw|tied|vote)\b", re.IGNORECASE)
+_RIGHT = r"(?=\(|√|[-−]?[$€£]?[.\d]|[-−]?[A-Za-z](?![A-Za-z']))"
+_POSED = re.compile(
+    r"=|[√×÷]|\d ?\+ ?\d|\b(?:what is|what's|calculate|compute|solve|equals|evaluate|subtract)\b",
+    re.IGNORECASE,
+)
+_EQUATION = re.compile(r"(?<![\w.])[\d.]+(?:[-+*/x×÷−][\d.]+)+(?=\s*=)")
+_INSIDE = re.compile(r"(?<=\d)[-+*/x×÷−](?=[\d.])")
+_WORDS = {
+    "-": "minus",
+    "−": "minus",
+    "+": "plus",
+    "*": "times",
+    "x": "times",
+    "×": "times",
+    "÷": "divided by",
+    "/": "divided by",
+}
+_SCORE = re.compile(
+    r"\b(?:score|scored|won|win|wins|lost|lose|beat|led|lead|final|draw|tied|vote)\b", re.IGNORECASE
+)
 _EQUALS = re.compile(r"\s*(?:==?=?|:=)\s*")
 _COMPARED = (
     (re.compile(r"\s*(?:!=|<>)\s*"), " ≠ "),
@@ -37,19 +53,29 @@ _COMPARED = (
 _PLUS = re.compile(rf"{_LEFT}\s?\+\s?{_RIGHT}|{_LEFT} \+ ")
 _TIMES = re.compile(rf"{_LEFT}\s?[*·]\s?{_RIGHT}")
 _DIVIDED = re.compile(rf"{_LEFT}\s?÷\s?{_RIGHT}|{_LEFT} / {_RIGHT}")
-_OVER = re.compile(r"(?<=\))\s?/\s?(?=[\w(])|(?<=(?<![A-Za-z\d'.])[a-z])/(?=[a-z](?![A-Za-z'/]))(?!(?<=[mg]/)[sLlhm])(?![shLl]\b)")
+_OVER = re.compile(
+    r"(?<=\))\s?/\s?(?=[\w(])|(?<=(?<![A-Za-z\d'.])[a-z])/(?=[a-z](?![A-Za-z'/]))(?!(?<=[mg]/)[sLlhm])"
+    r"(?![shLl]\b)"
+)
 _PRODUCT = re.compile(r"\b([a-z])([a-z])\b")
-_CROSS = re.compile(rf"(?P<a>{NUMBER})(?P<unit>['\"]| ?(?:cm|mm|m|ft|in|km|px)\b)?\s?[xX×]\s?(?P<b>{NUMBER})(?P<rest>['\"]|\s?(?:cm|mm|m|ft|in|inch|inches|feet|foot|meters?|px|pixels|km)\b)?")  # noqa: RUF001
+_CROSS = re.compile(
+    rf"(?P<a>{NUMBER})(?P<unit>['\"]| ?(?:cm|mm|m|ft|in|km|px)\b)?\s?[xX×]\s?(?P<b>{NUMBER})(?P<rest>"
+    r"['\"]|\s?(?:cm|mm|m|ft|in|inch|inches|feet|foot|meters?|px|pixels|km)\b)?"
+)
 _FACTOR = re.compile(r"(?<=\d)[xX](?![A-Za-z\d])")
 _FACTOR_BEFORE = re.compile(r"(?<![A-Za-z\d])x(?=\d+(?![\w-]))")
 _SPACED = re.compile(rf"(?P<a>{_OPERAND}|\)) - (?P<b>(?:{_OPERAND}|\())")
-_TRUE_MINUS = re.compile(rf"{_LEFT}\s?−\s?{_RIGHT}")  # noqa: RUF001
-_SIGN = re.compile(r"(?:(?<![^\s(\[=,/:*+])|(?<=[$€£^]))[-−](?=[$€£]?\.?\d|[$€£])|(?<![^\s(\[=,:])–(?=[$€£]?\.?\d)")  # noqa: RUF001
-_NEGATIVE = re.compile(r"(?<=equals )[-−](?=[A-Za-z(])|(?<=\()[-−](?=[A-Za-z]\b)|−(?=[A-Za-z]\b)")  # noqa: RUF001
-_POWER = re.compile(
-    r"(?P<base>(?<![A-Za-z\d.])\d+(?:\.\d+)?|[A-Za-z)]|\b[A-Za-z]+)(?:\^|\*\*)(?:\((?P<inner>[^()]{1,12})\)|\{(?P<braced>[^{}]{1,12})\}|(?P<exp>[-−+]?(?:\d+(?:\.\d+)?|[A-Za-z]\b)))(?P<unit> ?(?:km|cm|mm|nm|m|kg|g|s|Hz|J|W|V|N|Pa|mol|L|K|m/s|km/s|m/s\^2)(?![\w/^]))?"  # noqa: RUF001
+_TRUE_MINUS = re.compile(rf"{_LEFT}\s?−\s?{_RIGHT}")
+_SIGN = re.compile(
+    r"(?:(?<![^\s(\[=,/:*+])|(?<=[$€£^]))[-−](?=[$€£]?\.?\d|[$€£])|(?<![^\s(\[=,:])–(?=[$€£]?\.?\d)"
 )
-_SCIENTIFIC = re.compile(r"(?<![\w.])(?P<m>\d+(?:\.\d+)?)[eE](?P<e>[-+−]?\d{1,3})(?!\w)")  # noqa: RUF001
+_NEGATIVE = re.compile(r"(?<=equals )[-−](?=[A-Za-z(])|(?<=\()[-−](?=[A-Za-z]\b)|−(?=[A-Za-z]\b)")
+_POWER = re.compile(
+    r"(?P<base>(?<![A-Za-z\d.])\d+(?:\.\d+)?|[A-Za-z)]|\b[A-Za-z]+)(?:\^|\*\*)(?:\((?P<inner>"
+    r"[^()]{1,12})\)|\{(?P<braced>[^{}]{1,12})\}|(?P<exp>[-−+]?(?:\d+(?:\.\d+)?|[A-Za-z]\b)))"
+    r"(?P<unit> ?(?:km|cm|mm|nm|m|kg|g|s|Hz|J|W|V|N|Pa|mol|L|K|m/s|km/s|m/s\^2)(?![\w/^]))?"
+)
+_SCIENTIFIC = re.compile(r"(?<![\w.])(?P<m>\d+(?:\.\d+)?)[eE](?P<e>[-+−]?\d{1,3})(?!\w)")
 _SQUARED_LETTERS = re.compile(r"\b([a-z])([a-z])\^(?=\d)")
 _PLAIN_YEAR = re.compile(r"(?<![\w.,:/-])(\d)(\d{3})(?![\w:/-]|[.,]\d)")
 
@@ -59,12 +85,14 @@ def read_arithmetic(text: str) -> str:
     posed = _POSED.search(text) is not None
     text = _SCIENTIFIC.sub(lambda m: f"{m['m']} times ten to the {_exponent(m['e'])}", text)
     if "^" in text or "**" in text:
-        text = _POWER.sub(_power, _SQUARED_LETTERS.sub(lambda m: m[0] if m[1] + m[2] in UNITS else f"{m[1]} {m[2]}^", text))
+        text = _POWER.sub(
+            _power, _SQUARED_LETTERS.sub(lambda m: m[0] if m[1] + m[2] in UNITS else f"{m[1]} {m[2]}^", text)
+        )
     if posed:
         text = _EQUATION.sub(lambda m: _INSIDE.sub(lambda sign: f" {_WORDS[sign[0]]} ", m[0]), text)
     for sign, words in _COMPARED:
         text = sign.sub(words, text)
-    if "x" in text or "X" in text or "×" in text:  # noqa: RUF001
+    if "x" in text or "X" in text or "×" in text:
         text = _cross(text, posed)
     if " - " in text:
         text = _SPACED.sub(lambda m: _spaced(m, posed), text)
@@ -79,7 +107,9 @@ def read_arithmetic(text: str) -> str:
     text = _NEGATIVE.sub("minus ", _SIGN.sub("minus ", text))
     if not posed:
         return text
-    text = _PRODUCT.sub(lambda m: m[0] if set(m[0]) & set("aeiouy") or m[0] in UNITS else f"{m[1]} {m[2]}", text)
+    text = _PRODUCT.sub(
+        lambda m: m[0] if set(m[0]) & set("aeiouy") or m[0] in UNITS else f"{m[1]} {m[2]}", text
+    )
     return _PLAIN_YEAR.sub(r"\1,\2", text)
 
 
@@ -87,15 +117,22 @@ def _cross(text: str, posed: bool) -> str:
     """The letter x and the sign of multiplication: sizes are "by", sums and factors "times"."""
 
     def read(match: re.Match[str]) -> str:
-        if len(match["a"]) in (3, 4) and len(match["b"]) in (3, 4) and match["a"].isdigit() and match["b"].isdigit():
+        if (
+            len(match["a"]) in (3, 4)
+            and len(match["b"]) in (3, 4)
+            and match["a"].isdigit()
+            and match["b"].isdigit()
+        ):
             return f"{in_pairs(match['a'])} by {in_pairs(match['b'])}"
-        is_size = match["rest"] or match["unit"] or ("×" not in match[0] and "=" not in match.string and not posed)  # noqa: RUF001
+        is_size = (
+            match["rest"] or match["unit"] or ("×" not in match[0] and "=" not in match.string and not posed)
+        )
         first = f"{match['a']}{match['unit'] or ''}"
         return f"{first} {'by' if is_size else 'times'} {match['b']}{match['rest'] or ''}"
 
     for _ in range(2):  # a chain of three shares its middle number
         text = _CROSS.sub(read, text)
-    text = re.sub(r"(?<=\d) ?[xX×] ?(?=\d)", " by ", text)  # noqa: RUF001
+    text = re.sub(r"(?<=\d) ?[xX×] ?(?=\d)", " by ", text)
     if re.search(r"[=+]|\bx (?:minus|plus|times)\b| - ", text):
         return re.sub(r"(?<=\d)(?=x\b)", " ", text)
     return _FACTOR_BEFORE.sub("times ", _FACTOR.sub(" times", text))
@@ -119,12 +156,12 @@ def _power(match: re.Match[str]) -> str:
         return match[0]
     if match.string[match.start() - 1 : match.start()] == "/" and f"{base}^{exponent}" in PER:
         return match[0]
-    if base == "10" and re.fullmatch(r"[-−+]?\d+", exponent):  # noqa: RUF001
+    if base == "10" and re.fullmatch(r"[-−+]?\d+", exponent):
         words = f"ten to the {_exponent(exponent)}"
     elif exponent in ("2", "3"):
         words = f"{base} {'squared' if exponent == '2' else 'cubed'}"
     else:
-        words = f"{base} to the power of {exponent.replace('−', '-').replace('-', 'minus ')}"  # noqa: RUF001
+        words = f"{base} to the power of {exponent.replace('−', '-').replace('-', 'minus ')}"
     after = match.string[match.end() :]
     gap = " " if after[:1].isalnum() else ""
     return words + _unit_behind(match["unit"]) + gap
@@ -135,9 +172,11 @@ def _unit_behind(written: str | None) -> str:
         return ""
     top, _, bottom = written.strip().partition("/")
     names = UNITS[top].split(",")
-    return f" {names[1].strip() if len(names) > 1 else names[0] + 's'}" + (f" per {PER[bottom]}" if bottom else "")
+    return f" {names[1].strip() if len(names) > 1 else names[0] + 's'}" + (
+        f" per {PER[bottom]}" if bottom else ""
+    )
 
 
 def _exponent(written: str) -> str:
-    value = int(written.replace("−", "-"))  # noqa: RUF001
+    value = int(written.replace("−", "-"))
     return ordinal(value) if value >= 0 else f"minus {cardinal(-value)}"

@@ -5,29 +5,45 @@ import re
 from tts.reading.numbers import in_pairs, number, spell
 from tts.reading.vocabulary import CALLS, CODES, ROOMS
 
-_NOT_COUNTED = r"(?![\w,]*\d)(?!\s(?!was\b|is\b|has\b|as\b|always\b|his\b|this\b)[a-z]+s\b|\s(?:people|men|women|children|times)\b|%|\s?°)"
+_NOT_COUNTED = (
+    r"(?![\w,]*\d)(?!\s(?!was\b|is\b|has\b|as\b|always\b|his\b|this\b)[a-z]+s\b|\s(?:people|men|women"
+    r"|children|times)\b|%|\s?°)"
+)
 _US_PHONE = re.compile(
-    r"(?<![\w.+-])(?P<plus>\+)?(?:(?P<country>1)[-. ]?)?(?:\((?P<area>\d{3})\)[-. ]?|(?P<area2>\d{3})(?P<sep>[-. ]))(?P<mid>\d{3})(?(sep)(?P=sep)|[-. ])(?P<last>\d{4}|[A-Z]{4,7}\b)(?![\w-]|\.\d)"
+    r"(?<![\w.+-])(?P<plus>\+)?(?:(?P<country>1)[-. ]?)?(?:\((?P<area>\d{3})\)[-. ]?|(?P<area2>\d{3})"
+    r"(?P<sep>[-. ]))(?P<mid>\d{3})(?(sep)(?P=sep)|[-. ])(?P<last>\d{4}|[A-Z]{4,7}\b)(?![\w-]|\.\d)"
     r"|(?<![\w.+-])(?P<toll>1)-(?P<area3>8\d\d)-(?P<words>[A-Z]{3,}(?:-[A-Z]+)*)\b"
 )
 _LOCAL = re.compile(r"(?<![\w.,-])(\d{3})-(\d{4})(?![\w-]|\.\d)")
 _WORLD = re.compile(r"(?<!\w)\+(?P<groups>\d{1,3}(?:[ .-]?\(?\d{1,5}\)?){2,6})(?![\w-])")
 _ZERO = re.compile(r"(?<![\w.,+-])(?P<groups>\(?0\d{1,4}\)?(?:[ -]\d{2,5}){1,4})(?![\w-]|\.\d)")
-_GROUPS = re.compile(r"(?<![\w.,/-])(?:\d{3}-\d{2}-\d{4}|\d{4}([ -])\d{4}\1\d{4}\1\d{4}|\d-\d-\d(?:-\d)*|\d{2,5}(?:-\d{1,7}){3,})(?![\w-]|\.\d)")
+_GROUPS = re.compile(
+    r"(?<![\w.,/-])(?:\d{3}-\d{2}-\d{4}|\d{4}([ -])\d{4}\1\d{4}\1\d{4}|\d-\d-\d(?:-\d)*|\d{2,5}"
+    r"(?:-\d{1,7}){3,})(?![\w-]|\.\d)"
+)
 _CALL = re.compile(
-    rf"(?P<lead>\b(?:{CALLS})\b(?:(?: or| and)? [a-zA-Z]+)?[^\w]{{0,3}}?(?:(?: or| at| to| on|:) ?)?)(?P<digits>(?<![\w.,-])\d{{3,10}}){_NOT_COUNTED}",
+    rf"(?P<lead>\b(?:{CALLS})\b(?:(?: or| and)? [a-zA-Z]+)?[^\w]{{0,3}}?(?:(?: or| at| to| on|:) ?)?)"
+    rf"(?P<digits>(?<![\w.,-])\d{{3,10}}){_NOT_COUNTED}",
     re.IGNORECASE,
 )
-_NEXT_CALL = re.compile(rf"(?<=, )(?P<o>or )?(?P<digits>\d{{3}}){_NOT_COUNTED}|(?<=\bor )(?P<d>\d{{3}}){_NOT_COUNTED}")
+_NEXT_CALL = re.compile(
+    rf"(?<=, )(?P<o>or )?(?P<digits>\d{{3}}){_NOT_COUNTED}|(?<=\bor )(?P<d>\d{{3}}){_NOT_COUNTED}"
+)
 _EMERGENCY = re.compile(
-    rf"(?<![\w.,$€£-])(?:911|999|112|988)(?=[ -](?:call|calls|caller|callers|operator|operators|dispatcher|dispatchers|emergency|lifeline|hotline|center|service)\b)|(?<![\w.,$€£-])911{_NOT_COUNTED}(?!\w|-)"
+    r"(?<![\w.,$€£-])(?:911|999|112|988)(?=[ -](?:call|calls|caller|callers|operator|operators"
+    r"|dispatcher|dispatchers|emergency|lifeline|hotline|center|service)\b)|(?<!"
+    rf"[\w.,$€£-])911{_NOT_COUNTED}(?!\w|-)"
 )
 _CODE = re.compile(
-    rf"(?P<lead>\b(?:{CODES})(?:'s)?\b[:#]?(?: (?:is|was|of|now|to|are|ending|in|on)\b:?){{0,3}}:? ?[#\"'*]{{0,2}})(?P<digits>\d{{3,}}(?:[- ]\d{{3,}})*){_NOT_COUNTED}(?!\.\d|\w)",
+    rf"(?P<lead>\b(?:{CODES})(?:'s)?\b[:#]?(?: (?:is|was|of|now|to|are|ending|in|on)\b:?){{0,3}}:? ?"
+    rf"[#\"'*]{{0,2}})(?P<digits>\d{{3,}}(?:[- ]\d{{3,}})*){_NOT_COUNTED}(?!\.\d|\w)",
     re.IGNORECASE,
 )
 _STATE_ZIP = re.compile(r"(?<=\b[A-Z]{2} )(\d{5})(?:-(\d{4}))?(?![\w,.]?\d)")
-_ROOM = re.compile(rf"(?P<lead>\b(?:{ROOMS})\.?(?: number| no\.)?(?: is)? #?)(?P<digits>\d{{3,4}})(?![\w,.]?\d|\w)", re.IGNORECASE)
+_ROOM = re.compile(
+    rf"(?P<lead>\b(?:{ROOMS})\.?(?: number| no\.)?(?: is)? #?)(?P<digits>\d{{3,4}})(?![\w,.]?\d|\w)",
+    re.IGNORECASE,
+)
 _VERSION = re.compile(r"(?<![\w.])[vV](?:ersion)? ?(?=\d+(?:\.\d+)|\d+\b(?![.,]?\d))")
 _DOTTED = re.compile(r"(?<![\w.,])\d+(?:\.\d+){2,}(?![\w]|\.\d)")
 

@@ -1,35 +1,52 @@
 """Times of day, dates, years and decades."""
 
+# ruff: noqa: RUF001 - dashes, minus and multiplication signs are what it is about
+
 import re
 
 from tts.reading.numbers import cardinal, ordinal, plural, year
 from tts.reading.vocabulary import MONTH_OF, MONTHS
 
-_DASH = r"\s?[-–—−]\s?"  # noqa: RUF001
+_DASH = r"\s?[-–—−]\s?"
 _HALF = r"(?P<half>[AaPp])\.?\s?[Mm]\b(?:\.(?!\w))?"
 _HALF_FIRST = r"(?:\s?(?P<first>[AaPp])\.?[Mm]\b\.?)?"
-_CLOCK = re.compile(rf"(?<![\d:.,])(?P<h>\d{{1,2}}):(?P<m>\d{{2}})(?::(?P<s>\d{{2}}))?(?:\s?{_HALF})?(?!\d|:\d)(?P<to>{_DASH}(?=\d{{1,2}}(?::\d\d|\s?[AaPp]\.?[Mm])))?")
-_HOURS = re.compile(rf"(?<![\w:.,$€£-])(?P<a>\d{{1,2}}){_HALF_FIRST}{_DASH}(?P<b>\d{{1,2}})(?P<min>:\d\d)?\s?{_HALF}")
+_CLOCK = re.compile(
+    rf"(?<![\d:.,])(?P<h>\d{{1,2}}):(?P<m>\d{{2}})(?::(?P<s>\d{{2}}))?(?:\s?{_HALF})?(?!\d|:\d)"
+    rf"(?P<to>{_DASH}(?=\d{{1,2}}(?::\d\d|\s?[AaPp]\.?[Mm])))?"
+)
+_HOURS = re.compile(
+    rf"(?<![\w:.,$€£-])(?P<a>\d{{1,2}}){_HALF_FIRST}{_DASH}(?P<b>\d{{1,2}})(?P<min>:\d\d)?\s?{_HALF}"
+)
 _HOUR = re.compile(rf"(?<![\w:.,])(?P<h>\d{{1,2}})(?:\s?{_HALF})(?! I\b)(?P<to>{_DASH}(?=\d))?")
 _ZONE = re.compile(r"(?<=[a-zM.] )(E[SD]T|P[SD]T|C[SD]T|M[SD]T|GMT|UTC|CES?T|BST|IST|JST|ET|PT)\b")
 _RATIO = re.compile(r"(?<![\d:.])(\d{1,4}):(\d{1,4})(?![\d:])")
 
-_MONTH = r"(?:January|February|March|April|May|June|July|August|September|October|November|December|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept|Sep|Oct|Nov|Dec)\b\.?"
+_MONTH = (
+    r"(?:January|February|March|April|May|June|July|August|September|October|November|December|Jan|Feb"
+    r"|Mar|Apr|Jun|Jul|Aug|Sept|Sep|Oct|Nov|Dec)\b\.?"
+)
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 _ISO = re.compile(r"(?<![\w-])(?P<y>\d{4})-(?P<m>\d{2})-(?P<d>\d{2})(?:T(?=\d\d:)|(?![\w-]))")
-_SLASHES = re.compile(r"(?<![\w/.])(?P<a>\d{1,2})([/.-])(?P<b>\d{1,2})\2(?P<y>\d{4}|(?<=/)\d{2})(?![\w/]|[.-]\d)")
+_SLASHES = re.compile(
+    r"(?<![\w/.])(?P<a>\d{1,2})([/.-])(?P<b>\d{1,2})\2(?P<y>\d{4}|(?<=/)\d{2})(?![\w/]|[.-]\d)"
+)
 _MONTH_DAY = re.compile(
-    rf"\b(?P<month>{_MONTH}) (?:the )?{_DAY}(?![\w:%$€£°]|\.\d|,\d{{3}})(?:{_DASH}(?P<last>\d{{1,2}})(?:st|nd|rd|th)?\b(?!\.\d))?(?P<year>,? \d{{4}}\b(?!\.\d))?"  # noqa: E501
+    rf"\b(?P<month>{_MONTH}) (?:the )?{_DAY}(?![\w:%$€£°]|\.\d|,\d{{3}})(?:{_DASH}(?P<last>\d{{1,2}})"
+    rf"(?:st|nd|rd|th)?\b(?!\.\d))?(?P<year>,? \d{{4}}\b(?!\.\d))?"
 )
 _DAY_MONTH = re.compile(
-    rf"(?<![\w.:,/-])(?P<the>[Tt]he )?{_DAY}(?:{_DASH}(?P<last>\d{{1,2}})(?:st|nd|rd|th)?)?(?: of)? (?P<month>{_MONTH})(?!-)(?P<year>,? \d{{4}}\b(?!\.\d))?"
+    rf"(?<![\w.:,/-])(?P<the>[Tt]he )?{_DAY}(?:{_DASH}(?P<last>\d{{1,2}})(?:st|nd|rd|th)?)?(?: of)? "
+    rf"(?P<month>{_MONTH})(?!-)(?P<year>,? \d{{4}}\b(?!\.\d))?"
 )
 _MONTH_YEAR = re.compile(rf"\b(?P<month>{_MONTH}),? (?:of )?(?P<year>\d{{4}})(?![\w,]|\.\d)")
 _DAY_AND_MONTH = re.compile(
-    r"(?P<lead>\b(?:on|by|until|till|since|before|after|due|dated|from|to|date:) )?(?<![\w/.$€£])(?P<m>\d{1,2})/(?P<d>\d{1,2})(?![\w/.]?[\d/=])(?P<rest> ?=)?"
+    r"(?P<lead>\b(?:on|by|until|till|since|before|after|due|dated|from|to|date:) )?(?<![\w/.$€£])"
+    r"(?P<m>\d{1,2})/(?P<d>\d{1,2})(?![\w/.]?[\d/=])(?P<rest> ?=)?"
 )
 _DENOMINATORS = frozenset((2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 20))
-_DECADE = re.compile(r"(?<![\d.,$€£])(?:(?<=[a-z])(?P<hyphen>-))?(?<![a-zA-Z])'?(?P<century>1[0-9]|20)?(?P<tens>\d0)'?s\b")
+_DECADE = re.compile(
+    r"(?<![\d.,$€£])(?:(?<=[a-z])(?P<hyphen>-))?(?<![a-zA-Z])'?(?P<century>1[0-9]|20)?(?P<tens>\d0)'?s\b"
+)
 _ERA = re.compile(r"(?<![\w.,])(?P<y>\d{1,4}) ?(?P<era>BCE?|CE|AD|B\.C\.E?\.?|A\.D\.)(?![\w])|\bAD (?=\d)")
 _IN_YEAR = re.compile(r"(?<=\b[Ii]n )(?P<a>1\d{3})(?![\w,.%]?\d|\w| [a-z]+s\b)")
 
@@ -163,7 +180,9 @@ def _decade_words(match: re.Match[str]) -> str:
         if not century:
             return match[0]
         return "two thousands" if century == "20" else f"{cardinal(int(century))} hundreds"
-    return f"{cardinal(int(century))} {plural(cardinal(int(tens)))}" if century else plural(cardinal(int(tens)))
+    return (
+        f"{cardinal(int(century))} {plural(cardinal(int(tens)))}" if century else plural(cardinal(int(tens)))
+    )
 
 
 def _era_year(written: str) -> str:

@@ -1,5 +1,7 @@
 """Text written for the eye: markup taken away before the reading, stray signs after it."""
 
+# ruff: noqa: RUF001 - dashes, minus and multiplication signs are what it is about
+
 import html
 import re
 import unicodedata
@@ -8,35 +10,35 @@ _LINK = re.compile(r"!?\[([^\]\n]*)\]\([^)\n]*\)")
 _TAG = re.compile(r"</?[a-zA-Z][^<>\n]*>|<!--.*?-->", re.DOTALL)
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][\da-fA-F]{1,6}|[a-zA-Z]{2,8}\d{0,2});")
 _MISSING_SPACE = re.compile(r"(?:(?<=[a-z][a-z][.!?])|(?<=\d[.!?]))(?=[A-Z][a-z])")
-_BULLET = re.compile(r"^\s*(?:(?:[-*+•◦▪–]|#{1,6}|>)\s+)+(?:\[[ xX]\]\s+)?", re.MULTILINE)  # noqa: RUF001
+_BULLET = re.compile(r"^\s*(?:(?:[-*+•◦▪–]|#{1,6}|>)\s+)+(?:\[[ xX]\]\s+)?", re.MULTILINE)
 _ITEM = re.compile(r"^(\s*\d{1,3})\)(?=\s)", re.MULTILINE)
 _RULE = re.compile(r"^\s*(?:[-*_=]\s*){3,}$|^[\s|:-]*-{3,}[\s|:-]*$", re.MULTILINE)
 _EMPHASIS = re.compile(r"(\*{1,3}|~~|__)(?=\S)([^*~\n]*?\S)\1")
-_SMILEY = re.compile(r"(?<!\S)[:;]['’]?-?[)(DPp](?![^\s.,!?])")  # noqa: RUF001
-_SIGNS = re.compile(r"[*`~\"“”„«»]|#|(?<![^\W_])_+|_+(?![^\W_])|(?<!\w)['‘’]+|['‘’]+(?!\w)")  # noqa: RUF001
+_SMILEY = re.compile(r"(?<!\S)[:;]['’]?-?[)(DPp](?![^\s.,!?])")
+_SIGNS = re.compile(r"[*`~\"“”„«»]|#|(?<![^\W_])_+|_+(?![^\W_])|(?<!\w)['‘’]+|['‘’]+(?!\w)")
 _SEPARATOR = re.compile(r"[|{}\[\]\\_]")
-_LEADING = re.compile(r"^[\s,.;:!?)…—–-]+(?=\D|$)")  # noqa: RUF001
+_LEADING = re.compile(r"^[\s,.;:!?)…—–-]+(?=\D|$)")
 _REPEATED = re.compile(r"(?:([!?])[!?.…]+|([,;:])[,;:]+|\.{2,})")
 _SPACE_BEFORE = re.compile(r"\s+(?=[,.;:!?)…](?:\s|$))")
 _AFTER_LETTERS = re.compile(r"(?<=\.[A-Z]\.)\.")
 
 _ALIKE = str.maketrans(
     {
-        "’": "'",  # noqa: RUF001
-        "‘": "'",  # noqa: RUF001
+        "’": "'",
+        "‘": "'",
         "‛": "'",
-        "′": "'",  # noqa: RUF001
+        "′": "'",
         "″": '"',
-        "‒": "-",  # noqa: RUF001
-        "‑": "-",  # noqa: RUF001
-        "‐": "-",  # noqa: RUF001
+        "‒": "-",
+        "‑": "-",
+        "‐": "-",
         "―": "—",
-        "⁄": "/",  # noqa: RUF001
-        "∕": "/",  # noqa: RUF001
-        "∗": "*",  # noqa: RUF001
+        "⁄": "/",
+        "∕": "/",
+        "∗": "*",
         "⋅": "·",
-        "✕": "×",  # noqa: RUF001
-        "✖": "×",  # noqa: RUF001
+        "✕": "×",
+        "✖": "×",
         "μ": "µ",
         "\u2126": "Ω",
         "№": "No. ",
@@ -65,7 +67,7 @@ def plain(text: str) -> str:
         text = _ENTITY.sub(lambda m: html.unescape(m[0]), text)
     if not text.isascii():
         text = _fold(text)
-    if text[:1] in "\t -*+•◦▪–#>0123456789_=|" or "\n" in text:  # noqa: RUF001
+    if text[:1] in "\t -*+•◦▪–#>0123456789_=|" or "\n" in text:
         text = _ITEM.sub(r"\1.", _BULLET.sub("", _RULE.sub("", text)))
     if "*" in text or "~~" in text or "__" in text:
         text = _EMPHASIS.sub(r"\2", text)
@@ -75,7 +77,7 @@ def plain(text: str) -> str:
 def _fold(text: str) -> str:
     text = _FOOTNOTE.sub("", text)
     text = _SUPERSCRIPT.sub(lambda m: "^" + "".join(map(_SUPERSCRIPTS.__getitem__, m[0])), text)
-    text = _FRACTION.sub(lambda m: " " + unicodedata.normalize("NFKC", m[0]).replace("⁄", "/"), text)  # noqa: RUF001
+    text = _FRACTION.sub(lambda m: " " + unicodedata.normalize("NFKC", m[0]).replace("⁄", "/"), text)
     return "".join(map(_fold_char, text.translate(_ALIKE)))
 
 
@@ -86,7 +88,11 @@ def _fold_char(char: str) -> str:
     kind = unicodedata.category(char)
     if kind[0] == "Z" or kind == "Cc":
         return " "
-    if kind[0] == "N" or char in "℃℉㎞㎏㎝" or unicodedata.name(char, "").startswith(("MATHEM", "FULLW", "SUBSC")):
+    if (
+        kind[0] == "N"
+        or char in "℃℉㎞㎏㎝"
+        or unicodedata.name(char, "").startswith(("MATHEM", "FULLW", "SUBSC"))
+    ):
         return unicodedata.normalize("NFKC", char)
     return char
 

@@ -2,23 +2,20 @@
 
 import re
 
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen"
-).split()
-_TENS = "_ _ twenty thirty forty fifty sixty seventy eighty ninety".split()
-_SCALES = (
-    "_ thousand million billion trillion quadrillion quintillion sextillion septillion octillion nonillion decillion"
-).split()
-_ORDINALS = {
-    "one": "first",
-    "two": "second",
-    "three": "third",
-    "five": "fifth",
-    "eight": "eighth",
-    "nine": "ninth",
-    "twelve": "twelfth",
-}
+from tts.reading.tables import table, words
+
+_ONES = words(
+    """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+    seventeen eighteen nineteen"""
+)
+_TENS = words("_ _ twenty thirty forty fifty sixty seventy eighty ninety")
+_SCALES = words(
+    """_ thousand million billion trillion quadrillion quintillion sextillion septillion octillion nonillion
+    decillion"""
+)
+_ORDINALS = table(
+    "one: first; two: second; three: third; five: fifth; eight: eighth; nine: ninth; twelve: twelfth"
+)
 _LONGEST = 3 * len(_SCALES)  # digits that have a name
 _LONGEST_PLAIN = 9  # digits without commas that are one number: more are an account's or a telephone's
 
@@ -81,15 +78,17 @@ def number(written: str, *, may_be_year: bool = False) -> str:
     fraction = f"point {spell(decimals)}" if point else ""
     if not whole:
         return fraction
-    if len(whole) > 1 and whole[0] == "0":
-        words = spell(whole)
-    elif len(whole) > _LONGEST or (plain == written and _is_code(whole) and not point):
-        words = spell(whole)
+    if (
+        (len(whole) > 1 and whole[0] == "0")
+        or len(whole) > _LONGEST
+        or (plain == written and _is_code(whole) and not point)
+    ):
+        spoken = spell(whole)
     elif may_be_year and plain == written and not point and is_year(whole):
-        words = year(int(whole))
+        spoken = year(int(whole))
     else:
-        words = cardinal(int(whole))
-    return f"{words} {fraction}".strip()
+        spoken = cardinal(int(whole))
+    return f"{spoken} {fraction}".strip()
 
 
 def is_year(digits: str) -> bool:
@@ -97,13 +96,13 @@ def is_year(digits: str) -> bool:
     return len(digits) == 4 and 1100 <= int(digits) < 2100
 
 
-def plural(words: str) -> str:
+def plural(name: str) -> str:
     """The plural of a number or a fraction: "nineties", "sixteenths", "halves"."""
-    if words.endswith("half"):
-        return words[:-1] + "ves"
-    if words.endswith("y"):
-        return words[:-1] + "ies"
-    return words + ("es" if words.endswith("x") else "s")
+    if name.endswith("half"):
+        return name[:-1] + "ves"
+    if name.endswith("y"):
+        return name[:-1] + "ies"
+    return name + ("es" if name.endswith("x") else "s")
 
 
 def _is_code(digits: str) -> bool:

@@ -9,14 +9,16 @@ _SYMBOL = re.compile("|".join(re.escape(sign) for sign in SYMBOLS))
 _PER = re.compile(r"(?<=\w)\s?/\s?(?=(?:day|week|month|year|hour|minute|second|person)\b)")
 _GREEK_LETTER = re.compile(rf"(?<![Ͱ-Ͽἀ-῿])[{''.join(GREEK)}](?![Ͱ-Ͽἀ-῿])")
 _NAMES = {"CJK": "Chinese", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANGUL": "Korean"}
-_UNWRITTEN = frozenset(("LATIN", "MODIFIER", "FEMININE", "MASCULINE", "COMBINING", "MICRO", "OHM", "KELVIN", "ANGSTROM"))
+_UNWRITTEN = frozenset(
+    ("LATIN", "MODIFIER", "FEMININE", "MASCULINE", "COMBINING", "MICRO", "OHM", "KELVIN", "ANGSTROM")
+)
 
 
 def read_symbols(text: str) -> str:
     """`text` with the words of its signs and Greek letters."""
     if not text.isascii():
         text = _GREEK_LETTER.sub(lambda m: f" {GREEK[m[0]]} ", text)
-    return _SYMBOL.sub(lambda m: SYMBOLS[m[0]], _PER.sub(" per ", text))
+    return _SYMBOL.sub(lambda m: f" {SYMBOLS[m[0]]} ", _PER.sub(" per ", text))
 
 
 def name_scripts(text: str) -> str:
@@ -41,7 +43,12 @@ def name_scripts(text: str) -> str:
     named = "".join(pieces[:-1])
     bare = re.sub(r"(?:a word|some words) in [A-Z]\w+ script", "", named)
     if named != text and not any(map(str.isalnum, bare)):
-        return re.sub(r"^.*?(?:a word|some words) in ([A-Z]\w+) script.*$", r"Text in \1 script.", named, flags=re.DOTALL)
+        return re.sub(
+            r"^.*?(?:a word|some words) in ([A-Z]\w+) script.*$",
+            r"Text in \1 script.",
+            named,
+            flags=re.DOTALL,
+        )
     return named
 
 

@@ -15,13 +15,49 @@ _HOST = re.compile(
     + _PORT
     + _PATH
 )
-_IP = re.compile(r"(?<![\d.])(?P<host>\d{1,3}(?:\.\d{1,3}){3})(?![\d]|\.\d)" + _PORT + r"(?:/(?P<mask>\d{1,2})\b)?")
-_FILES = re.compile(r"(?<![\w/.<])(?P<root>~|\.{1,2})?/(?P<path>[\w.-]*[A-Za-z][\w.-]*(?:/[\w.-]+)*)/?(?![\w/])")
+_IP = re.compile(
+    r"(?<![\d.])(?P<host>\d{1,3}(?:\.\d{1,3}){3})(?![\d]|\.\d)" + _PORT + r"(?:/(?P<mask>\d{1,2})\b)?"
+)
+_FILES = re.compile(
+    r"(?<![\w/.<])(?P<root>~|\.{1,2})?/(?P<path>[\w.-]*[A-Za-z][\w.-]*(?:/[\w.-]+)*)/?(?![\w/])"
+)
 _NAME = re.compile(r"(?<![\w.])\.(?=[A-Za-z]{2})")
 _DOTTED_NAME = re.compile(r"(?<=[a-z]{2})\.(?=(?:NET|AI|IO|JS)\b)")
 _LABEL = re.compile(r"[A-Za-z]+|\d+|[^A-Za-z\d]+")
-_SIGNS = {".": "dot", "/": "slash", "-": "dash", "_": "underscore", "+": "plus", "~": "tilde", "%": "percent", ":": "colon"}
-_SPELLED = frozenset("io ai uk us eu ca au de fr ly ie ee id js ts py exe yml yaml avi".split())
+_SIGNS = {
+    ".": "dot",
+    "/": "slash",
+    "-": "dash",
+    "_": "underscore",
+    "+": "plus",
+    "~": "tilde",
+    "%": "percent",
+    ":": "colon",
+}
+_SPELLED = frozenset(
+    [
+        "io",
+        "ai",
+        "uk",
+        "us",
+        "eu",
+        "ca",
+        "au",
+        "de",
+        "fr",
+        "ly",
+        "ie",
+        "ee",
+        "id",
+        "js",
+        "ts",
+        "py",
+        "exe",
+        "yml",
+        "yaml",
+        "avi",
+    ]
+)
 
 
 def read_addresses(text: str) -> str:
