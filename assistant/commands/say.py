@@ -13,6 +13,7 @@ from assistant.config import read_config
 from assistant.models.speech import load_speaker, locate_voice
 from assistant.models.store import ModelStore
 from tts.phrases import PhraseSplitter
+from tts.speakable import is_readable
 from tts.stream import Speaker, SpeechChunk
 
 
@@ -27,7 +28,8 @@ def run_say(text: str, output: Path, config_path: Path | None, options: SpeechOp
 
 def write_speech(path: Path, speaker: Speaker, texts: Iterable[str]) -> float:
     """Speak `texts` one after the other into `path`, and return how many seconds; raises AudioError."""
-    spoken = [chunk for text in texts for chunk in speak_text(speaker, text) if len(chunk.audio)]
+    readable = filter(is_readable, texts)
+    spoken = [chunk for text in readable for chunk in speak_text(speaker, text) if len(chunk.audio)]
     if not spoken:
         raise AudioError(path, "not written: there is nothing in this text that can be spoken")
     audio, rate = np.concatenate([chunk.audio for chunk in spoken]), spoken[0].sample_rate
