@@ -53,7 +53,7 @@ def demo(
 
 @app.command()
 def replay(
-    paths: Annotated[list[Path], typer.Argument(help="WAV or FLAC files, or folders with an index.json.")],
+    paths: Annotated[list[Path], typer.Argument(help="Recordings, or folders with an index.json.")],
     json: JsonOption = None,
     perfetto: Annotated[Optional[Path], typer.Option(help="Write a trace for ui.perfetto.dev.")] = None,  # noqa: UP045
     otel: Annotated[

@@ -8,7 +8,8 @@ from pathlib import Path, PurePath
 import numpy as np
 from numpy.typing import NDArray
 
-from assistant.audio.files import MAX_RATE, MIN_RATE, SUFFIXES, AudioError, read_audio
+from assistant.audio.container import AudioError
+from assistant.audio.files import MAX_RATE, MIN_RATE, STDIN, read_audio
 
 INDEX = "index.json"
 
@@ -35,25 +36,23 @@ class Clip:
 
 
 def find_clips(path: Path) -> list[Clip]:
-    """The clips at `path`: a WAV, FLAC or OGG file, or a folder with an `index.json`, in the index's order.
+    """The clips at `path`: a recording, `-`, or a folder with an `index.json`, in the index's order.
 
     The index is a list of objects with the key `file` and, optionally, `text`, `sample_rate`,
     `speech_start_sample`, `speech_end_sample` and `pauses` (a list of [start, end]); other keys are ignored.
-    No audio is read.
+    No audio is read, so nobody knows yet whether a file is a recording.
 
     Raises:
-        ClipError: nothing at `path`, another kind of file, a folder without an index, or an index that is
-            malformed, names a missing file or one outside the folder, or whose labels are out of order.
+        ClipError: nothing at `path`, a folder without an index, or an index that is malformed, names a
+            missing file or one outside the folder, or whose labels are out of order.
     """
     try:
         if path.is_dir():
             return _read_index(path, path / INDEX)
-        if not path.exists():
+        if path != STDIN and not path.exists():
             raise ClipError(f"{path}: no such file or folder")
     except OSError as error:
         raise ClipError(f"{path}: {error.strerror or error}") from error
-    if path.suffix.lower() not in SUFFIXES:
-        raise ClipError(f"{path}: not a WAV, FLAC or OGG file, nor a folder with an {INDEX}")
     return [Clip(path)]
 
 
@@ -108,8 +107,6 @@ def _file(folder: Path, where: str, name: object) -> Path:
     pure = PurePath(name)
     if pure.is_absolute() or ".." in pure.parts:
         raise ClipError(f'{where}: "file" is {name!r}, which is outside the folder')
-    if pure.suffix.lower() not in SUFFIXES:
-        raise ClipError(f'{where}: "file" is {name!r}, not a WAV, FLAC or OGG file')
     if not (folder / pure).is_file():
         raise ClipError(f'{where}: "file" is {name!r}, which does not exist')
     return folder / pure

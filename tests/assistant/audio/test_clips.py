@@ -47,7 +47,7 @@ def test_an_index_gives_each_clip_its_text_and_labels(folder: Path) -> None:
     assert bare == Clip(folder / "a.wav", None, None, None, None, ())
 
 
-@pytest.mark.parametrize("name", ["a.wav", "a.FLAC", "a.ogg"])
+@pytest.mark.parametrize("name", ["a.wav", "a.FLAC", "a.opus", "a"])
 def test_a_single_file_is_a_clip_without_labels(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"find_clips reads no audio")
     assert find_clips(tmp_path / name) == [Clip(tmp_path / name)]
@@ -56,8 +56,6 @@ def test_a_single_file_is_a_clip_without_labels(tmp_path: Path, name: str) -> No
 def test_paths_without_clips_are_refused(folder: Path) -> None:
     assert refusal(folder / "gone") == f"{folder / 'gone'}: no such file or folder"
     assert refusal(folder) == f"{folder}: the folder has no index.json"
-    (folder / "a.mp3").write_bytes(b"")
-    assert "a.mp3: not a WAV, FLAC or OGG file" in refusal(folder / "a.mp3")
     assert refusal(folder / ("x" * 300)).endswith("File name too long")
 
 
@@ -88,13 +86,12 @@ def test_an_index_that_is_not_text_is_refused(folder: Path) -> None:
     [
         ({"file": None}, '"file" should be a string, found null'),
         ({"file": 3}, '"file" should be a string, found a number'),
-        ({"file": ""}, "\"file\" is '', not a WAV, FLAC or OGG file"),
+        ({"file": ""}, "\"file\" is '', which does not exist"),
         ({"file": "b.wav"}, "\"file\" is 'b.wav', which does not exist"),
         ({"file": "b\n\0.wav"}, "\"file\" is 'b\\n\\x00.wav', which does not exist"),
         ({"file": "../a.wav"}, "\"file\" is '../a.wav', which is outside the folder"),
         ({"file": "sub/../../a.wav"}, "\"file\" is 'sub/../../a.wav', which is outside the folder"),
         ({"file": "/a.wav"}, "\"file\" is '/a.wav', which is outside the folder"),
-        ({"file": "index.json"}, "\"file\" is 'index.json', not a WAV, FLAC or OGG file"),
         ({"text": ["Hello."]}, '"text" should be a string, found a list'),
         ({"sample_rate": "16000"}, '"sample_rate" should be a whole number, found a string'),
         ({"sample_rate": 0}, '"sample_rate" is 0, outside 4000..192000 Hz'),
