@@ -1,7 +1,7 @@
 """Written English and the words for it, worked out by hand: tests/tts/readings/*.tsv.
 
 `first.tsv` was written before the rules. `later.tsv` was written when they were done: 226 of its 236 cases
-held at its first run.
+held at its first run. `variants.tsv` came of reading 250 more by eye for what was still wrong.
 """
 
 from collections import Counter
@@ -46,7 +46,7 @@ def test_words_are_not_read_again(path: Path):
         assert in_words(spoken) == spoken, written
 
 
-@given(st.text(alphabet="0123456789.,:;/-–−+x×^%°$€£#&@'\"() kmChIVXs", max_size=40))  # noqa: RUF001
+@given(st.text(alphabet="0123456789.,:;/-–−+x×^%°$€£#&@'\"() kmChIVXs", max_size=120))  # noqa: RUF001
 def test_no_digit_and_no_sign_is_left_to_the_voice(text: str):
     assert not set(in_words(text)) & set("0123456789/+×^%°$€£#&@=<>")  # noqa: RUF001
 

@@ -17,6 +17,7 @@ from tts.reading.vocabulary import (
 
 _BEFORE_NUMBER = re.compile(rf"(?<![\w.])({any_of(BEFORE_NUMBER)})\. ?(?=#?\d)")
 _ABBREVIATION = re.compile(rf"(?<![\w.])({any_of(ABBREVIATIONS)})\.(?!\w)(?P<last>\s*$|(?=\s+[A-Z]))?")
+_SQUARE = re.compile(r"(?<=\d (?:sq|cu|fl))\. ?(?=[a-z])")
 _WITH_STOP = frozenset(("Mr", "Mrs", "Ms", "P.S"))
 _TITLE = re.compile(rf"\b({any_of(TITLES)})(?:\. ?|(?<=St) |(?<=Dr) |(?<=Mt) |(?<=Prof) )(?=[A-Z])")
 _PLACE = re.compile(rf"(?<=[\w,] )({any_of(PLACES)})\.(?P<last>\s*$)?")
@@ -24,7 +25,9 @@ _SHORTHAND = re.compile(rf"(?<![\w/.])({any_of(SHORTHANDS)})(?![\w/])", re.IGNOR
 _DAY = any_of(WEEKDAYS)
 _DASH = r"\s?[-–]\s?"
 _MONTH = "|".join(month[:3] for month in MONTHS)
-_WEEKDAY = re.compile(rf"\b({_DAY})\b(?:\.?(?={_DASH}(?:{_DAY})\b)|\.?(?=,? (?:\d|{_MONTH}))|\.(?=,))")
+_WEEKDAY = re.compile(
+    rf"\b({_DAY})\b(?:\.?(?={_DASH}(?:{_DAY})\b)|\.?(?=,? (?:\d|{_MONTH}))|\.(?=,)|(?<![atun])\.)"
+)
 _TO_WEEKDAY = re.compile(rf"(?<=day){_DASH}(?=[A-Z]\w{{1,6}}(?:day\b|\b)\.?)")
 _LAST_WEEKDAY = re.compile(rf"(?<=day to )({_DAY})\b\.?(?!\w)")
 
@@ -38,7 +41,7 @@ def read_abbreviations(text: str) -> str:
     if "." in text:
         text = _BEFORE_NUMBER.sub(lambda m: f"{BEFORE_NUMBER[m[1]]} ", text)
         text = _PLACE.sub(lambda m: PLACES[m[1]] + ("." if m["last"] is not None else ""), text)
-        text = _ABBREVIATION.sub(_expand, text)
+        text = _ABBREVIATION.sub(_expand, _SQUARE.sub(" ", text))
     if "/" in text or "vs" in text or "aka" in text.lower():
         text = _SHORTHAND.sub(lambda m: SHORTHANDS.get(m[0]) or SHORTHANDS.get(m[0].lower(), m[0]), text)
     return text

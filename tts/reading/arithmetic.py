@@ -77,6 +77,7 @@ _POWER = re.compile(
 )
 _SCIENTIFIC = re.compile(r"(?<![\w.])(?P<m>\d+(?:\.\d+)?)[eE](?P<e>[-+−]?\d{1,3})(?!\w)")
 _SQUARED_LETTERS = re.compile(r"\b([a-z])([a-z])\^(?=\d)")
+_TIMES_TEN = re.compile(r"(?<=\d)\s?[xX*×·]\s?(?=10\^)")
 _PLAIN_YEAR = re.compile(r"(?<![\w.,:/-])(\d)(\d{3})(?![\w:/-]|[.,]\d)")
 
 
@@ -84,6 +85,7 @@ def read_arithmetic(text: str) -> str:
     """`text` with operators in words: "5 - 3 = 2" is "5 minus 3 equals 2", "x^2" is "x squared"."""
     posed = _POSED.search(text) is not None
     text = _SCIENTIFIC.sub(lambda m: f"{m['m']} times ten to the {_exponent(m['e'])}", text)
+    text = _TIMES_TEN.sub(" times ", text)
     if "^" in text or "**" in text:
         text = _POWER.sub(
             _power, _SQUARED_LETTERS.sub(lambda m: m[0] if m[1] + m[2] in UNITS else f"{m[1]} {m[2]}^", text)

@@ -14,7 +14,7 @@ _US_PHONE = re.compile(
     r"(?P<sep>[-. ]))(?P<mid>\d{3})(?(sep)(?P=sep)|[-. ])(?P<last>\d{4}|[A-Z]{4,7}\b)(?![\w-]|\.\d)"
     r"|(?<![\w.+-])(?P<toll>1)-(?P<area3>8\d\d)-(?P<words>[A-Z]{3,}(?:-[A-Z]+)*)\b"
 )
-_LOCAL = re.compile(r"(?<![\w.,-])(\d{3})-(\d{4})(?![\w-]|\.\d)")
+_LOCAL = re.compile(r"(?<![\w.,-])(\d{3}(?=-)|555(?= ))[- ](\d{4})(?![\w-]|\.\d)")
 _WORLD = re.compile(r"(?<!\w)\+(?P<groups>\d{1,3}(?:[ .-]?\(?\d{1,5}\)?){2,6})(?![\w-])")
 _ZERO = re.compile(r"(?<![\w.,+-])(?P<groups>\(?0\d{1,4}\)?(?:[ -]\d{2,5}){1,4})(?![\w-]|\.\d)")
 _GROUPS = re.compile(

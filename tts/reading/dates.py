@@ -11,7 +11,7 @@ _DASH = r"\s?[-–—−]\s?"
 _HALF = r"(?P<half>[AaPp])\.?\s?[Mm]\b(?:\.(?!\w))?"
 _HALF_FIRST = r"(?:\s?(?P<first>[AaPp])\.?[Mm]\b\.?)?"
 _CLOCK = re.compile(
-    rf"(?<![\d:.,])(?P<h>\d{{1,2}}):(?P<m>\d{{2}})(?::(?P<s>\d{{2}}))?(?:\s?{_HALF})?(?!\d|:\d)"
+    rf"(?<![\d:.,])(?P<h>\d{{1,2}}):(?P<m>\d{{2}})(?::(?P<s>\d{{2}})(?:\.\d+)?Z?)?(?:\s?{_HALF})?(?!\d|:\d)"
     rf"(?P<to>{_DASH}(?=\d{{1,2}}(?::\d\d|\s?[AaPp]\.?[Mm])))?"
 )
 _HOURS = re.compile(
@@ -26,7 +26,9 @@ _MONTH = (
     r"|Mar|Apr|Jun|Jul|Aug|Sept|Sep|Oct|Nov|Dec)\b\.?"
 )
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
-_ISO = re.compile(r"(?<![\w-])(?P<y>\d{4})-(?P<m>\d{2})-(?P<d>\d{2})(?:T(?=\d\d:)|(?![\w-]))")
+_ISO = re.compile(
+    r"(?<![\w-])(?P<y>\d{4})(?P<sep>[-/])(?P<m>\d{2})(?P=sep)(?P<d>\d{2})(?:(?P<time>T)(?=\d\d:)|(?![\w/-]))"
+)
 _SLASHES = re.compile(
     r"(?<![\w/.])(?P<a>\d{1,2})([/.-])(?P<b>\d{1,2})\2(?P<y>\d{4}|(?<=/)\d{2})(?![\w/]|[.-]\d)"
 )
@@ -53,7 +55,7 @@ _IN_YEAR = re.compile(r"(?<=\b[Ii]n )(?P<a>1\d{3})(?![\w,.%]?\d|\w| [a-z]+s\b)")
 
 def read_dates(text: str) -> str:
     """`text` with dates, decades and eras in words: "3/4/2021" is "March fourth, twenty twenty one"."""
-    text = _ISO.sub(lambda m: _date(m["y"], m["m"], m["d"]) or m[0], text)
+    text = _ISO.sub(lambda m: (_date(m["y"], m["m"], m["d"]) or m[0]) + (", " if m["time"] else ""), text)
     text = _SLASHES.sub(_slashes, text)
     text = _DECADE.sub(_decade, text)
     text = _ERA.sub(lambda m: f"{_era_year(m['y'])} {_dotted(m['era'])}" if m["y"] else "A.D. ", text)
@@ -82,9 +84,9 @@ def _clock(match: re.Match[str]) -> str:
     words = cardinal(hour)
     if minute:
         words += f" oh {cardinal(minute)}" if minute < 10 else f" {cardinal(minute)}"
-    elif not match["half"] and not match["s"]:
+    elif not match["half"] and not int(match["s"] or 0):
         words = {0: "midnight"}.get(hour, f"{words} o'clock" if hour <= 12 else f"{words} hundred")
-    if match["s"]:
+    if int(match["s"] or 0):
         seconds = int(match["s"])
         words += f" and {cardinal(seconds)} second{'' if seconds == 1 else 's'}"
     return words + _half(match["half"]) + (" to " if match["to"] else "")

@@ -4,16 +4,20 @@ import re
 
 from tts.reading.context import is_adjective
 from tts.reading.numbers import cardinal, number, ordinal, plural
+from tts.reading.tables import any_of
+from tts.reading.units import UNITS, unit_names
 
 _FRACTION = re.compile(
-    r"(?<![\w./,])(?:(?P<whole>\d{1,4})[ -]{1,2})?(?P<a>\d{1,3})/(?P<b>\d{1,4})(?:ths?|rds?|nd)?(?!"
-    r"[\w/]|\.\d)"
+    r"(?<![\w./,])(?:(?P<whole>\d{1,4})[ -]{1,2})?"
+    r"(?P<a>\d{1,3})/(?P<b>\d{1,4})(?:ths?|rds?|nd)?(?![/\w]|\.\d)"
+    rf"(?P<unit>\"(?!\w)|[ -]?(?:{any_of(UNITS)})(?![\w^°]))?"
 )
 _RATED = re.compile(
     r"\b(?:rat(?:e|ed|ing)|scor(?:e|ed|ing)|g[ae]ve|got|review|grade|pain|stars?)\b", re.IGNORECASE
 )
+_ASKED = re.compile(r"\b(?:[Ww]hat is|[Ww]hat's|[Cc]alculate|[Cc]ompute|[Ss]olve|[Dd]ivide)\b")
 _RATED_BY = frozenset((4, 5, 6, 10, 20, 100))
-_NAMES = re.compile(r"(?<![\w/])(24/7/365|24/7|9/11|50/50|20/20)(?![\w/])")
+_NAMES = re.compile(r"(?<![\w/])(24/7/365|24[/-]7|9/11|50/50|20/20)(?![\w/])")
 _FEET_AND_INCHES = re.compile(
     r"(?<![\w.,/])(?P<feet>\d{1,3})\s?(?P<mark>'|ft\.?|feet|foot) ?(?P<inches>\d{1,2}(?:\.\d+)?)"
     r"(?P<half> 1/2)?"
@@ -28,9 +32,9 @@ _OPEN_SINGLE = re.compile(r"(?<!\w)'(?!\d0s)")
 
 def read_fractions(text: str) -> str:
     """`text` with its fractions in words: "1 1/2" is "one and a half", "7/16" is "seven sixteenths"."""
-    if "/" not in text:
+    if "/" not in text and "24-7" not in text:
         return text
-    text = _NAMES.sub(lambda m: " ".join(cardinal(int(part)) for part in m[1].split("/")), text)
+    text = _NAMES.sub(lambda m: " ".join(cardinal(int(part)) for part in re.split("[/-]", m[1])), text)
     return _FRACTION.sub(_fraction, text)
 
 
@@ -40,25 +44,37 @@ def _fraction(match: re.Match[str]) -> str:
     if whole and not proper:
         return match[0]
     if not whole and below in _RATED_BY and _RATED.search(match.string[: match.start()]):
-        return f"{cardinal(above)} out of {cardinal(below)}"
+        return f"{cardinal(above)} out of {cardinal(below)}{match['unit'] or ''}"
     if not proper:
-        return f"{cardinal(above)} over {cardinal(below)}"
+        joint = "divided by" if _ASKED.search(match.string) else "over"
+        return f"{cardinal(above)} {joint} {cardinal(below)}{match['unit'] or ''}"
     part = {2: "half", 4: "quarter"}.get(below) or ordinal(below)
     if not whole:
-        return f"{cardinal(above)} {part if above == 1 else plural(part)}"
+        return f"{cardinal(above)} {part if above == 1 else plural(part)}{_unit(match, 0)}"
     article = "an" if part[0] == "e" else "a"
     parts = f"{article} {part}" if above == 1 else f"{cardinal(above)} {plural(part)}"
-    return f"{cardinal(int(whole))} and {parts}"
+    return f"{cardinal(int(whole))} and {parts}{_unit(match, 1)}"
+
+
+def _unit(match: re.Match[str], form: int) -> str:
+    """The unit behind a fraction, singular (0) or plural (1), with a space before it."""
+    written = match["unit"]
+    if not written:
+        return ""
+    if written == '"':
+        return written if in_quotes(match) else (" inch", " inches")[form]
+    return f" {unit_names(written.strip(' -'))[form]}"
 
 
 def read_lengths(text: str) -> str:
     """`text` with feet and inches in words: 5'7" is "five foot seven". A quotation mark is no inch."""
     text = _FEET_AND_INCHES.sub(_feet_and_inches, text)
-    text = _INCHES.sub(lambda m: m[0] if _in_double(m) else _length(m, "inch", "inches"), text)
+    text = _INCHES.sub(lambda m: m[0] if in_quotes(m) else _length(m, "inch", "inches"), text)
     return _FEET.sub(lambda m: m[0] if _in_single(m) else _length(m, "foot", "feet"), text)
 
 
-def _in_double(match: re.Match[str]) -> bool:
+def in_quotes(match: re.Match[str]) -> bool:
+    """Whether a quotation is open before the match, so that a mark behind it closes that."""
     before = match.string[: match.start()]
     return before.count('"') % 2 == 1 or before.count("“") > before.count("”")
 

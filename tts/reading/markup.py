@@ -12,6 +12,7 @@ _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][\da-fA-F]{1,6}|[a-zA-Z]{2,8}\d{0,2});"
 _MISSING_SPACE = re.compile(r"(?:(?<=[a-z][a-z][.!?])|(?<=\d[.!?]))(?=[A-Z][a-z])")
 _BULLET = re.compile(r"^\s*(?:(?:[-*+•◦▪–]|#{1,6}|>)\s+)+(?:\[[ xX]\]\s+)?", re.MULTILINE)
 _ITEM = re.compile(r"^(\s*\d{1,3})\)(?=\s)", re.MULTILINE)
+_CITED = re.compile(r"(?<=[\w.,;:!?)])\[\d{1,3}\]")
 _RULE = re.compile(r"^\s*(?:[-*_=]\s*){3,}$|^[\s|:-]*-{3,}[\s|:-]*$", re.MULTILINE)
 _EMPHASIS = re.compile(r"(\*{1,3}|~~|__)(?=\S)([^*~\n]*?\S)\1")
 _SMILEY = re.compile(r"(?<!\S)[:;]['’]?-?[)(DPp](?![^\s.,!?])")
@@ -62,7 +63,7 @@ _FOOTNOTE = re.compile(r"(?<=[.,;:!?])[⁰¹²³⁴-⁹]+|(?<=[a-z]{5})[⁰¹²�
 def plain(text: str) -> str:
     """`text` without markup, entities and emphasis, its signs of one meaning written one way."""
     if "<" in text or "[" in text:
-        text = _TAG.sub(" ", _LINK.sub(r"\1", text))
+        text = _TAG.sub(" ", _CITED.sub("", _LINK.sub(r"\1", text)))
     if "&" in text:
         text = _ENTITY.sub(lambda m: html.unescape(m[0]), text)
     if not text.isascii():
@@ -88,6 +89,8 @@ def _fold_char(char: str) -> str:
     kind = unicodedata.category(char)
     if kind[0] == "Z" or kind == "Cc":
         return " "
+    if kind == "Nd":
+        return str(unicodedata.digit(char))
     if (
         kind[0] == "N"
         or char in "℃℉㎞㎏㎝"

@@ -3,17 +3,14 @@
 # ruff: noqa: RUF001 - dashes, minus and multiplication signs are what it is about
 
 import re
-from functools import cache
 
 from tts.reading.context import is_adjective, may_be_year
 from tts.reading.fractions import read_lengths
 from tts.reading.money import WORD_MAGNITUDE, magnitude
 from tts.reading.numbers import NUMBER, cardinal, in_pairs, is_year, number, ordinal, plural, year
 from tts.reading.tables import any_of
-from tts.reading.units import PER, UNITS
+from tts.reading.units import PER, UNITS, unit_names
 
-# Letters that are units only under conditions of their own.
-_ODD_UNITS = {"K": ("kelvin", "kelvins"), "in": ("inch", "inches"), "A": ("amp", "amps")}
 _UNIT = rf"(?:{any_of(unit for unit in UNITS if unit not in ('B', 'K'))})(?![\w^°])"
 _DASH = r"\s?[-–—]\s?"
 _LARGE = rf"{WORD_MAGNITUDE}|(?:k|(?<=\d\d)K|(?<=\d\.\d)K|M)(?![\w/])|(?<=\d\.\d)B(?!\w)"
@@ -91,15 +88,15 @@ def _measure(match: re.Match[str]) -> str:
         return match[0]
     spoken = number(match["a"]) + magnitude(match["large"])
     if match["b"] is None:
-        names = _names(mid or unit)
+        names = unit_names(mid or unit)
         one = (match["a"] == "1" and not match["large"]) or is_adjective(match)
         return spoken + _tail(match, names, one)
     if mid and mid != unit:
-        spoken += _name(_names(mid), match["a"] == "1")
+        spoken += _name(unit_names(mid), match["a"] == "1")
     joint = "by" if "by" in match["joint"] else "to"
     minus = "minus " if match["minus"] else ""
     spoken += f" {joint} {minus}{number(match['b'])}{magnitude(match['largeb'])}"
-    return spoken + _tail(match, _names(unit), False)
+    return spoken + _tail(match, unit_names(unit), False)
 
 
 def _tail(match: re.Match[str], names: tuple[str, ...], one: bool) -> str:
@@ -114,17 +111,6 @@ def _unit(written: str | None) -> str:
 
 def _name(names: tuple[str, ...], one: bool) -> str:
     return f" {names[0] if one else names[1]}" if names else ""
-
-
-@cache
-def _names(unit: str | None) -> tuple[str, ...]:
-    """Singular and plural of a unit; () for none."""
-    if not unit:
-        return ()
-    if unit in _ODD_UNITS:
-        return _ODD_UNITS[unit]
-    names = tuple(name.strip() for name in UNITS[unit].split(","))
-    return names if len(names) == 2 else (names[0], plural(names[0]))
 
 
 def _plain(match: re.Match[str]) -> str:

@@ -7,7 +7,7 @@ import re
 from tts.reading.context import is_adjective
 from tts.reading.numbers import NUMBER, cardinal, number
 from tts.reading.tables import any_of
-from tts.reading.units import CURRENCIES, MAGNITUDES, PER
+from tts.reading.units import CURRENCIES, MAGNITUDES, PER, UNITS
 
 _SIGNS = any_of(key for key in CURRENCIES if not key.isalpha() and key != "Rs.")
 _CODES = any_of(key for key in CURRENCIES if key.isalpha() and len(key) == 3)
@@ -28,11 +28,16 @@ _BEHIND = (
 )
 _MONEY = re.compile(rf"{_BEFORE}|{_BEHIND})(?:\s?/\s?(?P<per>{any_of(PER)})\b)?")
 _ANY_MONEY = re.compile(rf"{_SIGNS}|\b(?:{_CODES})\b|\d ?kr\b|\bRs")
+# "1,5 kg" and "3,50 €" have a decimal comma.
+_COMMA = re.compile(
+    rf"(?<=\d),(?=\d{{1,2}}(?:\s?€|\s?(?:{any_of(unit for unit in UNITS if unit != '%')})(?![\w^])))"
+)
 _CENTS = re.compile(r"[\d, ]*\.\d\d")
 
 
 def read_money(text: str) -> str:
     """`text` with its amounts of money in words: "$10-$15" is "ten to fifteen dollars"."""
+    text = _COMMA.sub(".", text)
     return _MONEY.sub(_money, text) if _ANY_MONEY.search(text) else text
 
 

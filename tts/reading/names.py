@@ -6,8 +6,9 @@ import re
 
 from tts.reading.numbers import NUMBER
 from tts.reading.tables import words
+from tts.reading.units import UNITS
 
-_SHARP = re.compile(r"\b([A-G])#(?!\w)")
+_SHARP = re.compile(r"\b([A-G])#(m?)(?!\w)")
 _HASHTAG = re.compile(r"(?<![\w&#])#(?=[A-Za-z])")
 _NUMBER_SIGN = re.compile(rf"(?<![\w&#])#\s?(?={NUMBER})")
 _ZONE = re.compile(r"\b(UTC|GMT) ?([-+−])(?=\d)")
@@ -32,7 +33,7 @@ _PART = re.compile(r"\d+|[A-Za-z]+")
 def read_names(text: str) -> str:
     """`text` with names of letters and signs in words: "C#", "C++", "A&B", "#1"."""
     if "#" in text:
-        text = _SHARP.sub(r"\1 sharp", text)
+        text = _SHARP.sub(lambda m: f"{m[1]} sharp{' minor' if m[2] else ''}", text)
         text = _HASHTAG.sub("hashtag ", _NUMBER_SIGN.sub("number ", text))
     if "+" in text or "-" in text or "−" in text:
         text = _ZONE.sub(lambda m: f"{m[1]} {_sign(m[2])} ", text)
@@ -58,8 +59,9 @@ def _apart(match: re.Match[str]) -> str:
     spoken: list[str] = []
     for run in match[0].split("-"):
         parts = _PART.findall(run)
-        for part in parts:
-            spelled = len(parts) > 1 and part.isupper() and len(part) <= 3
+        for index, part in enumerate(parts):
+            unit = index > 0 and part in UNITS and len(part) > 1
+            spelled = len(parts) > 1 and part.isupper() and len(part) <= 3 and not unit
             spoken.append(_letters(part) if spelled or part == "A" else part)
     return " ".join(spoken)
 

@@ -93,7 +93,7 @@ def number(written: str, *, may_be_year: bool = False) -> str:
 
 def is_year(digits: str) -> bool:
     """Whether four digits are read in two halves: 1100 to 2099."""
-    return len(digits) == 4 and 1100 <= int(digits) < 2100
+    return len(digits) == 4 and digits.isdigit() and 1100 <= int(digits) < 2100
 
 
 def plural(name: str) -> str:

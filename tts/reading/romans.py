@@ -16,7 +16,7 @@ _STEPS = dict(
         strict=True,
     )
 )
-_NUMERAL = r"(?P<numeral>(?=[IVXL]+\b)(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3}))\b"
+_NUMERAL = r"(?P<numeral>(?=[IVXL]+\b)(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})(?<=[IVXL]))\b"
 _ANY = re.compile(r"\b[IVXLM]+\b|\b[ivx]+\b|WWI")
 _NAMED = re.compile(rf"\b(?P<names>(?:[A-Z][\w'-]*[ ]){{1,4}}){_NUMERAL}(?!'(?!s\b)|\.\w|-[a-z])")
 _COUNTED_WORD = re.compile(

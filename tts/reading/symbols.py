@@ -7,6 +7,9 @@ from tts.reading.vocabulary import GREEK, SYMBOLS
 
 _SYMBOL = re.compile("|".join(re.escape(sign) for sign in SYMBOLS))
 _PER = re.compile(r"(?<=\w)\s?/\s?(?=(?:day|week|month|year|hour|minute|second|person)\b)")
+_LETTERS = re.compile(r"(?<=[A-Z])/(?=[A-Z])")
+_LINE = re.compile(r"([^\w\s.,!?()])\1{2,}")  # drawn, not said
+_BARE_UNITS = re.compile(r"\b(km/h|m/s)\b(?:\^(?:2|two)\b)?")
 _GREEK_LETTER = re.compile(rf"(?<![Ͱ-Ͽἀ-῿])[{''.join(GREEK)}](?![Ͱ-Ͽἀ-῿])")
 _NAMES = {"CJK": "Chinese", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANGUL": "Korean"}
 _UNWRITTEN = frozenset(
@@ -18,7 +21,15 @@ def read_symbols(text: str) -> str:
     """`text` with the words of its signs and Greek letters."""
     if not text.isascii():
         text = _GREEK_LETTER.sub(lambda m: f" {GREEK[m[0]]} ", text)
-    return _SYMBOL.sub(lambda m: f" {SYMBOLS[m[0]]} ", _PER.sub(" per ", text))
+    if "/" in text:
+        text = _PER.sub(" per ", _LETTERS.sub(" ", _BARE_UNITS.sub(_bare_unit, text)))
+    text = _LINE.sub(" ", text)
+    return _SYMBOL.sub(lambda m: f" {SYMBOLS[m[0]]} ", text)
+
+
+def _bare_unit(match: re.Match[str]) -> str:
+    name = {"km/h": "kilometers per hour", "m/s": "meters per second"}[match[1]]
+    return f"{name} squared" if "^" in match[0] else name
 
 
 def name_scripts(text: str) -> str:

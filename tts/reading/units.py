@@ -1,5 +1,8 @@
 """The tables of quantities: units, currencies and magnitudes."""
 
+from functools import cache
+
+from tts.reading.numbers import plural
 from tts.reading.tables import table
 
 # Singular; the plural has an "s" unless it is given.
@@ -80,3 +83,17 @@ MAGNITUDES = table(
     k: thousand; K: thousand; m: million; M: million; mn: million; mln: million; mil: million; b: billion
     B: billion; bn: billion; bln: billion; T: trillion; tn: trillion"""
 )
+
+# Letters that are units only under conditions of their own.
+_ODD_UNITS = {"K": ("kelvin", "kelvins"), "in": ("inch", "inches"), "A": ("amp", "amps")}
+
+
+@cache
+def unit_names(unit: str | None) -> tuple[str, ...]:
+    """Singular and plural of a unit; () for none."""
+    if not unit:
+        return ()
+    if unit in _ODD_UNITS:
+        return _ODD_UNITS[unit]
+    names = tuple(name.strip() for name in UNITS[unit].split(","))
+    return names if len(names) == 2 else (names[0], plural(names[0]))

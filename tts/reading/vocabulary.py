@@ -29,20 +29,21 @@ PLACES = table(
 
 # Anywhere, with a full stop.
 ABBREVIATIONS = table(
-    """e.g: for example; i.e: that is; etc: et cetera; vs: versus; approx: approximately; cf: compare
-    dept: department; Dept: Department; govt: government; Govt: Government; Apt: Apartment; apt: apartment
-    Ave: Avenue; Blvd: Boulevard; Mrs: Mrs.; Mr: Mr.; Ms: Ms.; est: estimated; min: minimum; max: maximum
-    incl: including; excl: excluding; Univ: University; Jan: January; Feb: February; Aug: August
-    Sept: September; Oct: October; Nov: November; Dec: December; P.S: P.S.; resp: respectively
-    misc: miscellaneous; temp: temperature; avg: average"""
+    """e.g: for example; E.g: For example; i.e: that is; I.e: That is; a.k.a: also known as; etc: et cetera
+    vs: versus; approx: approximately; cf: compare; dept: department; Dept: Department; govt: government
+    Govt: Government; Apt: Apartment; apt: apartment; Ave: Avenue; Blvd: Boulevard; Mrs: Mrs.; Mr: Mr.
+    Ms: Ms.; est: estimated; min: minimum; max: maximum; incl: including; excl: excluding
+    Univ: University; Jan: January; Feb: February; Aug: August; Sept: September; Oct: October
+    Nov: November; Dec: December; P.S: P.S.; resp: respectively; misc: miscellaneous; temp: temperature
+    avg: average"""
 )
 
 # Without a full stop.
 SHORTHANDS = table(
-    """w/: with; w/o: without; vs: versus; and/or: and or; he/she: he or she; she/he: she or he
-    s/he: he or she; his/her: his or her; him/her: him or her; his/hers: his or hers; n/a: not applicable
-    N/A: not applicable; c/o: care of; b/c: because; aka: also known as; AKA: also known as
-    a/c: air conditioning"""
+    """w/: with; w/o: without; vs: versus; and/or: and or; either/or: either or; he/she: he or she
+    she/he: she or he; s/he: he or she; his/her: his or her; him/her: him or her; his/hers: his or hers
+    n/a: not applicable; N/A: not applicable; c/o: care of; b/c: because; aka: also known as
+    AKA: also known as; a/c: air conditioning"""
 )
 
 # With a full stop, before a number.

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cases.judge import MAX_ERROR, Ran, error, judge
+from tests.judge import MAX_ERROR, Ran, error, judge
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.mark.parametrize(

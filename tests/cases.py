@@ -17,9 +17,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.cases.judge import Ran, judge
+from tests.judge import Ran, judge
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 _SHOWN = 400  # characters of what was printed
 
 
