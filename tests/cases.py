@@ -46,7 +46,9 @@ def main() -> int:
 
 def _show(case: dict[str, Any], folder: Path, timeout: float) -> str:
     ran = run(case["command"], folder, timeout)
-    verdict = judge(case["command"], case["expected"], ran)
+    file = folder / case["file"]
+    written = file.read_text(encoding="utf-8-sig", errors="replace") if file.suffix == ".txt" else ""
+    verdict = judge(case["command"], case["expected"], ran, written)
     got = " | ".join(line.strip() for line in ran.output.splitlines() if line.strip())
     shortened = got if len(got) <= _SHOWN else f"{got[: _SHOWN // 2]} ... {got[-_SHOWN // 2 :]}"
     print(f"{verdict}: {case['file']} ({case['kind']})")

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
         ("five euros and fifty (US) dollars", "Five euros and 50 dollars."),
         ("nine (o'clock) to seventeen (hundred)", "Nine o'clock to seventeen hundred."),
         ("C O two", "C02"),
+        ("nine one one", "Call 911."),
         ("... and Henry the eighth", "and Henry the eighth."),
         ('something like: Dial 911 or 800 123 456. (not "no speech")', "Dial 911 or 800 123 456."),
     ],
@@ -41,6 +42,13 @@ def test_a_reading_that_the_expectation_allows_has_no_error(expected: str, heard
 def test_another_reading_is_an_error(expected: str, heard: str):
     assert error(expected, heard) >= MAX_ERROR - 1e-9
     assert judge("assistant transcribe o.wav", expected, Ran(0, heard, "")) == "failed"
+
+
+def test_an_expectation_may_leave_out_what_is_written_and_no_other_word():
+    written = "She is 5'7\" and he is 6'2\"."
+    short = "five foot seven and six foot two"
+    assert error(short, "She is 5 foot 7 and he is 6 foot 2.", written) == 0
+    assert error(short, "She is 5 foot 7 and the zeroth he is 6 foot 2.", written) > MAX_ERROR
 
 
 def test_demands_in_words_are_checked():

@@ -15,8 +15,14 @@ from tts.reading.vocabulary import (
     WEEKDAYS,
 )
 
-_BEFORE_NUMBER = re.compile(rf"(?<![\w.])({any_of(BEFORE_NUMBER)})\. ?(?=#?\d)")
-_ABBREVIATION = re.compile(rf"(?<![\w.])({any_of(ABBREVIATIONS)})\.(?!\w)(?P<last>\s*$|(?=\s+[A-Z]))?")
+# "He said no. 7 people left." has no number of people.
+_BEFORE_NUMBER = re.compile(
+    r"(?<![\w.])(?<!said )(?<!say )(?<!says )(?<!answered )(?<!is )(?<!was )(?<!yes, )(?<!or )(?<!oh )"
+    rf"({any_of(BEFORE_NUMBER)})\. ?(?=#?\d)"
+)
+_ABBREVIATION = re.compile(
+    rf"(?<![\w.])(?<!\d )({any_of(ABBREVIATIONS)})\.(?!\w)(?P<last>\s*$|(?=\s+[A-Z]))?"
+)
 _SQUARE = re.compile(r"(?<=\d (?:sq|cu|fl))\. ?(?=[a-z])")
 _WITH_STOP = frozenset(("Mr", "Mrs", "Ms", "P.S"))
 _TITLE = re.compile(rf"\b({any_of(TITLES)})(?:\. ?|(?<=St) |(?<=Dr) |(?<=Mt) |(?<=Prof) )(?=[A-Z])")

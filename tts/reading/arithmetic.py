@@ -63,7 +63,7 @@ _CROSS = re.compile(
     r"['\"]|\s?(?:cm|mm|m|ft|in|inch|inches|feet|foot|meters?|px|pixels|km)\b)?"
 )
 _FACTOR = re.compile(r"(?<=\d)[xX](?![A-Za-z\d])")
-_FACTOR_BEFORE = re.compile(r"(?<![A-Za-z\d])x(?=\d+(?![\w-]))")
+_FACTOR_BEFORE = re.compile(r"(?<![A-Za-z\d])x(?!86|64)(?=\d+(?![\w-]))")
 _SPACED = re.compile(rf"(?P<a>{_OPERAND}|\)) - (?P<b>(?:{_OPERAND}|\())")
 _TRUE_MINUS = re.compile(rf"{_LEFT}\s?−\s?{_RIGHT}")
 _SIGN = re.compile(
@@ -77,6 +77,10 @@ _POWER = re.compile(
 )
 _SCIENTIFIC = re.compile(r"(?<![\w.])(?P<m>\d+(?:\.\d+)?)[eE](?P<e>[-+−]?\d{1,3})(?!\w)")
 _SQUARED_LETTERS = re.compile(r"\b([a-z])([a-z])\^(?=\d)")
+_MARKS = {"'": " feet", '"': " inches"}
+_FUNCTION = re.compile(r"\b([fgh])\(([a-z\d])\)")
+_GROUP = re.compile(r"(?<=\d)\((?=[\w√-])")
+_OF_DASH = re.compile(r"(?:(?<=squared)|(?<=cubed)|(?<=power of [a-z])) [-−] (?=[\d(A-Za-z])")
 _TIMES_TEN = re.compile(r"(?<=\d)\s?[xX*×·]\s?(?=10\^)")
 _PLAIN_YEAR = re.compile(r"(?<![\w.,:/-])(\d)(\d{3})(?![\w:/-]|[.,]\d)")
 
@@ -85,13 +89,14 @@ def read_arithmetic(text: str) -> str:
     """`text` with operators in words: "5 - 3 = 2" is "5 minus 3 equals 2", "x^2" is "x squared"."""
     posed = _POSED.search(text) is not None
     text = _SCIENTIFIC.sub(lambda m: f"{m['m']} times ten to the {_exponent(m['e'])}", text)
-    text = _TIMES_TEN.sub(" times ", text)
+    text = _FUNCTION.sub(r"\1 of \2", _TIMES_TEN.sub(" times ", text))
     if "^" in text or "**" in text:
         text = _POWER.sub(
             _power, _SQUARED_LETTERS.sub(lambda m: m[0] if m[1] + m[2] in UNITS else f"{m[1]} {m[2]}^", text)
         )
     if posed:
-        text = _EQUATION.sub(lambda m: _INSIDE.sub(lambda sign: f" {_WORDS[sign[0]]} ", m[0]), text)
+        text = _EQUATION.sub(_equation, text)
+        text = _OF_DASH.sub(" minus ", _GROUP.sub(" times (", text))
     for sign, words in _COMPARED:
         text = sign.sub(words, text)
     if "x" in text or "X" in text or "×" in text:
@@ -115,6 +120,14 @@ def read_arithmetic(text: str) -> str:
     return _PLAIN_YEAR.sub(r"\1,\2", text)
 
 
+def _equation(match: re.Match[str]) -> str:
+    """The side of an equation, unless it is a fraction: "3/4 = 0.75"."""
+    above, stroke, below = match[0].partition("/")
+    if stroke and above.isdigit() and below.isdigit() and int(above) < int(below):
+        return match[0]
+    return _INSIDE.sub(lambda sign: f" {_WORDS[sign[0]]} ", match[0])
+
+
 def _cross(text: str, posed: bool) -> str:
     """The letter x and the sign of multiplication: sizes are "by", sums and factors "times"."""
 
@@ -129,8 +142,8 @@ def _cross(text: str, posed: bool) -> str:
         is_size = (
             match["rest"] or match["unit"] or ("×" not in match[0] and "=" not in match.string and not posed)
         )
-        first = f"{match['a']}{match['unit'] or ''}"
-        return f"{first} {'by' if is_size else 'times'} {match['b']}{match['rest'] or ''}"
+        first, last = (_MARKS.get(unit or "", unit or "") for unit in (match["unit"], match["rest"]))
+        return f"{match['a']}{first} {'by' if is_size else 'times'} {match['b']}{last}"
 
     for _ in range(2):  # a chain of three shares its middle number
         text = _CROSS.sub(read, text)

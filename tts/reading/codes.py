@@ -16,7 +16,7 @@ _US_PHONE = re.compile(
 )
 _LOCAL = re.compile(r"(?<![\w.,-])(\d{3}(?=-)|555(?= ))[- ](\d{4})(?![\w-]|\.\d)")
 _WORLD = re.compile(r"(?<!\w)\+(?P<groups>\d{1,3}(?:[ .-]?\(?\d{1,5}\)?){2,6})(?![\w-])")
-_ZERO = re.compile(r"(?<![\w.,+-])(?P<groups>\(?0\d{1,4}\)?(?:[ -]\d{2,5}){1,4})(?![\w-]|\.\d)")
+_ZERO = re.compile(r"(?<![\w.,+-])(?P<groups>\(?0\d{1,4}\)?(?:[ -]\d{2,7}){1,4})(?![\w-]|\.\d)")
 _GROUPS = re.compile(
     r"(?<![\w.,/-])(?:\d{3}-\d{2}-\d{4}|\d{4}([ -])\d{4}\1\d{4}\1\d{4}|\d-\d-\d(?:-\d)*|\d{2,5}"
     r"(?:-\d{1,7}){3,})(?![\w-]|\.\d)"
@@ -45,7 +45,7 @@ _ROOM = re.compile(
     re.IGNORECASE,
 )
 _VERSION = re.compile(r"(?<![\w.])[vV](?:ersion)? ?(?=\d+(?:\.\d+)|\d+\b(?![.,]?\d))")
-_DOTTED = re.compile(r"(?<![\w.,])\d+(?:\.\d+){2,}(?![\w]|\.\d)")
+_DOTTED = re.compile(r"(?<![\w.,])(?!\d{1,3}(?:\.000)+\b)\d+(?:\.\d+){2,}(?![\w]|\.\d)")
 
 
 def read_codes(text: str) -> str:

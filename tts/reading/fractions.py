@@ -10,7 +10,7 @@ from tts.reading.units import UNITS, unit_names
 _FRACTION = re.compile(
     r"(?<![\w./,])(?:(?P<whole>\d{1,4})[ -]{1,2})?"
     r"(?P<a>\d{1,3})/(?P<b>\d{1,4})(?:ths?|rds?|nd)?(?![/\w]|\.\d)"
-    rf"(?P<unit>\"(?!\w)|[ -]?(?:{any_of(UNITS)})(?![\w^°]))?"
+    rf"(?P<unit>\"(?!\w)|[ -]?in\b(?=\.?$|\.\s[a-z])|[ -]?(?:{any_of(UNITS)})(?![\w^°]))?"
 )
 _RATED = re.compile(
     r"\b(?:rat(?:e|ed|ing)|scor(?:e|ed|ing)|g[ae]ve|got|review|grade|pain|stars?)\b", re.IGNORECASE

@@ -65,7 +65,8 @@ def plain(text: str) -> str:
     if "<" in text or "[" in text:
         text = _TAG.sub(" ", _CITED.sub("", _LINK.sub(r"\1", text)))
     if "&" in text:
-        text = _ENTITY.sub(lambda m: html.unescape(m[0]), text)
+        for _ in range(2):  # some are escaped twice
+            text = _ENTITY.sub(lambda m: html.unescape(m[0]), text)
     if not text.isascii():
         text = _fold(text)
     if text[:1] in "\t -*+•◦▪–#>0123456789_=|" or "\n" in text:

@@ -18,17 +18,22 @@ _MEASURE = re.compile(
     rf"(?<![\w.,])(?P<a>{NUMBER})(?P<large>{_LARGE})?(?P<mid>\s?°(?:\s?[CF]\b)?|%|\s?{_UNIT})?"
     rf"(?:(?P<joint>{_DASH}(?:to\s?-?)?|\sto\s|\sby\s)(?P<minus>minus |[-−])?(?P<b>{NUMBER})"
     rf"(?P<largeb>{_LARGE})?)?"
-    rf"(?:[ -]?(?P<unit>{_UNIT})|(?P<space> )?(?P<odd>K(?!\w)|in(?=\.\s?[a-z]|\.$|\s(?:x|by)\b)"
+    rf"(?:[ -]?(?P<unit>{_UNIT})|(?P<space> )?(?P<odd>K(?!\w)|in(?=\.\s?[a-z]|\.?$|\s(?:x|by)\b)"
+    r"|(?<=\d\d )[FC](?=[.,;)]|$| (?:for|in|or|and|oven)\b)"
     r"|A(?=\s(?:fuse|breaker|circuit|charger|current)\b)))?"
     rf"(?:\s?/\s?(?P<per>{any_of(PER)})(?![\w^]))?(?P<stop>\.(?=\s[a-z]))?"
 )
-_MEASURED = re.compile(rf"\d(?:\s?(?:{_UNIT})|[kKM]\b|\s?K\b| ?in\b|A\b| A |{WORD_MAGNITUDE}|\s?/\s?[a-z])")
+_MEASURED = re.compile(
+    rf"\d(?:\s?(?:{_UNIT})|[kKM]\b| [FC]\b|\s?K\b| ?in\b|A\b| A |{WORD_MAGNITUDE}|\s?/\s?[a-z])"
+)
 _RANGE = re.compile(rf"(?<![\w.,-])(?P<a>{NUMBER}){_DASH}(?P<b>{NUMBER})(?P<s>'?s\b)?(?![\w-])")
 _UNIT_FOLLOWS = re.compile(rf"\s?{_UNIT}")
 _ORDINAL = re.compile(
     r"(?<![\w.,])(\d{1,3}(?:,\d{3})+|\d+)-?(?:st|nd|rd|th)(s)?\b(?:(?P<to>\s?[-–]\s?)(?=\d))?",
     re.IGNORECASE,
 )
+# 1.000.000 and 1'000'000, as other countries write them.
+_POINTED = re.compile(r"(?<![\w.,'])\d{1,3}(?:(?:\.000){2,}|(?:'\d{3})+)(?![\w.']|\d)")
 _PLURAL = re.compile(r"(?<![\w.,])(\d{1,3})'?s\b")
 _MINUTES = re.compile(r"(?<=degrees )(\d{1,2})'(?: ?(\d{1,2}(?:\.\d+)?)\")?")
 _COMPASS = re.compile(r"(?:(?<=degrees )|(?<=minutes )|(?<=seconds ))([NSEW])\b")
@@ -43,6 +48,7 @@ def read_measures(text: str) -> str:
     """`text` with measures, ranges, ordinals and all other numbers in words."""
     if "'" in text or '"' in text or "”" in text or "ft" in text or "feet" in text:
         text = read_lengths(text)
+    text = _POINTED.sub(lambda m: re.sub("[.']", ",", m[0]), text)
     text = _ORDINAL.sub(_ordinal, text)
     text = _RANGE.sub(_range, text)
     if _MEASURED.search(text):

@@ -12,7 +12,9 @@ from tts.reading.units import CURRENCIES, MAGNITUDES, PER, UNITS
 _SIGNS = any_of(key for key in CURRENCIES if not key.isalpha() and key != "Rs.")
 _CODES = any_of(key for key in CURRENCIES if key.isalpha() and len(key) == 3)
 _DASH = r"\s?[-–—]\s?"
-WORD_MAGNITUDE = r"\s?-?(?:hundred|thousand|million|billion|trillion|bln|bn|mln|mil|mn|tn)\b(?!\s?/)"
+WORD_MAGNITUDE = (
+    r"\s?-?(?:hundred|thousand|million|billion|trillion|lakh|crore|bln|bn|mln|mil|mn|tn)\b(?!\s?/)"
+)
 _LETTER = r"[kKmMbB](?=\s?[$€£])"
 _BEFORE = (
     rf"(?P<minus>minus )?(?:(?P<cur>(?<![A-Za-z])(?:{_SIGNS})|\b(?:{_CODES}|Rs\.?)\s?(?=[\d.]))\s?"
@@ -32,12 +34,13 @@ _ANY_MONEY = re.compile(rf"{_SIGNS}|\b(?:{_CODES})\b|\d ?kr\b|\bRs")
 _COMMA = re.compile(
     rf"(?<=\d),(?=\d{{1,2}}(?:\s?€|\s?(?:{any_of(unit for unit in UNITS if unit != '%')})(?![\w^])))"
 )
+_EURO_COMMA = re.compile(r"(€\s?\d{1,3}),(\d{2})(?!\d)")
 _CENTS = re.compile(r"[\d, ]*\.\d\d")
 
 
 def read_money(text: str) -> str:
     """`text` with its amounts of money in words: "$10-$15" is "ten to fifteen dollars"."""
-    text = _COMMA.sub(".", text)
+    text = _EURO_COMMA.sub(r"\1.\2", _COMMA.sub(".", text))
     return _MONEY.sub(_money, text) if _ANY_MONEY.search(text) else text
 
 

@@ -55,7 +55,7 @@ def year(n: int) -> str:
 
 def in_pairs(digits: str) -> str:
     """A room, flight or model: "101" is "one oh one", "747" is "seven forty seven"."""
-    if len(digits) not in (3, 4) or digits.endswith("000"):
+    if len(digits) not in (3, 4) or digits.endswith("000") or digits[0] == "0":
         return number(digits)
     return f"{cardinal(int(digits[:-2]))} {_hundredths(int(digits[-2:]))}"
 

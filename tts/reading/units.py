@@ -18,22 +18,23 @@ UNITS = table(
     fps: frame per second, frames per second; Hz: hertz, hertz; kHz: kilohertz, kilohertz
     MHz: megahertz, megahertz; GHz: gigahertz, gigahertz; B: byte; KB: kilobyte; kB: kilobyte
     MB: megabyte; GB: gigabyte; TB: terabyte; PB: petabyte; Kb: kilobit; Mb: megabit; Gb: gigabit
-    MiB: mebibyte; GiB: gibibyte; kbps: kilobit per second, kilobits per second
-    Kbps: kilobit per second, kilobits per second; Mbps: megabit per second, megabits per second
-    Gbps: gigabit per second, gigabits per second; h: hour; hr: hour; hrs: hour; min: minute; mins: minute
-    s: second; sec: second; secs: second; ms: millisecond; µs: microsecond; ns: nanosecond; wk: week
-    wks: week; mo: month; mos: month; yr: year; yrs: year; V: volt; mV: millivolt; kV: kilovolt; W: watt
-    mW: milliwatt; kW: kilowatt; MW: megawatt; GW: gigawatt; Wh: watt hour; kWh: kilowatt hour
-    MWh: megawatt hour; mA: milliamp; mAh: milliamp hour; Ah: amp hour; Ω: ohm; kΩ: kilohm; J: joule
-    kJ: kilojoule; cal: calorie; kcal: kilocalorie; Nm: newton meter; Pa: pascal; kPa: kilopascal
-    hPa: hectopascal; MPa: megapascal; psi: pound per square inch, pounds per square inch; mbar: millibar
-    atm: atmosphere; ha: hectare; mol: mole; ppm: part per million, parts per million; dB: decibel
-    px: pixel; dpi: dot per inch, dots per inch; hp: horsepower, horsepower
-    sq ft: square foot, square feet; sq mi: square mile; sq km: square kilometer; sq m: square meter
-    sq in: square inch, square inches; cu ft: cubic foot, cubic feet; cc: cubic centimeter
-    m^2: square meter; km^2: square kilometer; cm^2: square centimeter; mm^2: square millimeter
-    ft^2: square foot, square feet; in^2: square inch, square inches; m^3: cubic meter
-    cm^3: cubic centimeter; mm^3: cubic millimeter; km^3: cubic kilometer; ft^3: cubic foot, cubic feet
+    kbit: kilobit; Mbit: megabit; Gbit: gigabit; MiB: mebibyte; GiB: gibibyte
+    kbps: kilobit per second, kilobits per second; Kbps: kilobit per second, kilobits per second
+    Mbps: megabit per second, megabits per second; Gbps: gigabit per second, gigabits per second; h: hour
+    hr: hour; hrs: hour; min: minute; mins: minute; s: second; sec: second; secs: second; ms: millisecond
+    µs: microsecond; ns: nanosecond; wk: week; wks: week; mo: month; mos: month; yr: year; yrs: year
+    V: volt; mV: millivolt; kV: kilovolt; W: watt; mW: milliwatt; kW: kilowatt; MW: megawatt; GW: gigawatt
+    Wh: watt hour; kWh: kilowatt hour; MWh: megawatt hour; mA: milliamp; mAh: milliamp hour; Ah: amp hour
+    Ω: ohm; kΩ: kilohm; J: joule; kJ: kilojoule; cal: calorie; kcal: kilocalorie; Nm: newton meter
+    Pa: pascal; kPa: kilopascal; hPa: hectopascal; MPa: megapascal
+    psi: pound per square inch, pounds per square inch; mbar: millibar; atm: atmosphere; ha: hectare
+    mol: mole; ppm: part per million, parts per million; dB: decibel; px: pixel
+    dpi: dot per inch, dots per inch; hp: horsepower, horsepower; sq ft: square foot, square feet
+    sq mi: square mile; sq km: square kilometer; sq m: square meter; sq in: square inch, square inches
+    cu ft: cubic foot, cubic feet; cc: cubic centimeter; m^2: square meter; km^2: square kilometer
+    cm^2: square centimeter; mm^2: square millimeter; ft^2: square foot, square feet
+    in^2: square inch, square inches; m^3: cubic meter; cm^3: cubic centimeter; mm^3: cubic millimeter
+    km^3: cubic kilometer; ft^3: cubic foot, cubic feet
     mmHg: millimeter of mercury, millimeters of mercury; mi^2: square mile
     °C: degree Celsius, degrees Celsius; °F: degree Fahrenheit, degrees Fahrenheit; °K: kelvin; °: degree
     K: kelvin; pct: percent, percent; %: percent, percent; ‰: per mille, per mille; ly: light year
@@ -80,12 +81,18 @@ CURRENCIES = {
 }
 MAGNITUDES = table(
     """hundred: hundred; thousand: thousand; million: million; billion: billion; trillion: trillion
-    k: thousand; K: thousand; m: million; M: million; mn: million; mln: million; mil: million; b: billion
-    B: billion; bn: billion; bln: billion; T: trillion; tn: trillion"""
+    lakh: lakh; crore: crore; k: thousand; K: thousand; m: million; M: million; mn: million; mln: million
+    mil: million; b: billion; B: billion; bn: billion; bln: billion; T: trillion; tn: trillion"""
 )
 
 # Letters that are units only under conditions of their own.
-_ODD_UNITS = {"K": ("kelvin", "kelvins"), "in": ("inch", "inches"), "A": ("amp", "amps")}
+_ODD_UNITS = {
+    "K": ("kelvin", "kelvins"),
+    "in": ("inch", "inches"),
+    "A": ("amp", "amps"),
+    "F": ("degree Fahrenheit", "degrees Fahrenheit"),
+    "C": ("degree Celsius", "degrees Celsius"),
+}
 
 
 @cache

@@ -50,7 +50,7 @@ SHORTHANDS = table(
 BEFORE_NUMBER = table(
     """no: number; No: Number; nos: numbers; Nos: Numbers; p: page; pp: pages; vol: volume; Vol: Volume
     fig: figure; Fig: Figure; figs: figures; Figs: Figures; ch: chapter; Ch: Chapter; sec: section
-    Sec: Section; ext: extension; Ext: Extension; art: article; Art: Article; par: paragraph; eq: equation
+    Sec: Section; ext: extension; Ext: Extension; Art: Article; par: paragraph; eq: equation
     Eq: Equation; Rm: Room; rm: room; ca: about; c: about; approx: approximately; Apr: April; Mar: March
     Jun: June; Jul: July"""
 )
@@ -89,7 +89,10 @@ CODES = (
     r"|passport"
     r"|license|licence|badge|model|part|customer|member|employee|invoice|student) (?:number|no\.?)"
 )
-CALLS = "call|calls|called|calling|dial|dials|dialed|dialing|text|phone|ring|fax|hotline|telephone|tel"
+CALLS = (
+    "call|calls|called|calling|dial|dials|dialed|dialing|text|phone|ring|fax|hotline|helpline|telephone|tel|reply"
+    "|emergency"
+)
 # "Room 101": digits are read in pairs.
 ROOMS = "room|flight|suite|apartment|apt|highway|route|interstate|bus|boeing|unit|gate|train|terminal|channel"
 

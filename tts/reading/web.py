@@ -22,7 +22,7 @@ _FILES = re.compile(
     r"(?<![\w/.<])(?P<root>~|\.{1,2})?/(?P<path>[\w.-]*[A-Za-z][\w.-]*(?:/[\w.-]+)*)/?(?![\w/])"
 )
 _NAME = re.compile(r"(?<![\w.])\.(?=[A-Za-z]{2})")
-_DOTTED_NAME = re.compile(r"(?<=[a-z]{2})\.(?=(?:NET|AI|IO|JS)\b)")
+_DOTTED_NAME = re.compile(r"(?<=[A-Za-z]{2})\.(?=(?:NET|AI|IO|JS)\b)")
 _LABEL = re.compile(r"[A-Za-z]+|\d+|[^A-Za-z\d]+")
 _SIGNS = {
     ".": "dot",
