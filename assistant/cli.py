@@ -7,6 +7,9 @@ from typing import Annotated, Literal, NoReturn, Optional
 
 import typer
 
+import assistant
+from assistant.commands import standard_streams
+from assistant.commands.dashed_text import TextCommand
 from assistant.commands.models import app as models
 from assistant.commands.trace import app as trace
 
@@ -24,6 +27,8 @@ app.add_typer(models, name="models", help="The models: which there are, which ar
 app.add_typer(evaluate, name="eval")
 app.add_typer(trace, name="trace")
 
+_INTERRUPTED = 130  # what typer ends with at Ctrl-C, as a shell would say it
+
 ConfigOption = Annotated[
     Optional[Path], typer.Option("--config", help="TOML file; see docs/configuration.md.")  # noqa: UP045
 ]
@@ -37,6 +42,21 @@ VolumeOption = Annotated[
     typer.Option("--volume", metavar="PERCENT", help="Of the speech: 1 to 100."),
 ]
 JsonOption = Annotated[Optional[Path], typer.Option("--json", help="Write the report here.")]  # noqa: UP045
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"assistant {assistant.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[  # the option's callback ends the program
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """See `app`."""
 
 
 @app.command()
@@ -140,9 +160,11 @@ def devices() -> None:
     run_devices()
 
 
-@app.command()
+@app.command(cls=TextCommand)
 def say(
-    text: str,
+    text: Annotated[
+        str, typer.Argument(help="What to say; - is standard input. Behind --, it may begin with -.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="WAV or FLAC file.")],
     voice: VoiceOption = None,
     speed: SpeedOption = None,
@@ -158,7 +180,7 @@ def say(
 
 @app.command()
 def transcribe(
-    path: Path,
+    path: Annotated[Path, typer.Argument(help="The recording; - is standard input.")],
     stream: Annotated[bool, typer.Option("--stream", help="Show partials as they would come.")] = False,
     config: ConfigOption = None,
 ) -> None:
@@ -305,9 +327,24 @@ def main() -> None:
 
     So is a group of nothing else, as a session raises it; the first of them is told.
     """
+    standard_streams.prepare()
+    try:
+        try:
+            _run()
+        finally:
+            sys.stdout.flush()
+    except (OSError, ExceptionGroup) as error:
+        if not standard_streams.is_lost(error):
+            raise
+        standard_streams.end(error)
+
+
+def _run() -> None:
     try:
         app()
-    except SystemExit:  # first, since the next lines import every module that raises
+    except SystemExit as ending:  # first, since the next lines import every module that raises
+        if ending.code == _INTERRUPTED and sys.stderr.isatty():
+            typer.echo(err=True)  # behind the ^C
         raise
     except ExceptionGroup as group:
         if group.split(_expected_errors())[1]:

@@ -21,7 +21,7 @@ MAY_IMPORT = {
 
 FLOORS = {
     "assistant": (
-        {"spelling"},
+        {"spelling", "text_file"},
         {"runtime", "audio"},
         {"session"},
         {"config"},

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from assistant.audio.container import AudioError
 from assistant.audio.files import MAX_RATE, MIN_RATE, STDIN, read_audio
+from assistant.text_file import read_text
 
 INDEX = "index.json"
 
@@ -72,7 +73,7 @@ def read_clip(clip: Clip) -> tuple[NDArray[np.float32], int]:
 
 def _read_index(folder: Path, index: Path) -> list[Clip]:
     try:
-        entries = json.loads(index.read_text(encoding="utf-8"))
+        entries = json.loads(read_text(index))
     except FileNotFoundError as error:
         raise ClipError(f"{folder}: the folder has no {INDEX}") from error
     except (ValueError, RecursionError) as error:

@@ -24,9 +24,9 @@ class PortAudioMissing(DeviceError):  # noqa: N818  # a condition with a name of
     """sounddevice, or the library that it calls, is not installed."""
 
     remedies: ClassVar = {
-        "linux": "sudo apt install libportaudio2 (elsewhere: PortAudio), and pip install 'assistant[mic]'",
-        "darwin": "pip install 'assistant[mic]', which brings PortAudio with it",
-        "win32": "pip install 'assistant[mic]', which brings PortAudio with it",
+        "linux": "sudo apt install libportaudio2 (elsewhere: PortAudio), and pip install -e '.[mic]'",
+        "darwin": "pip install -e '.[mic]', which brings PortAudio with it",
+        "win32": "pip install -e '.[mic]', which brings PortAudio with it",
     }
 
 

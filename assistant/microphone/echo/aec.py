@@ -14,7 +14,7 @@ FRAME = 160
 """Samples a frame, 10 ms: the package pads any other number with silence."""
 DELAY = 128
 """Samples by which what comes out is behind what went in: measured, and held by test_aec.py."""
-MISSING = 'the echo canceller is not installed: pip install "assistant[mic]"'
+MISSING = "the echo canceller is not installed: pip install -e '.[mic]'"
 
 
 class Canceller(Protocol):

@@ -77,7 +77,7 @@ def test_a_malformed_index_is_refused(folder: Path, content: object, reason: str
 
 
 def test_an_index_that_is_not_text_is_refused(folder: Path) -> None:
-    (folder / "index.json").write_bytes(b"\xff\xfe\x00")
+    (folder / "index.json").write_bytes(b"\xff\xfa\x00")
     assert "index.json: not JSON: 'utf-8' codec" in refusal(folder)
 
 

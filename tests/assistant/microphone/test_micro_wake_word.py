@@ -106,7 +106,7 @@ def test_where_the_package_is_missing_the_remedy_is_told(monkeypatch: pytest.Mon
         raise ModuleNotFoundError(name)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(NoWakeWord, match=r'pip install "assistant\[wake\]"'):
+    with pytest.raises(NoWakeWord, match=r"pip install -e '\.\[wake\]'"):
         open_wake_word("okay-nabu")
 
 

@@ -146,7 +146,7 @@ def test_without_portaudio_a_command_is_one_line(
         monkeypatch.syspath_prepend(tmp_path)
     code, out, err = assistant(command)
     assert (code, out) == (1, "") and err.count("\n") == 1
-    assert err.startswith("assistant: ") and "pip install 'assistant[mic]'" in err
+    assert err.startswith("assistant: ") and "pip install -e '.[mic]'" in err
 
 
 def test_push_to_talk_without_a_terminal_is_one_line(assistant: Command) -> None:
