@@ -37,7 +37,8 @@ from assistant.server.formats import PCM
 from assistant.session.playback import Playback
 from assistant.session.ring import Frame
 from assistant.session.turn import AudioCommitted
-from assistant.trace.replay import Replay, ReplayedTurn
+from assistant.trace.replay import Replay
+from assistant.trace.turns import ReplayedTurn
 
 
 class RemoteTalk(FrontEnd):

@@ -58,3 +58,17 @@ def show(traces: Traces) -> None:
     from assistant.commands.trace_runs import run_show
 
     run_show(traces)
+
+
+@app.command()
+def record(
+    traces: Traces,
+    into: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="A folder for the new traces; by default they replace the old ones."),
+    ] = None,
+) -> None:
+    """Hold the conversations of TRACES again on this machine, in real time, and record them anew."""
+    from assistant.commands.trace_record import run_record
+
+    run_record(traces, into)

@@ -39,7 +39,7 @@ def run_simulate(
     """
     factors = {name: _factor(name, value) for name, value in map(_pair, scale)}
     check_file(json, TraceError)
-    traces = _read(paths)
+    traces = read_traces(paths)
     simulations = []
     for trace in traces:
         what_if = WhatIf(cores, factors, _changed(trace, changes))
@@ -90,7 +90,7 @@ def run_gate(paths: Sequence[Path], baseline: Path, update: bool, strict: bool) 
     before = None if update and not baseline.exists() else read_baseline(baseline)
     if update:
         check_file(baseline, TraceError)
-    simulations = [simulate(trace, _loader(trace), strict=strict) for trace in _read(paths)]
+    simulations = [simulate(trace, _loader(trace), strict=strict) for trace in read_traces(paths)]
     now = measured(simulations)
     if update:
         write_text(baseline, as_text(with_budgets(now, before)))
@@ -107,7 +107,7 @@ def run_gate(paths: Sequence[Path], baseline: Path, update: bool, strict: bool) 
 
 def run_show(paths: Sequence[Path]) -> None:
     """Draw the turns of the traces at `paths`; raises TraceError."""
-    for trace in _read(paths):
+    for trace in read_traces(paths):
         for line in show(trace):
             typer.echo(line)
 
@@ -122,14 +122,16 @@ def _count(simulations: Sequence[Simulation]) -> str:
     return f"{sum(len(simulation.turns) for simulation in simulations)} turns of {len(simulations)} traces"
 
 
-def _read(paths: Sequence[Path]) -> list[Trace]:
+def read_traces(paths: Sequence[Path], *, same_models: bool = True) -> list[Trace]:
+    """The traces at `paths`; of the models that there are now, or, unless `same_models`, of any."""
     folders = [folder for path in paths for folder in _folders(path)]
     traces = [read_trace(folder) for folder in folders]
     names = [trace.name for trace in traces]
     if twice := [name for name in names if names.count(name) > 1]:
         raise TraceError(f"{twice[0]}: two traces have this name")
-    for trace in traces:
-        _check_models(trace)
+    if same_models:
+        for trace in traces:
+            _check_models(trace)
     return traces
 
 

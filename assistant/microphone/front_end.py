@@ -17,7 +17,8 @@ from assistant.microphone.view import View
 from assistant.microphone.wake import WakeGate, WakeWord
 from assistant.runtime import Clock, LagProbe, Recorder
 from assistant.session.events import SessionEvent
-from assistant.trace.replay import Replay, ReplayedTurn
+from assistant.trace.replay import Replay
+from assistant.trace.turns import ReplayedTurn
 
 _DRAW_NS = 125_000_000
 _VOLUME_STEP = 10  # percent

@@ -12,14 +12,14 @@ from assistant.config import Config
 from assistant.models.pool import ModelPool
 from assistant.runtime import Clock, Recorder
 from assistant.session import turn
-from assistant.session.events import Failed, Listener, ReplyDone, SessionEvent
+from assistant.session.events import ReplyDone
 from assistant.session.parts import Boundaries
 from assistant.session.ring import Frame
 from assistant.session.session import Input, Session, SessionConfig, Typed
 from assistant.session.sink import PacedSink
 from assistant.trace.errors import TraceError
-from assistant.trace.replay import ClipRun, ReplayedTurn, summarize
 from assistant.trace.trace import RecordedSession
+from assistant.trace.turns import ReplayedTurn, Turns
 
 _FRAME_NS = FRAME_MS * 1_000_000
 _SILENT = np.zeros(RATE * FRAME_MS // 1000, np.float32)
@@ -27,47 +27,26 @@ _LIMIT = 120_000 // FRAME_MS  # frames of silence, where a reply lasts longer th
 _INPUTS = {of.__name__: of for of in (Typed, turn.AudioCommitted, turn.AudioCleared, turn.ReplyCancelled)}
 
 
-class Turns(Listener):
-    """The turns of a session: one a clip, or, without clips, one a reply."""
-
-    def __init__(self, session: str) -> None:
-        super().__init__()
-        self._session = session
-        self._runs: list[ClipRun] = []
-        self._clips = False
-        self.failures = 0
-
-    def clip(self, line: Mapping[str, Any], start_ns: int) -> None:
-        """A clip begins at `start_ns`; `line` is of the trace."""
-        clip = Clip(Path(line["file"]), line["text"], speech_end_sample=line["speech_end_sample"])
-        self._runs.append(ClipRun(clip, start_ns, line["rate"]))
-        self._clips = True
-
-    def push(self, event: SessionEvent) -> None:
-        """See Listener: keeps what is told of replies."""
-        if isinstance(event, Failed):
-            self.failures += 1
-        if not isinstance(event, ReplyDone):
-            return
-        if not self._clips and (not self._runs or not self._runs[-1].records[-1].reopened):
-            self._runs.append(ClipRun(Clip(Path(f"{self._session} turn {len(self._runs) + 1}"))))
-        if self._runs:
-            self._runs[-1].records.append(event)
-
-    def all(self) -> list[ReplayedTurn]:
-        """The turns up to now."""
-        return [summarize(run) for run in self._runs]
+def clip_of(line: Mapping[str, Any]) -> Clip:
+    """A clip as a line of a trace tells it; traces of earlier versions lack some labels."""
+    return Clip(
+        Path(line["file"]),
+        line["text"],
+        line.get("speech_start_sample"),
+        line["speech_end_sample"],
+        pauses=tuple((start, end) for start, end in line.get("pauses", ())),
+        pause_kinds=tuple(line.get("pause_kinds", ())),
+        over_reply_ms=line.get("over_reply_ms"),
+    )
 
 
 def recorded_turns(session: RecordedSession) -> list[ReplayedTurn]:
     """The turns of a session as they were."""
-    turns, clips = Turns(session.name), list(session.clips)
+    turns = Turns(session.name)
+    for line in session.clips:
+        turns.clip(clip_of(line), line["at"], line["rate"])
     for line in session.replies:
-        while clips and clips[0]["at"] <= line["at"]:
-            turns.clip(clips[0], clips.pop(0)["at"])
         turns.push(_reply(line))
-    for clip in clips:
-        turns.clip(clip, clip["at"])
     return turns.all()
 
 
@@ -91,7 +70,7 @@ class Run:
 
     def __init__(self, recorded: RecordedSession, config: Config, pool: ModelPool, clock: Clock) -> None:
         """Raises TraceError: an input that cannot be given again."""
-        self.turns = Turns(recorded.name)
+        self.turns = Turns(recorded.name, clock.now_ns)
         self.dropped_frames = 0
         self._recorded, self._pool, self._clock = recorded, pool, clock
         self._settings = SessionConfig(config.llm.system_prompt, config.turn, config.asr)
@@ -114,14 +93,15 @@ class Run:
             await stages.close()
 
     async def _source(self, session: Session) -> AsyncIterator[Input]:
-        """What came in, at the times at which it came; a clip waits until the one before is answered."""
+        """What came in, when it came; a clip waits for the reply behind or over which it was."""
         for came_ns, item in self._inputs:
             while self._clips and isinstance(item, Frame) and item.end_ns > self._clips[0]["at"]:
+                line = self._clips.pop(0)
+                clip = clip_of(line)
                 if self._end_ns:
-                    async for frame in self._silence(session):
+                    async for frame in self._silence(session, clip.over_reply_ms):
                         yield frame
-                clip = self._clips.pop(0)
-                self.turns.clip(clip, clip["at"] + self._late_ns)
+                self.turns.clip(clip, line["at"] + self._late_ns, line["rate"])
             await self._clock.sleep_until(came_ns + self._late_ns)
             yield self._later(item) if isinstance(item, Frame) else item
         async for frame in self._silence(session):
@@ -131,11 +111,11 @@ class Run:
         self._end_ns = frame.end_ns + self._late_ns
         return Frame(frame.audio, self._end_ns, frame.detect)
 
-    async def _silence(self, session: Session) -> AsyncIterator[Frame]:
-        """Silence until the session is idle."""
+    async def _silence(self, session: Session, over_reply_ms: int | None = None) -> AsyncIterator[Frame]:
+        """Silence until the session is idle, or a reply has sounded for so long."""
         for _ in range(_LIMIT):
             await self._clock.sleep_until(self._end_ns + _FRAME_NS)
-            if session.idle:
+            if session.idle or self.turns.sounds_for(over_reply_ms):
                 return
             self._end_ns += _FRAME_NS
             self._late_ns += _FRAME_NS

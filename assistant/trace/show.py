@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from assistant.session.parts import PARTS
-from assistant.trace.replay import ReplayedTurn
 from assistant.trace.runs import recorded_turns
 from assistant.trace.trace import Call, RecordedSession, Trace
+from assistant.trace.turns import ReplayedTurn
 
 WIDTH = 100
 _NAME = 12

@@ -15,11 +15,11 @@ from assistant.runtime import Clock, Cores, InlineWorker, VirtualLoop, Worker, r
 from assistant.trace.answers import Times, Unrecorded, by_session
 from assistant.trace.costs import Cost, width
 from assistant.trace.errors import TraceError
-from assistant.trace.replay import ReplayedTurn
 from assistant.trace.runs import Run, recorded_turns
 from assistant.trace.scene import Scene
 from assistant.trace.simulated import SimulatedTap
 from assistant.trace.trace import Trace
+from assistant.trace.turns import ReplayedTurn
 
 
 @dataclass(frozen=True)

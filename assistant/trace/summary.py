@@ -11,7 +11,8 @@ import numpy as np
 from asr.eval.score import total, word_errors
 from assistant.runtime.machine import machine
 from assistant.session.parts import PARTS
-from assistant.trace.replay import Replay, ReplayedTurn
+from assistant.trace.replay import Replay
+from assistant.trace.turns import ReplayedTurn
 
 Quantiles = dict[str, float | None]
 

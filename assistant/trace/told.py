@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from assistant.session.parts import PARTS
-from assistant.trace.replay import ReplayedTurn
 from assistant.trace.simulate import Simulation
 from assistant.trace.summary import quantiles
+from assistant.trace.turns import ReplayedTurn
 
 TTFA = "ttfa"
 

@@ -13,7 +13,7 @@ from assistant.microphone.screen import Lines, Screen, Status, render
 from assistant.microphone.view import View
 from assistant.session.events import ReplyDiscarded, ReplyStarted, SpeechStarted, SpeechStopped
 from assistant.session.parts import Part
-from assistant.trace.replay import ReplayedTurn
+from assistant.trace.turns import ReplayedTurn
 
 PARTS = (Part("endpoint.wait", 350.2, 0), Part("asr.final", 0.0, 20), Part("playback.start", 75.6, 0))
 REPLY = "It is a dog."
