@@ -72,7 +72,8 @@ def test_keys_edit_recall_stop_and_leave(tmp_path: Path) -> None:
     terminal.until("Paris")
     terminal.until("> ")
     terminal.type("Tell me everything about the history of Rome.\r")
-    terminal.until("The")
+    terminal.until("Rome.\r\n")  # the echo of what was typed
+    terminal.until(" ")  # behind the first word of the reply, whatever it is
     terminal.type("\x03")
     terminal.until("> ")
     terminal.type("What is the capital of France?\r")
