@@ -1,5 +1,6 @@
 """One session of a trace, fed again with what came in; and the turns of it, recorded or simulated."""
 
+import math
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from asr.audio import RATE
+from asr.vad import WINDOW
 from assistant.audio import FRAME_MS, Clip
 from assistant.config import Config
 from assistant.models.pool import ModelPool
@@ -23,6 +25,7 @@ from assistant.trace.turns import ReplayedTurn, Turns
 
 _FRAME_NS = FRAME_MS * 1_000_000
 _SILENT = np.zeros(RATE * FRAME_MS // 1000, np.float32)
+_ALIGNED = math.lcm(len(_SILENT), WINDOW) // len(_SILENT)  # so many frames move no window of the detector
 _LIMIT = 120_000 // FRAME_MS  # frames of silence, where a reply lasts longer than it did
 _INPUTS = {of.__name__: of for of in (Typed, turn.AudioCommitted, turn.AudioCleared, turn.ReplyCancelled)}
 
@@ -112,10 +115,14 @@ class Run:
         return Frame(frame.audio, self._end_ns, frame.detect)
 
     async def _silence(self, session: Session, over_reply_ms: int | None = None) -> AsyncIterator[Frame]:
-        """Silence until the session is idle, or a reply has sounded for so long."""
-        for _ in range(_LIMIT):
+        """Silence until the session is idle, or a reply has sounded for so long, give or take a frame.
+
+        What follows falls into the same windows as when it was recorded, so its voice is known.
+        """
+        for number in range(_LIMIT):
             await self._clock.sleep_until(self._end_ns + _FRAME_NS)
-            if session.idle or self.turns.sounds_for(over_reply_ms):
+            sounds = over_reply_ms is not None and self.turns.sounds_for(over_reply_ms - FRAME_MS)
+            if number % _ALIGNED == 0 and (session.idle or sounds):
                 return
             self._end_ns += _FRAME_NS
             self._late_ns += _FRAME_NS
