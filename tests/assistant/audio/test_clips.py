@@ -37,12 +37,15 @@ def test_an_index_gives_each_clip_its_text_and_labels(folder: Path) -> None:
         "speech_start_sample": 100,
         "speech_end_sample": 7000,
         "pauses": [[1000, 2000], [3000, 4000]],
+        "pause_kinds": ["list", "filler"],
+        "over_reply_ms": 300,
         "sample_rate": 16000,
     }
     write_index(folder, [entry, {"file": "a.wav"}])
     labelled, bare = find_clips(folder)
     pauses = ((1000, 2000), (3000, 4000))
-    assert labelled == Clip(folder / "a.wav", "Hello there.", 100, 7000, 16000, pauses)
+    kinds = ("list", "filler")
+    assert labelled == Clip(folder / "a.wav", "Hello there.", 100, 7000, 16000, pauses, kinds, 300)
     assert labelled.name == "a.wav"
     assert bare == Clip(folder / "a.wav", None, None, None, None, ())
 
@@ -104,6 +107,10 @@ def test_an_index_that_is_not_text_is_refused(folder: Path) -> None:
         ({"pauses": {}}, '"pauses" should be a list of [start, end] in samples'),
         ({"pauses": [[1, 2, 3]]}, '"pauses" should be a list of [start, end] in samples'),
         ({"pauses": [[1, "2"]]}, '"pauses" should be a list of [start, end] in samples'),
+        ({"pause_kinds": "list"}, '"pause_kinds" should be a list of strings'),
+        ({"pause_kinds": [7]}, '"pause_kinds" should be a list of strings'),
+        ({"pauses": [[5, 8]], "pause_kinds": ["a", "b"]}, "a word for each of 1 pauses"),
+        ({"over_reply_ms": -1}, '"over_reply_ms" is -1, below 0'),
         ({"pauses": [7]}, '"pauses" should be a list of [start, end] in samples'),
         ({"speech_start_sample": 9, "speech_end_sample": 9}, "out of order: [9, 9]"),
         ({"pauses": [[-2, 5]]}, "out of order: [-2, 5]"),
