@@ -216,7 +216,9 @@ def summarize(run: ClipRun) -> ReplayedTurn:
 
 
 def _parts(run: ClipRun, record: ReplyDone) -> tuple[Part, ...]:
-    if record.boundaries is None:
-        return ()
-    voice_end_ns = record.voice_end_ns if run.voice_end_ns is None else run.voice_end_ns
-    return tuple(split(voice_end_ns, record.boundaries))
+    return tuple(split(wait_from_ns(run, record), record.boundaries)) if record.boundaries else ()
+
+
+def wait_from_ns(run: ClipRun, record: ReplyDone) -> int:
+    """Where the wait for a reply to a clip begins: at the end of the voice, as labelled or as detected."""
+    return record.voice_end_ns if run.voice_end_ns is None else run.voice_end_ns

@@ -33,14 +33,14 @@ class Turns(Listener):
     def __init__(self, session: str) -> None:
         super().__init__()
         self._session = session
-        self._runs: list[ClipRun] = []
+        self.runs: list[ClipRun] = []
         self._clips = False
         self.failures = 0
 
     def clip(self, line: Mapping[str, Any], start_ns: int) -> None:
         """A clip begins at `start_ns`; `line` is of the trace."""
         clip = Clip(Path(line["file"]), line["text"], speech_end_sample=line["speech_end_sample"])
-        self._runs.append(ClipRun(clip, start_ns, line["rate"]))
+        self.runs.append(ClipRun(clip, start_ns, line["rate"]))
         self._clips = True
 
     def push(self, event: SessionEvent) -> None:
@@ -49,18 +49,23 @@ class Turns(Listener):
             self.failures += 1
         if not isinstance(event, ReplyDone):
             return
-        if not self._clips and (not self._runs or not self._runs[-1].records[-1].reopened):
-            self._runs.append(ClipRun(Clip(Path(f"{self._session} turn {len(self._runs) + 1}"))))
-        if self._runs:
-            self._runs[-1].records.append(event)
+        if not self._clips and (not self.runs or not self.runs[-1].records[-1].reopened):
+            self.runs.append(ClipRun(Clip(Path(f"{self._session} turn {len(self.runs) + 1}"))))
+        if self.runs:
+            self.runs[-1].records.append(event)
 
     def all(self) -> list[ReplayedTurn]:
         """The turns up to now."""
-        return [summarize(run) for run in self._runs]
+        return [summarize(run) for run in self.runs]
 
 
 def recorded_turns(session: RecordedSession) -> list[ReplayedTurn]:
     """The turns of a session as they were."""
+    return [summarize(run) for run in recorded_runs(session)]
+
+
+def recorded_runs(session: RecordedSession) -> list[ClipRun]:
+    """The turns of a session with the records of all their replies."""
     turns, clips = Turns(session.name), list(session.clips)
     for line in session.replies:
         while clips and clips[0]["at"] <= line["at"]:
@@ -68,7 +73,7 @@ def recorded_turns(session: RecordedSession) -> list[ReplayedTurn]:
         turns.push(_reply(line))
     for clip in clips:
         turns.clip(clip, clip["at"])
-    return turns.all()
+    return turns.runs
 
 
 def _reply(line: Mapping[str, Any]) -> ReplyDone:
