@@ -18,7 +18,6 @@ from assistant.trace.errors import TraceError
 from assistant.trace.gate import as_text, compare, measured, read_baseline, table, with_budgets
 from assistant.trace.provenance import model_digests
 from assistant.trace.recording import META
-from assistant.trace.show import show
 from assistant.trace.simulate import Simulation, WhatIf, simulate
 from assistant.trace.summary import write_json, write_text
 from assistant.trace.told import lines, told
@@ -105,13 +104,6 @@ def run_gate(paths: Sequence[Path], baseline: Path, update: bool, strict: bool) 
     typer.echo(f"{_count(simulations)}: nobody waits longer")
 
 
-def run_show(paths: Sequence[Path]) -> None:
-    """Draw the turns of the traces at `paths`; raises TraceError."""
-    for trace in _read(paths):
-        for line in show(trace):
-            typer.echo(line)
-
-
 def _unrecorded(simulations: Sequence[Simulation]) -> Iterator[str]:
     for simulation in simulations:
         for stage, count in simulation.unrecorded.items():
@@ -123,14 +115,18 @@ def _count(simulations: Sequence[Simulation]) -> str:
 
 
 def _read(paths: Sequence[Path]) -> list[Trace]:
-    folders = [folder for path in paths for folder in _folders(path)]
-    traces = [read_trace(folder) for folder in folders]
+    traces = read_traces(paths)
     names = [trace.name for trace in traces]
     if twice := [name for name in names if names.count(name) > 1]:
         raise TraceError(f"{twice[0]}: two traces have this name")
     for trace in traces:
         _check_models(trace)
     return traces
+
+
+def read_traces(paths: Sequence[Path]) -> list[Trace]:
+    """The traces at `paths` and in folders there, whatever they were recorded with; raises TraceError."""
+    return [read_trace(folder) for path in paths for folder in _folders(path)]
 
 
 def _folders(path: Path) -> list[Path]:
