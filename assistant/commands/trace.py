@@ -53,11 +53,18 @@ def gate(
 
 
 @app.command()
-def show(traces: Traces) -> None:
-    """Draw the turns in TRACES as they were recorded: who was busy when."""
-    from assistant.commands.trace_runs import run_show
+def show(
+    traces: Traces,
+    html: Annotated[Optional[Path], typer.Option("--html", help="Write a page for a browser.")] = None,  # noqa: UP045
+    perfetto: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--perfetto", help="Write a trace for ui.perfetto.dev."),
+    ] = None,
+) -> None:
+    """Draw the turns in TRACES as they were recorded: who was busy when. By default in the terminal."""
+    from assistant.commands.trace_show import run_show
 
-    run_show(traces)
+    run_show(traces, html, perfetto)
 
 
 @app.command()

@@ -18,7 +18,7 @@ from assistant.trace.trace import Trace
 
 def run_record(paths: Sequence[Path], into: Path | None) -> None:
     """Record the traces at `paths` again, each by its own configuration; raises TraceError."""
-    traces = read_traces(paths, same_models=False)
+    traces = read_traces(paths)
     with TemporaryDirectory() as folder:
         lines = [lines_of(trace, _made(Path(folder) / str(index))) for index, trace in enumerate(traces)]
         for trace, of in zip(traces, lines, strict=True):

@@ -18,7 +18,6 @@ from assistant.trace.errors import TraceError
 from assistant.trace.gate import as_text, compare, measured, read_baseline, table, with_budgets
 from assistant.trace.provenance import model_digests
 from assistant.trace.recording import META
-from assistant.trace.show import show
 from assistant.trace.simulate import Simulation, WhatIf, simulate
 from assistant.trace.summary import write_json, write_text
 from assistant.trace.told import lines, told
@@ -39,7 +38,7 @@ def run_simulate(
     """
     factors = {name: _factor(name, value) for name, value in map(_pair, scale)}
     check_file(json, TraceError)
-    traces = read_traces(paths)
+    traces = _read(paths)
     simulations = []
     for trace in traces:
         what_if = WhatIf(cores, factors, _changed(trace, changes))
@@ -90,7 +89,7 @@ def run_gate(paths: Sequence[Path], baseline: Path, update: bool, strict: bool) 
     before = None if update and not baseline.exists() else read_baseline(baseline)
     if update:
         check_file(baseline, TraceError)
-    simulations = [simulate(trace, _loader(trace), strict=strict) for trace in read_traces(paths)]
+    simulations = [simulate(trace, _loader(trace), strict=strict) for trace in _read(paths)]
     now = measured(simulations)
     if update:
         write_text(baseline, as_text(with_budgets(now, before)))
@@ -105,13 +104,6 @@ def run_gate(paths: Sequence[Path], baseline: Path, update: bool, strict: bool) 
     typer.echo(f"{_count(simulations)}: nobody waits longer")
 
 
-def run_show(paths: Sequence[Path]) -> None:
-    """Draw the turns of the traces at `paths`; raises TraceError."""
-    for trace in read_traces(paths):
-        for line in show(trace):
-            typer.echo(line)
-
-
 def _unrecorded(simulations: Sequence[Simulation]) -> Iterator[str]:
     for simulation in simulations:
         for stage, count in simulation.unrecorded.items():
@@ -122,17 +114,19 @@ def _count(simulations: Sequence[Simulation]) -> str:
     return f"{sum(len(simulation.turns) for simulation in simulations)} turns of {len(simulations)} traces"
 
 
-def read_traces(paths: Sequence[Path], *, same_models: bool = True) -> list[Trace]:
-    """The traces at `paths`; of the models that there are now, or, unless `same_models`, of any."""
-    folders = [folder for path in paths for folder in _folders(path)]
-    traces = [read_trace(folder) for folder in folders]
+def _read(paths: Sequence[Path]) -> list[Trace]:
+    traces = read_traces(paths)
     names = [trace.name for trace in traces]
     if twice := [name for name in names if names.count(name) > 1]:
         raise TraceError(f"{twice[0]}: two traces have this name")
-    if same_models:
-        for trace in traces:
-            _check_models(trace)
+    for trace in traces:
+        _check_models(trace)
     return traces
+
+
+def read_traces(paths: Sequence[Path]) -> list[Trace]:
+    """The traces at `paths` and in folders there, whatever they were recorded with; raises TraceError."""
+    return [read_trace(folder) for path in paths for folder in _folders(path)]
 
 
 def _folders(path: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import soundfile
 
 from asr.audio import RATE
@@ -18,12 +19,12 @@ from assistant.trace.trace import RecordedSession, Trace
 def lines_of(trace: Trace, folder: Path) -> list[Line]:
     """What `assistant replay` played when `trace` was recorded; the clips are written into `folder`.
 
-    Raises TraceError: not all that came in was clips, or their lengths are not known.
+    Raises TraceError: not all that came in was clips.
     """
     lines: dict[str, list[Any]] = {}
     for number, session in enumerate(trace.sessions):
-        if not session.clips or session.inputs or not all("samples" in clip for clip in session.clips):
-            raise TraceError(f"{trace.folder}: {session.name} is not all clips of known lengths")
+        if not session.clips or session.inputs:
+            raise TraceError(f"{trace.folder}: {session.name} was not fed with clips alone")
         own = folder / str(number)
         own.mkdir()
         _write(session, own)
@@ -33,15 +34,21 @@ def lines_of(trace: Trace, folder: Path) -> list[Line]:
 
 
 def _write(session: RecordedSession, folder: Path) -> None:
-    entries = []
-    for number, clip in enumerate(session.clips):
-        start = sum(samples for _, recorded_ns, samples in session.frames if recorded_ns <= clip["at"])
-        audio = session.audio[start : start + clip["samples"] * RATE // clip["rate"]]
+    entries: list[dict[str, Any]] = []
+    starts = [_samples_until(session, clip["at"]) for clip in session.clips]
+    for clip, start, end in zip(session.clips, starts, [*starts[1:], len(session.audio)], strict=True):
         name = Path(clip["file"]).with_suffix(".flac").name
-        path = folder / (f"{number} {name}" if (folder / name).exists() else name)
+        path = folder / (f"{len(entries)} {name}" if (folder / name).exists() else name)
+        audio = np.trim_zeros(
+            session.audio[start:end], "b"
+        )  # the silence in which it was waited for the reply
         soundfile.write(path, audio, RATE, subtype="PCM_16", format="FLAC")
         entries.append({"file": path.name, "text": clip["text"], "sample_rate": RATE, **_labels(clip)})
     (folder / INDEX).write_text(json.dumps(entries), encoding="utf-8")
+
+
+def _samples_until(session: RecordedSession, time_ns: int) -> int:
+    return sum(samples for _, recorded_ns, samples in session.frames if recorded_ns <= time_ns)
 
 
 def _labels(clip: Mapping[str, Any]) -> dict[str, Any]:

@@ -63,8 +63,8 @@ class Recording:
         notes = self._notes
         notes.put(lambda _: _span(span, notes.since(span.start_ns), notes.since(span.end_ns)))
 
-    def clip(self, session: str, clip: Clip, start_ns: int, samples: int, rate: int) -> None:
-        """A clip of so many `samples` begins at `start_ns`; its labels, too, count samples at `rate`."""
+    def clip(self, session: str, clip: Clip, start_ns: int, rate: int) -> None:
+        """A clip begins at `start_ns`; its labels count samples at `rate`."""
         at = self._notes.since(start_ns)
         self._notes.put(
             lambda _: {
@@ -74,7 +74,6 @@ class Recording:
                 "file": clip.name,
                 "text": clip.reference,
                 "rate": rate,
-                "samples": samples,
                 **{key: getattr(clip, key) for key in LABELS},
             }
         )

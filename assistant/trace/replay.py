@@ -116,7 +116,7 @@ class Replayer:
             audio, rate = await asyncio.to_thread(read_clip, clip)
             turns.clip(clip, line.now_ns, rate)
             if self._recording is not None:
-                self._recording.clip(name, clip, line.now_ns, len(audio), rate)
+                self._recording.clip(name, clip, line.now_ns, rate)
             async for frame in line.clip(audio, rate):
                 yield frame
             async for frame in line.silence(session, turns, following.over_reply_ms if following else None):

@@ -21,7 +21,7 @@ from assistant.session.session import Input, Session, SessionConfig, Typed
 from assistant.session.sink import PacedSink
 from assistant.trace.errors import TraceError
 from assistant.trace.trace import RecordedSession
-from assistant.trace.turns import ReplayedTurn, Turns
+from assistant.trace.turns import ClipRun, ReplayedTurn, Turns, summarize
 
 _FRAME_NS = FRAME_MS * 1_000_000
 _SILENT = np.zeros(RATE * FRAME_MS // 1000, np.float32)
@@ -45,12 +45,17 @@ def clip_of(line: Mapping[str, Any]) -> Clip:
 
 def recorded_turns(session: RecordedSession) -> list[ReplayedTurn]:
     """The turns of a session as they were."""
+    return [summarize(run) for run in recorded_runs(session)]
+
+
+def recorded_runs(session: RecordedSession) -> list[ClipRun]:
+    """The turns of a session with the records of all their replies."""
     turns = Turns(session.name)
     for line in session.clips:
         turns.clip(clip_of(line), line["at"], line["rate"])
     for line in session.replies:
         turns.push(_reply(line))
-    return turns.all()
+    return turns.runs
 
 
 def _reply(line: Mapping[str, Any]) -> ReplyDone:

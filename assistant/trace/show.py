@@ -1,88 +1,137 @@
 """A recorded conversation as lanes of text: who was busy when."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from textwrap import wrap
 
-from assistant.session.parts import PARTS
-from assistant.trace.runs import recorded_turns
-from assistant.trace.trace import Call, RecordedSession, Trace
-from assistant.trace.turns import ReplayedTurn
+from assistant.trace.lanes import Item, Lane
+from assistant.trace.timeline import Timeline, Words
 
 WIDTH = 100
-_NAME = 12
-_VOICED = 0.5
-_BEFORE_NS, _AFTER_NS = 300_000_000, 300_000_000  # around a turn
+NARROWEST = 40
+_NAME = 10
+_INDENT = " " * (2 + _NAME)
 
-Interval = tuple[int, int]
 
-LANES = {
-    "partials": ("asr.partial",),
-    "transcript": ("asr.final",),
-    "score": ("score",),
-    "read ahead": ("llm.read_ahead",),
-    "llm": ("llm.reply",),
-    "tts": ("tts.speak",),
+@dataclass(frozen=True)
+class Glyphs:
+    """What lanes are drawn with: work that fills its place or does not, work beside it, and nothing."""
+
+    full: str
+    less: str
+    side: str
+    idle: str
+
+
+BLOCKS = Glyphs("█", "▌", "░", "·")
+PLAIN = Glyphs("#", "+", "=", ".")
+
+MARKS = {
+    "sounds complete": "S",
+    "reads complete": "R",
+    "prepare": "P",
+    "decided": "D",
+    "goes on": "G",
+    "reopened": "O",
+    "barged in": "B",
+    "cancelled": "C",
 }
+"""The letter of each kind of moment; where two fall into one place, the later of this list is drawn."""
+_OTHER = "*"
 
 
-def show(trace: Trace, width: int = WIDTH) -> Iterator[str]:
-    """Every turn: lanes from before the user's voice to after the reply is heard, and the parts."""
-    for session in trace.sessions:
-        calls = [call for call in trace.calls if call.session == session.name]
-        for reply, turn in zip(_replies(session), recorded_turns(session), strict=False):
-            yield from _turn(session, calls, reply, turn, width)
+def legend(glyphs: Glyphs, width: int = WIDTH) -> Iterator[str]:
+    """What the characters of the lanes mean."""
+    letters = ", ".join(f"{letter} {name}" for name, letter in MARKS.items())
+    yield from wrap(
+        f"{glyphs.full} busy, {glyphs.less} for less than half of the time, {glyphs.side} beside it: a pause "
+        f"(turn), score (asr), reading ahead (llm). Turn: {letters}, {_OTHER} anything else.",
+        width,
+    )
 
 
-def _replies(session: RecordedSession) -> list[Interval]:
-    """From when to when each turn goes: from the last reply to when this one is heard."""
-    found, last_ns = [], session.at_ns
-    for line in session.replies:
-        if line["reopened"]:
-            continue
-        end_ns = line["ends"]["playback.start"] if line["ends"] else line["decided"]
-        found.append((last_ns, end_ns))
-        last_ns = line["at"]
-    return found
+def show(timeline: Timeline, width: int = WIDTH, glyphs: Glyphs = BLOCKS) -> Iterator[str]:
+    """A turn: lanes from before the user's voice to just after the reply is heard, words and parts.
 
-
-def _turn(
-    session: RecordedSession, calls: Sequence[Call], bounds: Interval, turn: ReplayedTurn, width: int
-) -> Iterator[str]:
-    voiced = [each for each in _user(calls) if bounds[0] <= each[0] < bounds[1]]
-    start_ns = max(0, (voiced[0][0] if voiced else bounds[0]) - _BEFORE_NS)
-    end_ns = bounds[1] + _AFTER_NS
+    `width` is at least `NARROWEST`.
+    """
+    turn, start_ns = timeline.turn, timeline.start_ns
+    width = max(width, NARROWEST)
+    cells = width - len(_INDENT)
     waited = "nothing was heard" if turn.ttfa_ms is None else f"{turn.ttfa_ms:.0f} ms"
-    yield f"{session.name}  {turn.file}  {waited}  {turn.transcript!r}"
-    rows = {"user": voiced} | {name: _busy(calls, stages) for name, stages in LANES.items()}
-    rows["playback"] = [(bounds[1], end_ns)] if turn.ttfa_ms is not None else []
-    for name, intervals in rows.items():
-        yield f"  {name:<{_NAME}}{lane(intervals, start_ns, end_ns, width)}"
-    seconds = f"{(end_ns - start_ns) / 1e9:.2f} s"
-    yield f"  {'':<{_NAME}}0{seconds:>{width - 1}}"
-    parts = [f"{part.name} {part.ms:.0f}" for part in turn.parts if part.name in PARTS and part.ms >= 0.5]
-    yield f"  {', '.join(parts)}\n"
+    yield from wrap(_printable(f"{timeline.session}  {turn.file}  {waited}  {turn.transcript!r}"), width)
+    for lane in timeline.lanes:
+        drawn = draw(lane, start_ns, timeline.heard_ns, cells, glyphs)
+        yield f"  {lane.name:<{_NAME}}{drawn}"
+    yield f"{_INDENT}0{f'{(timeline.heard_ns - start_ns) / 1e9:.2f} s':>{cells - 1}}"
+    yield from _listed("turn", _moments(timeline), width)
+    yield from _listed("partials", _new_words(timeline.partials, start_ns), width)
+    parts = [f"{waited.part.name} {waited.part.ms:.0f}" for waited in timeline.wait if waited.part.ms >= 0.5]
+    yield from _listed("waited ms", parts, width)
+    yield ""
 
 
-def _user(calls: Sequence[Call]) -> list[Interval]:
-    """When the detector took the user to speak; a window is 32 ms long and ends where it is detected."""
-    return [
-        (step.began_ns - 32_000_000, step.began_ns)
-        for call in calls
-        if call.stage == "vad"
-        for step in call.steps
-        if float(step.gave) >= _VOICED
-    ]
-
-
-def _busy(calls: Sequence[Call], stages: Sequence[str]) -> list[Interval]:
-    return [(step.began_ns, step.ended_ns) for call in calls if call.stage in stages for step in call.steps]
-
-
-def lane(intervals: Sequence[Interval], start_ns: int, end_ns: int, width: int) -> str:
-    """A character for each part of the time: full where half of it or more is busy, half where less."""
+def draw(lane: Lane, start_ns: int, end_ns: int, width: int, glyphs: Glyphs = BLOCKS) -> str:
+    """A character for each part of the time: full where half of it or more is busy; marks as letters."""
     cell_ns = (end_ns - start_ns) / width
     text = ""
     for index in range(width):
         left = start_ns + index * cell_ns
-        busy_ns = sum(max(0.0, min(end, left + cell_ns) - max(begin, left)) for begin, end in intervals)
-        text += "█" if busy_ns >= cell_ns / 2 else "▌" if busy_ns else "·"
-    return text
+        busy = [_overlap(lane.items, kind, left, left + cell_ns) for kind in ("main", "side")]
+        full = busy[0] >= cell_ns / 2
+        text += glyphs.full if full else glyphs.less if busy[0] else glyphs.side if busy[1] else glyphs.idle
+    drawn = list(text)
+    marks = [item for item in lane.items if item.kind == "mark"]
+    for item in sorted(marks, key=lambda item: list(MARKS).index(item.name) if item.name in MARKS else -1):
+        place = int((item.start_ns - start_ns) // cell_ns)
+        if 0 <= place < width:
+            drawn[place] = MARKS.get(item.name, _OTHER)
+    return "".join(drawn)
+
+
+def _overlap(items: Sequence[Item], kind: str, left: float, right: float) -> float:
+    return sum(
+        max(0.0, min(item.end_ns, right) - max(item.start_ns, left)) for item in items if item.kind == kind
+    )
+
+
+def _listed(name: str, entries: Sequence[str], width: int) -> Iterator[str]:
+    """`entries` as lines that begin with a name."""
+    if entries:
+        text = _printable(", ".join(entries))
+        yield from wrap(
+            text,
+            width,
+            initial_indent=f"  {name:<{_NAME}}",
+            subsequent_indent=_INDENT,
+            break_on_hyphens=False,
+        )
+
+
+def _moments(timeline: Timeline) -> list[str]:
+    """What lies on the turn machine's lane, and when; marks of playback too."""
+    items = [item for lane in timeline.lanes if lane.name in ("turn", "playback") for item in lane.items]
+    told = []
+    for item in sorted(items, key=lambda item: item.start_ns):
+        if item.kind != "main":
+            p = f" {item.told['p']}" if "p" in item.told else ""
+            told.append(f"{(item.start_ns - timeline.start_ns) / 1e9:.2f} {item.name}{p}")
+    return told
+
+
+def _new_words(partials: Sequence[Words], start_ns: int) -> list[str]:
+    """When which words came: of each partial what follows the words that it has in common with the last."""
+    told, before = [], list[str]()
+    for partial in partials:
+        words = f"{partial.stable} {partial.unstable}".split()
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, words, strict=False)))
+        if words[same:]:
+            told.append(f"{(partial.at_ns - start_ns) / 1e9:.2f} {' '.join(words[same:])}")
+        before = words
+    return told
+
+
+def _printable(text: str) -> str:
+    """`text` without what would steer a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)

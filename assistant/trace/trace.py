@@ -14,7 +14,9 @@ import soundfile
 from numpy.typing import NDArray
 
 from assistant.config import Config, ConfigError, config_of
+from assistant.runtime import Span
 from assistant.trace.errors import TraceError
+from assistant.trace.observed import Played, Silence, played_of, silence_of, span_of
 from assistant.trace.recording import FORMAT, META
 from assistant.trace.writer import EVENTS
 
@@ -43,6 +45,13 @@ class Call:
     input: str
     steps: tuple[Step, ...]
     whole: bool = True
+    worker: str = ""
+    """The thread that it ran in."""
+    asked_ns: int = 0
+    began_ns: int = 0
+    ended_ns: int = 0
+    given: Json = field(default=None, compare=False)
+    """What it was given, where that is small."""
 
 
 @dataclass
@@ -59,6 +68,8 @@ class RecordedSession:
     clips: list[Mapping[str, Json]] = field(default_factory=list)
     inputs: list[Mapping[str, Json]] = field(default_factory=list)
     replies: list[Mapping[str, Json]] = field(default_factory=list)
+    sink: list[Played | Silence] = field(default_factory=list)
+    """What its sink was given and told, in order."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,7 @@ class Trace:
     sessions: tuple[RecordedSession, ...]
     voice: Mapping[int, NDArray[np.float32]]
     """What was spoken, by its sample rate."""
+    spans: tuple[Span, ...] = ()
 
     @property
     def name(self) -> str:
@@ -177,6 +189,7 @@ class _Reader:
         self._folder, self._meta, self._audio = folder, meta, audio
         self._sessions: dict[str, RecordedSession] = {}
         self._calls: list[Call] = []
+        self._spans: list[Span] = []
 
     def read(self, lines: list[Mapping[str, Json]]) -> Trace:
         for number, line in enumerate(lines, 1):
@@ -192,6 +205,7 @@ class _Reader:
             tuple(self._calls),
             tuple(self._sessions.values()),
             {rate: audio for name, (audio, rate) in self._audio.items() if name.startswith("voice-")},
+            tuple(self._spans),
         )
 
     def _take(self, number: int, line: Mapping[str, Json]) -> None:
@@ -212,6 +226,15 @@ class _Reader:
                 self._sessions[line["session"]].inputs.append(line)
             case "reply":
                 self._sessions[line["session"]].replies.append(line)
+            case "span":
+                self._spans.append(span := span_of(line))
+                self._check(number, span.start_ns, span.end_ns)
+            case "played":
+                self._sessions[line["session"]].sink.append(played := played_of(line))
+                self._check(number, played.at_ns, played.sounds_ns)
+            case "silence":
+                self._sessions[line["session"]].sink.append(silence := silence_of(line))
+                self._check(number, silence.at_ns)
 
     def _call(self, number: int, line: Mapping[str, Json]) -> Call:
         self._check(number, line["asked"], line["began"], line["ended"])
@@ -221,7 +244,18 @@ class _Reader:
         steps = tuple(Step(*step) for step in line.get("steps", single))
         for step in steps:
             self._check(number, line["began"], step.began_ns, step.ended_ns, line["ended"])
-        return Call(line["session"], line["stage"], line["input"], steps, line.get("whole", True))
+        return Call(
+            line["session"],
+            line["stage"],
+            line["input"],
+            steps,
+            line.get("whole", True),
+            line["worker"],
+            line["asked"],
+            line["began"],
+            line["ended"],
+            line.get("given"),
+        )
 
     def _check(self, number: int, *times_ns: int) -> None:
         if any(later < earlier for earlier, later in zip((0, *times_ns), times_ns, strict=False)):

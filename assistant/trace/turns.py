@@ -50,14 +50,14 @@ class Turns(Listener):
         """`now_ns` is asked when a reply begins to sound."""
         super().__init__()
         self._session, self._now_ns = session, now_ns
-        self._runs: list[ClipRun] = []
+        self.runs: list[ClipRun] = []
         self._clips = False
         self._sounding: tuple[int, int] | None = None  # which reply, and since when
         self.failures = 0
 
     def clip(self, clip: Clip, start_ns: int, rate: int) -> None:
         """A clip begins at `start_ns`; its labels count samples at `rate`."""
-        self._runs.append(ClipRun(clip, start_ns, rate))
+        self.runs.append(ClipRun(clip, start_ns, rate))
         self._clips = True
 
     def push(self, event: SessionEvent) -> None:
@@ -78,15 +78,15 @@ class Turns(Listener):
         return self._now_ns() - self._sounding[1] >= ms * 1_000_000
 
     def _take(self, record: ReplyDone) -> None:
-        if not self._clips and (not self._runs or not self._runs[-1].records[-1].reopened):
-            self._runs.append(ClipRun(Clip(Path(f"{self._session} turn {len(self._runs) + 1}"))))
-        begun = [run for run in self._runs if run.start_ns <= record.decided_ns]
+        if not self._clips and (not self.runs or not self.runs[-1].records[-1].reopened):
+            self.runs.append(ClipRun(Clip(Path(f"{self._session} turn {len(self.runs) + 1}"))))
+        begun = [run for run in self.runs if run.start_ns <= record.decided_ns]
         if begun:
             begun[-1].records.append(record)
 
     def all(self) -> list[ReplayedTurn]:
         """The turns up to now."""
-        return [summarize(run) for run in self._runs]
+        return [summarize(run) for run in self.runs]
 
 
 def summarize(run: ClipRun) -> ReplayedTurn:
@@ -110,7 +110,9 @@ def summarize(run: ClipRun) -> ReplayedTurn:
 
 
 def _parts(run: ClipRun, record: ReplyDone) -> tuple[Part, ...]:
-    if record.boundaries is None:
-        return ()
-    voice_end_ns = record.voice_end_ns if run.voice_end_ns is None else run.voice_end_ns
-    return tuple(split(voice_end_ns, record.boundaries))
+    return tuple(split(wait_from_ns(run, record), record.boundaries)) if record.boundaries else ()
+
+
+def wait_from_ns(run: ClipRun, record: ReplyDone) -> int:
+    """Where the wait for a reply to a clip begins: at the end of the voice, as labelled or as detected."""
+    return record.voice_end_ns if run.voice_end_ns is None else run.voice_end_ns
