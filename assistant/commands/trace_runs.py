@@ -15,7 +15,7 @@ from assistant.models.load import load_models, locate
 from assistant.models.pool import Models
 from assistant.models.store import ModelStore
 from assistant.trace.errors import TraceError
-from assistant.trace.gate import as_text, compare, measured, read_baseline, table, with_budgets
+from assistant.trace.gate import as_text, compare, measured, read_baseline, table, with_budgets, worse_first
 from assistant.trace.provenance import model_digests
 from assistant.trace.recording import META
 from assistant.trace.simulate import Simulation, WhatIf, simulate
@@ -100,6 +100,8 @@ def run_gate(paths: Sequence[Path], baseline: Path, update: bool, strict: bool) 
     for line in (*table(moved), *_unrecorded(simulations)):
         typer.echo(line)
     if any(each.fails for each in moved):
+        if worse := worse_first(now, before, moved):
+            typer.echo(worse)
         raise SystemExit(1)
     typer.echo(f"{_count(simulations)}: nobody waits longer")
 

@@ -3,12 +3,14 @@
 import json
 import math
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from assistant.session.parts import PARTS
+from assistant.trace.causes import counted, grown_ms
 from assistant.trace.errors import TraceError
 from assistant.trace.simulate import Simulation
 from assistant.trace.told import TTFA, keyed, part_quantiles, told_turn
@@ -18,6 +20,7 @@ TOLERANCE_MS = 1.0
 """What a part may differ by: a simulation has no noise, but code may be cut into other steps."""
 _BUDGET_STEP_MS = 10  # a new budget is the next multiple above what there is
 _SLACK = "playback.start"  # of which nothing is work: what is hidden there waits for the release of the reply
+_LOST = ("dropped_frames", "failures")  # of a whole trace
 _OTHER = ("cut_in", "interrupted", "underruns", "transcript", "heard")
 
 Turns = Mapping[str, Mapping[str, Any]]
@@ -40,6 +43,10 @@ def measured(simulations: Sequence[Simulation]) -> dict[str, Any]:
         "format": FORMAT,
         "traces": {
             simulation.trace.name: {key: told_turn(turn) for key, turn in keyed(simulation.turns)}
+            for simulation in simulations
+        },
+        "lost": {
+            simulation.trace.name: {name: getattr(simulation, name) for name in _LOST}
             for simulation in simulations
         },
         "quantiles": part_quantiles([turn for simulation in simulations for turn in simulation.turns]),
@@ -70,6 +77,7 @@ def compare(now: Mapping[str, Any], baseline: Mapping[str, Any], path: Path) -> 
     _same_turns(now["traces"], baseline["traces"], path)
     moved: list[Moved] = []
     for trace, turns in now["traces"].items():
+        moved += _lost(trace, baseline.get("lost", {}).get(trace, {}), now["lost"][trace])
         for key, turn in turns.items():
             moved += _turn(f"{trace}/{key}", baseline["traces"][trace][key], turn)
     return moved + list(_over_budget(now["quantiles"], baseline["budgets"]))
@@ -81,6 +89,12 @@ def _same_turns(now: Mapping[str, Turns], before: Mapping[str, Turns], path: Pat
         if turns:
             more = f" and {len(turns) - 1} more" if len(turns) > 1 else ""
             raise TraceError(f"{path}: is for other traces: {what} {min(turns)}{more}; see --update")
+
+
+def _lost(trace: str, before: Mapping[str, int], now: Mapping[str, int]) -> Iterator[Moved]:
+    for name in _LOST:
+        if now[name] != (was := before.get(name, 0)):
+            yield Moved(trace, name, str(was), str(now[name]), fails=now[name] > was)
 
 
 def _turn(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Moved]:
@@ -115,6 +129,24 @@ def _over_budget(now: Mapping[str, Any], budgets: Mapping[str, Any]) -> Iterator
 
 def _ms(value: float | None) -> str:
     return "none" if value is None else f"{value:.1f}"
+
+
+def worse_first(now: Mapping[str, Any], baseline: Mapping[str, Any], moved: Sequence[Moved]) -> str:
+    """What got worse first in each turn, in one line: the rest of the table may only have shifted.
+
+    What a whole trace lost comes before all turns. "" if only a budget is exceeded.
+    """
+    lost = [f"{each.part} in {each.turn}" for each in moved if each.fails and each.part in _LOST]
+    told = {each.turn: each.part for each in reversed(moved) if each.fails and each.part in (*_OTHER, TTFA)}
+    turns = [(trace, key) for trace, of in now["traces"].items() for key in of]
+    first: dict[str, list[float]] = defaultdict(list)
+    for trace, key in turns:
+        grown = grown_ms(baseline["traces"][trace][key], now["traces"][trace][key])
+        part, ms = next((found for found in grown if found[1] > TOLERANCE_MS), ("", 0.0))
+        if part or (part := told.get(f"{trace}/{key}", "")):
+            first[part].append(ms)
+    worse = [*lost, *counted(first, len(turns))]
+    return f"worse first: {'; '.join(worse)}" if worse else ""
 
 
 def _short(value: object) -> str:
@@ -153,6 +185,9 @@ def _unusable(baseline: Mapping[str, Any]) -> str | None:
             return f"a budget for {part!r:.40}, which is no part; there are {', '.join((TTFA, *PARTS))}"
         if not set(of) <= {"p50", "p95"} or not all(isinstance(most, int | float) for most in of.values()):
             return f"the budget for {part} has to be numbers called p50 and p95"
+    lost = baseline.get("lost", {}).values()
+    if not all(isinstance(count, int) for of in lost for count in of.values()):
+        return f"lost has to be numbers called {' and '.join(_LOST)}"
     keys = {TTFA, "parts", *_OTHER}
     for trace, turns in baseline["traces"].items():
         for key, turn in turns.items():

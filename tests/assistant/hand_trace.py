@@ -86,6 +86,14 @@ def slower_voice(ms: float) -> list[Line]:
     return slow
 
 
+def slow_window(index: int, ms: float) -> list[Line]:
+    """The trace with a window that takes the voice detector so long."""
+    of = _lines()
+    place = [number for number, line in enumerate(of) if line.get("stage") == "vad"][index]
+    of[place] = {**of[place], "ended": ns(ms)}
+    return one_by_one(of)
+
+
 def lines() -> list[Line]:
     """The trace's lines but for the last."""
     return one_by_one(_lines())

@@ -8,8 +8,10 @@ import pytest
 from hand_trace import slower_voice, write
 from test_trace_simulate import simulated
 
+from assistant.session.parts import PARTS
+from assistant.trace.causes import grown_ms
 from assistant.trace.errors import TraceError
-from assistant.trace.gate import compare, measured, read_baseline, table, with_budgets
+from assistant.trace.gate import compare, measured, read_baseline, table, with_budgets, worse_first
 
 
 @pytest.fixture
@@ -62,6 +64,58 @@ def test_other_words_fail(now: dict[str, Any]) -> None:
     before["traces"]["t"]["yes.flac"]["heard"] = "No."
     (moved,) = compare(now, before, Path("b"))
     assert (moved.part, moved.before, moved.after, moved.fails) == ("heard", "No.", "Yes.", True)
+
+
+def worse(now: dict[str, Any], before: dict[str, Any]) -> str:
+    return worse_first(now, before, compare(now, before, Path("b")))
+
+
+def test_the_own_time_of_each_part(now: dict[str, Any]) -> None:
+    """As worked out by hand: the final pass begins at 1042 ms, 82 after the voice; see `hand_trace`."""
+    nothing = {"ttfa": 0.0, "parts": {part: [0.0, 0.0] for part in PARTS}}
+    grown = [(part, ms) for part, ms in grown_ms(nothing, now["traces"]["t"]["yes.flac"]) if ms > 0.01]
+    assert grown == [
+        ("asr.final (begins)", pytest.approx(82, abs=0.01)),
+        ("asr.final", pytest.approx(100, abs=0.01)),
+        ("llm.prefill", pytest.approx(50, abs=0.01)),
+        ("llm.first_token", pytest.approx(20, abs=0.01)),
+        ("tts.first_chunk", pytest.approx(30, abs=0.01)),
+        ("endpoint.wait", pytest.approx(262, abs=0.01)),
+        ("playback.start", pytest.approx(20, abs=0.01)),
+    ]
+
+
+def test_what_got_worse_first_is_told_last(now: dict[str, Any], tmp_path: Path) -> None:
+    baseline = with_budgets(now, None)
+    slower = slower_by_30(tmp_path)
+    assert worse(slower, baseline) == "worse first: tts.first_chunk in 1 of 1 turns, +30.0 ms"
+    assert worse(now, with_budgets(slower, None)) == ""
+    # Before, the transcript took 40 ms less, so that the speech was there 20 ms before the release.
+    before = json.loads(json.dumps(baseline))
+    parts = before["traces"]["t"]["yes.flac"]["parts"]
+    parts["asr.final"] = [0.0, 60.0]
+    parts["tts.first_chunk"] = [0.0, 30.0]
+    before["traces"]["t"]["yes.flac"]["ttfa"] = 282.0
+    parts["playback.start"] = [20.0, 20.0]
+    moved = [each.part for each in compare(now, before, Path("b")) if each.fails]
+    assert moved == ["ttfa", "asr.final (hidden)", "tts.first_chunk"]
+    assert worse(now, before) == "worse first: asr.final in 1 of 1 turns, +40.0 ms"
+
+
+def test_words_and_losses_are_told_where_no_part_grew(now: dict[str, Any]) -> None:
+    before = json.loads(json.dumps(with_budgets(now, None)))
+    before["traces"]["t"]["yes.flac"]["heard"] = "No."
+    assert worse(now, before) == "worse first: heard in 1 of 1 turns"
+    lossy = {**now, "lost": {"t": {"dropped_frames": 4, "failures": 0}}}
+    (lost,) = compare(lossy, with_budgets(now, None), Path("b"))
+    assert (lost.turn, lost.part, lost.before, lost.after, lost.fails) == (
+        "t",
+        "dropped_frames",
+        "0",
+        "4",
+        True,
+    )
+    assert worse(lossy, with_budgets(now, None)) == "worse first: dropped_frames in t"
 
 
 def test_an_update_keeps_the_budgets(now: dict[str, Any]) -> None:
