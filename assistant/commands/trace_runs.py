@@ -123,8 +123,8 @@ def _count(simulations: Sequence[Simulation]) -> str:
 
 
 def _read(paths: Sequence[Path]) -> list[Trace]:
-    folders = [folder for path in paths for folder in _folders(path)]
-    traces = [read_trace(folder) for folder in folders]
+    found = [folder for path in paths for folder in folders(path)]
+    traces = [read_trace(folder) for folder in found]
     names = [trace.name for trace in traces]
     if twice := [name for name in names if names.count(name) > 1]:
         raise TraceError(f"{twice[0]}: two traces have this name")
@@ -133,7 +133,8 @@ def _read(paths: Sequence[Path]) -> list[Trace]:
     return traces
 
 
-def _folders(path: Path) -> list[Path]:
+def folders(path: Path) -> list[Path]:
+    """The traces at `path`, or below it; raises TraceError if there is none."""
     if (path / META).exists() or not path.is_dir():
         return [path]
     found = sorted(meta.parent for meta in path.rglob(META))
