@@ -127,7 +127,7 @@ def notes(a: Sequence[Measured], b: Sequence[Measured], turns: Sequence[str]) ->
     for side, name in ((a, "A"), (b, "B")):
         left = {key for each in side for key in each.words} - set(turns)
         if left:
-            yield f"not compared: {len(left)} turns of {name} that not both answered"
+            yield f"not answered by both, so not compared: {_first(sorted(left))} of {name}"
     understood = {key: {each.words.get(key) for each in a} for key in turns}
     other = [key for key in turns if not understood[key] >= {each.words.get(key) for each in b}]
     if other:

@@ -131,7 +131,7 @@ def test_a_turn_that_one_side_did_not_answer_is_not_compared() -> None:
     a = side("a", [{}] * 8)
     found = compare([a], [replace(a, name="b", turns=dict(list(a.turns.items())[1:]))])
     assert len(found.turns) == 7
-    assert "not compared: 1 turns of A that not both answered" in found.notes
+    assert "not answered by both, so not compared: 000.flac of A" in found.notes
 
 
 def test_other_words_and_settings_are_told() -> None:
