@@ -1,4 +1,4 @@
-"""`assistant trace`: recorded conversations on the virtual clock."""
+"""`assistant trace`: recorded conversations, simulated and compared."""
 
 # ruff: noqa: PLC0415  # as in `assistant.cli`: `--help` must not load a model library
 
@@ -7,7 +7,9 @@ from typing import Annotated, Optional
 
 import typer
 
-app = typer.Typer(help="Recorded conversations, simulated on the virtual clock.", no_args_is_help=True)
+app = typer.Typer(
+    help="Recorded conversations: simulated on the virtual clock, and compared.", no_args_is_help=True
+)
 
 Traces = Annotated[list[Path], typer.Argument(help="Traces, or folders that hold some.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse what was not recorded; load no model.")]
@@ -79,3 +81,30 @@ def record(
     from assistant.commands.trace_record import run_record
 
     run_record(traces, into)
+
+
+@app.command()
+def compare(
+    paths: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Argument(help="A and B, traces or folders of repeated ones; clips with --against."),
+    ] = None,
+    against: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="COMMIT", help="Record the clips with this commit (A) and this tree (B)."),
+    ] = None,
+    rounds: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, max=100, help="So many recordings of each, by turns; by default 2."),
+    ] = None,
+    keep: Annotated[Optional[Path], typer.Option(help="Keep the recordings in this new folder.")] = None,  # noqa: UP045
+    margin: Annotated[float, typer.Option(min=0.1, help="Differences within so many ms are the same.")] = 5.0,
+    json: Annotated[Optional[Path], typer.Option("--json", help="Write the report here.")] = None,  # noqa: UP045
+    fail_if_slower: Annotated[
+        bool, typer.Option("--fail-if-slower", help="Exit with 1 if B is slower.")
+    ] = False,
+) -> None:
+    """Compare real recordings turn by turn: slower, faster, same or undecided, and which part."""
+    from assistant.commands.trace_compare import run_compare
+
+    run_compare(paths or [], against, rounds, keep, margin, json, fail_if_slower=fail_if_slower)

@@ -128,10 +128,11 @@ def _read(paths: Sequence[Path]) -> list[Trace]:
 
 def read_traces(paths: Sequence[Path]) -> list[Trace]:
     """The traces at `paths` and in folders there, whatever they were recorded with; raises TraceError."""
-    return [read_trace(folder) for path in paths for folder in _folders(path)]
+    return [read_trace(folder) for path in paths for folder in folders(path)]
 
 
-def _folders(path: Path) -> list[Path]:
+def folders(path: Path) -> list[Path]:
+    """The traces at `path`, or below it; raises TraceError if there is none."""
     if (path / META).exists() or not path.is_dir():
         return [path]
     found = sorted(meta.parent for meta in path.rglob(META))
