@@ -75,7 +75,7 @@ def test_a_trace_is_refused_by_every_command(
         ("simulate", *traces, "--json", report),
         ("gate", *traces, "--baseline", baseline),
         ("gate", *traces, "--baseline", baseline, "--update"),
-        ("show", *traces),
+        *([("show", *traces)] if spoil is not other_models else []),  # what is drawn needs no models
     ):
         ended = assistant("trace", *command)
         assert (ended.code, ended.out) == (2, ""), command
