@@ -49,15 +49,16 @@ class Turns(Listener):
     def __init__(self, session: str, now_ns: Callable[[], int] = lambda: 0) -> None:
         """`now_ns` is asked when a reply begins to sound."""
         super().__init__()
+        self.runs: list[ClipRun] = []
+        """What was played, or, without clips, each turn."""
         self._session, self._now_ns = session, now_ns
-        self._runs: list[ClipRun] = []
         self._clips = False
         self._sounding: tuple[int, int] | None = None  # which reply, and since when
         self.failures = 0
 
     def clip(self, clip: Clip, start_ns: int, rate: int) -> None:
         """A clip begins at `start_ns`; its labels count samples at `rate`."""
-        self._runs.append(ClipRun(clip, start_ns, rate))
+        self.runs.append(ClipRun(clip, start_ns, rate))
         self._clips = True
 
     def push(self, event: SessionEvent) -> None:
@@ -77,16 +78,21 @@ class Turns(Listener):
             return False
         return self._now_ns() - self._sounding[1] >= ms * 1_000_000
 
+    def known(self, now_ns: int, *, ended: bool, heard: bool) -> bool:
+        """Whether what comes now says what came of the last clip: it `ended` too soon, or is answered."""
+        end_ns = self.runs[-1].voice_end_ns if self._clips else None
+        return end_ns is not None and (ended if now_ns < end_ns else heard)
+
     def _take(self, record: ReplyDone) -> None:
-        if not self._clips and (not self._runs or not self._runs[-1].records[-1].reopened):
-            self._runs.append(ClipRun(Clip(Path(f"{self._session} turn {len(self._runs) + 1}"))))
-        begun = [run for run in self._runs if run.start_ns <= record.decided_ns]
+        if not self._clips and (not self.runs or not self.runs[-1].records[-1].reopened):
+            self.runs.append(ClipRun(Clip(Path(f"{self._session} turn {len(self.runs) + 1}"))))
+        begun = [run for run in self.runs if run.start_ns <= record.decided_ns]
         if begun:
             begun[-1].records.append(record)
 
     def all(self) -> list[ReplayedTurn]:
         """The turns up to now."""
-        return [summarize(run) for run in self._runs]
+        return [summarize(run) for run in self.runs]
 
 
 def summarize(run: ClipRun) -> ReplayedTurn:
