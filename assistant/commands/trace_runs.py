@@ -43,7 +43,7 @@ def run_simulate(
     simulations = []
     for trace in traces:
         what_if = WhatIf(cores, factors, _changed(trace, changes))
-        simulations.append(simulate(trace, _loader(trace), what_if, strict=strict))
+        simulations.append(simulate(trace, loader(trace), what_if, strict=strict))
         typer.echo("\n".join(lines(simulations[-1])))
     if json:
         write_json(json, {"traces": [told(simulation) for simulation in simulations]})
@@ -90,7 +90,7 @@ def run_gate(paths: Sequence[Path], baseline: Path, update: bool, strict: bool) 
     before = None if update and not baseline.exists() else read_baseline(baseline)
     if update:
         check_file(baseline, TraceError)
-    simulations = [simulate(trace, _loader(trace), strict=strict) for trace in read_traces(paths)]
+    simulations = [simulate(trace, loader(trace), strict=strict) for trace in read_traces(paths)]
     now = measured(simulations)
     if update:
         write_text(baseline, as_text(with_budgets(now, before)))
@@ -154,7 +154,9 @@ def _check_models(trace: Trace) -> None:
             raise TraceError(f"{trace.folder}: was recorded with another model {model['name']}")
 
 
-def _loader(trace: Trace) -> Callable[[], Models]:
+def loader(trace: Trace) -> Callable[[], Models]:
+    """What loads the models of `trace`, and says so."""
+
     def load() -> Models:
         typer.echo(f"{trace.name}: not all was recorded; loading the models ...", err=True)
         return load_models(trace.config, locate(trace.config, ModelStore()))
