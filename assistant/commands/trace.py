@@ -55,6 +55,33 @@ def gate(
 
 
 @app.command()
+def tune(
+    traces: Traces,
+    over: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="A number in [turn] and its range, as in turn.strict=2:5. Again for another."),
+    ] = None,
+    points: Annotated[int, typer.Option(min=1, help="How many settings to try.")] = 60,
+    fit_share: Annotated[
+        float, typer.Option(min=0, max=1, help="The share of sentences to choose on; the others judge.")
+    ] = 0.5,
+    cut_ms: Annotated[
+        float, typer.Option(min=0, help="The wait, in ms, that a turn cut into is as bad as.")
+    ] = 3000,
+    most_cut: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(min=0, max=1, help="Choose only what cuts into no larger share of the turns."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of settings, parts and intervals.")] = 0,
+    json: Annotated[Optional[Path], typer.Option("--json", help="Write all figures here.")] = None,  # noqa: UP045
+) -> None:
+    """Choose what ends a turn on one part of TRACES, and judge it on the other: wait against cut-ins."""
+    from assistant.commands.trace_tune import run_tune
+
+    run_tune(traces, over or (), points, fit_share, cut_ms, most_cut, seed, json)
+
+
+@app.command()
 def show(
     traces: Traces,
     html: Annotated[Optional[Path], typer.Option("--html", help="Write a page for a browser.")] = None,  # noqa: UP045

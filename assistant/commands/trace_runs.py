@@ -38,11 +38,11 @@ def run_simulate(
     """
     factors = {name: _factor(name, value) for name, value in map(_pair, scale)}
     check_file(json, TraceError)
-    traces = _read(paths)
+    traces = usable_traces(paths)
     simulations = []
     for trace in traces:
         what_if = WhatIf(cores, factors, _changed(trace, changes))
-        simulations.append(simulate(trace, _loader(trace), what_if, strict=strict))
+        simulations.append(simulate(trace, loader(trace), what_if, strict=strict))
         typer.echo("\n".join(lines(simulations[-1])))
     if json:
         write_json(json, {"traces": [told(simulation) for simulation in simulations]})
@@ -89,7 +89,7 @@ def run_gate(paths: Sequence[Path], baseline: Path, update: bool, strict: bool) 
     before = None if update and not baseline.exists() else read_baseline(baseline)
     if update:
         check_file(baseline, TraceError)
-    simulations = [simulate(trace, _loader(trace), strict=strict) for trace in _read(paths)]
+    simulations = [simulate(trace, loader(trace), strict=strict) for trace in usable_traces(paths)]
     now = measured(simulations)
     if update:
         write_text(baseline, as_text(with_budgets(now, before)))
@@ -116,7 +116,8 @@ def _count(simulations: Sequence[Simulation]) -> str:
     return f"{sum(len(simulation.turns) for simulation in simulations)} turns of {len(simulations)} traces"
 
 
-def _read(paths: Sequence[Path]) -> list[Trace]:
+def usable_traces(paths: Sequence[Path]) -> list[Trace]:
+    """The traces at `paths`, each of its own name and of the models that there are; raises TraceError."""
     traces = read_traces(paths)
     names = [trace.name for trace in traces]
     if twice := [name for name in names if names.count(name) > 1]:
@@ -151,7 +152,9 @@ def _check_models(trace: Trace) -> None:
             raise TraceError(f"{trace.folder}: was recorded with another model {model['name']}")
 
 
-def _loader(trace: Trace) -> Callable[[], Models]:
+def loader(trace: Trace) -> Callable[[], Models]:
+    """What loads the models of `trace`, and says so."""
+
     def load() -> Models:
         typer.echo(f"{trace.name}: not all was recorded; loading the models ...", err=True)
         return load_models(trace.config, locate(trace.config, ModelStore()))

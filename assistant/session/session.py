@@ -26,7 +26,7 @@ from assistant.session.ring import Frame
 from assistant.session.sink import Sink
 from assistant.session.stages import Stages
 from assistant.session.turn import TurnConfig
-from assistant.session.turn_table import step
+from assistant.session.turn_table import Decide, step
 from assistant.session.user_turn import UserTurn
 from llm.decode.engine import CudaBroken
 from llm.text.chat import Message
@@ -68,10 +68,15 @@ class Session:
         recorder: Recorder,
         name: str = "",
         is_echo: Callable[[str], bool] = lambda _: False,
+        decide: Decide = step,
     ) -> None:
-        """`name` stands in the session's spans; a transcript that `is_echo` is dropped with its turn."""
+        """`name` stands in the session's spans; a transcript that `is_echo` is dropped with its turn.
+
+        `decide` takes turns, by default as `turn_table` says.
+        """
         self.conversation = Conversation(config.system_prompt, self._emit, config.item_prefix)
         self.turn_config = config.turn
+        self._decide = decide
         self.reply_settings = ReplySettings()
         self._live, self._asr = config.live, config.asr
         self._stages = stages
@@ -199,7 +204,7 @@ class Session:
     async def _follow_events(self, group: asyncio.TaskGroup) -> None:
         async for event in self._events:
             before = self._state
-            self._state, commands = step(before, event, self.turn_config)
+            self._state, commands = self._decide(before, event, self.turn_config)
             if isinstance(event, turn.ReplyFinished) and self._state is not before and self._exchange:
                 self._exchange.finish(interrupted=False)
             self._begin_speech()

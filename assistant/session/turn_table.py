@@ -317,6 +317,10 @@ def step(state: State, event: Event, config: TurnConfig) -> Step:
     return state, ()
 
 
+Decide = Callable[[State, Event, TurnConfig], Step]
+"""What `step` is."""
+
+
 def completeness(audio: float, text: float, config: TurnConfig) -> float:
     """Log-odds that the turn is complete, from how it sounds and how it reads."""
     words = config.text_weight * (_log_odds(text) + config.text_bias)

@@ -1,21 +1,17 @@
-"""What models answer in a simulation: as recorded, and else as the real ones do; and how long that takes."""
+"""What models answered in a recording, and how long that takes."""
 
-from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 
-from assistant.models.pool import Models
 from assistant.trace.costs import NOTHING, Cost, alone_ms, fitted, part
-from assistant.trace.errors import TraceError
 from assistant.trace.trace import Call, Step, Trace
 
 
 class Recorded:
     """The calls of one session, answered as often as asked: in their order, then the last again."""
 
-    def __init__(self, calls: list[Call]) -> None:
+    def __init__(self, calls: Iterable[Call]) -> None:
         self._calls: dict[tuple[str, str], deque[Call]] = defaultdict(deque)
         for call in calls:
             if call.steps:  # one that raised, or was cancelled before it gave anything, tells nothing
@@ -61,37 +57,9 @@ def _elapsed_ms(step: Step) -> float:
     return (step.ended_ns - step.began_ns) / 1e6
 
 
-@dataclass
-class Unrecorded:
-    """The real models, loaded when something is asked of them that was not recorded; `strict`: refused."""
-
-    trace: Trace
-    load: Callable[[], Models]
-    strict: bool
-    counts: Counter[str] = field(default_factory=Counter)
-    """How often each stage was asked for what was not recorded."""
-
-    def note(self, stage: str) -> None:
-        """Count a call; raises TraceError if it is to be refused: to a session, a model's error."""
-        self.counts[stage] += 1
-        if self.strict:
-            self.check()
-
-    def check(self) -> None:
-        """Raise TraceError if anything was refused."""
-        if self.strict and self.counts:
-            stages = ", ".join(f"{stage} ({count})" for stage, count in sorted(self.counts.items()))
-            raise TraceError(f"{self.trace.folder}: asked for what was not recorded: {stages}")
-
-    @cached_property
-    def models(self) -> Models:
-        """The real ones."""
-        return self.load()
-
-
-def by_session(trace: Trace) -> Mapping[str, Recorded]:
+def by_session(trace: Trace) -> Mapping[str, Sequence[Call]]:
     """The recorded calls of each session."""
     calls: dict[str, list[Call]] = {session.name: [] for session in trace.sessions}
     for call in trace.calls:
         calls[call.session].append(call)
-    return {name: Recorded(of) for name, of in calls.items()}
+    return calls

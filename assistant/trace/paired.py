@@ -11,10 +11,10 @@ from assistant.audio import FRAME_MS
 from assistant.session.parts import PARTS
 from assistant.trace.errors import TraceError
 from assistant.trace.intervals import Array
-from assistant.trace.turns import ReplayedTurn
 from assistant.trace.runs import recorded_turns
 from assistant.trace.told import TTFA, keyed
 from assistant.trace.trace import Trace
+from assistant.trace.turns import ReplayedTurn
 
 DECISION, _SOUNDING = PARTS[0], PARTS[-1]
 WORKING = tuple(name for name in PARTS if name not in (DECISION, _SOUNDING))

@@ -19,6 +19,7 @@ from assistant.session.parts import Boundaries
 from assistant.session.ring import Frame
 from assistant.session.session import Input, Session, SessionConfig, Typed
 from assistant.session.sink import PacedSink
+from assistant.session.turn_table import Decide, step
 from assistant.trace.errors import TraceError
 from assistant.trace.trace import RecordedSession
 from assistant.trace.turns import ClipRun, ReplayedTurn, Turns, summarize
@@ -76,14 +77,27 @@ def _reply(line: Mapping[str, Any]) -> ReplyDone:
 class Run:
     """A recorded session on models that answer as they did."""
 
-    def __init__(self, recorded: RecordedSession, config: Config, pool: ModelPool, clock: Clock) -> None:
-        """Raises TraceError: an input that cannot be given again."""
+    def __init__(
+        self,
+        recorded: RecordedSession,
+        config: Config,
+        pool: ModelPool,
+        clock: Clock,
+        *,
+        decide: Decide = step,
+        brief: bool = False,
+    ) -> None:
+        """`decide` as for a Session. A `brief` run ends once the last clip is cut into, or answered.
+
+        Raises TraceError: an input that cannot be given again.
+        """
         self.turns = Turns(recorded.name, clock.now_ns)
         self.dropped_frames = 0
         self._recorded, self._pool, self._clock = recorded, pool, clock
         self._settings = SessionConfig(config.llm.system_prompt, config.turn, config.asr)
         self._inputs = sorted([*_frames(recorded), *_inputs(recorded)], key=lambda timed: timed[0])
         self._clips = list(recorded.clips)
+        self._decide, self._brief, self._over = decide, brief, False
         self._late_ns = 0  # by which everything comes later than it did
         self._end_ns = 0  # of the last frame
 
@@ -93,12 +107,20 @@ class Run:
         await self._clock.sleep_until(self._recorded.at_ns)
         stages = self._pool.open(name)
         try:
-            session = Session(stages, self._settings, self._clock, Recorder(0), name)
+            session = Session(stages, self._settings, self._clock, Recorder(0), name, decide=self._follow)
             session.attach(self.turns)
             await session.run(self._source(session), PacedSink(self._clock, keep=False))
             self.dropped_frames = session.dropped_frames
         finally:
             await stages.close()
+
+    def _follow(self, state: turn.State, event: turn.Event, config: turn.TurnConfig) -> turn.Step:
+        after, commands = self._decide(state, event, config)
+        if self._brief and not self._clips:
+            heard = isinstance(event, turn.ReplyHeard) and after != state
+            ended = any(isinstance(command, turn.EndTurn) for command in commands)
+            self._over |= self.turns.known(self._clock.now_ns(), ended=ended, heard=heard)
+        return after, commands
 
     async def _source(self, session: Session) -> AsyncIterator[Input]:
         """What came in, when it came; a clip waits for the reply behind or over which it was."""
@@ -111,6 +133,8 @@ class Run:
                         yield frame
                 self.turns.clip(clip, line["at"] + self._late_ns, line["rate"])
             await self._clock.sleep_until(came_ns + self._late_ns)
+            if self._over:
+                return
             yield self._later(item) if isinstance(item, Frame) else item
         async for frame in self._silence(session):
             yield frame
@@ -126,6 +150,8 @@ class Run:
         """
         for number in range(_LIMIT):
             await self._clock.sleep_until(self._end_ns + _FRAME_NS)
+            if self._over:
+                return
             sounds = over_reply_ms is not None and self.turns.sounds_for(over_reply_ms - FRAME_MS)
             if number % _ALIGNED == 0 and (session.idle or sounds):
                 return

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 from typing import TypeVar, cast
 
 from assistant.runtime import Later, VirtualLoop
-from assistant.trace.answers import Recorded, Times, Unrecorded
+from assistant.trace.answers import Recorded, Times
 from assistant.trace.items import Json
+from assistant.trace.unrecorded import Stream, Unrecorded
 
 T = TypeVar("T")
 
@@ -32,9 +33,8 @@ class Scene:
         if call is not None:
             self.loop.spend(self.times.recorded_ms(call, 0, work))
             return read(call.steps[0].gave)
-        self.unrecorded.note(stage)
         self.loop.spend(self.times.fitted_ms(stage, work))
-        return real()
+        return self.unrecorded.answer(stage, given, real)
 
     def answer_on_loop(self, stage: str, given: str, read: Callable[[Json], T], real: Callable[[], T]) -> T:
         """A call on the event loop, which does nothing else meanwhile."""
@@ -42,9 +42,8 @@ class Scene:
         if call is not None:
             self.loop.advance(self.times.recorded_ms(call, 0) / 1e3)
             return read(call.steps[0].gave)
-        self.unrecorded.note(stage)
         self.loop.advance(self.times.fitted_ms(stage) / 1e3)
-        return real()
+        return self.unrecorded.answer(stage, given, real)
 
     def stream(
         self,
@@ -67,16 +66,15 @@ class Scene:
             yield read(step.gave)
         if call is not None and call.whole:
             return
-        really: list[Iterator[T]] = []
+        really: list[Stream[T]] = []
 
-        def go_on() -> T:
+        def go_on(index: int) -> T:
             if not really:
-                self.unrecorded.note(stage)
-                really.append(islice(real(), len(steps), None))
-            return next(really[0])
+                really.append(self.unrecorded.stream(stage, given, real))
+            return really[0].item(index)
 
         index = len(steps)
         while True:
             self.loop.spend(self.times.fitted_ms(*kinds[min(index, len(kinds) - 1)]))
-            yield cast("T", Later(go_on))
+            yield cast("T", Later(partial(go_on, index)))
             index += 1

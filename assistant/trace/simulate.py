@@ -12,14 +12,16 @@ from typing import Any
 from assistant.config import Config
 from assistant.models.pool import HearingModels, ModelPool, Models, Opened, Workers, on_worker
 from assistant.runtime import Clock, Cores, InlineWorker, VirtualLoop, Worker, run_virtual
-from assistant.trace.answers import Times, Unrecorded, by_session
+from assistant.session.turn_table import Decide, step
+from assistant.trace.answers import Recorded, Times, by_session
 from assistant.trace.costs import Cost, width
 from assistant.trace.errors import TraceError
 from assistant.trace.runs import Run, recorded_turns
 from assistant.trace.scene import Scene
 from assistant.trace.simulated import SimulatedTap
-from assistant.trace.trace import Trace
+from assistant.trace.trace import RecordedSession, Trace
 from assistant.trace.turns import ReplayedTurn
+from assistant.trace.unrecorded import Unrecorded
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,53 @@ class WhatIf:
     config: Config | None = None
 
 
+class Simulator:
+    """Simulates sessions of a trace, as often as is asked; a real model is asked the same thing only once."""
+
+    def __init__(self, trace: Trace, unrecorded: Unrecorded, what_if: WhatIf | None = None) -> None:
+        """Raises TraceError: a kind of step that the trace has not."""
+        what_if = what_if or WhatIf()
+        self.trace, self.config = trace, what_if.config or trace.config
+        self.times = Times(trace, what_if.scale)
+        for name in what_if.scale:
+            if not any(f"{kind}.".startswith(f"{name}.") for kind in self.times.costs):
+                raise TraceError(
+                    f"{trace.folder}: has no {name!r:.40}; there are {', '.join(self.times.costs)}"
+                )
+        self.unrecorded = unrecorded
+        self._calls, self._cores = by_session(trace), what_if.cores or trace.cores
+
+    def run(
+        self,
+        sessions: Sequence[RecordedSession],
+        config: Config | None = None,
+        *,
+        decide: Decide = step,
+        brief: bool = False,
+    ) -> list[Run]:
+        """Run `sessions` side by side; the keywords are those of Run.
+
+        Raises TraceError: an input that cannot be simulated, or what is to be refused.
+        """
+        loop = VirtualLoop()
+        try:
+            scenes = {
+                session.name: Scene(loop, Recorded(self._calls[session.name]), self.times, self.unrecorded)
+                for session in sessions
+            }
+            tap = SimulatedTap(scenes, self.trace.voice)
+            pool = _pool(self.trace, Cores(loop, self._cores), loop, tap)
+            runs = [
+                Run(session, config or self.config, pool, loop.clock, decide=decide, brief=brief)
+                for session in sessions
+            ]
+            run_virtual(_all(runs), loop)
+        finally:
+            loop.close()
+        self.unrecorded.check()
+        return runs
+
+
 def simulate(
     trace: Trace, load: Callable[[], Models], what_if: WhatIf | None = None, *, strict: bool = False
 ) -> Simulation:
@@ -54,29 +103,15 @@ def simulate(
     Raises TraceError: an input that cannot be simulated, a kind of step that the trace has not, or, if
     `strict`, anything that was not recorded.
     """
-    loop = VirtualLoop()
-    try:
-        return _simulate(trace, Unrecorded(trace, load, strict), what_if or WhatIf(), loop)
-    finally:
-        loop.close()
-
-
-def _simulate(trace: Trace, unrecorded: Unrecorded, what_if: WhatIf, loop: VirtualLoop) -> Simulation:
-    times, config = Times(trace, what_if.scale), what_if.config or trace.config
-    for name in what_if.scale:
-        if not any(f"{kind}.".startswith(f"{name}.") for kind in times.costs):
-            raise TraceError(f"{trace.folder}: has no {name!r:.40}; there are {', '.join(times.costs)}")
-    scenes = {name: Scene(loop, calls, times, unrecorded) for name, calls in by_session(trace).items()}
-    pool = _pool(trace, Cores(loop, what_if.cores or trace.cores), loop, SimulatedTap(scenes, trace.voice))
-    runs = [Run(session, config, pool, loop.clock) for session in trace.sessions]
-    run_virtual(_all(runs), loop)
-    unrecorded.check()
+    unrecorded = Unrecorded(trace.folder, load, sessions=trace.config.llm.sessions, strict=strict)
+    simulator = Simulator(trace, unrecorded, what_if)
+    runs = simulator.run(trace.sessions)
     return Simulation(
         trace,
         tuple(turn for run in runs for turn in run.turns.all()),
         tuple(turn for session in trace.sessions for turn in recorded_turns(session)),
         dict(sorted(unrecorded.counts.items())),
-        times.costs,
+        simulator.times.costs,
         sum(run.turns.failures for run in runs),
         sum(run.dropped_frames for run in runs),
     )

@@ -1,9 +1,11 @@
 """What a simulation puts in the place of each model: one that answers as recorded and takes as long."""
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import blake2b
 
 import numpy as np
 
@@ -12,11 +14,10 @@ from asr.stabilize import Partial
 from asr.vad import VadState
 from asr.words import Hypothesis
 from assistant.models.pool import HearingModels, Tap
-from assistant.runtime import Stopped, Worker
+from assistant.runtime import Stopped
 from assistant.session.scheduled import (
     Generator,
     ScorerModel,
-    SessionLanguageModel,
     Speaker,
     Transcriber,
     VadModel,
@@ -74,15 +75,19 @@ class _State(VadState):
 
     scene: Scene = field(kw_only=True)
     before: deque[Audio] = field(default_factory=lambda: deque(maxlen=_WINDOWS), kw_only=True)
+    heard: blake2b = field(default_factory=blake2b, kw_only=True)
+    """All windows up to now."""
 
     def answer(self, window: Audio) -> tuple[float, float]:
         """How probable voice is, and what that takes in ms."""
-        call = self.scene.recorded.take("vad", audio_digest(window))
+        given = audio_digest(window)
+        call = self.scene.recorded.take("vad", given)
         self.before.append(window)
+        self.heard.update(given.encode())
         if call is not None:
             return float(call.steps[0].gave), self.scene.times.recorded_ms(call, 0)
-        self.scene.unrecorded.note("vad")
-        return self._really(), self.scene.times.fitted_ms("vad")
+        voice = self.scene.unrecorded.answer("vad", self.heard.hexdigest(), self._really)
+        return voice, self.scene.times.fitted_ms("vad")
 
     def _really(self) -> float:
         vad = _hearing(self.scene).vad
@@ -179,7 +184,7 @@ class _Generator:
             "llm.prompt",
             given,
             lambda plain: prompt_of(plain, options),
-            lambda: self._real.prompt(history, transcript, options),
+            lambda: self._prompt(history, transcript, options),
         )
 
     def reply(self, prompt: Prompt, stopped: Stopped) -> Iterator[Generated]:
@@ -193,14 +198,14 @@ class _Generator:
             given,
             kinds,
             generated_of,
-            lambda: self._real.reply(prompt, stopped),
+            lambda: self._really(prompt),
         )
         try:
             for item in items:
                 if stopped():
                     return
                 text += item.text if isinstance(item, Token) else ""
-                if isinstance(item, Prefilled) and item.logits.size == 1:  # of a recording
+                if isinstance(item, Prefilled):  # of a recording: what is real is worked out later
                     self._remembered.append((item, given))
                 yield item
         finally:
@@ -208,20 +213,32 @@ class _Generator:
 
     def completeness(self, prefilled: Prefilled) -> float:
         given = next((name for known, name in self._remembered if known is prefilled), None)
-        if given is None:
-            return self._real.completeness(prefilled)
-        return self._scene.answer_on_loop("llm.completeness", given, float, lambda: self._score(given))
+        return self._scene.answer_on_loop(
+            "llm.completeness",
+            given or blake2b(prefilled.logits.tobytes()).hexdigest(),
+            float,
+            lambda: self._score(prefilled, given),
+        )
 
-    def _score(self, given: str) -> float:
+    def _score(self, prefilled: Prefilled, given: str | None) -> float:
         """How complete the user's words read, by the real model, in a sequence that no reply is in."""
-        generator = _open(self._scene)
-        items = generator.reply(self._prompts[given], lambda: False)
-        prefilled = next(item for item in items if isinstance(item, Prefilled))
-        return generator.completeness(prefilled)
+        with self._real() as generator:
+            if given is not None:  # of a recording, which does not keep the logits
+                items = generator.reply(self._prompts[given], lambda: False)
+                prefilled = next(item for item in items if isinstance(item, Prefilled))
+            return generator.completeness(prefilled)
 
-    @cached_property
-    def _real(self) -> Generator:
-        return _open(self._scene)
+    def _prompt(self, history: Sequence[Message], transcript: str | None, options: ReplyOptions) -> Prompt:
+        with self._real() as generator:
+            return generator.prompt(history, transcript, options)
+
+    def _really(self, prompt: Prompt) -> Iterator[Generated]:
+        """What the real model replies, whoever stops listening: others may ask for it again."""
+        with self._real() as generator:
+            yield from generator.reply(prompt, lambda: False)
+
+    def _real(self) -> AbstractContextManager[Generator]:
+        return self._scene.unrecorded.generator()
 
 
 class _Speaker:
@@ -234,7 +251,7 @@ class _Speaker:
         def really() -> Iterator[SpeechChunk]:
             speaker = self._scene.unrecorded.models.speaker
             assert speaker is not None, "a session that speaks"
-            return speaker.speak(phrase, speed=speed, should_stop=should_stop)
+            return speaker.speak(phrase, speed=speed, should_stop=lambda: False)
 
         kinds = (("tts.first", len(phrase)), ("tts.next", None))
         for chunk in self._scene.stream(
@@ -255,17 +272,3 @@ def _hearing(scene: Scene) -> HearingModels:
     hearing = scene.unrecorded.models.hearing
     assert hearing is not None, "a session that listens"
     return hearing
-
-
-class _Now(Worker):
-    """Runs what is posted at once: what a real model has to do at its beginning takes no time."""
-
-    def post(self, function: Callable[[], None], *, lane: Hashable | None = None) -> None:  # noqa: ARG002
-        function()
-
-
-def _open(scene: Scene) -> Generator:
-    """The real language model, with a sequence of its own."""
-    opened = scene.unrecorded.models.language.open(_Now("real"), scene.loop.clock)
-    assert isinstance(opened.language, SessionLanguageModel), "a model in this process"
-    return opened.language.generator

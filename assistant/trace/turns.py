@@ -49,8 +49,9 @@ class Turns(Listener):
     def __init__(self, session: str, now_ns: Callable[[], int] = lambda: 0) -> None:
         """`now_ns` is asked when a reply begins to sound."""
         super().__init__()
-        self._session, self._now_ns = session, now_ns
         self.runs: list[ClipRun] = []
+        """What was played, or, without clips, each turn."""
+        self._session, self._now_ns = session, now_ns
         self._clips = False
         self._sounding: tuple[int, int] | None = None  # which reply, and since when
         self.failures = 0
@@ -76,6 +77,11 @@ class Turns(Listener):
         if ms is None or self._sounding is None:
             return False
         return self._now_ns() - self._sounding[1] >= ms * 1_000_000
+
+    def known(self, now_ns: int, *, ended: bool, heard: bool) -> bool:
+        """Whether what comes now says what came of the last clip: it `ended` too soon, or is answered."""
+        end_ns = self.runs[-1].voice_end_ns if self._clips else None
+        return end_ns is not None and (ended if now_ns < end_ns else heard)
 
     def _take(self, record: ReplyDone) -> None:
         if not self._clips and (not self.runs or not self.runs[-1].records[-1].reopened):

@@ -6,6 +6,7 @@ simulation can be worked out on paper; see `ANSWERED_MS`.
 
 import gzip
 import json
+import math
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,42 @@ def _lines() -> list[Line]:
         call("llm.completeness", given, 0, 0.999),
         stream("tts.speak", speech_digest("Yes.", 1.0), [(CHUNK_MS, 4, chunk)]),
     ]
+
+
+# A turn with a pause from 960 to 1472 ms, over at 1792. In the pause its words read with log-odds
+# PAUSE_READS, and it sounds with 0: with the bias it is 2 * (0.5 + 1.7) = 4.4 complete. So a threshold of
+# 3.5 is passed after 250 ms; it is passed in the pause unless `strict` is above 4.4 or so. At the end both
+# are sure. The second transcript is wanted with the window that ends at 1856, in the frame that comes at
+# 1860, and there 2 and 100 ms later. The score of the pause is asked again after 384 ms, in the window that
+# ends at 1408.
+PAUSE_READS, PAUSE_IS_COMPLETE = 0.5, 4.4
+PAUSE_MS, PAUSED_END_MS = (960, 1472), 1792
+
+
+def paused_lines(text: str = "Yes?", kind: str | None = "list") -> list[Line]:
+    """The lines of a trace of that turn; `text` labels its clip, and `kind` its pause."""
+    of = _lines()
+    voiced, begin = {*VOICED, *range(46, 56)}, (320 - 256) * 16
+    clip = {"pauses": [[ms * 16 for ms in PAUSE_MS]], **({"pause_kinds": [kind]} if kind else {})}
+    sure, reads = 0.9999, 1 / (1 + math.exp(-PAUSE_READS))
+    (final,), (score,), (completeness,) = (
+        [line for line in of if line.get("stage") == stage]
+        for stage in ("asr.final", "score", "llm.completeness")
+    )
+    kept = [line for line in of if line.get("stage") not in ("vad", "score", "llm.completeness")]
+    kept[1] = {**kept[1], **clip, "text": text, "speech_end_sample": PAUSED_END_MS * 16}
+    return one_by_one(
+        [
+            *kept,
+            *(call("vad", zeros(512), VAD_MS, 0.9 if index in voiced else 0.0) for index in range(60)),
+            {**score, "gave": 0.5},
+            call("score", zeros(1420 * 16 - begin), SCORE_MS, 0.5),
+            call("score", zeros(1960 * 16 - begin), SCORE_MS, sure),
+            {**final, "input": zeros(1860 * 16 - begin)},
+            {**completeness, "gave": reads},
+            {**completeness, "gave": sure},
+        ]
+    )
 
 
 def changed(of: list[Line], stage: str, **change: object) -> list[Line]:

@@ -1,9 +1,11 @@
 """Simulating a trace whose every time was worked out by hand; see `hand_trace`."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import numpy as np
 import pytest
 from hand_trace import (
     ANSWERED_MS,
@@ -18,12 +20,15 @@ from hand_trace import (
     write,
 )
 
-from assistant.models.pool import Models
+from assistant.models.pool import Models, Opened, on_worker
+from assistant.runtime import Clock, Stopped, Worker
 from assistant.session.parts import Part
 from assistant.trace.errors import TraceError
 from assistant.trace.simulate import Simulation, WhatIf, simulate
 from assistant.trace.told import told
 from assistant.trace.trace import read_trace
+from llm.decode.generate import Finished, Generated, Prefilled, Started, Token
+from llm.decode.responder import Prompt
 
 
 class ModelsWantedError(Exception):
@@ -119,6 +124,51 @@ def test_real_models_answer_in_their_place(tmp_path: Path) -> None:
     simulation = simulate(read_trace(folder), lambda: models)
     assert simulation.unrecorded == {"score": 1}
     assert simulation.turns[0].ttfa_ms == pytest.approx(ANSWERED_MS - VOICE_END_MS, abs=0.01)
+
+
+class FakeLanguage:
+    """A language model with one place, which it refuses to give twice."""
+
+    kv_bytes = 0
+    takes_tools = False
+
+    def __init__(self) -> None:
+        self.taken, self.opened = False, 0
+
+    def open(self, worker: Worker, clock: Clock) -> Opened:
+        assert not self.taken, "its place is taken"
+        self.taken, self.opened = True, self.opened + 1
+        generator: Any = self
+        return on_worker(generator, self.close, worker, clock)
+
+    def close(self) -> None:
+        self.taken = False
+
+    def reply(self, prompt: Prompt, stopped: Stopped) -> Iterator[Generated]:
+        assert prompt.ids == [1, 2, 3] and not stopped()
+        yield from (Started(), Prefilled(np.ones((1, 9), np.float32)))
+        yield from (Token(7, "Yes."), Finished("end", ""))
+
+    def completeness(self, prefilled: Prefilled) -> float:
+        assert prefilled.logits.shape == (1, 9)
+        return 0.999
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 3])
+def test_a_real_reply_needs_no_second_place(tmp_path: Path, steps: int) -> None:
+    """Of the recorded reply so many steps are left; the real model gives the others, and reads the words."""
+    cut = [
+        {**line, "steps": line["steps"][:steps], "whole": False} if line.get("stage") == "llm.reply" else line
+        for line in lines()
+        if line.get("stage") != "llm.completeness"
+    ]
+    language = FakeLanguage()
+    models = Models(language, None)
+    simulation = simulate(read_trace(write(tmp_path / "t", cut)), lambda: models)
+    (turn,) = simulation.turns
+    assert (turn.reply, turn.heard, simulation.failures) == ("Yes.", "Yes.", 0)
+    assert simulation.unrecorded == {"llm.reply": 1, "llm.completeness": 1}
+    assert not language.taken and language.opened >= 2
 
 
 @pytest.mark.parametrize(

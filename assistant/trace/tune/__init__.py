@@ -1,0 +1,1 @@
+"""Choosing the settings that end turns on one part of recorded turns, and judging them on the other."""
