@@ -27,14 +27,12 @@ class Change:
 class Edit:
     """Changes of the program; `expected` is what the gate has to name first, "" where it has to pass.
 
-    `strict` where the models are asked for nothing that was not recorded; `stalled` where no recorded turn
-    shows it, and the trace made by hand does.
+    `stalled` where no recorded turn shows it, and the trace made by hand does.
     """
 
     name: str
     changes: tuple[Change, ...]
     expected: str = ""
-    strict: bool = True
     stalled: bool = field(default=False, kw_only=True)
 
 
@@ -76,14 +74,12 @@ MUTATIONS = (
         "prepare_ms is 100 ms longer",
         (Change(TURN, "prepare_ms: int = 64\n", "prepare_ms: int = 164\n"),),
         "asr.final (begins)",
-        strict=False,
     ),
     Edit(
         # A word is a token or two; where a clause ends before it, the first phrase stays as it was.
         "the first phrase waits for one more word",
         (Change("tts/phrases.py", "first_max_words: int = 5 ", "first_max_words: int = 6 "),),
         "llm.first_phrase",
-        strict=False,
     ),
     Edit(
         # What a lock around both would do. Of a lone turn, the first phrase is there before the voice begins.
@@ -107,21 +103,18 @@ MUTATIONS = (
             ),
         ),
         "asr.final",
-        strict=False,
     ),
     Edit(
         # No edge of the graph fills in the recorded turns. Where the detector stalls, frames have to wait.
         "one frame may wait for the voice detector",
         (Change(PIPELINE, '"Frame", 100, ', '"Frame", 1, '),),
         "dropped_frames",
-        strict=False,
         stalled=True,
     ),
     Edit(
         "a reply's audio is dropped where there is no room",
         (Change(PIPELINE, '"SpeechChunk", 32)', '"SpeechChunk", 32, "drop_oldest")'),),
         "heard",
-        strict=False,
     ),
     Edit(
         "the turn is scored before it is transcribed",
@@ -134,7 +127,6 @@ MUTATIONS = (
             ),
         ),
         "asr.final",
-        strict=False,
     ),
 )
 

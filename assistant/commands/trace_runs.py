@@ -39,10 +39,10 @@ def run_simulate(
     factors = {name: _factor(name, value) for name, value in map(_pair, scale)}
     check_file(json, TraceError)
     traces = usable_traces(paths)
-    simulations = []
+    simulations, loading = [], Loading()
     for trace in traces:
         what_if = WhatIf(cores, factors, _changed(trace, changes))
-        simulations.append(simulate(trace, loader(trace), what_if, strict=strict))
+        simulations.append(simulate(trace, loading.of(trace), what_if, strict=strict))
         typer.echo("\n".join(lines(simulations[-1])))
     if json:
         write_json(json, {"traces": [told(simulation) for simulation in simulations]})
@@ -89,7 +89,8 @@ def run_gate(paths: Sequence[Path], baseline: Path, update: bool, strict: bool) 
     before = None if update and not baseline.exists() else read_baseline(baseline)
     if update:
         check_file(baseline, TraceError)
-    simulations = [simulate(trace, loader(trace), strict=strict) for trace in usable_traces(paths)]
+    loading = Loading()
+    simulations = [simulate(trace, loading.of(trace), strict=strict) for trace in usable_traces(paths)]
     now = measured(simulations)
     if update:
         write_text(baseline, as_text(with_budgets(now, before)))
@@ -152,11 +153,20 @@ def _check_models(trace: Trace) -> None:
             raise TraceError(f"{trace.folder}: was recorded with another model {model['name']}")
 
 
-def loader(trace: Trace) -> Callable[[], Models]:
-    """What loads the models of `trace`, and says so."""
+class Loading:
+    """Loads the models of traces, of each configuration once, and says so."""
 
-    def load() -> Models:
-        typer.echo(f"{trace.name}: not all was recorded; loading the models ...", err=True)
-        return load_models(trace.config, locate(trace.config, ModelStore()))
+    def __init__(self) -> None:
+        self._models: dict[str, Models] = {}
 
-    return load
+    def of(self, trace: Trace) -> Callable[[], Models]:
+        """What loads the models of `trace`."""
+
+        def load() -> Models:
+            key = repr(trace.config)
+            if key not in self._models:
+                typer.echo(f"{trace.name}: not all was recorded; loading the models ...", err=True)
+                self._models[key] = load_models(trace.config, locate(trace.config, ModelStore()))
+            return self._models[key]
+
+        return load

@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 from assistant.commands.preflight import check_file
-from assistant.commands.trace_runs import loader, usable_traces
+from assistant.commands.trace_runs import Loading, usable_traces
 from assistant.trace.errors import TraceError
 from assistant.trace.summary import write_json
 from assistant.trace.trace import Trace
@@ -50,11 +50,12 @@ def _tell(number: int) -> None:
 def _by_config() -> Callable[[Trace], Unrecorded]:
     """The real models of a trace, which traces of one configuration share."""
     shared: dict[str, Unrecorded] = {}
+    loading = Loading()
 
     def unrecorded(trace: Trace) -> Unrecorded:
         sessions = trace.config.llm.sessions
         return shared.setdefault(
-            repr(trace.config), Unrecorded(trace.folder, loader(trace), sessions=sessions)
+            repr(trace.config), Unrecorded(trace.folder, loading.of(trace), sessions=sessions)
         )
 
     return unrecorded

@@ -105,7 +105,10 @@ def simulate(
     """
     unrecorded = Unrecorded(trace.folder, load, sessions=trace.config.llm.sessions, strict=strict)
     simulator = Simulator(trace, unrecorded, what_if)
-    runs = simulator.run(trace.sessions)
+    try:
+        runs = simulator.run(trace.sessions)
+    finally:
+        unrecorded.close()
     return Simulation(
         trace,
         tuple(turn for run in runs for turn in run.turns.all()),

@@ -108,6 +108,11 @@ class Unrecorded:
         finally:
             opened.close(_raise)
 
+    def close(self) -> None:
+        """Give back what the language model holds; the models may be used by others then."""
+        while self._open:
+            self._open.popitem()[1].close()
+
     def _make_room(self) -> None:
         while len(self._open) >= self._sessions:
             self._open.popitem(last=False)[1].close()
