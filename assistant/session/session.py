@@ -55,6 +55,8 @@ class Typed:
 
 
 Input = Frame | Typed | turn.External
+Watch = Callable[[turn.State, turn.Event, Sequence[turn.Command]], None]
+"""Told each event of the turn machine: the state before it, and the commands that came of it."""
 
 
 class Session:
@@ -68,6 +70,7 @@ class Session:
         recorder: Recorder,
         name: str = "",
         is_echo: Callable[[str], bool] = lambda _: False,
+        watch: Watch = lambda *_: None,
     ) -> None:
         """`name` stands in the session's spans; a transcript that `is_echo` is dropped with its turn."""
         self.conversation = Conversation(config.system_prompt, self._emit, config.item_prefix)
@@ -78,6 +81,7 @@ class Session:
         self._tracer = Tracer(clock, recorder, name)
         self._listeners: list[Listener] = []
         self._over = False
+        self._watch = watch
         self._state: turn.State = turn.Listening()
         self._speech_item = ""  # what the user now says will be called
         self._exchange: Exchange | None = None
@@ -200,6 +204,7 @@ class Session:
         async for event in self._events:
             before = self._state
             self._state, commands = step(before, event, self.turn_config)
+            self._watch(before, event, commands)
             if isinstance(event, turn.ReplyFinished) and self._state is not before and self._exchange:
                 self._exchange.finish(interrupted=False)
             self._begin_speech()

@@ -5,21 +5,32 @@ what a session calls on its event loop; all other code takes none.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from assistant.config import Config
 from assistant.models.pool import HearingModels, ModelPool, Models, Opened, Workers, on_worker
-from assistant.runtime import Clock, Cores, InlineWorker, VirtualLoop, Worker, run_virtual
+from assistant.runtime import Clock, Cores, InlineWorker, StepRun, VirtualLoop, Worker, run_virtual
 from assistant.trace.answers import Times, Unrecorded, by_session
+from assistant.trace.copies import STAGGER_MS, SessionCopy, copies
 from assistant.trace.costs import Cost, width
 from assistant.trace.errors import TraceError
+from assistant.trace.path import Piece, Steps, critical_path
 from assistant.trace.runs import Run, recorded_turns
 from assistant.trace.scene import Scene
+from assistant.trace.shares import Shares, shares
 from assistant.trace.simulated import SimulatedTap
 from assistant.trace.trace import Trace
 from assistant.trace.turns import ReplayedTurn
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A turn's critical path, empty if nothing was heard, and what became of the work for it."""
+
+    path: tuple[Piece, ...]
+    shares: Shares
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,8 @@ class Simulation:
 
     trace: Trace
     turns: tuple[ReplayedTurn, ...]
+    explained: tuple[Explained, ...]
+    """Of each turn."""
     recorded: tuple[ReplayedTurn, ...]
     unrecorded: Mapping[str, int]
     """How often each stage was asked for what was not recorded."""
@@ -44,6 +57,10 @@ class WhatIf:
     scale: Mapping[str, float] = field(default_factory=dict)
     """Factors of time, by the beginning of a kind of step: "tts", "llm.prefill"."""
     config: Config | None = None
+    sessions: int = 1
+    """So many copies of each recorded session at once."""
+    stagger_ms: float = STAGGER_MS
+    """The time over which their beginnings are spread."""
 
 
 def simulate(
@@ -54,7 +71,7 @@ def simulate(
     Raises TraceError: an input that cannot be simulated, a kind of step that the trace has not, or, if
     `strict`, anything that was not recorded.
     """
-    loop = VirtualLoop()
+    loop = VirtualLoop(log=True)
     try:
         return _simulate(trace, Unrecorded(trace, load, strict), what_if or WhatIf(), loop)
     finally:
@@ -66,31 +83,62 @@ def _simulate(trace: Trace, unrecorded: Unrecorded, what_if: WhatIf, loop: Virtu
     for name in what_if.scale:
         if not any(f"{kind}.".startswith(f"{name}.") for kind in times.costs):
             raise TraceError(f"{trace.folder}: has no {name!r:.40}; there are {', '.join(times.costs)}")
-    scenes = {name: Scene(loop, calls, times, unrecorded) for name, calls in by_session(trace).items()}
-    pool = _pool(trace, Cores(loop, what_if.cores or trace.cores), loop, SimulatedTap(scenes, trace.voice))
-    runs = [Run(session, config, pool, loop.clock) for session in trace.sessions]
+    once_more = copies(trace.sessions, what_if.sessions, what_if.stagger_ms)
+    tap = SimulatedTap(_scenes(trace, once_more, loop, times, unrecorded), trace.voice)
+    sessions = trace.config.llm.sessions * what_if.sessions
+    pool = _pool(trace, Cores(loop, what_if.cores or trace.cores), loop, tap, sessions)
+    runs = {id(copy): Run(copy, config, pool, loop.clock) for copy in once_more}
     run_virtual(_all(runs), loop)
     unrecorded.check()
     return Simulation(
         trace,
-        tuple(turn for run in runs for turn in run.turns.all()),
-        tuple(turn for session in trace.sessions for turn in recorded_turns(session)),
+        tuple(turn for run in runs.values() for turn in run.turns.all()),
+        tuple(_explained(runs.values(), loop.steps)),
+        tuple(turn for copy in once_more for turn in recorded_turns(copy.recorded, copy.number)),
         dict(sorted(unrecorded.counts.items())),
         times.costs,
-        sum(run.turns.failures for run in runs),
-        sum(run.dropped_frames for run in runs),
+        sum(run.turns.failures for run in runs.values()),
+        sum(run.dropped_frames for run in runs.values()),
     )
 
 
-async def _all(runs: Sequence[Run]) -> None:
+def _scenes(
+    trace: Trace, of: Sequence[SessionCopy], loop: VirtualLoop, times: Times, unrecorded: Unrecorded
+) -> dict[str, Scene]:
+    """A scene for each session: each answers all that was recorded of it."""
+    recorded = [by_session(trace) for _ in range(max((copy.number for copy in of), default=0))]
+    return {
+        copy.name: Scene(loop, recorded[copy.number - 1][copy.recorded.name], times, unrecorded)
+        for copy in of
+    }
+
+
+async def _all(runs: Mapping[int, Run]) -> None:
     async with asyncio.TaskGroup() as group:
-        for number, run in enumerate(runs):
-            group.create_task(run.run(), name=f"run-{number}")
+        for number, run in enumerate(runs.values()):
+            behind = None if run.copy.behind is None else runs[id(run.copy.behind)]
+            group.create_task(run.run(behind), name=f"run-{number}")
 
 
-def _pool(trace: Trace, cores: Cores, loop: VirtualLoop, tap: SimulatedTap) -> ModelPool:
-    """A pool with the threads of the recording, on `cores`; the tap has all the models."""
-    sessions = trace.config.llm.sessions
+def _explained(runs: Iterable[Run], steps: Sequence[StepRun]) -> Iterator[Explained]:
+    index = Steps(steps)
+    for run in runs:
+        paths = [
+            critical_path(index, run.copy.name, run.log, *answered) if answered else ()
+            for answered in run.turns.answered()
+        ]
+        work: list[list[tuple[StepRun, bool]]] = [[] for _ in paths]
+        for step in index.of(run.copy.name) if paths else ():
+            work[run.turns.of(step)].append((step, run.log.keeps(step)))
+        yield from (Explained(path, shares(of, path)) for path, of in zip(paths, work, strict=True))
+
+
+def _pool(trace: Trace, cores: Cores, loop: VirtualLoop, tap: SimulatedTap, sessions: int) -> ModelPool:
+    """A pool with the threads of the recording, on `cores`; the tap has all the models.
+
+    The language model has a thread for each session. That real ones share their passes is left out: each here
+    reads the weights for itself.
+    """
 
     def worker(name: str, threads: int, busy: int = 1) -> Worker:
         return InlineWorker(name, loop, threads=threads, cores=cores, width=busy)
