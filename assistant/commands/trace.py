@@ -29,11 +29,20 @@ def simulate(
         typer.Option("--set", help="What if: a key of the configuration, as in turn.min_silence_ms=200."),
     ] = None,
     cores: Annotated[Optional[int], typer.Option(min=1, help="What if: so many cores.")] = None,  # noqa: UP045
+    sessions: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="N", help="What if: each conversation N times at once."),
+    ] = None,
+    stagger: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="MS", help="Their beginnings are spread over so long; 5000 unless given."),
+    ] = None,
+    path: Annotated[bool, typer.Option("--path", help="Show what each wait consists of.")] = False,
 ) -> None:
     """Run the conversations in TRACES again, with models that answer as recorded and take as long."""
     from assistant.commands.trace_runs import run_simulate
 
-    run_simulate(traces, json, strict, scale or (), set or (), cores)
+    run_simulate(traces, json, strict, scale or (), set or (), cores, sessions, stagger, paths=path)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """What `assistant trace` runs."""
 
 import json as json_module
+import math
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -14,6 +15,7 @@ from assistant.config import Config, config_of
 from assistant.models.load import load_models, locate
 from assistant.models.pool import Models
 from assistant.models.store import ModelStore
+from assistant.trace.copies import STAGGER_MS
 from assistant.trace.errors import TraceError
 from assistant.trace.gate import as_text, compare, measured, read_baseline, table, with_budgets, worse_first
 from assistant.trace.provenance import model_digests
@@ -23,27 +25,37 @@ from assistant.trace.summary import write_json, write_text
 from assistant.trace.told import lines, told
 from assistant.trace.trace import Trace, read_trace
 
+_MOST_SESSIONS, _LONGEST_STAGGER_MS = 256, 60_000.0
+
 
 def run_simulate(
-    paths: Sequence[Path],
+    traces: Sequence[Path],
     json: Path | None,
     strict: bool,
     scale: Sequence[str] = (),
     changes: Sequence[str] = (),
     cores: int | None = None,
+    sessions: str | None = None,
+    stagger: str | None = None,
+    *,
+    paths: bool = False,
 ) -> None:
-    """Simulate the traces at `paths` and print a line a turn; raises TraceError and ConfigError.
+    """Simulate the traces at `traces` and print a line a turn; raises TraceError and ConfigError.
 
-    `scale` and `changes` are like tts=0.5 and turn.min_silence_ms=200.
+    `scale` and `changes` are like tts=0.5 and turn.min_silence_ms=200, `sessions` and `stagger` (ms) numbers.
+    `paths` prints what each wait consists of, too.
     """
     factors = {name: _factor(name, value) for name, value in map(_pair, scale)}
+    copies = round(
+        _number("--sessions", "1" if sessions is None else sessions, 1, _MOST_SESSIONS, whole=True)
+    )
+    stagger_ms = STAGGER_MS if stagger is None else _number("--stagger", stagger, 0, _LONGEST_STAGGER_MS)
     check_file(json, TraceError)
-    traces = usable_traces(paths)
     simulations, loading = [], Loading()
-    for trace in traces:
-        what_if = WhatIf(cores, factors, _changed(trace, changes))
+    for trace in usable_traces(traces):
+        what_if = WhatIf(cores, factors, _changed(trace, changes), copies, stagger_ms)
         simulations.append(simulate(trace, loading.of(trace), what_if, strict=strict))
-        typer.echo("\n".join(lines(simulations[-1])))
+        typer.echo("\n".join(lines(simulations[-1], paths=paths)))
     if json:
         write_json(json, {"traces": [told(simulation) for simulation in simulations]})
 
@@ -53,6 +65,17 @@ def _pair(text: str) -> tuple[str, str]:
     if not (name and equals and value):
         raise TraceError(f"{text!r:.60}: should be like name=value")
     return name, value
+
+
+def _number(name: str, value: str, least: float, most: float, *, whole: bool = False) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not least <= number <= most or (whole and number != int(number)):
+        kind = "a whole number" if whole else "a number"
+        raise TraceError(f"{name} {value:.40}: should be {kind} from {least:g} to {most:g}")
+    return number
 
 
 def _factor(name: str, value: str) -> float:

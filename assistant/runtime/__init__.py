@@ -5,10 +5,12 @@ from assistant.runtime.graph import Channel, Edge, Graph, Node, render
 from assistant.runtime.lag import LagProbe
 from assistant.runtime.schedule import Job, Schedule, Urgency
 from assistant.runtime.spans import Recorder, Span, Tracer, Value
+from assistant.runtime.steps import SESSION, StepRun
 from assistant.runtime.virtual import Cores, DeadlockError, InlineWorker, VirtualLoop, run_virtual
 from assistant.runtime.worker import Later, Stopped, StreamJob, ThreadWorker, Worker, WorkerFull, asked_ns
 
 __all__ = [
+    "SESSION",
     "Channel",
     "Clock",
     "Cores",
@@ -23,6 +25,7 @@ __all__ = [
     "Recorder",
     "Schedule",
     "Span",
+    "StepRun",
     "Stopped",
     "StreamJob",
     "ThreadWorker",

@@ -7,15 +7,19 @@ in as little real time as its code takes, and the same way every time.
 
 import asyncio
 import selectors
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable, Iterator
+from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 from assistant.runtime.clock import Clock
-from assistant.runtime.worker import CallJob, StreamJob, Worker
+from assistant.runtime.schedule import Job, Urgency
+from assistant.runtime.steps import SESSION, StepRun, task_name
+from assistant.runtime.worker import CallJob, Stopped, StreamJob, Worker
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 _NOTHING_MS = 1e-6  # what rounding may leave of a step
 
@@ -39,10 +43,14 @@ class _Selector(selectors.DefaultSelector):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop that starts at time 0; `clock` reads its time."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, log: bool = False) -> None:
+        """`log` keeps what is run in `steps`."""
         self._seconds = 0.0
-        self._spent_ms = 0.0
+        self._spent_ms, self._spent_on = 0.0, ""
         self.workers: list[Worker] = []
+        self.logs = log
+        self.steps: list[StepRun] = []
+        """Those of all jobs that somebody waited for, in the order in which they ended."""
         self.clock = Clock(lambda: round(self._seconds * 1e9))
         selector = _Selector()
         selector.loop = self
@@ -52,18 +60,40 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Seconds since the start."""
         return self._seconds
 
+    def call_soon_threadsafe(
+        self,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
+        context: Context | None = None,
+    ) -> asyncio.Handle:
+        """See asyncio; on the loop itself there is nobody to wake, which takes two calls of the system."""
+        if asyncio._get_running_loop() is self:
+            return self.call_soon(callback, *args, context=context)
+        return super().call_soon_threadsafe(callback, *args, context=context)
+
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self._seconds += max(0.0, seconds)
 
-    def spend(self, ms: float) -> None:
-        """Called inside a job's step: what it does takes `ms` more of virtual time."""
+    def spend(self, ms: float, kind: str = "") -> None:
+        """Called inside a job's step: it is of this `kind`, and takes `ms` more of virtual time."""
         self._spent_ms += ms
+        self._spent_on = kind
 
-    def take_spent(self) -> float:
-        """The milliseconds spent since this was asked last."""
-        spent, self._spent_ms = self._spent_ms, 0.0
+    def take_spent(self) -> tuple[float, str]:
+        """The milliseconds spent since this was asked last, and on what kind of step."""
+        spent, self._spent_ms, self._spent_on = (self._spent_ms, self._spent_on), 0.0, ""
         return spent
+
+    def block(self, ms: float, kind: str) -> None:
+        """Called on the loop itself, which does nothing else for `ms`: a step of this `kind`."""
+        began_ns = self.clock.now_ns()
+        self.advance(ms / 1e3)
+        if not self.logs:
+            return
+        session, task, alone_ns = SESSION.get(), task_name(), round(ms * 1e6)
+        times_ns = (began_ns, began_ns, self.clock.now_ns(), alone_ns)
+        self.steps.append(StepRun("loop", session, task, kind, len(self.steps), *times_ns))
 
     def describe(self) -> str:
         """What waits, for the message of a deadlock."""
@@ -129,6 +159,13 @@ class Cores:
             step.done()
 
 
+@dataclass
+class _Order:
+    session: str
+    task: str
+    ready_ns: int  # since when its next step could be made
+
+
 class InlineWorker(Worker):
     """A worker on virtual time, as if it had `threads`.
 
@@ -149,10 +186,26 @@ class InlineWorker(Worker):
         self._loop, self._free = loop, threads
         self._cores, self._width = cores, width
         self.busy_ms = 0.0
+        self._orders: dict[Job, _Order] = {}
         loop.workers.append(self)
 
     def _wake(self) -> None:
         self._loop.call_soon(self._dispatch)
+
+    def _submit(
+        self,
+        produce: Callable[[Stopped], Iterator[T]],
+        urgency: Callable[[], Urgency] | None,
+        lane: Hashable | None,
+    ) -> StreamJob[T]:
+        job = super()._submit(produce, urgency, lane)
+        if self._loop.logs:
+            self._orders[job] = _Order(SESSION.get(), task_name(), self._loop.clock.now_ns())
+        return job
+
+    def _cancel(self, job: Job) -> None:
+        self._orders.pop(job, None)
+        super()._cancel(job)
 
     def _dispatch(self) -> None:
         while self._free and (job := self._schedule.take()) is not None:
@@ -160,12 +213,32 @@ class InlineWorker(Worker):
             self._free -= 1
             self._loop.take_spent()
             outcome = job.advance()
-            spent_ms = self._loop.take_spent()
+            spent_ms, kind = self._loop.take_spent()
             self.busy_ms += spent_ms
+            log = self._log(job, spent_ms, kind)
             if self._cores is not None and spent_ms:
-                self._cores.run(spent_ms, self._width, partial(self._finish, job, outcome))
+                self._cores.run(spent_ms, self._width, partial(self._over, log, job, outcome))
             else:
-                self._loop.call_later(spent_ms / 1e3, self._finish, job, outcome)
+                self._loop.call_later(spent_ms / 1e3, self._over, log, job, outcome)
+
+    def _log(self, job: Job, spent_ms: float, kind: str) -> Callable[[], None]:
+        """What writes the step that begins now into the loop's list when it is over."""
+        order, began_ns = self._orders.get(job), self._loop.clock.now_ns()
+
+        def log() -> None:
+            if order is None:
+                return  # nothing is kept, or nobody waits: it gives back what it holds
+            ended_ns, wanted = self._loop.clock.now_ns(), not job.cancelled
+            times_ns = (order.ready_ns, began_ns, ended_ns, round(spent_ms * 1e6))
+            who = (self.name, order.session, order.task, kind or self.name, job.order)
+            self._loop.steps.append(StepRun(*who, *times_ns, self._width, wanted))
+            order.ready_ns = ended_ns
+
+        return log
+
+    def _over(self, log: Callable[[], None], job: StreamJob[Any] | CallJob, outcome: Any) -> None:  # noqa: ANN401
+        log()
+        self._finish(job, outcome)
 
     def _finish(self, job: StreamJob[Any] | CallJob, outcome: Any) -> None:  # noqa: ANN401  # as `advance` returned it
         if isinstance(job, StreamJob) and not job.cancelled:

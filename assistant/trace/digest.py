@@ -14,7 +14,8 @@ _BYTES = 8
 
 def pcm(audio: NDArray[np.float32]) -> NDArray[np.int16]:
     """`audio` [n] in the 16 bits in which a trace keeps it: digests are of these, so that they survive it."""
-    scaled: NDArray[np.float32] = np.rint(np.nan_to_num(audio) * np.float32(32768.0))
+    scaled: NDArray[np.float32] = np.rint(audio * np.float32(32768.0))
+    scaled[np.isnan(scaled)] = 0.0
     samples: NDArray[np.int16] = scaled.clip(-32768, 32767).astype(np.int16)
     return samples
 

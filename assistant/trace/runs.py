@@ -1,5 +1,6 @@
 """One session of a trace, fed again with what came in; and the turns of it, recorded or simulated."""
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from asr.vad import WINDOW
 from assistant.audio import FRAME_MS, Clip
 from assistant.config import Config
 from assistant.models.pool import ModelPool
-from assistant.runtime import Clock, Recorder
+from assistant.runtime import SESSION, Clock, Recorder
 from assistant.session import turn
 from assistant.session.events import ReplyDone
 from assistant.session.parts import Boundaries
@@ -20,8 +21,10 @@ from assistant.session.ring import Frame
 from assistant.session.session import Input, Session, SessionConfig, Typed
 from assistant.session.sink import PacedSink
 from assistant.session.turn_table import Decide, step
+from assistant.trace.copies import SessionCopy, copied
 from assistant.trace.errors import TraceError
 from assistant.trace.trace import RecordedSession
+from assistant.trace.turn_log import TurnLog
 from assistant.trace.turns import ClipRun, ReplayedTurn, Turns, summarize
 
 _FRAME_NS = FRAME_MS * 1_000_000
@@ -31,10 +34,10 @@ _LIMIT = 120_000 // FRAME_MS  # frames of silence, where a reply lasts longer th
 _INPUTS = {of.__name__: of for of in (Typed, turn.AudioCommitted, turn.AudioCleared, turn.ReplyCancelled)}
 
 
-def clip_of(line: Mapping[str, Any]) -> Clip:
-    """A clip as a line of a trace tells it; traces of earlier versions lack some labels."""
+def clip_of(line: Mapping[str, Any], number: int = 1) -> Clip:
+    """A clip as a line tells it, for the `number`-th copy; traces of earlier versions lack some labels."""
     return Clip(
-        Path(line["file"]),
+        Path(copied(line["file"], number)),
         line["text"],
         line.get("speech_start_sample"),
         line["speech_end_sample"],
@@ -44,16 +47,16 @@ def clip_of(line: Mapping[str, Any]) -> Clip:
     )
 
 
-def recorded_turns(session: RecordedSession) -> list[ReplayedTurn]:
-    """The turns of a session as they were."""
-    return [summarize(run) for run in recorded_runs(session)]
+def recorded_turns(session: RecordedSession, number: int = 1) -> list[ReplayedTurn]:
+    """The turns of a session, or of its `number`-th copy, as they were."""
+    return [summarize(run) for run in recorded_runs(session, number)]
 
 
-def recorded_runs(session: RecordedSession) -> list[ClipRun]:
+def recorded_runs(session: RecordedSession, number: int = 1) -> list[ClipRun]:
     """The turns of a session with the records of all their replies."""
-    turns = Turns(session.name)
+    turns = Turns(copied(session.name, number))
     for line in session.clips:
-        turns.clip(clip_of(line), line["at"], line["rate"])
+        turns.clip(clip_of(line, number), line["at"], line["rate"])
     for line in session.replies:
         turns.push(_reply(line))
     return turns.runs
@@ -79,7 +82,7 @@ class Run:
 
     def __init__(
         self,
-        recorded: RecordedSession,
+        copy: SessionCopy,
         config: Config,
         pool: ModelPool,
         clock: Clock,
@@ -91,20 +94,27 @@ class Run:
 
         Raises TraceError: an input that cannot be given again.
         """
-        self.turns = Turns(recorded.name, clock.now_ns)
+        recorded = copy.recorded
+        self.copy, self.over = copy, asyncio.Event()
+        self.turns = Turns(copy.name, clock.now_ns)
+        self.log = TurnLog(clock, config.turn)
         self.dropped_frames = 0
         self._recorded, self._pool, self._clock = recorded, pool, clock
         self._settings = SessionConfig(config.llm.system_prompt, config.turn, config.asr)
         self._inputs = sorted([*_frames(recorded), *_inputs(recorded)], key=lambda timed: timed[0])
         self._clips = list(recorded.clips)
-        self._decide, self._brief, self._over = decide, brief, False
-        self._late_ns = 0  # by which everything comes later than it did
+        self._decide, self._brief, self._known = decide, brief, False
+        self._late_ns = copy.offset_ns  # by which everything comes later than it did
         self._end_ns = 0  # of the last frame
 
-    async def run(self) -> None:
-        """Run the session from when it began to its end."""
-        name = self._recorded.name
-        await self._clock.sleep_until(self._recorded.at_ns)
+    async def run(self, behind: "Run | None" = None) -> None:
+        """Run the session from when it began, and not before `behind` is over, to its end."""
+        name = self.copy.name
+        SESSION.set(name)
+        await self._clock.sleep_until(self._recorded.at_ns + self._late_ns)
+        if behind is not None and not behind.over.is_set():
+            await behind.over.wait()
+            self._late_ns = self._clock.now_ns() - self._recorded.at_ns
         stages = self._pool.open(name)
         try:
             session = Session(stages, self._settings, self._clock, Recorder(0), name, decide=self._follow)
@@ -113,13 +123,15 @@ class Run:
             self.dropped_frames = session.dropped_frames
         finally:
             await stages.close()
+            self.over.set()
 
     def _follow(self, state: turn.State, event: turn.Event, config: turn.TurnConfig) -> turn.Step:
         after, commands = self._decide(state, event, config)
+        self.log.watch(state, event, commands)
         if self._brief and not self._clips:
             heard = isinstance(event, turn.ReplyHeard) and after != state
             ended = any(isinstance(command, turn.EndTurn) for command in commands)
-            self._over |= self.turns.known(self._clock.now_ns(), ended=ended, heard=heard)
+            self._known |= self.turns.known(self._clock.now_ns(), ended=ended, heard=heard)
         return after, commands
 
     async def _source(self, session: Session) -> AsyncIterator[Input]:
@@ -127,13 +139,13 @@ class Run:
         for came_ns, item in self._inputs:
             while self._clips and isinstance(item, Frame) and item.end_ns > self._clips[0]["at"]:
                 line = self._clips.pop(0)
-                clip = clip_of(line)
+                clip = clip_of(line, self.copy.number)
                 if self._end_ns:
                     async for frame in self._silence(session, clip.over_reply_ms):
                         yield frame
                 self.turns.clip(clip, line["at"] + self._late_ns, line["rate"])
             await self._clock.sleep_until(came_ns + self._late_ns)
-            if self._over:
+            if self._known:
                 return
             yield self._later(item) if isinstance(item, Frame) else item
         async for frame in self._silence(session):
@@ -150,7 +162,7 @@ class Run:
         """
         for number in range(_LIMIT):
             await self._clock.sleep_until(self._end_ns + _FRAME_NS)
-            if self._over:
+            if self._known:
                 return
             sounds = over_reply_ms is not None and self.turns.sounds_for(over_reply_ms - FRAME_MS)
             if number % _ALIGNED == 0 and (session.idle or sounds):

@@ -7,6 +7,7 @@ from typing import TypeVar, cast
 
 from assistant.runtime import Later, VirtualLoop
 from assistant.trace.answers import Recorded, Times
+from assistant.trace.costs import part
 from assistant.trace.items import Json
 from assistant.trace.unrecorded import Stream, Unrecorded
 
@@ -31,18 +32,18 @@ class Scene:
         """A call on a worker: as recorded, or as the real model answers."""
         call = self.recorded.take(stage, given)
         if call is not None:
-            self.loop.spend(self.times.recorded_ms(call, 0, work))
+            self.loop.spend(self.times.recorded_ms(call, 0, work), stage)
             return read(call.steps[0].gave)
-        self.loop.spend(self.times.fitted_ms(stage, work))
+        self.loop.spend(self.times.fitted_ms(stage, work), stage)
         return self.unrecorded.answer(stage, given, real)
 
     def answer_on_loop(self, stage: str, given: str, read: Callable[[Json], T], real: Callable[[], T]) -> T:
         """A call on the event loop, which does nothing else meanwhile."""
         call = self.recorded.take(stage, given)
         if call is not None:
-            self.loop.advance(self.times.recorded_ms(call, 0) / 1e3)
+            self.loop.block(self.times.recorded_ms(call, 0), stage)
             return read(call.steps[0].gave)
-        self.loop.advance(self.times.fitted_ms(stage) / 1e3)
+        self.loop.block(self.times.fitted_ms(stage), stage)
         return self.unrecorded.answer(stage, given, real)
 
     def stream(
@@ -62,7 +63,7 @@ class Scene:
         for index, step in enumerate(steps):
             work = kinds[index][1] if index < len(kinds) - 1 else None
             assert call is not None, "it has steps"
-            self.loop.spend(self.times.recorded_ms(call, index, work))
+            self.loop.spend(self.times.recorded_ms(call, index, work), part(call, index))
             yield read(step.gave)
         if call is not None and call.whole:
             return
@@ -75,6 +76,7 @@ class Scene:
 
         index = len(steps)
         while True:
-            self.loop.spend(self.times.fitted_ms(*kinds[min(index, len(kinds) - 1)]))
+            kind, work = kinds[min(index, len(kinds) - 1)]
+            self.loop.spend(self.times.fitted_ms(kind, work), kind)
             yield cast("T", Later(partial(go_on, index)))
             index += 1

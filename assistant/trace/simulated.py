@@ -102,7 +102,7 @@ class _Vad:
         for window, state in zip(windows, states, strict=True):
             assert isinstance(state, _State), "a state that the tap made"
             answers.append((state.answer(window), state.scene.loop))
-        answers[0][1].spend(max(ms for (_, ms), _ in answers))  # one batch
+        answers[0][1].spend(max(ms for (_, ms), _ in answers), "vad")  # one batch
         return [voice for (voice, _), _ in answers]
 
 

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 
 from assistant.session.parts import PARTS
+from assistant.trace.shares import added
 from assistant.trace.simulate import Simulation
 from assistant.trace.summary import quantiles
+from assistant.trace.told_path import chain, table, told_explained, told_shares
 from assistant.trace.turns import ReplayedTurn
 
 TTFA = "ttfa"
@@ -47,9 +49,12 @@ def told(simulation: Simulation) -> dict[str, Any]:
             key: {
                 **told_turn(turn),
                 "recorded_ttfa": _rounded(recorded[key].ttfa_ms) if key in recorded else None,
+                **told_explained(explained),
             }
-            for key, turn in keyed(simulation.turns)
+            for (key, turn), explained in zip(keyed(simulation.turns), simulation.explained, strict=True)
         },
+        "quantiles": part_quantiles(simulation.turns),
+        "work": told_shares(added(explained.shares for explained in simulation.explained)),
         "unrecorded": dict(simulation.unrecorded),
         "failures": simulation.failures,
         "dropped_frames": simulation.dropped_frames,
@@ -69,20 +74,30 @@ def part_quantiles(turns: Sequence[ReplayedTurn]) -> dict[str, Mapping[str, floa
     }
 
 
-def lines(simulation: Simulation) -> Iterator[str]:
-    """A table: the wait of each turn as it is now and as it was recorded, and its longest parts."""
+def lines(simulation: Simulation, *, paths: bool = False) -> Iterator[str]:
+    """A table: the wait of each turn as it is now and as it was recorded, and its longest parts.
+
+    With `paths`, the critical path of each, and what became of all work.
+    """
     recorded = dict(keyed(simulation.recorded))
     yield f"{simulation.trace.name}"
     yield f"  {'turn':<24}{'ms':>8}{'recorded':>10}  parts"
     errors = []
-    for key, turn in keyed(simulation.turns):
+    for (key, turn), explained in zip(keyed(simulation.turns), simulation.explained, strict=True):
         was = recorded[key].ttfa_ms if key in recorded else None
         if turn.ttfa_ms is not None and was is not None:
             errors.append(abs(turn.ttfa_ms - was))
         yield f"  {key:<24}{_shown(turn.ttfa_ms):>8}{_shown(was):>10}  {_longest(turn)}".rstrip()
+        if paths and explained.path:
+            yield f"    {chain(explained.path)}"
+    if len(errors) > 1:
+        wait = part_quantiles(simulation.turns)[TTFA]
+        yield f"  p50 {_shown(wait['p50'])}, p95 {_shown(wait['p95'])} ms"
     if errors:
         middle, most = np.percentile(errors, [50, 95])
         yield f"  against the recording: off by {middle:.1f} ms (median), {most:.1f} ms (p95)"
+    if paths:
+        yield from table(simulation.explained)
     if simulation.unrecorded:
         asked = ", ".join(f"{stage} {count}" for stage, count in simulation.unrecorded.items())
         yield f"  not recorded, by the real models and the cost model: {asked}"

@@ -70,6 +70,7 @@ class RecordedSession:
     replies: list[Mapping[str, Json]] = field(default_factory=list)
     sink: list[Played | Silence] = field(default_factory=list)
     """What its sink was given and told, in order."""
+    over_ns: int | None = None
 
 
 @dataclass(frozen=True)
@@ -218,6 +219,10 @@ class _Reader:
                 for came, recorded, samples in new:
                     self._check(number, frames[-1][0] if frames else 0, came)
                     frames.append((came, recorded, samples))
+            case "over":
+                session = self._sessions[line["session"]]
+                self._check(number, session.at_ns, line["at"])
+                session.over_ns = line["at"]
             case "call":
                 self._calls.append(self._call(number, line))
             case "clip":

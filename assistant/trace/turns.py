@@ -6,8 +6,10 @@ from pathlib import Path
 
 from asr.audio import RATE
 from assistant.audio import Clip
+from assistant.runtime import StepRun
 from assistant.session.events import AudioDelta, Failed, Listener, ReplyDone, SessionEvent
 from assistant.session.parts import Part, split
+from assistant.trace.turn_log import number_of
 
 
 @dataclass
@@ -93,6 +95,34 @@ class Turns(Listener):
     def all(self) -> list[ReplayedTurn]:
         """The turns up to now."""
         return [summarize(run) for run in self.runs]
+
+    def answered(self) -> list[tuple[ReplyDone, int] | None]:
+        """Of each turn its reply, and when the voice ended; None if there was none."""
+        return [_answered(run) for run in self.runs]
+
+    def of(self, step: StepRun) -> int:
+        """Which turn a step was for: its number's or, if it has none, the next to be decided.
+
+        What no turn came of is counted to the clip that was played, or to the last turn.
+        """
+        number, last = number_of(step), len(self.runs) - 1
+        for index, run in enumerate(self.runs):
+            if any(_is_for(record, step, number) for record in run.records[-1:]):
+                last = index
+                break
+        begun = [index for index in range(last + 1) if self.runs[index].start_ns <= step.began_ns]
+        return begun[-1] if begun else 0
+
+
+def _is_for(record: ReplyDone, step: StepRun, number: int | None) -> bool:
+    return step.began_ns <= record.decided_ns if number is None else number <= record.number
+
+
+def _answered(run: ClipRun) -> tuple[ReplyDone, int] | None:
+    final = [record for record in run.records if not record.reopened]
+    if not final:
+        return None
+    return final[-1], final[-1].voice_end_ns if run.voice_end_ns is None else run.voice_end_ns
 
 
 def summarize(run: ClipRun) -> ReplayedTurn:

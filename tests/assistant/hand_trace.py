@@ -31,6 +31,9 @@ VAD_MS, FINAL_MS, SCORE_MS, PREFILL_MS, TOKEN_MS, CHUNK_MS = 2, 100, 60, 50, 20,
 # released at 1222, the speech sounds 20 ms after it is given to the sink.
 RELEASED_MS, SPOKEN_MS, ANSWERED_MS = 1222, 1242, 1262
 VOICE_END_MS = 960
+PAUSED_MS = 480
+# Samples from the pre-roll to the frame that came last before the transcript and before the score.
+HEARD, SCORED = ((came_ms - (320 - 256)) * 16 for came_ms in (1040, 1140))
 _SYSTEM = Message("system", "Be brief.")
 Line = dict[str, Any]
 
@@ -95,6 +98,33 @@ def slow_window(index: int, ms: float) -> list[Line]:
     return one_by_one(of)
 
 
+def with_a_pause() -> list[Line]:
+    """The trace of a user who goes on after 128 ms of silence, and whose voice ends PAUSED_MS later."""
+    later = []
+    for line in _lines():
+        if line["is"] == "clip":
+            line["speech_end_sample"] += PAUSED_MS * 16
+        if line.get("stage") != "vad":
+            later.append(line)
+        if line.get("stage") in ("asr.final", "score"):
+            samples = HEARD if line["stage"] == "asr.final" else SCORED
+            later.append({**line, "input": zeros(samples + PAUSED_MS * 16)})
+    voiced = [*VOICED, *range(34, 45)]
+    vad = [call("vad", zeros(512), VAD_MS, 0.9 if index in voiced else 0.0) for index in range(47)]
+    return one_by_one([*later, *vad])
+
+
+def later(of: list[Line], session: str, ms: float) -> list[Line]:
+    """The lines as those of another session, which began `ms` later."""
+    moved = []
+    for line in of:
+        times = {key: line[key] + ns(ms) for key in ("at", "asked", "began", "ended") if key in line}
+        many = {key: [at + ns(ms) for at in line[key]] for key in ("came", "recorded") if key in line}
+        steps = [[began + ns(ms), ended + ns(ms), *rest] for began, ended, *rest in line.get("steps", ())]
+        moved.append({**line, **times, **many, **({"steps": steps} if steps else {}), "session": session})
+    return moved
+
+
 def lines() -> list[Line]:
     """The trace's lines but for the last."""
     return one_by_one(_lines())
@@ -107,8 +137,6 @@ def _lines() -> list[Line]:
     messages = [{"role": message.role, "content": message.content} for message in prompt.history]
     given = prompt_digest(prompt)
     window = zeros(512)
-    heard = 1040 * 16 - (320 - 256) * 16  # samples from the pre-roll to the frame that came last
-    scored = 1140 * 16 - (320 - 256) * 16
     clip = {"file": "yes.flac", "text": "Yes?", "rate": 16000, "speech_end_sample": VOICE_END_MS * 16}
     unread = len("\nsystem: Be brief.\nuser: Yes?")
     chunk = {"text": "Yes.", "rate": 24000, "audio": [0, 12000], "digest": ""}
@@ -119,12 +147,12 @@ def _lines() -> list[Line]:
         *(call("vad", window, VAD_MS, 0.9 if index in VOICED else 0.0) for index in range(32)),
         call(
             "asr.final",
-            zeros(heard),
+            zeros(HEARD),
             FINAL_MS,
             {"text": "Yes?", "tokens": [], "accepted": 0, "words": []},
-            round(heard / 16000, 4),
+            round(HEARD / 16000, 4),
         ),
-        call("score", zeros(scored), SCORE_MS, 0.999),
+        call("score", zeros(SCORED), SCORE_MS, 0.999),
         call(
             "llm.prompt",
             asked_digest([_SYSTEM], "Yes?", AS_CONFIGURED),
@@ -193,7 +221,8 @@ def write(folder: Path, of: list[Line] | None = None, *, end: bool = True, **met
     of = lines() if of is None else of
     folder.mkdir(parents=True)
     heard, voice = np.zeros(round(SECONDS * 16000), np.int16), np.full(12000, 8000, np.int16)
-    audio = {"in-s.flac": (heard, 16000), "voice-24000.flac": (voice, 24000)}
+    sessions = sorted({line["session"] for line in of if line["is"] == "session"} | {"s"})
+    audio = {f"in-{name}.flac": (heard, 16000) for name in sessions} | {"voice-24000.flac": (voice, 24000)}
     for name, (pcm, rate) in audio.items():
         soundfile.write(folder / name, pcm, rate, subtype="PCM_16", format="FLAC")
     last = {

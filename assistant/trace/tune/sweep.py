@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from assistant.session.turn import Event, State, Step, TurnConfig
 from assistant.session.turn_table import step
+from assistant.trace.copies import SessionCopy
 from assistant.trace.errors import TraceError
 from assistant.trace.runs import clip_of
 from assistant.trace.simulate import Simulator
@@ -81,7 +82,8 @@ class Sweep:
             return answer
 
         config = replace(group.simulator.config, turn=turn)
-        runs = group.simulator.run(group.sessions, config, decide=decide, brief=True)
+        of = [SessionCopy(session) for session in group.sessions]
+        runs, _ = group.simulator.run(of, config, decide=decide, brief=True)
         found = [each for run in runs for clip in run.turns.runs if (each := outcome_of(clip)) is not None]
         self.simulations += 1
         self.failures += sum(run.turns.failures for run in runs)

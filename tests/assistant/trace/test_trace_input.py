@@ -93,6 +93,11 @@ def test_a_step_beyond_its_call(tmp_path: Path) -> None:
     refused(write(tmp_path / "t", changed(lines(), "tts.speak", ended=5)), "times run backwards")
 
 
+def test_a_session_that_is_over_before_it_began(tmp_path: Path) -> None:
+    of = [*lines(), {"is": "over", "session": "s", "at": -1}]
+    refused(write(tmp_path / "t", of), f"line {len(of)}: times run backwards: [0, -1]")
+
+
 def test_frames_that_come_backwards(tmp_path: Path) -> None:
     back = [{**line, "came": line["came"][::-1]} if line["is"] == "frames" else line for line in lines()]
     refused(write(tmp_path / "t", back), "line 3: times run backwards")
