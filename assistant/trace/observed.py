@@ -63,14 +63,18 @@ def _typed(line: Line, key: str, kind: type) -> Any:  # noqa: ANN401  # of that 
     return value
 
 
+def latency_ns(told: Sequence[Played | Silence]) -> int | None:
+    """How soon the sink sounded what it was given while nothing else did: the smallest of what it said."""
+    return min((event.sounds_ns - event.at_ns for event in told if isinstance(event, Played)), default=None)
+
+
 def sounded(told: Sequence[Played | Silence]) -> list[Interval]:
     """When a loudspeaker sounded that was `told` this, in order; pieces without a gap are one interval.
 
     A pause or stop comes after `position` samples of all that was written and not dropped. What a pause held
     back goes on at `resume`, after the latency that the sink had elsewhere.
     """
-    pieces = [event for event in told if isinstance(event, Played)]
-    latency_ns = min((piece.sounds_ns - piece.at_ns for piece in pieces), default=0)
+    latency = latency_ns(told) or 0
     sounding: list[Played] = []
     held: list[Played] = []
     for event in told:
@@ -80,7 +84,7 @@ def sounded(told: Sequence[Played | Silence]) -> list[Interval]:
             sounding, behind = _cut(sounding, event.position)
             held = [*behind, *held]
         elif event.what == "resume":
-            sounding += _resumed(held, event.at_ns + latency_ns)
+            sounding += _resumed(held, event.at_ns + latency)
             held = []
         elif event.what == "stop":
             sounding, held = _cut(sounding, event.position)[0], []

@@ -23,6 +23,7 @@ from assistant.session.sink import PacedSink
 from assistant.session.turn_table import Decide, step
 from assistant.trace.copies import SessionCopy, copied
 from assistant.trace.errors import TraceError
+from assistant.trace.observed import latency_ns
 from assistant.trace.trace import RecordedSession
 from assistant.trace.turn_log import TurnLog
 from assistant.trace.turns import ClipRun, ReplayedTurn, Turns, summarize
@@ -119,7 +120,7 @@ class Run:
         try:
             session = Session(stages, self._settings, self._clock, Recorder(0), name, decide=self._follow)
             session.attach(self.turns)
-            await session.run(self._source(session), PacedSink(self._clock, keep=False))
+            await session.run(self._source(session), _sink(self._recorded, self._clock))
             self.dropped_frames = session.dropped_frames
         finally:
             await stages.close()
@@ -170,6 +171,14 @@ class Run:
             self._end_ns += _FRAME_NS
             self._late_ns += _FRAME_NS
             yield Frame(_SILENT, self._end_ns)
+
+
+def _sink(recorded: RecordedSession, clock: Clock) -> PacedSink:
+    """One that is as late as the recorded one was, to a millisecond."""
+    latency = latency_ns(recorded.sink)
+    if latency is None:
+        return PacedSink(clock, keep=False)
+    return PacedSink(clock, latency_ms=max(0, round(latency / 1e6)), keep=False)
 
 
 def _frames(recorded: RecordedSession) -> Iterator[tuple[int, Input]]:

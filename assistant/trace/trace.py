@@ -236,7 +236,8 @@ class _Reader:
                 self._check(number, span.start_ns, span.end_ns)
             case "played":
                 self._sessions[line["session"]].sink.append(played := played_of(line))
-                self._check(number, played.at_ns, played.sounds_ns)
+                self._check(number, played.at_ns)
+                self._check(number, played.sounds_ns)  # a socket may have taken it before `write` came back
             case "silence":
                 self._sessions[line["session"]].sink.append(silence := silence_of(line))
                 self._check(number, silence.at_ns)

@@ -101,7 +101,7 @@ def test_it_is_what_a_sink_sounded(seed: int) -> None:
         ("span", {"began": "soon"}),
         ("span", {"on": 7}),
         ("span", {"attributes": []}),
-        ("played", {"sounds": 0}),
+        ("played", {"sounds": -1}),
         ("played", {"rate": 0}),
         ("played", {"audio": [0, -1]}),
         ("played", {"audio": [0]}),

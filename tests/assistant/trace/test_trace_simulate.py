@@ -16,6 +16,7 @@ from hand_trace import (
     VOICE_END_MS,
     changed,
     lines,
+    ns,
     slower_voice,
     write,
 )
@@ -71,6 +72,16 @@ def test_a_slower_voice_is_waited_for_and_named(tmp_path: Path) -> None:
         if abs(part.ms - parts(before)[name].ms) > 0.01
     }
     assert grown == {"tts.first_chunk": pytest.approx(30, abs=0.01)}
+
+
+@pytest.mark.parametrize(("sounds_ms", "latency_ms"), [(90, 90), (20.004, 20), (-0.01, 0)])
+def test_the_loudspeaker_is_as_late_as_it_was(tmp_path: Path, sounds_ms: float, latency_ms: int) -> None:
+    """A socket takes audio a moment before the recording has it that it was written."""
+    of = [
+        {**line, "sounds": line["at"] + ns(sounds_ms)} if line["is"] == "played" else line for line in lines()
+    ]
+    (turn,) = simulated(write(tmp_path / "t", of)).turns
+    assert turn.ttfa_ms == pytest.approx(SPOKEN_MS + latency_ms - VOICE_END_MS, abs=0.01)
 
 
 def test_the_same_bytes_twice(tmp_path: Path) -> None:
