@@ -77,9 +77,9 @@ def test_a_slower_voice_is_waited_for_and_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("sounds_ms", "latency_ms"), [(90, 90), (20.004, 20), (-0.01, 0)])
 def test_the_loudspeaker_is_as_late_as_it_was(tmp_path: Path, sounds_ms: float, latency_ms: int) -> None:
     """A socket takes audio a moment before the recording has it that it was written."""
-    of = [
-        {**line, "sounds": line["at"] + ns(sounds_ms)} if line["is"] == "played" else line for line in lines()
-    ]
+    at = ns(SPOKEN_MS)
+    played = {"is": "played", "session": "s", "at": at, "sounds": at + ns(sounds_ms), "rate": 24000}
+    of = [*lines(), {**played, "audio": [0, 12000]}]
     (turn,) = simulated(write(tmp_path / "t", of)).turns
     assert turn.ttfa_ms == pytest.approx(SPOKEN_MS + latency_ms - VOICE_END_MS, abs=0.01)
 
