@@ -35,9 +35,9 @@ def _own(turn: Turn) -> dict[str, float]:
 
 
 def counted(first: Mapping[str, Sequence[float]], of: int) -> list[str]:
-    """What got worse first, as text: in how many `of` the turns, most first, and the median of the ms."""
+    """What got worse first, as text: in how many `of` the turns, most (then longest) first, and the median."""
     told = []
-    for name, ms in sorted(first.items(), key=lambda item: -len(item[1])):
+    for name, ms in sorted(first.items(), key=lambda item: (-len(item[1]), -sum(item[1]))):
         by = f", +{median(ms):.1f} ms" if any(ms) else ""
         told.append(f"{name} in {len(ms)} of {of} turns{by}")
     return told
