@@ -10,6 +10,7 @@ from assistant.trace.told import TTFA
 BEGINS = "asr.final (begins)"
 """How long after the voice all work on the reply begins: no part, since it is hidden behind the first."""
 _WAIT, _WORK, _PLAYBACK = PARTS[0], PARTS[1:-1], PARTS[-1]
+_IN_ORDER = (BEGINS, *_WORK, _WAIT, _PLAYBACK)  # causes before their effects
 
 Turn = Mapping[str, Any]
 
@@ -21,7 +22,7 @@ def grown_ms(before: Turn, now: Turn) -> Iterator[tuple[str, float]]:
     """
     if before["parts"] and now["parts"]:
         was, is_now = _own(before), _own(now)
-        for part in (BEGINS, *_WORK, _WAIT, _PLAYBACK):
+        for part in _IN_ORDER:
             yield part, is_now[part] - was[part]
 
 
@@ -35,9 +36,15 @@ def _own(turn: Turn) -> dict[str, float]:
 
 
 def counted(first: Mapping[str, Sequence[float]], of: int) -> list[str]:
-    """What got worse first, as text: in how many `of` the turns, most (then longest) first, and the median."""
+    """What got worse first, as text: in how many `of` the turns, most first, and the median of the ms."""
     told = []
-    for name, ms in sorted(first.items(), key=lambda item: (-len(item[1]), -sum(item[1]))):
+    for name, ms in sorted(first.items(), key=_most_first):
         by = f", +{median(ms):.1f} ms" if any(ms) else ""
         told.append(f"{name} in {len(ms)} of {of} turns{by}")
     return told
+
+
+def _most_first(item: tuple[str, Sequence[float]]) -> tuple[int, int]:
+    """Of as many turns, the cause before its effect."""
+    name, ms = item
+    return -len(ms), _IN_ORDER.index(name) if name in _IN_ORDER else len(_IN_ORDER)
