@@ -92,14 +92,16 @@ class Responder:
         Those of a reply that failed or was stopped are told with the next. Raises ContextFull, BrokenLogits,
         EngineOutOfMemory, after which the next reply may succeed, and CudaBroken, after which none will.
         """
-        options = prompt.options
-        config = replace(self._config, max_tokens=options.max_tokens or self._config.max_tokens)
+        options, config = prompt.options, self._config
+        if options.max_tokens:  # who says how long it may be wants no other end
+            config = replace(config, max_tokens=options.max_tokens, enough_chars=0)
         events = generate(
             self._engine,
             self._tokenizer,
             prompt.ids,
             config,
             tools=[tool.name for tool in options.shown] if options.shown and self.takes_tools else (),
+            said=self._said(prompt.history) if config.penalize_last_reply else (),
             logits_for=min(self._reader.logits_for, len(prompt.ids)),
             stopped=stopped,
             speculator=self._speculator,
@@ -109,6 +111,11 @@ class Responder:
                 if isinstance(event, Finished) and (served := self._take_served()):
                     yield Kernels(tuple(served))
                 yield event
+
+    def _said(self, history: Sequence[Message]) -> list[int]:
+        """The tokens of the last reply in `history`."""
+        replies = (message.content for message in reversed(history) if message.role == "assistant")
+        return self._tokenizer.encode(next(replies, ""))
 
     def completeness(self, prefilled: Prefilled) -> float:
         """Probability in [0, 1] that the prompt's last user message is complete."""
