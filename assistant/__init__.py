@@ -2,4 +2,6 @@
 
 from kernels.no_telemetry import switch_off
 
+__version__ = "0.1.0"
+
 switch_off()

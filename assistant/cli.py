@@ -7,7 +7,11 @@ from typing import Annotated, Literal, NoReturn, Optional
 
 import typer
 
+import assistant
+from assistant.commands import standard_streams
+from assistant.commands.dashed_text import TextCommand
 from assistant.commands.models import app as models
+from assistant.commands.trace import app as trace
 
 app = typer.Typer(
     name="assistant",
@@ -21,6 +25,9 @@ app = typer.Typer(
 evaluate = typer.Typer(help="Measure the quality of a model.", no_args_is_help=True)
 app.add_typer(models, name="models", help="The models: which there are, which are here, are they whole.")
 app.add_typer(evaluate, name="eval")
+app.add_typer(trace, name="trace")
+
+_INTERRUPTED = 130  # what typer ends with at Ctrl-C, as a shell would say it
 
 ConfigOption = Annotated[
     Optional[Path], typer.Option("--config", help="TOML file; see docs/configuration.md.")  # noqa: UP045
@@ -37,6 +44,21 @@ VolumeOption = Annotated[
 JsonOption = Annotated[Optional[Path], typer.Option("--json", help="Write the report here.")]  # noqa: UP045
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"assistant {assistant.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[  # the option's callback ends the program
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """See `app`."""
+
+
 @app.command()
 def demo(
     path: Annotated[Path, typer.Argument(help="Clip or folder of clips.")] = Path("traces"),
@@ -51,7 +73,7 @@ def demo(
 
 @app.command()
 def replay(
-    paths: Annotated[list[Path], typer.Argument(help="WAV or FLAC files, or folders with an index.json.")],
+    paths: Annotated[list[Path], typer.Argument(help="Recordings, or folders with an index.json.")],
     json: JsonOption = None,
     perfetto: Annotated[Optional[Path], typer.Option(help="Write a trace for ui.perfetto.dev.")] = None,  # noqa: UP045
     otel: Annotated[
@@ -60,12 +82,13 @@ def replay(
     ] = None,
     conversation: Annotated[bool, typer.Option("--conversation", help="One conversation, not many.")] = False,
     sessions: Annotated[int, typer.Option(min=1, max=64, help="Conversations side by side.")] = 1,
+    record: Annotated[Optional[Path], typer.Option(help="Record a trace into this new folder.")] = None,  # noqa: UP045
     config: ConfigOption = None,
 ) -> None:
     """Feed recorded clips to the assistant in real time and measure its replies."""
     from assistant.commands.replay import run_replay
 
-    run_replay(paths, json, perfetto, otel, conversation, sessions, config)
+    run_replay(paths, json, perfetto, otel, conversation, sessions, record, config)
 
 
 @app.command()
@@ -106,6 +129,7 @@ def talk(
     voice: VoiceOption = None,
     speed: SpeedOption = None,
     volume: VolumeOption = None,
+    record: Annotated[Optional[Path], typer.Option(help="Record a trace into this new folder.")] = None,  # noqa: UP045
     config: ConfigOption = None,
 ) -> None:
     """Talk to the assistant by microphone and loudspeaker."""
@@ -117,10 +141,14 @@ def talk(
     if url is None:
         from assistant.commands.talk_here import talk_here
 
-        talk_here(request, config)
+        talk_here(request, config, record)
     else:
         from assistant.commands.talk_remote import talk_remote
 
+        if record:
+            raise typer.BadParameter(
+                "with --url the server records: assistant serve --record", param_hint="--record"
+            )
         talk_remote(request, config, url, token)
 
 
@@ -132,9 +160,11 @@ def devices() -> None:
     run_devices()
 
 
-@app.command()
+@app.command(cls=TextCommand)
 def say(
-    text: str,
+    text: Annotated[
+        str, typer.Argument(help="What to say; - is standard input. Behind --, it may begin with -.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="WAV or FLAC file.")],
     voice: VoiceOption = None,
     speed: SpeedOption = None,
@@ -150,7 +180,7 @@ def say(
 
 @app.command()
 def transcribe(
-    path: Path,
+    path: Annotated[Path, typer.Argument(help="The recording; - is standard input.")],
     stream: Annotated[bool, typer.Option("--stream", help="Show partials as they would come.")] = False,
     config: ConfigOption = None,
 ) -> None:
@@ -175,12 +205,13 @@ def serve(
         typer.Option(metavar="CERT KEY", help="Certificate and key, PEM files: serve wss and https."),
     ] = None,
     log: Annotated[Literal["text", "json"], typer.Option(help="Form of the log on standard error.")] = "text",
+    record: Annotated[Optional[Path], typer.Option(help="Record a trace into this new folder.")] = None,  # noqa: UP045
     config: ConfigOption = None,
 ) -> None:
     """Serve remote clients over WebSocket, in the protocol of OpenAI's Realtime API."""
     from assistant.commands.serve import read_settings, run_serve
 
-    run_serve(read_settings(config, host, port, token, tls), log)
+    run_serve(read_settings(config, host, port, token, tls), log, record=record)
 
 
 @app.command()
@@ -296,9 +327,24 @@ def main() -> None:
 
     So is a group of nothing else, as a session raises it; the first of them is told.
     """
+    standard_streams.prepare()
+    try:
+        try:
+            _run()
+        finally:
+            sys.stdout.flush()
+    except (OSError, ExceptionGroup) as error:
+        if not standard_streams.is_lost(error):
+            raise
+        standard_streams.end(error)
+
+
+def _run() -> None:
     try:
         app()
-    except SystemExit:  # first, since the next lines import every module that raises
+    except SystemExit as ending:  # first, since the next lines import every module that raises
+        if ending.code == _INTERRUPTED and sys.stderr.isatty():
+            typer.echo(err=True)  # behind the ^C
         raise
     except ExceptionGroup as group:
         if group.split(_expected_errors())[1]:

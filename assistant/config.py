@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from asr.stream import StreamConfig
 from assistant.session.turn import TurnConfig
 from assistant.spelling import nearest
+from assistant.text_file import read_text
 from llm.cuda import Device
 from llm.decode import GenerateConfig
 from llm.remote import RemoteConfig
@@ -184,11 +185,16 @@ def read_config(path: Path | None) -> Config:
     if path is None:
         return Config()
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(read_text(path))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
+    return config_of(table, path)
+
+
+def config_of(table: dict[str, Any], path: Path) -> Config:
+    """Defaults overridden by the `table` that `path` holds; raises ConfigError."""
     _refuse_unknown(path, table, Config, "")
     try:
         # Through JSON, where strict still takes a list for a tuple.

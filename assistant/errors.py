@@ -4,9 +4,10 @@ from asr.onnx import ModelFileError
 from assistant.audio import AudioError, ClipError
 from assistant.client.errors import RealtimeError
 from assistant.config import ConfigError
-from assistant.microphone.errors import DeviceError
+from assistant.microphone.devices.errors import DeviceError
 from assistant.models.catalog import ModelStoreError
 from assistant.server.errors import ServerError
+from assistant.trace.errors import TraceError
 from assistant.trace.otel import OtelError
 from assistant.trace.perfetto import PerfettoError
 from assistant.trace.summary import ReportError
@@ -38,5 +39,6 @@ EXPECTED: tuple[type[Exception], ...] = (
     ReportError,
     ServerError,
     TokenizerError,
+    TraceError,
     TtsError,
 )

@@ -21,7 +21,7 @@ else:
 def unsupported_reason(device: torch.device, dtype: torch.dtype) -> str | None:
     """Why no kernel can run there and with that type; None if kernels can."""
     if not TRITON:
-        return "triton is not installed: pip install 'assistant[gpu]'"
+        return "triton is not installed: pip install -e '.[gpu]'"
     if INTERPRETED:  # on any device
         # It multiplies the bits of bfloat16 as integers: github.com/triton-lang/triton/issues/11584
         return "Triton's interpreter has no bfloat16" if dtype == torch.bfloat16 else None

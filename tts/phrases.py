@@ -12,11 +12,20 @@ phrase only: later ones are cut while it is spoken. Where in doubt ("U.S. It ...
 import re
 from dataclasses import dataclass, replace
 
-from tts.words import ABBREVIATIONS, JOINERS, LEANING, NUMBER_SIGNS, OBJECTS, SOMETIMES_LAST
+from tts.words import (
+    ABBREVIATIONS,
+    BEFORE_NUMBERS,
+    JOINERS,
+    LEANING,
+    NUMBER_SIGNS,
+    OBJECTS,
+    SOMETIMES_LAST,
+)
 
 _CLOSERS = "\"'”’)]}*_`"  # noqa: RUF001
 _OPENERS = "\"'“‘([{*_`#"  # noqa: RUF001
 _DASHES = "–-"  # noqa: RUF001
+_OPERATORS = "=+−×÷/<>≤≥≠≈&%°^*–-$€£"  # noqa: RUF001
 _ACRONYM = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}")
 # A mark that only the next word explains, up to that word's first character, within the last _LOOK_BACK ones.
 _UNDECIDED = re.compile(r"(?:(?P<word>\S+?)\.|\d[,:])[\"'”’)\]}*_`]*(?P<gap>\s+)(?P<next>\S)\Z")  # noqa: RUF001
@@ -125,6 +134,8 @@ def _cut_before_number(text: str) -> int:
     begins_number = text[-1].isdigit() and text[-2:-1].isspace() and len(words) >= _BEFORE_NUMBER
     if not begins_number or not words[-1].isalpha() or not words[-1].islower() or _leans(words[-1], False):
         return 0
+    if words[-1] in BEFORE_NUMBERS:
+        return 0
     return len(text[:-1].rstrip())
 
 
@@ -157,7 +168,10 @@ def _stop_ends_sentence(core: str) -> bool:
 def _is_clause_mark(core: str) -> bool:
     before = core[-2:-1]
     if core[-1] in _DASHES:
-        return before.isspace() and not core[:-1].rstrip()[-1:].isdigit()
+        word = core[:-1].split()[-1:]
+        return before.isspace() and bool(word) and len(word[0]) > 1 and not word[0][-1].isdigit()
+    if core[-1] == ":" and core[:-1].split()[-1].lower() in BEFORE_NUMBERS:
+        return False
     return not (before.isdigit() and core[-1] in ",:")
 
 
@@ -182,7 +196,8 @@ def _clause_may_end(text: str, first: bool, config: PhraseConfig) -> bool:
 def _best_word_end(body: str, at_least: int) -> int:
     """The best cut after `at_least` words or more: at a clause's end, else before a joiner, else the last.
 
-    Never after a word that leans on the next; 0 if there is no such place.
+    Never after a word that leans on the next, nor inside a name or a sum ("Henry | VIII", "x | = 5"); 0 if
+    there is no such place.
     """
     best, best_rank = 0, (0, 0)
     words = list(re.finditer(r"\S+", body))
@@ -190,9 +205,24 @@ def _best_word_end(body: str, at_least: int) -> int:
         following = words[index + 1].group() if index + 1 < len(words) else ""
         joined = following.strip(_OPENERS).lower() in JOINERS
         rank = (3 if words[index].group()[-1] in ",;—" else 1 + joined, index)
-        if rank > best_rank and not _leans(words[index].group(), joined):
+        if (
+            rank > best_rank
+            and not _leans(words[index].group(), joined)
+            and not _may_go_on(words[index].group(), following, index)
+        ):
             best, best_rank = words[index].end(), rank
     return best
+
+
+def _may_go_on(word: str, following: str, index: int) -> bool:
+    """Whether `word` may be read with what follows it, or has not come yet: a sum, a name, "code 4711"."""
+    if following[:1] and following[0] in _OPERATORS:
+        return True
+    bare = word.lstrip(_OPENERS)
+    if bare.lower() in BEFORE_NUMBERS and (not following or following[0].isdigit()):
+        return True
+    goes_on = not following or following.lstrip(_OPENERS)[:1].isupper() or following[0].isdigit()
+    return goes_on and bare[:1].isupper() and index > 0 and word[-1].isalnum()
 
 
 def _leans(word: str, before_joiner: bool) -> bool:
@@ -200,6 +230,8 @@ def _leans(word: str, before_joiner: bool) -> bool:
     if not _is_word(bare) or bare[-1].isdigit() or bare.endswith((".", ":", "@")):
         return True
     bare = bare.lower().rstrip(",;")
+    if len(bare) == 1 and bare.isalpha():
+        return True
     return bare in LEANING or (bare in OBJECTS and not before_joiner)
 
 

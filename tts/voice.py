@@ -107,10 +107,10 @@ class Voice:
             yield vocoder.push(tuple(part[0][:, begin - left : end - left] for part in spectra))
 
     def _phonemes(self, phrase: str) -> str:
-        try:
-            read = self._g2p(phrase)
+        try:  # the phrase is in words already: its own normalizer would read some of them once more
+            read = self._g2p(phrase, normalize_text=False)
         except (LookupError, ValueError):  # Hibari's number reader, given digits it has no name for
-            read = self._g2p(_NOT_LETTERS.sub(" ", phrase))
+            read = self._g2p(_NOT_LETTERS.sub(" ", phrase), normalize_text=False)
         return "".join(char for char in read if char in self._ids)
 
     def _encode(self, phonemes: str) -> Utterance:

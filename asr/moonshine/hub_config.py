@@ -46,7 +46,7 @@ class _Settings:
 def read_config(path: Path) -> tuple[MoonshineConfig, MoonshineConfig]:
     """The shapes of encoder and decoder that config.json tells; raises ModelFileError."""
     try:
-        settings = _Settings(path, json.loads(path.read_text(encoding="utf-8")))
+        settings = _Settings(path, json.loads(path.read_text(encoding="utf-8-sig")))
     except (OSError, ValueError) as error:
         raise ModelFileError(f"{path}: not the configuration of a checkpoint: {error}") from error
     heads = settings.size("encoder_num_attention_heads", 8)

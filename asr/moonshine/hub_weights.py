@@ -104,7 +104,7 @@ def _files(folder: Path) -> list[Path]:
     if not index.is_file():
         raise ModelFileError(f"{folder}: neither model.safetensors nor model.safetensors.index.json in it")
     try:
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        names = set(json.loads(index.read_text(encoding="utf-8-sig"))["weight_map"].values())
         if not all(Path(name).name == name for name in names):
             raise ValueError("a file of another folder")  # noqa: TRY301
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

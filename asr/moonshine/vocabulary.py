@@ -33,7 +33,7 @@ def read_vocabulary(path: Path) -> list[bytes]:
 def read_tokenizer(path: Path) -> list[bytes]:
     """The bytes of every token in `tokenizer.json`, as `tokenizers` has it; special tokens spell nothing."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
         pieces = {index: _spelling(piece) for piece, index in content["model"]["vocab"].items()}
         for token in content.get("added_tokens", ()):
             pieces[token["id"]] = b"" if token["special"] else token["content"].encode()

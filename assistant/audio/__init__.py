@@ -1,7 +1,8 @@
 """The edge where foreign audio becomes 16 kHz frames and back."""
 
 from assistant.audio.clips import INDEX, Clip, ClipError, find_clips, read_clip
-from assistant.audio.files import AudioError, read_audio, write_wav
+from assistant.audio.container import AudioError
+from assistant.audio.files import read_audio, write_wav
 from assistant.audio.resample import FRAME_MS, Resampler, frames, to_asr_rate
 
 __all__ = [

@@ -8,7 +8,9 @@ from pathlib import Path, PurePath
 import numpy as np
 from numpy.typing import NDArray
 
-from assistant.audio.files import MAX_RATE, MIN_RATE, SUFFIXES, AudioError, read_audio
+from assistant.audio.container import AudioError
+from assistant.audio.files import MAX_RATE, MIN_RATE, STDIN, read_audio
+from assistant.text_file import read_text
 
 INDEX = "index.json"
 
@@ -27,6 +29,8 @@ class Clip:
     speech_end_sample: int | None = None  # the last voiced sample
     sample_rate: int | None = None  # Hz, as the index states it; read_clip checks it
     pauses: tuple[tuple[int, int], ...] = ()  # silences inside the speech, [start, end) samples
+    pause_kinds: tuple[str, ...] = ()  # of each pause, where it is known
+    over_reply_ms: int | None = None  # it begins when the reply before has sounded for so long
 
     @property
     def name(self) -> str:
@@ -35,25 +39,24 @@ class Clip:
 
 
 def find_clips(path: Path) -> list[Clip]:
-    """The clips at `path`: a WAV, FLAC or OGG file, or a folder with an `index.json`, in the index's order.
+    """The clips at `path`: a recording, `-`, or a folder with an `index.json`, in the index's order.
 
     The index is a list of objects with the key `file` and, optionally, `text`, `sample_rate`,
-    `speech_start_sample`, `speech_end_sample` and `pauses` (a list of [start, end]); other keys are ignored.
-    No audio is read.
+    `speech_start_sample`, `speech_end_sample`, `pauses` (a list of [start, end]), `pause_kinds` (a word
+    for each) and `over_reply_ms`; other keys are ignored.
+    No audio is read, so nobody knows yet whether a file is a recording.
 
     Raises:
-        ClipError: nothing at `path`, another kind of file, a folder without an index, or an index that is
-            malformed, names a missing file or one outside the folder, or whose labels are out of order.
+        ClipError: nothing at `path`, a folder without an index, or an index that is malformed, names a
+            missing file or one outside the folder, or whose labels are out of order.
     """
     try:
         if path.is_dir():
             return _read_index(path, path / INDEX)
-        if not path.exists():
+        if path != STDIN and not path.exists():
             raise ClipError(f"{path}: no such file or folder")
     except OSError as error:
         raise ClipError(f"{path}: {error.strerror or error}") from error
-    if path.suffix.lower() not in SUFFIXES:
-        raise ClipError(f"{path}: not a WAV, FLAC or OGG file, nor a folder with an {INDEX}")
     return [Clip(path)]
 
 
@@ -73,7 +76,7 @@ def read_clip(clip: Clip) -> tuple[NDArray[np.float32], int]:
 
 def _read_index(folder: Path, index: Path) -> list[Clip]:
     try:
-        entries = json.loads(index.read_text(encoding="utf-8"))
+        entries = json.loads(read_text(index))
     except FileNotFoundError as error:
         raise ClipError(f"{folder}: the folder has no {INDEX}") from error
     except (ValueError, RecursionError) as error:
@@ -95,7 +98,11 @@ def _clip(folder: Path, where: str, entry: object) -> Clip:
         speech_end_sample=_whole(where, entry, "speech_end_sample"),
         sample_rate=_whole(where, entry, "sample_rate"),
         pauses=_pauses(where, entry.get("pauses", [])),
+        pause_kinds=_kinds(where, entry.get("pause_kinds", [])),
+        over_reply_ms=_whole(where, entry, "over_reply_ms"),
     )
+    if clip.pause_kinds and len(clip.pause_kinds) != len(clip.pauses):
+        raise ClipError(f'{where}: "pause_kinds" should have a word for each of {len(clip.pauses)} pauses')
     if clip.sample_rate is not None and not MIN_RATE <= clip.sample_rate <= MAX_RATE:
         raise ClipError(f'{where}: "sample_rate" is {clip.sample_rate}, outside {MIN_RATE}..{MAX_RATE} Hz')
     _check_order(where, clip)
@@ -108,8 +115,6 @@ def _file(folder: Path, where: str, name: object) -> Path:
     pure = PurePath(name)
     if pure.is_absolute() or ".." in pure.parts:
         raise ClipError(f'{where}: "file" is {name!r}, which is outside the folder')
-    if pure.suffix.lower() not in SUFFIXES:
-        raise ClipError(f'{where}: "file" is {name!r}, not a WAV, FLAC or OGG file')
     if not (folder / pure).is_file():
         raise ClipError(f'{where}: "file" is {name!r}, which does not exist')
     return folder / pure
@@ -138,6 +143,12 @@ def _pauses(where: str, value: object) -> tuple[tuple[int, int], ...]:
     ):
         return tuple((start, end) for start, end in value)
     raise ClipError(f'{where}: "pauses" should be a list of [start, end] in samples')
+
+
+def _kinds(where: str, value: object) -> tuple[str, ...]:
+    if isinstance(value, list) and all(isinstance(kind, str) for kind in value):
+        return tuple(value)
+    raise ClipError(f'{where}: "pause_kinds" should be a list of strings')
 
 
 def _check_order(where: str, clip: Clip) -> None:

@@ -1,9 +1,11 @@
-"""The edge where foreign audio becomes ours: WAV, FLAC or OGG in, mono float32 inside, WAV or FLAC out."""
+"""The edge where foreign audio becomes ours: any recording in, mono float32 inside, WAV or FLAC out."""
 
+import functools
 import io
 import os
 import stat
-import struct
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,28 +13,23 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from assistant.audio.container import AudioError, Spliced, locate
+from assistant.audio.mono import ChannelStats, mixing_weights, to_speech
+
 MIN_RATE, MAX_RATE = 4000, 192_000  # Hz
-SUFFIXES = (".wav", ".flac", ".ogg")
+STDIN = Path("-")
 
 _BLOCK = 65536  # samples of each channel decoded at a time, so that a lying header cannot ask for memory
-_OGG_PAGE = 65307  # bytes of the largest page (RFC 3533, section 6)
-# Sizes that a tool writes when it pipes a WAV and cannot come back to fill in the length (ffmpeg, sox).
-_UNKNOWN_WAV_SIZES = (0xFFFFFFFF, 0x7FFFF000)
-
-
-class AudioError(ValueError):
-    """A file that cannot be read or written as audio; the message is one line, `path: reason`."""
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
-        self.path = path
-        self.reason = reason
+_UNKNOWN_SAMPLES = 2**62  # libsndfile's word for a FLAC whose length was never filled in is 2**63 - 1
+_LARGEST_SAMPLE = 2.0**31  # of floats that are integers in disguise
+_STDIN_BYTES = 1 << 30
 
 
 def read_audio(path: Path, *, max_seconds: float = 1800) -> tuple[NDArray[np.float32], int]:
-    """Read a WAV, FLAC or OGG file of any sample format as mono.
+    """Read a recording of any sample format as mono; what it is, its content says. `-` is standard input.
 
-    Channels are averaged; samples beyond full scale are clamped to -1..1.
+    Channels are averaged (`mixing_weights`), a constant offset is taken out, and a recording with samples
+    beyond full scale is scaled.
 
     Returns:
         the samples, float32 [n] with n >= 1, and the file's own sample rate in Hz.
@@ -42,80 +39,80 @@ def read_audio(path: Path, *, max_seconds: float = 1800) -> tuple[NDArray[np.flo
             a sample rate outside 4000..192000 Hz, or a sample that is not a number.
     """
     try:
-        # Asked before opening: opening a named pipe would wait for a writer.
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise AudioError(path, "is a folder" if path.is_dir() else "is not a regular file")
-        with path.open("rb", buffering=0) as file:
-            _check_whole(path, file)
-            file.seek(0)
-            # By descriptor, since soundfile would take a name ending in .raw for samples without a header.
-            with soundfile.SoundFile(file.fileno(), "r", closefd=False) as sound:
-                return _decode(path, sound, max_seconds), int(sound.samplerate)
+        with _opened(path) as file:
+            return _decode(path, locate(path, file), max_seconds)
     except OSError as error:
         raise AudioError(path, error.strerror or str(error)) from error
     except soundfile.SoundFileError as error:
         raise AudioError(path, f"damaged, truncated or not audio ({_libsndfile_reason(error)})") from error
 
 
-def _check_whole(path: Path, file: BinaryIO) -> None:
-    """Refuse what libsndfile would read without complaint although its end is missing."""
-    size = os.fstat(file.fileno()).st_size
-    if size == 0:
-        raise AudioError(path, "is empty (0 bytes)")
-    head = file.read(12)
-    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
-        missing = _missing_wav_bytes(file, size)
-        if missing > 0:
-            raise AudioError(path, f"is truncated: its header promises {missing} bytes more than it has")
-    elif head[:4] == b"OggS":
-        if not _ends_with_last_page(file, size):
-            raise AudioError(path, "is truncated: the page that ends the stream is missing")
-    elif head[:4] != b"fLaC":
-        raise AudioError(path, "is not a WAV, FLAC or OGG file")
+def _opened(path: Path) -> AbstractContextManager[BinaryIO]:
+    if path == STDIN:
+        return closing(io.BytesIO(_standard_input()))
+    # Asked before opening: opening a named pipe would wait for a writer.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise AudioError(path, "is a folder" if path.is_dir() else "is not a regular file")
+    return path.open("rb", buffering=0)
 
 
-def _missing_wav_bytes(file: BinaryIO, size: int) -> int:
-    position = 12
-    while position + 8 <= size:
-        file.seek(position)
-        name, length = struct.unpack("<4sI", file.read(8))
-        if name == b"data":
-            return 0 if length in _UNKNOWN_WAV_SIZES else position + 8 + int(length) - size
-        position += 8 + length + length % 2
-    return 0  # no data chunk: libsndfile says so
+@functools.cache
+def _standard_input() -> bytes:
+    """All of it: it is read once, and commands look at a recording twice."""
+    if os.isatty(0):
+        raise AudioError(STDIN, "standard input is a terminal: a recording has to be piped into it")
+    with open(0, "rb", closefd=False) as file:
+        content = file.read(_STDIN_BYTES + 1)
+    if len(content) > _STDIN_BYTES:
+        raise AudioError(STDIN, f"more than {_STDIN_BYTES} bytes come from standard input")
+    return content
 
 
-def _ends_with_last_page(file: BinaryIO, size: int) -> bool:
-    file.seek(max(0, size - _OGG_PAGE))
-    tail = file.read()
-    page = tail[max(0, tail.rfind(b"OggS")) :]
-    if len(page) < 27:
+class _Stream(soundfile.SoundFile):  # type: ignore[misc]  # of a package without types
+    """Samples as they come: in a FLAC whose length was never filled in nothing can be sought."""
+
+    def seekable(self) -> bool:
+        """Never, so that no read is followed by a seek."""
         return False
-    last_of_stream, segments = page[5] & 4, page[26]
-    return bool(last_of_stream) and len(page) >= 27 + segments + sum(page[27 : 27 + segments])
 
 
-def _decode(path: Path, sound: soundfile.SoundFile, max_seconds: float) -> NDArray[np.float32]:
-    rate, promised = int(sound.samplerate), int(sound.frames)
-    if not MIN_RATE <= rate <= MAX_RATE:
-        raise AudioError(path, f"has a sample rate of {rate} Hz, outside {MIN_RATE}..{MAX_RATE}")
-    if promised > max_seconds * rate:
+def _decode(path: Path, source: Spliced, max_seconds: float) -> tuple[NDArray[np.float32], int]:
+    with _Stream(source, "r") as sound:
+        rate, stats = int(sound.samplerate), ChannelStats(sound.channels)
+        if not MIN_RATE <= rate <= MAX_RATE:
+            raise AudioError(path, f"has a sample rate of {rate} Hz, outside {MIN_RATE}..{MAX_RATE}")
+        if sound.channels == 1:
+            mono = [block[:, 0] for block in _blocks(path, sound, max_seconds)]
+            return to_speech(np.concatenate(mono), rate), rate
+        for block in _blocks(path, sound, max_seconds):
+            stats.add(block)
+    weights = mixing_weights(stats)
+    source.seek(0)
+    with _Stream(source, "r") as sound:  # decoded twice, as all channels of a long recording need much memory
+        mono = [block @ weights for block in _blocks(path, sound, max_seconds)]
+    return to_speech(np.concatenate(mono), rate), rate
+
+
+def _blocks(path: Path, sound: _Stream, max_seconds: float) -> Iterator[NDArray[np.float32]]:
+    """The samples, [n, channels] at a time with n >= 1; raises AudioError where they cannot be used."""
+    rate, promised, done = int(sound.samplerate), int(sound.frames), 0
+    known = promised < _UNKNOWN_SAMPLES
+    if known and promised > max_seconds * rate:
         raise AudioError(path, f"is {promised / rate:.0f} s long, more than the limit of {max_seconds:g} s")
-    blocks: list[NDArray[np.float32]] = []
-    done = 0
-    while len(block := sound.read(_BLOCK, dtype="float32", always_2d=True)):  # [n, channels]
-        finite = np.isfinite(block).all(axis=1)
-        if not finite.all():
-            bad = int(np.argmin(finite))
-            value = block[bad][~np.isfinite(block[bad])][0]
+    while len(block := sound.read(_BLOCK, dtype="float32", always_2d=True)):
+        usable = (np.abs(block) <= _LARGEST_SAMPLE).all(axis=1)
+        if not usable.all():
+            bad = int(np.argmin(usable))
+            value = block[bad][~(np.abs(block[bad]) <= _LARGEST_SAMPLE)][0]
             raise AudioError(path, f"sample {done + bad} ({(done + bad) / rate:.3f} s) is {value}")
-        blocks.append(block.clip(-1, 1).mean(axis=1))
+        yield block
         done += len(block)
-    if done < promised:
+        if done > max_seconds * rate:
+            raise AudioError(path, f"is longer than the limit of {max_seconds:g} s")
+    if known and done < promised:
         raise AudioError(path, f"is truncated: {done} of {promised} samples could be decoded")
     if done == 0:
         raise AudioError(path, "holds no audio (0 samples)")
-    return np.concatenate(blocks)
 
 
 def _libsndfile_reason(error: soundfile.SoundFileError) -> str:

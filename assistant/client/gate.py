@@ -12,7 +12,7 @@ import numpy as np
 
 from asr.audio import RATE
 from asr.vad import WINDOW
-from assistant.microphone.blocks import Array, Blocks
+from assistant.microphone.echo.blocks import Array, Blocks
 
 Score = Callable[[Array], float]
 """The probability of voice in the next window [512]; `asr.vad.Vad.probability` is one."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from assistant.microphone.port import Audio
+from assistant.microphone.devices.port import Audio
 from assistant.runtime import Clock
 from assistant.session.playback import Playback
 from assistant.session.sink import Sink

@@ -26,19 +26,19 @@ from assistant.client.state import (
 )
 from assistant.client.turns import spoken, turn
 from assistant.client.uplink import Uplink
-from assistant.microphone.canceller import open_canceller
 from assistant.microphone.capture import ECHO_MS
-from assistant.microphone.echo import EchoCanceller
+from assistant.microphone.devices.sink import SpeakerSink
+from assistant.microphone.devices.streams import Streams
+from assistant.microphone.echo.canceller import EchoCanceller, open_canceller
 from assistant.microphone.front_end import FrontEnd, TalkOptions
 from assistant.microphone.screen import Output
-from assistant.microphone.sink import SpeakerSink
-from assistant.microphone.streams import Streams
 from assistant.runtime import Clock
 from assistant.server.formats import PCM
 from assistant.session.playback import Playback
 from assistant.session.ring import Frame
 from assistant.session.turn import AudioCommitted
-from assistant.trace.replay import Replay, ReplayedTurn
+from assistant.trace.replay import Replay
+from assistant.trace.turns import ReplayedTurn
 
 
 class RemoteTalk(FrontEnd):
@@ -57,7 +57,7 @@ class RemoteTalk(FrontEnd):
         *,
         open_canceller: Callable[[], EchoCanceller] = open_canceller,
     ) -> None:
-        super().__init__(streams, sink, clock, output, options, open_canceller)
+        super().__init__(streams, sink, clock, output, options, open_canceller=open_canceller)
         self._url, self._gate = url, gate
         self._link = Link(url, dial, self, clock, output.say)
         self._player = Player(sink, clock, PCM.rate, self._played)

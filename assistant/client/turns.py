@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from assistant.client.state import Over, Reply
 from assistant.session.parts import PARTS, Part
 from assistant.session.playback import Playback
-from assistant.trace.replay import ReplayedTurn
+from assistant.trace.turns import ReplayedTurn
 
 _CHARACTER_MS = 65.0  # of English speech, about; only while it is not known how long a reply will be
 

@@ -6,7 +6,7 @@ from collections import deque
 
 from asr.audio import RATE
 from assistant.client.state import Event
-from assistant.microphone.port import Audio
+from assistant.microphone.devices.port import Audio
 from assistant.server.formats import PCM, Outgoing
 
 _KEPT = 6000  # pieces of 20 ms: no turn lasts longer than two minutes

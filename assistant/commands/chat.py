@@ -1,9 +1,12 @@
 """`assistant chat`: a typed conversation; replies stream as text and, if wanted, as speech."""
 
 import asyncio
+import re
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TextIO
 
 import typer
@@ -11,6 +14,7 @@ import typer
 from assistant.commands.preflight import check_sound_file
 from assistant.commands.say import write_speech
 from assistant.commands.speech_options import SpeechOptions
+from assistant.commands.typed import read_line
 from assistant.config import read_config
 from assistant.models.language import load_language
 from assistant.models.load import locate_llm
@@ -19,8 +23,16 @@ from assistant.models.speech import load_speaker, locate_voice
 from assistant.models.store import ModelStore
 from assistant.runtime import Clock, Recorder
 from assistant.session.conversation import ItemAdded
-from assistant.session.events import Failed, Listener, ReplyDone, TextDelta
+from assistant.session.events import Failed, ReplyDone, ReplyDropped, TextDelta
 from assistant.session.session import Input, Session, SessionConfig, Typed
+from assistant.session.stages import Stages
+from assistant.session.turn import ReplyCancelled
+from assistant.spelling import nearest
+
+_COMMANDS = {"/help": "what can be typed", "/quit": "leave, as Ctrl-D does"}
+_HELP = "".join(f"{name}   {meaning}\n" for name, meaning in _COMMANDS.items()) + (
+    "Ctrl-C  stop the reply; twice: leave"
+)
 
 
 def run_chat(source: TextIO, speech: Path | None, config_path: Path | None, options: SpeechOptions) -> None:
@@ -36,29 +48,44 @@ def run_chat(source: TextIO, speech: Path | None, config_path: Path | None, opti
     clock = Clock()
     pool = ModelPool(frozen(lambda: Models(load_language(config.llm, path))), clock)
     try:
-        replies = asyncio.run(_converse(source, pool, SessionConfig(config.llm.system_prompt), clock))
+        chat = asyncio.run(_converse(source, pool, SessionConfig(config.llm.system_prompt), clock))
     finally:
         pool.close()
-    if speech and replies:
-        write_speech(speech, load_speaker(config.tts, voice), replies)
+    if speech and chat.replies:
+        write_speech(speech, load_speaker(config.tts, voice), chat.replies)
+    if chat.interrupts > 1:
+        raise KeyboardInterrupt  # which ends the command as anywhere else
 
 
-async def _converse(source: TextIO, pool: ModelPool, config: SessionConfig, clock: Clock) -> list[str]:
+async def _converse(source: TextIO, pool: ModelPool, config: SessionConfig, clock: Clock) -> "Chat":
     stages = pool.open()
     try:
-        session = Session(stages, config, clock, Recorder())
-        chat = Chat(session)
-        await session.run(chat.lines(source))
-        return chat.replies
+        return await converse(source, stages, config, clock)
     finally:
         await stages.close()
 
 
-def _read_line(source: TextIO) -> str:
-    """The next line. Ctrl-C ends the wait for it, which asyncio's own handler would not."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+async def converse(source: TextIO, stages: Stages, config: SessionConfig, clock: Clock) -> "Chat":
+    """Answer every line of `source` until it ends or the user leaves."""
+    session = Session(stages, config, clock, Recorder())
+    chat = Chat(session, source)
+    with _on_interrupt(chat):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(session.run(chat.inputs()), name="session")
+            group.create_task(chat.run(), name="chat")
+    return chat
+
+
+@contextmanager
+def _on_interrupt(chat: "Chat") -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(chat.interrupt)
+
+    before = signal.signal(signal.SIGINT, interrupt)
     try:
-        return source.readline()
+        yield
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -66,26 +93,61 @@ def _read_line(source: TextIO) -> str:
 class Chat:
     """A terminal's side of a typed conversation."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, source: TextIO) -> None:
         self.replies: list[str] = []
-        self._session, self._events = session, session.subscribe()
+        self.interrupts = 0  # since the last line; two of them leave
+        self._session, self._events, self._source = session, session.subscribe(), source
+        # A line, two interrupts and the end: a line is taken once the one before it is answered.
+        self._inputs: asyncio.Queue[Input | None] = asyncio.Queue(4)
 
-    async def lines(self, source: TextIO) -> AsyncIterator[Input]:
-        """Each line, once the one before it is answered. Nothing else happens while one is awaited."""
+    async def inputs(self) -> AsyncIterator[Input]:
+        """What the session is given."""
+        while (item := await self._inputs.get()) is not None:
+            yield item
+
+    def interrupt(self) -> None:
+        """Ctrl-C in a reply stops it; a second one, or one without a terminal, ends the conversation."""
+        self.interrupts += 1 if self._source.isatty() else 2
+        if self.interrupts == 1:
+            self._inputs.put_nowait(ReplyCancelled())
+        elif self.interrupts == 2:
+            self._inputs.put_nowait(None)
+
+    async def run(self) -> None:
+        """Answer each line, once the one before it is answered. Nothing else happens while one is awaited."""
+        while self.interrupts < 2 and (line := self._next_line()) is not None:
+            self.interrupts = 0
+            self._inputs.put_nowait(Typed(line))
+            await self._show()
+        self._inputs.put_nowait(None)
+
+    def _next_line(self) -> str | None:
+        """What is typed next but for commands, which are carried out; None when the user leaves."""
         while True:
-            if source.isatty():
-                typer.echo("> ", nl=False)
-            line = _read_line(source)
-            if not line:
-                return
-            if line.strip():
-                yield Typed(line.strip())
-                await self._show(self._events)
+            try:
+                line = read_line(self._source, "> ")
+            except KeyboardInterrupt:
+                self.interrupts += 1 if self._source.isatty() else 2
+                if self.interrupts > 1:
+                    return None
+                typer.echo("\nCtrl-C again, Ctrl-D or /quit leaves")
+                continue
+            except ValueError as error:
+                typer.echo(f"assistant: {error}", err=True)
+                continue
+            if line is None or line == "/quit":
+                return None
+            if line == "/help":
+                typer.echo(_HELP)
+            elif re.fullmatch("/[a-z]+", line):
+                typer.echo(f"assistant: no command {line!r}{nearest(line, _COMMANDS)}", err=True)
+            elif line:
+                return line
 
-    async def _show(self, events: Listener) -> None:
+    async def _show(self) -> None:
         """Print the reply as it comes."""
         added, failed = [], None
-        async for event in events:
+        async for event in self._events:
             match event:
                 case ItemAdded(item=item):
                     added.append(item.id)
@@ -93,6 +155,9 @@ class Chat:
                     typer.echo(text, nl=False)
                 case Failed(why=why):
                     failed = why
+                case ReplyDropped():
+                    typer.echo()
+                    return
                 case ReplyDone(heard=heard):
                     self._end(heard, added, failed)
                     return

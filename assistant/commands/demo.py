@@ -15,7 +15,8 @@ from assistant.models.store import ModelStore
 from assistant.runtime import Clock, Recorder
 from assistant.runtime.machine import peak_memory_mb, seconds_since_start
 from assistant.session.sink import PacedSink
-from assistant.trace.replay import ReplayedTurn, Replayer
+from assistant.trace.replay import Replayer
+from assistant.trace.turns import ReplayedTurn
 from assistant.trace.waterfall import waterfall
 
 _VOICE_RATE = 24000

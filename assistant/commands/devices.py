@@ -2,8 +2,8 @@
 
 import typer
 
-from assistant.microphone.devices import problems, table
-from assistant.microphone.portaudio import PortAudio, native_messages_dropped
+from assistant.microphone.devices.choice import problems, table
+from assistant.microphone.devices.portaudio import PortAudio, native_messages_dropped
 
 
 def run_devices() -> None:

@@ -12,17 +12,17 @@ import typer
 from assistant.commands.say import speak_text
 from assistant.config import Config, read_config
 from assistant.doctor.doctor import print_checks
-from assistant.microphone.canceller import open_canceller
-from assistant.microphone.devices import label
+from assistant.microphone.devices.choice import label
+from assistant.microphone.devices.port import Audio
+from assistant.microphone.devices.portaudio import PortAudio, native_messages_dropped
+from assistant.microphone.devices.sink import SpeakerSink
+from assistant.microphone.devices.streams import Streams, Wanted
+from assistant.microphone.echo.canceller import open_canceller
 from assistant.microphone.loopback.advice import advise
 from assistant.microphone.loopback.measure import measure
 from assistant.microphone.loopback.record import record
 from assistant.microphone.loopback.signals import programme, shaped_noise
 from assistant.microphone.loopback.take import Take
-from assistant.microphone.port import Audio
-from assistant.microphone.portaudio import PortAudio, native_messages_dropped
-from assistant.microphone.sink import SpeakerSink
-from assistant.microphone.streams import Streams, Wanted
 from assistant.models.speech import load_speaker, locate_voice
 from assistant.models.store import ModelStore, ModelStoreError
 from assistant.runtime import Clock

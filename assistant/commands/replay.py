@@ -1,7 +1,7 @@
 """`assistant replay`: clips in, a line a turn and a report out."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -9,16 +9,17 @@ from typing import Literal
 
 import typer
 
-from assistant.audio import Clip
 from assistant.commands.preflight import check_file, readable_clips
+from assistant.commands.record import recorded
 from assistant.config import Config, read_config
 from assistant.models.load import load_pool, locate
 from assistant.models.store import ModelStore
 from assistant.runtime import Clock, Recorder
 from assistant.trace.perfetto import PerfettoError, write_perfetto
 from assistant.trace.provenance import model_digests
-from assistant.trace.replay import Replay, ReplayedTurn, Replayer
+from assistant.trace.replay import Line, Replay, Replayer, dealt
 from assistant.trace.summary import ReportError, report, summary, write_json
+from assistant.trace.turns import ReplayedTurn
 
 
 def run_replay(
@@ -28,6 +29,7 @@ def run_replay(
     otel: Literal["console", "otlp"] | None,
     conversation: bool,
     sessions: int,
+    record: Path | None,
     config_path: Path | None,
 ) -> None:
     """Replay every clip under `paths`; raises the typed errors of what cannot be read or loaded."""
@@ -42,9 +44,8 @@ def run_replay(
             from assistant.trace.otel import exporter  # noqa: PLC0415  # optional, and slow to import
 
             recorder.exporters.append(stack.enter_context(exporter(otel)).export)
-        result = play(
-            clips, config, recorder, conversation=conversation, sessions=sessions, on_turn=_print_turn
-        )
+        lines = dealt(clips, conversation=conversation, sessions=sessions)
+        result = play(lines, config, recorder, record=record, on_turn=print_turn)
     if json:
         write_json(json, report(result, model_digests(config)))
     if perfetto:
@@ -53,25 +54,27 @@ def run_replay(
 
 
 def play(
-    clips: list[Clip],
+    lines: Sequence[Line],
     config: Config,
     recorder: Recorder,
     *,
-    conversation: bool = False,
-    sessions: int = 1,
+    record: Path | None = None,
     on_turn: Callable[[ReplayedTurn], None],
 ) -> Replay:
-    """Load the models and replay `clips`."""
+    """Load the models and replay `lines`; the trace goes to the folder `record`. Raises TraceError."""
     clock = Clock()
-    pool = load_pool(config, locate(config, ModelStore()), clock)
-    try:
-        replayer = Replayer(pool, config, clock, recorder, on_turn=on_turn)
-        return asyncio.run(replayer.replay(clips, conversation=conversation, sessions=sessions))
-    finally:
-        pool.close()
+    with recorded(record, config, clock, recorder) as recording:
+        tap = recording.tap if recording else None
+        pool = load_pool(config, locate(config, ModelStore()), clock, tap)
+        try:
+            replayer = Replayer(pool, config, clock, recorder, recording=recording, on_turn=on_turn)
+            return asyncio.run(replayer.replay(lines))
+        finally:
+            pool.close()
 
 
-def _print_turn(turn: ReplayedTurn) -> None:
+def print_turn(turn: ReplayedTurn) -> None:
+    """What came of a clip, in a few lines."""
     if not turn.transcript:
         typer.echo(f"{turn.file}: no speech")
         return

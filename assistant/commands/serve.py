@@ -6,13 +6,14 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import typer
 
+from assistant.commands.record import recorded
 from assistant.config import Config, read_config
 from assistant.models.load import load_pool, locate
-from assistant.models.pool import ModelPool
 from assistant.models.store import ModelStore
 from assistant.runtime import Clock, Recorder
 from assistant.server.access import is_loopback
@@ -49,36 +50,36 @@ def read_settings(
     return replace(config, server=server)
 
 
-def run_serve(config: Config, log: LogStyle, opened: Opened | None = None) -> None:
-    """Load the models, say the address, and serve until a signal asks for the end; raises ServerError.
+def run_serve(
+    config: Config, log: LogStyle, opened: Opened | None = None, record: Path | None = None
+) -> None:
+    """Load the models, say the address, and serve until a signal asks for the end.
+
+    What is said is recorded into the folder `record`. Raises ServerError and TraceError.
 
     It listens first: a server that cannot have its port should not load its models. Clients that come
     while they are loaded wait.
     """
     configure_logs(log, transcripts=config.server.log_transcripts)
     metrics = Metrics()
-    with closing(listen(config.server)) as listener, (opened or loaded)(config, metrics) as application:
+    open_models = opened or partial(loaded, record=record)
+    with closing(listen(config.server)) as listener, open_models(config, metrics) as application:
         asyncio.run(_serve(application, config, metrics, listener))
 
 
 @contextmanager
-def loaded(config: Config, metrics: Metrics) -> Iterator[Application]:
+def loaded(config: Config, metrics: Metrics, record: Path | None = None) -> Iterator[Application]:
     """The conversations on models that are loaded for them."""
-    clock = Clock()
-    pool = load_pool(config, locate(config, ModelStore()), clock)
-    try:
-        yield open_application(config, pool, clock, metrics)
-    finally:
-        pool.close()
-
-
-def open_application(config: Config, pool: ModelPool, clock: Clock, metrics: Metrics) -> Application:
-    """The conversations on the models of `pool`."""
-    metrics.watch_cache(lambda: pool.kv_bytes)
-    metrics.watch_queues(pool.pending)
-    recorder = Recorder(_SPANS)
-    metrics.watch_waits(recorder)
-    return Realtime(pool, config, clock, recorder, metrics, _model(config))
+    clock, recorder = Clock(), Recorder(_SPANS)
+    with recorded(record, config, clock, recorder) as recording:
+        pool = load_pool(config, locate(config, ModelStore()), clock, recording.tap if recording else None)
+        try:
+            metrics.watch_cache(lambda: pool.kv_bytes)
+            metrics.watch_queues(pool.pending)
+            metrics.watch_waits(recorder)
+            yield Realtime(pool, config, clock, recorder, metrics, _model(config), recording=recording)
+        finally:
+            pool.close()
 
 
 async def _serve(application: Application, config: Config, metrics: Metrics, listener: Listener) -> None:

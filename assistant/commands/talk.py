@@ -16,14 +16,14 @@ from rich.console import Console
 from assistant.commands.preflight import check_file
 from assistant.commands.speech_options import SpeechOptions
 from assistant.config import Config, MicrophoneConfig, Wake
-from assistant.microphone.errors import NoTerminal, NoWakeWord
+from assistant.microphone.devices.errors import NoTerminal, NoWakeWord
+from assistant.microphone.devices.portaudio import PortAudio, native_messages_dropped
+from assistant.microphone.devices.sink import SpeakerSink
+from assistant.microphone.devices.streams import Streams, Wanted
 from assistant.microphone.front_end import FrontEnd, TalkOptions
 from assistant.microphone.keys import has_keys, keys
 from assistant.microphone.micro_wake_word import open_wake_word
-from assistant.microphone.portaudio import PortAudio, native_messages_dropped
 from assistant.microphone.screen import Lines, Output, Screen, Status
-from assistant.microphone.sink import SpeakerSink
-from assistant.microphone.streams import Streams, Wanted
 from assistant.microphone.view import View
 from assistant.microphone.wake import WakeWord
 from assistant.runtime import Clock

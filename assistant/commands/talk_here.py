@@ -1,51 +1,75 @@
 """`assistant talk` with the models of this machine."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from assistant.commands.record import recorded
 from assistant.commands.talk import Parts, TalkRequest, talk
 from assistant.config import Config, read_config
-from assistant.microphone.canceller import cancels
-from assistant.microphone.talk import Talk, turn_config
+from assistant.microphone.echo.canceller import cancels
+from assistant.microphone.talk import SESSION, Talk, turn_config
 from assistant.models.load import load_pool, locate
 from assistant.models.pool import ModelPool
 from assistant.models.store import ModelStore
-from assistant.runtime import Clock
+from assistant.runtime import Clock, Recorder
 from assistant.session.session import SessionConfig
 from assistant.trace.provenance import model_digests
+from assistant.trace.recording import Recording
 
 
-def talk_here(request: TalkRequest, config_file: Path | None) -> None:
-    """See `talk`."""
-    config = request.speech.over(read_config(config_file))
+@dataclass(frozen=True)
+class _Models:
+    """What answers, and what writes down how."""
+
+    pool: ModelPool
+    recorder: Recorder
+    recording: Recording | None
+
+
+def talk_here(request: TalkRequest, config_file: Path | None, record: Path | None = None) -> None:
+    """See `talk`; a trace of it goes to the folder `record`. Raises TraceError as well."""
+    config = _beside_a_loudspeaker(request, config_file)
     # The loudspeaker turns the volume down: so it can change in the middle of a word.
     loud = replace(config, tts=replace(config.tts, volume=100))
 
-    def load(clock: Clock) -> ModelPool:
-        return load_pool(loud, locate(loud, ModelStore()), clock)
-
     @asynccontextmanager
-    async def opened(pool: ModelPool, parts: Parts) -> AsyncIterator[Talk]:
-        stages = pool.open()
+    async def opened(models: _Models, parts: Parts) -> AsyncIterator[Talk]:
+        stages = models.pool.open(SESSION)
         try:
             yield Talk(
                 stages,
-                _session_config(config, parts),
+                SessionConfig(config.llm.system_prompt, config.turn, config.asr),
                 parts.streams,
                 parts.sink,
                 parts.clock,
                 parts.output,
                 parts.options,
+                recorder=models.recorder,
+                recording=models.recording,
             )
         finally:
             await stages.close()
-            pool.close()
+            models.pool.close()
 
-    talk(request, config, load, opened, lambda: model_digests(config))
+    with ExitStack() as stack:
+
+        def load(clock: Clock) -> _Models:
+            recorder = Recorder()
+            recording = stack.enter_context(recorded(record, loud, clock, recorder))
+            tap = recording.tap if recording else None
+            return _Models(load_pool(loud, locate(loud, ModelStore()), clock, tap), recorder, recording)
+
+        talk(request, config, load, opened, lambda: model_digests(config))
 
 
-def _session_config(config: Config, parts: Parts) -> SessionConfig:
-    turn = turn_config(config.turn, parts.options, config.microphone.barge_in_ms, cancelling=cancels())
-    return SessionConfig(config.llm.system_prompt, turn, config.asr)
+def _beside_a_loudspeaker(request: TalkRequest, config_file: Path | None) -> Config:
+    config = request.speech.over(read_config(config_file))
+    turn = turn_config(
+        config.turn,
+        config.microphone.barge_in_ms,
+        cancelling=cancels(),
+        push_to_talk=request.push_to_talk,
+    )
+    return replace(config, turn=turn)

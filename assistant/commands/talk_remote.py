@@ -10,7 +10,7 @@ from assistant.client.gate import Gate
 from assistant.client.talk import RemoteTalk
 from assistant.commands.talk import Parts, TalkRequest, talk
 from assistant.config import read_config
-from assistant.microphone.canceller import cancels
+from assistant.microphone.echo.canceller import cancels
 from assistant.models.speech import VAD, fetch
 from assistant.models.store import ModelStore
 from assistant.runtime import Clock

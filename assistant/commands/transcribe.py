@@ -26,9 +26,13 @@ def run_transcribe(path: Path, stream: bool, config_path: Path | None) -> None:
         return
     transcriber = load_transcriber(asr_paths(store), config.asr)
     step = transcriber.config.partial_ms * RATE // 1000
+    shown = ""
     for end in range(step, len(audio), step) if stream else ():
         partial = transcriber.partial(AudioSpan(audio[end - step : end], end - step))
-        typer.echo(f"{end / RATE:7.2f} s  {partial.stable} | {partial.unstable}")
+        words = f"{partial.stable} | {partial.unstable}"
+        if words != shown:  # in a pause nothing changes
+            typer.echo(f"{end / RATE:7.2f} s  {words}")
+        shown = words
     typer.echo(transcriber.final(AudioSpan(audio)).text or "no speech")
 
 

@@ -147,7 +147,7 @@ def check_audio() -> Check:
     try:
         import sounddevice  # noqa: PLC0415  # optional
     except ImportError:
-        return Check("audio", "warn", "sounddevice is not installed", "pip install 'assistant[mic]'")
+        return Check("audio", "warn", "sounddevice is not installed", "pip install -e '.[mic]'")
     except OSError:
         return Check("audio", "warn", "the PortAudio library is missing", _PORTAUDIO)
     found = {}

@@ -7,9 +7,10 @@ import numpy as np
 
 from asr.audio import RATE
 from assistant.audio import FRAME_MS, Resampler
-from assistant.microphone.echo import Cleaned, EchoCanceller
-from assistant.microphone.playing import Playing
-from assistant.microphone.recording import Recording
+from assistant.microphone.devices.playing import Playing
+from assistant.microphone.devices.port import Audio
+from assistant.microphone.devices.recording import Recording
+from assistant.microphone.echo.canceller import Cleaned, EchoCanceller
 from assistant.microphone.sent import Sent
 from assistant.microphone.zeros import Noticed, Zeros
 
@@ -34,12 +35,15 @@ class Capture:
 
     def blocks(self) -> Iterator[tuple[Cleaned, int]]:
         """What was recorded since the last call, and when the last sample of each block was."""
+        fresh: list[Audio] = []
         for start, audio in self.recording.read():
             if self._first is None:
                 self._first = start
             if noticed := self._zeros.push(audio):
                 self._noticed.append(noticed)
-            self._waiting = np.concatenate([self._waiting, self._resampler.push(audio)])
+            fresh.append(audio)
+        if fresh:
+            self._waiting = np.concatenate([self._waiting, self._resampler.push(np.concatenate(fresh))])
         while len(self._waiting) >= _FRAME:
             block, self._waiting = self._waiting[:_FRAME], self._waiting[_FRAME:]
             drift_ppm = self.canceller.drift_ppm

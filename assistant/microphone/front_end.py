@@ -8,18 +8,17 @@ from time import process_time
 from typing import Any
 
 from assistant.microphone import view as views
-from assistant.microphone.canceller import open_canceller
-from assistant.microphone.echo import EchoCanceller
-from assistant.microphone.levels import Levels
+from assistant.microphone.devices.sink import SpeakerSink
+from assistant.microphone.devices.streams import Streams
+from assistant.microphone.echo.canceller import EchoCanceller, open_canceller
 from assistant.microphone.screen import Output, Status
-from assistant.microphone.sink import SpeakerSink
 from assistant.microphone.source import MicrophoneSource
-from assistant.microphone.streams import Streams
 from assistant.microphone.view import View
 from assistant.microphone.wake import WakeGate, WakeWord
 from assistant.runtime import Clock, LagProbe, Recorder
 from assistant.session.events import SessionEvent
-from assistant.trace.replay import Replay, ReplayedTurn
+from assistant.trace.replay import Replay
+from assistant.trace.turns import ReplayedTurn
 
 _DRAW_NS = 125_000_000
 _VOLUME_STEP = 10  # percent
@@ -48,6 +47,7 @@ class FrontEnd(ABC):
         clock: Clock,
         output: Output,
         options: TalkOptions,
+        recorder: Recorder | None = None,
         open_canceller: Callable[[], EchoCanceller] = open_canceller,
     ) -> None:
         self._wake_gate = WakeGate(options.wake_word, options.awake_s) if options.wake_word else None
@@ -55,16 +55,15 @@ class FrontEnd(ABC):
             streams,
             open_canceller=open_canceller,
             gate=self._wake_gate,
-            on_levels=self._note_levels,
             on_awake=self._begin,
             tell=output.say,
         )
         self._streams, self._sink, self._clock = streams, sink, clock
         self._output, self._options = output, options
-        self._recorder = Recorder()
+        self._recorder = recorder or Recorder()
         self._probe = LagProbe(clock, self._recorder)
         self._failures = 0
-        self._view, self._levels = View(), Status().levels
+        self._view = View()
         self._pressed_at: int | None = None  # the sample at which the user began to hold the floor
 
     @abstractmethod
@@ -149,9 +148,6 @@ class FrontEnd(ABC):
         if self._wake_gate:
             self._wake_gate.busy = self._view.state not in ("starting", "listening")
 
-    def _note_levels(self, levels: Levels) -> None:
-        self._levels = levels
-
     def _tell(self, turn: ReplayedTurn) -> None:
         """Show a turn that is over."""
         self._view = replace(self._view, wait=turn.parts)
@@ -171,7 +167,7 @@ class FrontEnd(ABC):
         while True:
             self._view = views.heard(self._view, self.heard())
             asleep = self._wake_gate.phrase if self._wake_gate and self._view.state != "starting" else ""
-            self._output.draw(self._view, Status(self._levels, self.source.muted, self._help(), asleep))
+            self._output.draw(self._view, Status(self.source.levels, self.source.muted, self._help(), asleep))
             await self._clock.sleep_until(self._clock.now_ns() + _DRAW_NS)
 
     def _help(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from assistant.config import WakeName
-from assistant.microphone.errors import NoWakeWord
+from assistant.microphone.devices.errors import NoWakeWord
 from assistant.microphone.wake import Array, Phrase
 
 _PHRASES: Mapping[WakeName, Phrase] = {
@@ -20,7 +20,7 @@ _PHRASES: Mapping[WakeName, Phrase] = {
     "okay-nabu": Phrase("okay nabu", -300, 100),
 }
 """With the times of their ends, chosen on synthetic voices with a sentence 0 to 300 ms behind the phrase."""
-MISSING = 'the wake word is not installed: pip install "assistant[wake]"'
+MISSING = "the wake word is not installed: pip install -e '.[wake]'"
 
 
 class _Features(Protocol):

@@ -8,7 +8,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from assistant.microphone.levels import Levels
+from assistant.microphone.echo.levels import Levels
 from assistant.microphone.view import View, split
 
 _WIDTH = 16

@@ -4,10 +4,10 @@ import numpy as np
 
 from asr.audio import RATE
 from assistant.audio import Resampler
-from assistant.microphone.playing import Playing
-from assistant.microphone.port import Audio
-from assistant.microphone.recording import Recording
-from assistant.microphone.reference import Reference
+from assistant.microphone.devices.playing import Playing
+from assistant.microphone.devices.port import Audio
+from assistant.microphone.devices.recording import Recording
+from assistant.microphone.echo.reference import Reference
 
 
 class Sent:

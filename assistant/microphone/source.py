@@ -6,13 +6,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import numpy as np
 
 from asr.audio import RATE
-from assistant.microphone.canceller import open_canceller
 from assistant.microphone.capture import Capture
-from assistant.microphone.duplex import MONITOR, UNKNOWN, Duplex
-from assistant.microphone.echo import Cleaned, EchoCanceller
-from assistant.microphone.errors import OnlyZeros
-from assistant.microphone.levels import Levels
-from assistant.microphone.streams import Streams
+from assistant.microphone.devices.errors import OnlyZeros
+from assistant.microphone.devices.streams import Streams
+from assistant.microphone.echo.canceller import Cleaned, EchoCanceller, open_canceller
+from assistant.microphone.echo.duplex import MONITOR, UNKNOWN, Duplex
+from assistant.microphone.echo.levels import Levels
 from assistant.microphone.wake import WakeGate
 from assistant.session.ring import Frame
 from assistant.session.session import Input
@@ -30,7 +29,6 @@ class MicrophoneSource:
         *,
         open_canceller: Callable[[], EchoCanceller] = open_canceller,
         gate: WakeGate | None = None,
-        on_levels: Callable[[Levels], None] = lambda _: None,
         on_awake: Callable[[], None] = lambda: None,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -38,7 +36,7 @@ class MicrophoneSource:
         self.muted = False
         self.end = 0  # sample behind the last frame
         self._streams, self._open_canceller, self._gate = streams, open_canceller, gate
-        self._on_levels, self._on_awake, self._tell = on_levels, on_awake, tell
+        self._on_awake, self._tell = on_awake, tell
         self._asked: deque[External] = deque()
         self._capture: Capture | None = None
         self._end_ns: int | None = None  # when the last sample was recorded
@@ -50,6 +48,11 @@ class MicrophoneSource:
     def duplex(self) -> Duplex:
         """What cancelling was measured to do with the present devices."""
         return self._capture.canceller.duplex if self._capture else UNKNOWN
+
+    @property
+    def levels(self) -> Levels:
+        """The present ones."""
+        return self._capture.canceller.levels if self._capture else Levels()
 
     def ask(self, event: External) -> None:
         """What the user wants, behind the audio that was recorded before."""
@@ -86,7 +89,6 @@ class MicrophoneSource:
         if self._capture is None or self._capture.recording is not recording:
             self._capture = Capture(recording, playing, self._open_canceller())
         for cleaned, end_ns in self._capture.blocks():
-            self._on_levels(self._capture.canceller.levels)
             frame = self._frame(self._capture, cleaned, end_ns)
             if not self._capture.begun:
                 yield from self._between(end_ns - len(frame.audio) * 1_000_000_000 // RATE)

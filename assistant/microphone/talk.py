@@ -4,35 +4,36 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
-from assistant.microphone.canceller import open_canceller
 from assistant.microphone.capture import ECHO_MS
-from assistant.microphone.duplex import NO_ECHO
-from assistant.microphone.echo import EchoCanceller
-from assistant.microphone.feed import FADE_MS
+from assistant.microphone.devices.feed import FADE_MS
+from assistant.microphone.devices.sink import SpeakerSink
+from assistant.microphone.devices.streams import Streams
+from assistant.microphone.echo.canceller import EchoCanceller, open_canceller
+from assistant.microphone.echo.duplex import NO_ECHO
+from assistant.microphone.echo.repeats import repeats
 from assistant.microphone.front_end import FrontEnd, TalkOptions
-from assistant.microphone.repeats import repeats
 from assistant.microphone.screen import Output
-from assistant.microphone.sink import SpeakerSink
-from assistant.microphone.streams import Streams
 from assistant.microphone.turns import Turns
-from assistant.runtime import Clock
+from assistant.runtime import Clock, Recorder
 from assistant.session.conversation import AssistantItem
 from assistant.session.events import Failed, Listener, ReplyDone, ReplyStarted, SessionEvent
 from assistant.session.session import Session, SessionConfig
 from assistant.session.stages import Stages
 from assistant.session.turn import ReplyCancelled, TurnConfig
+from assistant.trace.recording import Recording
 from assistant.trace.replay import Replay
 
+SESSION = "talk"
 _PLAYED_NS = 2_000_000_000  # so long after a reply a transcript may still be its echo
 
 
 def turn_config(
-    config: TurnConfig, options: TalkOptions, barge_in_ms: int, *, cancelling: bool
+    config: TurnConfig, barge_in_ms: int, *, cancelling: bool, push_to_talk: bool = False
 ) -> TurnConfig:
     """`config` beside a loudspeaker: with a canceller less voice is proof of somebody else's."""
     return replace(
         config,
-        detection="none" if options.push_to_talk else config.detection,
+        detection="none" if push_to_talk else config.detection,
         barge_in_ms=barge_in_ms if cancelling else config.barge_in_ms,
         echo_ms=max(config.echo_ms, ECHO_MS),
     )
@@ -51,10 +52,13 @@ class Talk(FrontEnd):
         output: Output,
         options: TalkOptions,
         *,
+        recorder: Recorder | None = None,
+        recording: Recording | None = None,
         open_canceller: Callable[[], EchoCanceller] = open_canceller,
     ) -> None:
-        super().__init__(streams, sink, clock, output, options, open_canceller)
-        self.session = Session(stages, config, clock, self._recorder, "talk", self._is_echo)
+        super().__init__(streams, sink, clock, output, options, recorder, open_canceller)
+        self.session = Session(stages, config, clock, self._recorder, SESSION, self._is_echo)
+        self._recording = recording
         self._events = self.session.subscribe()
         self._turns = Turns()
         self.echoes = 0  # turns that were dropped, for they were the loudspeaker's
@@ -69,7 +73,10 @@ class Talk(FrontEnd):
     async def _converse(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(self._events), name="events")
-            await self.session.run(self.source, self._sink)
+            if self._recording is None:
+                await self.session.run(self.source, self._sink)
+            else:
+                await self._recording.run(self.session, SESSION, self.source, self._sink)
 
     def stop_reply(self) -> None:
         """See FrontEnd."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from assistant.audio import Clip
 from assistant.session.events import ReplyDone
-from assistant.trace.replay import ClipRun, ReplayedTurn, summarize
+from assistant.trace.turns import ClipRun, ReplayedTurn, summarize
 
 
 class Turns:

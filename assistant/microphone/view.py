@@ -13,7 +13,7 @@ from assistant.session.events import (
     SpeechStopped,
 )
 from assistant.session.parts import Part
-from assistant.trace.replay import ReplayedTurn
+from assistant.trace.turns import ReplayedTurn
 
 _WORTH_TELLING_MS = 0.5
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from assistant.microphone.port import Audio
+from assistant.microphone.devices.port import Audio
 
 _ZERO = 1e-7
 """Less than the last bit of 24: a sound server that resamples zeros gives such remains."""

@@ -9,7 +9,7 @@ from asr.turn_end import TurnEnd
 from asr.vad import Vad
 from assistant.config import Config, LlmConfig
 from assistant.models.language import load_language
-from assistant.models.pool import HearingModels, ModelPool, Models, frozen
+from assistant.models.pool import HearingModels, ModelPool, Models, Tap, frozen
 from assistant.models.speech import (
     ASR,
     TURN_END,
@@ -65,12 +65,13 @@ def locate_llm(config: LlmConfig, store: ModelStore) -> Path:
     return Path(config.model) if config.is_path else fetch(store, [config.model])[config.model]
 
 
-def load_pool(config: Config, paths: Paths, clock: Clock) -> ModelPool:
+def load_pool(config: Config, paths: Paths, clock: Clock, tap: Tap | None = None) -> ModelPool:
     """Load and warm up every model; raises the typed error of the one that cannot be loaded."""
-    return ModelPool(frozen(lambda: _load_all(config, paths)), clock, config.llm.sessions)
+    return ModelPool(frozen(lambda: load_models(config, paths)), clock, config.llm.sessions, tap)
 
 
-def _load_all(config: Config, paths: Paths) -> Models:
+def load_models(config: Config, paths: Paths) -> Models:
+    """Every model, warmed up; raises as `load_pool`."""
     with ThreadPoolExecutor(1) as pool:  # a second thread more only waits for the interpreter lock
         speech = pool.submit(_load_speech, config, paths)
         language = load_language(config.llm, paths.llm)

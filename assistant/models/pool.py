@@ -4,11 +4,11 @@ import asyncio
 import gc
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Lock
 from typing import Protocol
 
-from asr.vad import Vad, VadState
+from asr.vad import VadState
 from assistant.runtime import Clock, ThreadWorker, Worker
 from assistant.runtime.machine import usable_threads
 from assistant.session.scheduled import (
@@ -22,6 +22,7 @@ from assistant.session.scheduled import (
     Speaker,
     Transcriber,
     VadBatcher,
+    VadModel,
 )
 from assistant.session.stages import Hearing, LanguageModel, Stages
 
@@ -84,7 +85,7 @@ class LanguageModels(Protocol):
 class HearingModels:
     """What is loaded once to listen; `transcriber` gives a session its own."""
 
-    vad: Vad
+    vad: VadModel[VadState]
     scorer: ScorerModel
     transcriber: Callable[[], Transcriber]
 
@@ -98,6 +99,37 @@ class Models:
     speaker: Speaker | None = None
 
 
+class Tap:
+    """What sees the calls of a pool's models: each method gives what is called in the model's place.
+
+    This one sees nothing. `session` is the name under which a session was opened.
+    """
+
+    def vad(self, model: VadModel[VadState]) -> VadModel[VadState]:
+        """The voice detector of all sessions."""
+        return model
+
+    def vad_state(self, session: str) -> VadState:  # noqa: ARG002
+        """The detector's state of one session."""
+        return VadState()
+
+    def scorer(self, model: ScorerModel, session: str) -> ScorerModel:  # noqa: ARG002
+        """The end-of-turn model, for one session."""
+        return model
+
+    def transcriber(self, model: Transcriber, session: str) -> Transcriber:  # noqa: ARG002
+        """The transcriber of one session."""
+        return model
+
+    def generator(self, model: Generator, session: str) -> Generator:  # noqa: ARG002
+        """The language model of one session, where that is in this process."""
+        return model
+
+    def speaker(self, model: Speaker, session: str) -> Speaker:  # noqa: ARG002
+        """The voice, for one session."""
+        return model
+
+
 @dataclass
 class Workers:
     """The threads of each kind of model.
@@ -107,15 +139,16 @@ class Workers:
     thread for each.
     """
 
-    sessions: int
-    vad: Worker = field(default_factory=lambda: ThreadWorker("vad"))
-    tts: Worker = field(default_factory=lambda: ThreadWorker("tts"))
-    asr: Worker = field(init=False)
-    llm: Worker = field(init=False)
+    vad: Worker
+    asr: Worker
+    llm: Worker
+    tts: Worker
 
-    def __post_init__(self) -> None:
-        self.asr = ThreadWorker("asr", threads=min(self.sessions, usable_threads()))
-        self.llm = ThreadWorker("llm", threads=self.sessions)
+    @classmethod
+    def in_threads(cls, sessions: int) -> "Workers":
+        """Threads for so many sessions."""
+        asr = ThreadWorker("asr", threads=recognition_threads(sessions))
+        return cls(ThreadWorker("vad"), asr, ThreadWorker("llm", threads=sessions), ThreadWorker("tts"))
 
     def __iter__(self) -> Iterator[tuple[str, Worker]]:
         return iter((("vad", self.vad), ("asr", self.asr), ("llm", self.llm), ("tts", self.tts)))
@@ -126,31 +159,50 @@ class Workers:
             worker.close()
 
 
+def recognition_threads(sessions: int) -> int:
+    """How many threads recognition has for so many sessions."""
+    return min(sessions, usable_threads())
+
+
 class ModelPool:
     """The loaded models and their threads; `open` gives a session its stages."""
 
-    def __init__(self, models: Models, clock: Clock, sessions: int = 1) -> None:
+    def __init__(
+        self,
+        models: Models,
+        clock: Clock,
+        sessions: int = 1,
+        tap: Tap | None = None,
+        workers: Workers | None = None,
+    ) -> None:
+        """`workers` are threads of the pool's own unless others are given."""
         self.sessions, self.taken = sessions, 0
         self._lock = Lock()  # guards `taken`
-        self._models, self._clock = models, clock
-        self._workers = Workers(sessions)
-        self._detector = VadBatcher(models.hearing.vad, self._workers.vad) if models.hearing else None
+        self._models, self._clock, self._tap = models, clock, tap or Tap()
+        self._workers = workers or Workers.in_threads(sessions)
+        hearing = models.hearing
+        self._detector = VadBatcher(self._tap.vad(hearing.vad), self._workers.vad) if hearing else None
 
-    def open(self) -> Stages:
-        """Stages of a session of its own; raises PoolBusy. `close` gives its place back."""
+    def open(self, name: str = "") -> Stages:
+        """Stages of a session of its own; raises PoolBusy. `close` gives its place back.
+
+        `name` is what the pool's tap knows the session by.
+        """
         with self._lock:
             if self.taken >= self.sessions:
                 raise PoolBusy(self.sessions)
             self.taken += 1
         try:
-            hearing = self._hearing()
+            hearing = self._hearing(name)
             opened = self._models.language.open(self._workers.llm, self._clock)
         except BaseException:
             self._give_back()
             raise
-        speaker = self._models.speaker
-        voice = SessionSynthesizer(speaker, self._workers.tts) if speaker else None
-        return Stages(opened.language, hearing, voice, self._closer(opened))
+        language, speaker = opened.language, self._models.speaker
+        if isinstance(language, SessionLanguageModel):
+            language.generator = self._tap.generator(language.generator, name)
+        voice = SessionSynthesizer(self._tap.speaker(speaker, name), self._workers.tts) if speaker else None
+        return Stages(language, hearing, voice, self._closer(opened))
 
     @property
     def kv_bytes(self) -> int:
@@ -161,14 +213,14 @@ class ModelPool:
         """How many jobs each kind of thread has."""
         return {name: worker.pending for name, worker in self._workers}
 
-    def _hearing(self) -> Hearing | None:
+    def _hearing(self, name: str) -> Hearing | None:
         models, asr, clock = self._models.hearing, self._workers.asr, self._clock
         if models is None or self._detector is None:
             return None
         return Hearing(
-            SessionDetector(self._detector, VadState()),
-            SessionScorer(models.scorer, asr, clock),
-            SessionRecognizer(models.transcriber(), asr, clock),
+            SessionDetector(self._detector, self._tap.vad_state(name)),
+            SessionScorer(self._tap.scorer(models.scorer, name), asr, clock),
+            SessionRecognizer(self._tap.transcriber(models.transcriber(), name), asr, clock),
         )
 
     def _closer(self, opened: Opened) -> Callable[[], Awaitable[None]]:

@@ -7,13 +7,17 @@ in as little real time as its code takes, and the same way every time.
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from assistant.runtime.clock import Clock
 from assistant.runtime.worker import CallJob, StreamJob, Worker
 
 T = TypeVar("T")
+
+_NOTHING_MS = 1e-6  # what rounding may leave of a step
 
 
 class DeadlockError(AssertionError):
@@ -68,12 +72,82 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return f"at {self._seconds:.3f} s these tasks wait: {tasks}; jobs: {jobs}"
 
 
-class InlineWorker(Worker):
-    """A worker on virtual time, as if it had `threads`, each with a core of its own."""
+@dataclass
+class _Running:
+    left_ms: float
+    width: int
+    done: Callable[[], None]
 
-    def __init__(self, name: str, loop: VirtualLoop, *, threads: int = 1, limit: int = 1024) -> None:
+
+class Cores:
+    """The cores of a machine, which the steps of all its workers share.
+
+    A step keeps `width` of them busy. While the steps that run want more cores than there are, all are slowed
+    in the same proportion, as a fair scheduler would; otherwise each takes the time that it `spend`s.
+    """
+
+    def __init__(self, loop: VirtualLoop, count: int) -> None:
+        self._loop, self._count = loop, count
+        self._running: list[_Running] = []
+        self._since_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def run(self, ms: float, width: int, done: Callable[[], None]) -> None:
+        """Call `done` when a step that takes `ms` with cores to itself is over."""
+        self._settle()
+        self._running.append(_Running(ms, width, done))
+        self._plan()
+
+    @property
+    def _rate(self) -> float:
+        return min(1.0, self._count / sum(step.width for step in self._running))
+
+    def _settle(self) -> None:
+        """Take off what was done since the number of steps changed last."""
+        now_s = self._loop.time()
+        if self._running:
+            done_ms = (now_s - self._since_s) * 1e3 * self._rate
+            for step in self._running:
+                step.left_ms -= done_ms
+        self._since_s = now_s
+
+    def _plan(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        if self._running:
+            soonest_ms = max(0.0, min(step.left_ms for step in self._running))
+            self._timer = self._loop.call_later(soonest_ms / self._rate / 1e3, self._finish)
+
+    def _finish(self) -> None:
+        self._timer = None
+        self._settle()
+        over = [step for step in self._running if step.left_ms < _NOTHING_MS]
+        self._running = [step for step in self._running if step.left_ms >= _NOTHING_MS]
+        self._plan()
+        for step in over:
+            step.done()
+
+
+class InlineWorker(Worker):
+    """A worker on virtual time, as if it had `threads`.
+
+    Each has a core of its own, unless there are `cores` to share; a step keeps `width` of those busy.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        loop: VirtualLoop,
+        *,
+        threads: int = 1,
+        limit: int = 1024,
+        cores: Cores | None = None,
+        width: int = 1,
+    ) -> None:
         super().__init__(name, limit)
         self._loop, self._free = loop, threads
+        self._cores, self._width = cores, width
         self.busy_ms = 0.0
         loop.workers.append(self)
 
@@ -88,9 +162,14 @@ class InlineWorker(Worker):
             outcome = job.advance()
             spent_ms = self._loop.take_spent()
             self.busy_ms += spent_ms
-            self._loop.call_later(spent_ms / 1e3, self._finish, job, outcome)
+            if self._cores is not None and spent_ms:
+                self._cores.run(spent_ms, self._width, partial(self._finish, job, outcome))
+            else:
+                self._loop.call_later(spent_ms / 1e3, self._finish, job, outcome)
 
     def _finish(self, job: StreamJob[Any] | CallJob, outcome: Any) -> None:  # noqa: ANN401  # as `advance` returned it
+        if isinstance(job, StreamJob) and not job.cancelled:
+            outcome = job.worked_out(outcome)
         self._free += 1
         self._step_over(job, outcome)
         self._dispatch()

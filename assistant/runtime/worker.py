@@ -7,6 +7,7 @@ step that runs then survives the cancellation, its result does not.
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Hashable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,8 +18,16 @@ from assistant.runtime.schedule import AHEAD, Job, Schedule, Urgency
 T = TypeVar("T")
 
 
+_step = threading.local()
+
+
 def _now() -> Urgency:
     return 0, 0
+
+
+def asked_ns() -> int | None:
+    """When the job whose step this thread runs was asked for, on the monotonic clock; None outside of one."""
+    return getattr(_step, "asked_ns", None)
 
 
 Stopped = Callable[[], bool]
@@ -43,6 +52,13 @@ class _End:
     error: BaseException | None = None
 
 
+@dataclass(frozen=True)
+class Later(Generic[T]):
+    """A step's item on virtual time that is worked out only if it is still wanted when its time is over."""
+
+    work_out: Callable[[], T]
+
+
 class StreamJob(Job, Generic[T]):
     """A job with its reader: `advance` runs in a thread, the rest on the event loop."""
 
@@ -58,15 +74,28 @@ class StreamJob(Job, Generic[T]):
         self.loop = asyncio.get_running_loop()
         self._produce = produce
         self._items: Iterator[T] | None = None
+        self._asked_ns = time.monotonic_ns()
 
     def advance(self) -> _Item[T] | _End:
         """One step: the next item, or the end and what was raised."""
+        _step.asked_ns = self._asked_ns
         try:
             if self.cancelled:
                 return self._close()
             if self._items is None:
                 self._items = iter(self._produce(lambda: self.cancelled))
             return _Item(next(self._items))
+        except StopIteration:
+            return _End()
+        except BaseException as error:  # noqa: BLE001  # carried to the reader, whatever it is
+            return _End(error)
+
+    def worked_out(self, outcome: _Item[T] | _End) -> _Item[T] | _End:
+        """`outcome`, with what is to be worked out `Later` in its place."""
+        if not (isinstance(outcome, _Item) and isinstance(outcome.value, Later)):
+            return outcome
+        try:
+            return _Item(outcome.value.work_out())
         except StopIteration:
             return _End()
         except BaseException as error:  # noqa: BLE001  # carried to the reader, whatever it is

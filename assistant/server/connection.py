@@ -1,7 +1,7 @@
 """One client: a WebSocket at one side, a session at the other, the protocol's state between them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,8 +30,8 @@ from assistant.server.state import (
 )
 from assistant.server.wire import WireError, read_event, write_event
 from assistant.session.events import AudioDelta, ReplyDone, SessionEvent, SpeechStopped
-from assistant.session.session import Session
-from assistant.session.sink import PacedSink
+from assistant.session.session import Input, Session
+from assistant.session.sink import PacedSink, Sink
 from assistant.session.turn import ReplyCancelled, ReplyRequested, TurnConfig
 
 _AHEAD_MS = 2000  # audio that is sent ahead of what sounds: an interruption wastes no more
@@ -88,6 +88,8 @@ class Connection:
     ) -> None:
         self._websocket, self._session, self._state, self._clock = websocket, session, state, clock
         self._turn, self._limits, self._watch, self._sent = turn, limits, watch, sent
+        self.run_session: Callable[[AsyncIterable[Input], Sink], Coroutine[None, None, None]] = session.run
+        """A recording may be put around it."""
         self._inputs = Inputs(clock, state.settings.input_format, limits.audio_ahead_s)
         self._outbox = Outbox(websocket, limits.unread_s)
         self._happened = session.subscribe(state.limits.items)
@@ -102,7 +104,7 @@ class Connection:
         try:
             async with asyncio.TaskGroup() as group:
                 sink = PacedSink(self._clock, latency_ms=0, ahead_ms=_AHEAD_MS, keep=False)
-                group.create_task(self._session.run(self._inputs, sink), name="session")
+                group.create_task(self.run_session(self._inputs, sink), name="session")
                 for task in (self._read, self._write, self._tell, self._expire):
                     group.create_task(task(), name=task.__name__.strip("_"))
                 group.create_task(self._drain(draining), name="drain")

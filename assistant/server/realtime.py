@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import time
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import ServerConnection
@@ -20,6 +21,7 @@ from assistant.server.wire import WireError, error_event, write_event
 from assistant.session.events import ReplyDone, SessionEvent
 from assistant.session.parts import split, ttfa_ms
 from assistant.session.session import Session, SessionConfig
+from assistant.trace.recording import Recording
 
 _OTHERS = ("gpt-", "whisper-", "assistant")  # what clients call the model unless they are told a name
 _POLICY = 1008  # the WebSocket close code
@@ -37,6 +39,8 @@ class Realtime:
     model: str
     """Its name to clients."""
     ready: bool = True
+    recording: Recording | None = None
+    """Of the pool's tap."""
 
     @property
     def capacity(self) -> int:
@@ -56,15 +60,15 @@ class Realtime:
             )
             await _turn_away(websocket, error)
             return
+        name = secrets.token_hex(6)
         try:
-            stages = self.pool.open()
+            stages = self.pool.open(name)
         except PoolBusy as busy:
             await _turn_away(
                 websocket, WireError("session_limit_reached", str(busy), type="session_limit_reached")
             )
             return
         try:
-            name = secrets.token_hex(6)
             settings = SessionConfig(
                 self.config.llm.system_prompt,
                 self.config.turn,
@@ -87,6 +91,8 @@ class Realtime:
             connection = Connection(
                 websocket, session, state, self.clock, self.config.turn, self._pace(), self._watch, self._sent
             )
+            if self.recording is not None:
+                connection.run_session = partial(self.recording.run, session, name)
             try:
                 await connection.run(draining)
             finally:

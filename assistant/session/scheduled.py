@@ -159,12 +159,13 @@ class SessionLanguageModel:
     """The language model's sequence of one session; sessions share its passes."""
 
     def __init__(self, generator: Generator, worker: Worker, clock: Clock) -> None:
-        self._generator, self._worker, self._clock = generator, worker, clock
+        self.generator = generator
+        self._worker, self._clock = worker, clock
 
     @property
     def takes_tools(self) -> bool:
         """See LanguageModel."""
-        return self._generator.takes_tools
+        return self.generator.takes_tools
 
     async def read_ahead(
         self,
@@ -177,7 +178,7 @@ class SessionLanguageModel:
 
         def read() -> None:
             if wanted():
-                self._generator.read_ahead(history, words, options)
+                self.generator.read_ahead(history, words, options)
 
         await self._worker.run(read, urgency=_rank(_READ_AHEAD, self._clock), lane=self)
 
@@ -185,17 +186,17 @@ class SessionLanguageModel:
         self, history: Sequence[Message], transcript: str | None, options: ReplyOptions = AS_CONFIGURED
     ) -> Prompt:
         """See LanguageModel."""
-        return self._generator.prompt(history, transcript, options)
+        return self.generator.prompt(history, transcript, options)
 
     def reply(self, prompt: Prompt, urgency: AskUrgency) -> AsyncGenerator[Generated, None]:
         """See LanguageModel."""
         return self._worker.stream(
-            lambda stopped: self._generator.reply(prompt, stopped), urgency=urgency, lane=self
+            lambda stopped: self.generator.reply(prompt, stopped), urgency=urgency, lane=self
         )
 
     def completeness(self, prefilled: Prefilled) -> float:
         """See LanguageModel."""
-        return self._generator.completeness(prefilled)
+        return self.generator.completeness(prefilled)
 
 
 class SessionSynthesizer:

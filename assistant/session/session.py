@@ -131,10 +131,14 @@ class Session:
     def subscribe(self, items: int = 0) -> Listener:
         """The events of this session from now on; so many `items` may be taken out at once."""
         listener = Listener(items)
+        self.attach(listener)
+        return listener
+
+    def attach(self, listener: Listener) -> None:
+        """Tell `listener` the events of this session from now on."""
         if self._over:
             listener.close()
         self._listeners.append(listener)
-        return listener
 
     def _emit(self, event: SessionEvent) -> None:
         for listener in self._listeners:

@@ -2,60 +2,25 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import process_time
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asr.audio import RATE
-from asr.stabilize import Partial
 from assistant.audio import FRAME_MS, Clip, Resampler, frames, read_clip
 from assistant.config import Config
 from assistant.models.pool import ModelPool
 from assistant.runtime import Clock, LagProbe, Recorder
-from assistant.session.events import Failed, Listener, ReplyDone
-from assistant.session.parts import Part, split
 from assistant.session.ring import Frame
 from assistant.session.session import Input, Session, SessionConfig
 from assistant.session.sink import PacedSink
+from assistant.trace.recording import Recording
+from assistant.trace.turns import ReplayedTurn, Turns
 
 _SILENCE_AFTER_MS = 500  # at the least; a microphone does not stop when the speaker does
 _LIMIT_S = 120  # of silence: no reply is longer
-
-
-@dataclass
-class ClipRun:
-    """One clip while and after it is replayed."""
-
-    clip: Clip
-    start_ns: int = 0
-    sample_rate: int = RATE
-    records: list[ReplyDone] = field(default_factory=list)
-    partials: list[Partial] = field(default_factory=list)
-
-    @property
-    def voice_end_ns(self) -> int | None:
-        """When the last voiced sample was recorded, if the clip is labelled."""
-        if self.clip.speech_end_sample is None:
-            return None
-        return self.start_ns + self.clip.speech_end_sample * 1_000_000_000 // self.sample_rate
-
-
-@dataclass(frozen=True)
-class ReplayedTurn:
-    """What came of one clip; `ttfa_ms` is None where nothing was said or no reply was heard."""
-
-    file: str
-    reference: str | None
-    transcript: str
-    reply: str
-    ttfa_ms: float | None
-    parts: tuple[Part, ...]
-    cut_in: bool
-    interrupted: bool
-    heard: str
-    underruns: int
 
 
 @dataclass(frozen=True)
@@ -71,6 +36,16 @@ class Replay:
     """Processor time over elapsed time: 2.0 is two cores busy all the while."""
 
 
+Line = Sequence[Sequence[Clip]]
+"""Conversations that are held one after the other."""
+
+
+def dealt(clips: Sequence[Clip], *, conversation: bool = False, sessions: int = 1) -> list[Line]:
+    """`clips` dealt out to so many `sessions`; each is a conversation, or all of a session are one."""
+    hands = [clips[number::sessions] for number in range(min(sessions, len(clips)))]
+    return [[hand] if conversation else [[clip] for clip in hand] for hand in hands]
+
+
 class Replayer:
     """Plays clips to sessions of a pool in real time, and keeps what came of them."""
 
@@ -81,17 +56,19 @@ class Replayer:
         clock: Clock,
         recorder: Recorder,
         *,
-        on_partial: Callable[[Partial], None] = lambda _: None,
+        recording: Recording | None = None,
         on_turn: Callable[[ReplayedTurn], None] = lambda _: None,
     ) -> None:
+        """`recording` is of the pool whose tap it has."""
+        self._recording = recording
         self._pool, self._clock, self._recorder = pool, clock, recorder
         self._settings = SessionConfig(config.llm.system_prompt, config.turn, config.asr)
-        self._on_partial, self._on_turn = on_partial, on_turn
+        self._on_turn = on_turn
         self._turns: list[ReplayedTurn] = []
         self._dropped = self._failures = 0
 
-    async def replay(self, clips: Sequence[Clip], *, conversation: bool = False, sessions: int = 1) -> Replay:
-        """Play every clip to a session of its own, or all to one; `sessions` at a time, side by side.
+    async def replay(self, lines: Sequence[Line]) -> Replay:
+        """Play all `lines` side by side, in each its conversations one after the other.
 
         Raises AudioError and PoolBusy.
         """
@@ -100,56 +77,56 @@ class Replayer:
         start_s, cpu_s = self._clock.now_ns() / 1e9, process_time()
         try:
             async with asyncio.TaskGroup() as group:
-                for number in range(min(sessions, len(clips))):
-                    line = self._play_all(clips[number::sessions], f"line-{number}", conversation)
-                    group.create_task(line, name=f"line-{number}")
+                for number, line in enumerate(lines):
+                    group.create_task(self._play_all(line, f"line-{number}"), name=f"line-{number}")
         finally:
             lag.cancel()
         elapsed_s = self._clock.now_ns() / 1e9 - start_s
         cpu = (process_time() - cpu_s) / elapsed_s if elapsed_s else None
-        return Replay(tuple(self._turns), tuple(probe.lags_ms), self._dropped, self._failures, sessions, cpu)
+        lags_ms = tuple(probe.lags_ms)
+        return Replay(tuple(self._turns), lags_ms, self._dropped, self._failures, len(lines), cpu)
 
-    async def _play_all(self, clips: Sequence[Clip], name: str, conversation: bool) -> None:
-        for group in [clips] if conversation else [[clip] for clip in clips]:
-            await self.play(group, PacedSink(self._clock), name)
+    async def _play_all(self, conversations: Line, name: str) -> None:
+        for number, clips in enumerate(conversations):
+            await self.play(clips, PacedSink(self._clock), f"{name}.{number}" if number else name)
 
     async def play(self, clips: Sequence[Clip], sink: PacedSink, name: str = "") -> None:
         """Play `clips` to one session, one after the other."""
-        stages = self._pool.open()
+        stages = self._pool.open(name)
         try:
             session = Session(stages, self._settings, self._clock, self._recorder, name)
-            await session.run(self._source(clips, session), sink)
+            source = self._source(clips, session, name)
+            if self._recording is None:
+                await session.run(source, sink)
+            else:
+                await self._recording.run(session, name, source, sink)
             self._dropped += session.dropped_frames
         finally:
             await stages.close()
 
-    async def _source(self, clips: Sequence[Clip], session: Session) -> AsyncIterator[Input]:
-        """Frames of all clips as a microphone would deliver them, and silence until each is answered."""
-        events = session.subscribe()
-        line = _Line(self._clock)
-        for clip in clips:
-            audio, rate = await asyncio.to_thread(read_clip, clip)
-            run = ClipRun(clip, line.now_ns, rate)
-            async for frame in line.clip(audio, rate):
-                self._note(events, run)
-                yield frame
-            async for frame in line.silence(session):
-                self._note(events, run)
-                yield frame
-            self._note(events, run)
-            self._turns.append(summarize(run))
-            self._on_turn(self._turns[-1])
+    async def _source(self, clips: Sequence[Clip], session: Session, name: str) -> AsyncIterator[Input]:
+        """Frames of all clips as a microphone would deliver them, and silence until each is answered.
 
-    def _note(self, events: Listener, run: ClipRun) -> None:
-        for event in events.drain():
-            match event:
-                case ReplyDone():
-                    run.records.append(event)
-                case Partial():
-                    run.partials.append(event)
-                    self._on_partial(event)
-                case Failed():
-                    self._failures += 1
+        A clip that is said over a reply begins when that has sounded for so long, if there is one.
+        """
+        turns = Turns(name, self._clock.now_ns)
+        session.attach(turns)
+        line, told = _Line(self._clock), 0
+        for clip, following in zip(clips, [*clips[1:], None], strict=True):
+            audio, rate = await asyncio.to_thread(read_clip, clip)
+            turns.clip(clip, line.now_ns, rate)
+            if self._recording is not None:
+                self._recording.clip(name, clip, line.now_ns, rate)
+            async for frame in line.clip(audio, rate):
+                yield frame
+            async for frame in line.silence(session, turns, following.over_reply_ms if following else None):
+                yield frame
+            if session.idle:
+                for turn in turns.all()[told:]:
+                    self._turns.append(turn)
+                    self._on_turn(turn)
+                told = len(turns.all())
+        self._failures += turns.failures
 
 
 class _Line:
@@ -171,42 +148,17 @@ class _Line:
             yield self._frame(resampler.push(piece))
         yield self._frame(resampler.flush())
 
-    async def silence(self, session: Session) -> AsyncIterator[Frame]:
-        """Silence until the session is idle."""
+    async def silence(
+        self, session: Session, turns: Turns, over_reply_ms: int | None
+    ) -> AsyncIterator[Frame]:
+        """Silence until the session is idle, or a reply has sounded for so long."""
         silent = np.zeros(RATE * FRAME_MS // 1000, np.float32)
         for index in range(_LIMIT_S * 1000 // FRAME_MS):
             await self._clock.sleep_until(self.now_ns + FRAME_MS * 1_000_000)
-            if index * FRAME_MS >= _SILENCE_AFTER_MS and session.idle:
+            if turns.sounds_for(over_reply_ms) or (index * FRAME_MS >= _SILENCE_AFTER_MS and session.idle):
                 return
             yield self._frame(silent)
 
     def _frame(self, audio: NDArray[np.float32]) -> Frame:
         self._sent += len(audio)
         return Frame(audio, self.now_ns)
-
-
-def summarize(run: ClipRun) -> ReplayedTurn:
-    """Fold the records of a clip: turns that were reopened are part of the one after."""
-    final = [record for record in run.records if not record.reopened]
-    last = final[-1] if final else None
-    parts = _parts(run, last) if last else ()
-    end_ns = run.voice_end_ns
-    return ReplayedTurn(
-        file=run.clip.name,
-        reference=run.clip.reference,
-        transcript=" ".join(record.transcript for record in final),
-        reply=last.reply if last else "",
-        ttfa_ms=sum(part.ms for part in parts) if parts else None,
-        parts=parts,
-        cut_in=end_ns is not None and any(record.decided_ns < end_ns for record in run.records),
-        interrupted=any(record.interrupted for record in final),
-        heard=last.heard if last else "",
-        underruns=sum(record.underruns for record in final),
-    )
-
-
-def _parts(run: ClipRun, record: ReplyDone) -> tuple[Part, ...]:
-    if record.boundaries is None:
-        return ()
-    voice_end_ns = record.voice_end_ns if run.voice_end_ns is None else run.voice_end_ns
-    return tuple(split(voice_end_ns, record.boundaries))

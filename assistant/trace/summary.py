@@ -11,7 +11,8 @@ import numpy as np
 from asr.eval.score import total, word_errors
 from assistant.runtime.machine import machine
 from assistant.session.parts import PARTS
-from assistant.trace.replay import Replay, ReplayedTurn
+from assistant.trace.replay import Replay
+from assistant.trace.turns import ReplayedTurn
 
 Quantiles = dict[str, float | None]
 
@@ -61,9 +62,14 @@ def quantiles(values: Sequence[float]) -> Quantiles:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write the report whole or not at all; raises ReportError."""
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all; raises ReportError."""
     temporary = path.parent / f".{path.name}.part"
     try:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)
     except OSError as error:
         if temporary.is_file():

@@ -12,7 +12,7 @@ Device = Literal["auto", "cpu", "cuda"]
 """auto: the GPU where it can be used, else the CPU."""
 
 CAPABILITY = (8, 0)  # of the kernels' tensor-core products and atomics, as Triton supports them
-_INSTALL = "pip install 'assistant[gpu]'"
+_INSTALL = "pip install -e '.[gpu]'"
 
 
 def has_driver() -> bool:

@@ -128,7 +128,7 @@ BAD_AUDIO = {
     truncated_wav: "truncated",
     truncated_flac: "truncated",
     not_a_number: "sample 16000 (1.000 s) is nan",
-    text: "is not a WAV, FLAC or OGG file",
+    text: "is not a WAV, FLAC, Ogg, MP3, AIFF, AU or CAF file",
     no_samples: "holds no audio",
     too_slow: "2000 Hz",
 }

@@ -27,7 +27,8 @@ from assistant.session.parts import PARTS
 from assistant.session.ring import Frame
 from assistant.session.session import Input, Session
 from assistant.session.sink import PacedSink, Sink
-from assistant.trace.replay import ReplayedTurn, Replayer
+from assistant.trace.replay import Replayer
+from assistant.trace.turns import ReplayedTurn
 from llm.text.chat import Message
 
 pytestmark = [pytest.mark.models, pytest.mark.realtime]

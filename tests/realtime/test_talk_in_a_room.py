@@ -16,7 +16,7 @@ import soxr
 from pages import ROOT
 from remote_server import DONE, ROLE, RemoteServer, Step, chunk
 
-from assistant.microphone.aec import unsupported_reason
+from assistant.microphone.echo.aec import unsupported_reason
 
 RATE = 48000
 MAIN = "from assistant.cli import main; main()"
@@ -203,9 +203,9 @@ def test_devices_are_listed_by_name(room: rooms.Room) -> None:
 WATCHED = """
 import asyncio, sys
 from concurrent.futures import ThreadPoolExecutor
-from assistant.microphone.portaudio import PortAudio, native_messages_dropped
-from assistant.microphone.sink import SpeakerSink
-from assistant.microphone.streams import Streams, Wanted
+from assistant.microphone.devices.portaudio import PortAudio, native_messages_dropped
+from assistant.microphone.devices.sink import SpeakerSink
+from assistant.microphone.devices.streams import Streams, Wanted
 from assistant.runtime import Clock
 
 async def blocks(streams):

@@ -18,9 +18,9 @@ from assistant.client.errors import RealtimeError
 from assistant.client.gate import Gate
 from assistant.client.talk import RemoteTalk
 from assistant.config import ServerConfig
+from assistant.microphone.devices.sink import SpeakerSink
+from assistant.microphone.devices.streams import Streams, Wanted
 from assistant.microphone.front_end import TalkOptions
-from assistant.microphone.sink import SpeakerSink
-from assistant.microphone.streams import Streams, Wanted
 from assistant.runtime import Clock
 from assistant.server.listen import listen
 from assistant.server.metrics import Metrics

@@ -175,3 +175,34 @@ def test_phrases_grow_while_the_ones_before_are_spoken():
     assert split("".join(clauses)) == [clauses[0], clauses[1] + clauses[2], clauses[3] + clauses[4]]
     clauses[1], clauses[3] = " then " + "a" * 13 + ",", " " + "b" * 38 + ","
     assert split("".join(clauses)) == [clauses[0], clauses[1], clauses[2] + clauses[3], clauses[4]]
+
+
+@pytest.mark.parametrize(
+    ("text", "inside"),
+    [
+        ("The road to it is approx. 3.5 km long", "approx. 3.5 km"),
+        ("Back then the young Elizabeth II was crowned", "Elizabeth II"),
+        ("The play is about John Smith and Henry VIII.", "Henry VIII"),
+        ("Please look it up under no. 5 there", "no. 5"),
+        ("He served in the big U.S. Army then", "U.S. Army"),
+        ("We will all leave at 10 a.m. tomorrow", "10 a.m."),
+        ("You need to enter code 4711 there", "code 4711"),
+        ("My PIN: 0042 is what you need", "PIN: 0042"),
+        ("If it burns then call 911 at once", "call 911"),
+        ("So it is true that x = 5 here", "x = 5"),
+        ("You then get that x - 3 = 2", "x - 3 = 2"),
+        ("It holds more than 10 000 people", "10 000 people"),
+        ("There you would pay 20 $ for it", "20 $"),
+        ("Then you add 1 1/2 cups of flour", "1 1/2 cups"),
+        ("The shop is open 9:00 - 17:00 today", "9:00 - 17:00"),
+        ("Please dial (415) 555-0132 from there", "(415) 555-0132"),
+        ("Take some 8 oz. of cheese and go", "8 oz. of"),
+        ("He sold it for $3 billion to them", "$3 billion"),
+        ("She ran in room 5, in World War II then", "World War II"),
+    ],
+)
+def test_what_is_read_as_one_stays_in_one_phrase(text: str, inside: str):
+    early = PhraseConfig(first_min_words=1, first_max_words=1)
+    short = PhraseConfig(first_min_words=1, first_max_words=1, second_chars=1, clause_chars=1, max_chars=25)
+    for config in (PhraseConfig(), early, short):
+        assert any(inside in phrase for phrase in split(text, config)), split(text, config)

@@ -20,12 +20,12 @@ import numpy as np
 from rich.console import Console
 
 from assistant.audio import AudioError, ClipError
-from assistant.microphone.aec import unsupported_reason
 from assistant.microphone.bench import cost, endurance, latency, live, simulated
 from assistant.microphone.bench.arms import ARMS
 from assistant.microphone.bench.far_end import replies
 from assistant.microphone.bench.live_room import server
 from assistant.microphone.bench.near_end import asking
+from assistant.microphone.echo.aec import unsupported_reason
 from assistant.models.speech import asr_paths, load_recognizer
 from assistant.models.store import ModelStore, ModelStoreError
 

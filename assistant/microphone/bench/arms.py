@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.audio import RATE
-from assistant.microphone.aec import DELAY, FRAME, open_aec
 from assistant.microphone.bench.scenes import Placed, Scene
-from assistant.microphone.echo import EchoCanceller
+from assistant.microphone.echo.aec import DELAY, FRAME, open_aec
+from assistant.microphone.echo.canceller import EchoCanceller
 
 Array = NDArray[np.float32]
 

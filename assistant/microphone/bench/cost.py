@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.audio import RATE
-from assistant.microphone.portaudio import PortAudio, native_messages_dropped
-from assistant.microphone.sink import SpeakerSink
+from assistant.microphone.devices.portaudio import PortAudio, native_messages_dropped
+from assistant.microphone.devices.sink import SpeakerSink
+from assistant.microphone.devices.streams import Streams, Wanted
 from assistant.microphone.source import MicrophoneSource
-from assistant.microphone.streams import Streams, Wanted
 from assistant.runtime import Clock
 
 T = TypeVar("T")

@@ -96,7 +96,7 @@ def show(found: Sequence[Found], folder: Path, console: Console) -> bool:
     last = [line for line in usage if usage[-1]["monotonic_ns"] - line["monotonic_ns"] < _MINUTE_S * 1e9]
     held = True
     for name in ("tasks", "threads", "descriptors", "memory_mb"):
-        before, after = (max(line[name] for line in part) for part in (first, last))
+        before, after = (min(line[name] for line in part) for part in (first, last))  # when idle
         held = held and (after <= before or name == "memory_mb")
         console.print(f"{name}: {before:.0f} in the first minute, {after:.0f} in the last")
     every = [turn for part in found for turn in part.turns if not part.disturbed(turn)]

@@ -29,6 +29,9 @@ ROOMS = (
 """All with a drift of 50 ppm. A delay is that of the air; the devices' buffers come on top."""
 _AFTER_QUIET_S = 1.0
 _INTO_REPLY_S = 1.5
+_WHOLE_REPLY_S = 8.0  # TEXTS take the assistant's voice 8.3 to 10.9 s
+_LAST_WORDS_HEARD = 3  # of four: the recognizer may miss one
+_LONGEST_GAP_S = 1.0
 _STARTED_S = 6.0  # by then the program listens
 
 
@@ -51,13 +54,25 @@ class Conversation:
 
     @property
     def cut(self) -> list[Turn]:
-        """Undisturbed replies that did not come to their end, or had a hole."""
-        return [turn for turn in self.undisturbed if turn.last_words_heard < 3 or turn.longest_gap_s > 1]
+        """Undisturbed replies that were cut off.
+
+        A reply is cut off if it lasts less than 8 s, whatever words are heard; if fewer than three of its
+        last four words are heard; or if there is a gap of more than a second in it.
+        """
+        return [turn for turn in self.undisturbed if _is_cut(turn)]
 
     @property
     def barge_ins(self) -> list[Turn]:
         """Turns that began over a reply."""
         return [turn for turn in self.turns if turn.over_reply]
+
+
+def _is_cut(turn: Turn) -> bool:
+    return (
+        turn.reply_s < _WHOLE_REPLY_S
+        or turn.last_words_heard < _LAST_WORDS_HEARD
+        or turn.longest_gap_s > _LONGEST_GAP_S
+    )
 
 
 def conversations(

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from assistant.microphone.sink import SpeakerSink
+from assistant.microphone.devices.sink import SpeakerSink
 from assistant.microphone.talk import Talk
 from assistant.trace.replay import Replay
 

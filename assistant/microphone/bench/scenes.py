@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from asr.audio import RATE
 from assistant.audio import Clip, read_clip, to_asr_rate
 from assistant.microphone.bench.rooms import USER_DBFS, Room, active_rms, echo, noise
-from assistant.microphone.reference import Reference
-from assistant.microphone.timeline import Timeline
+from assistant.microphone.devices.timeline import Timeline
+from assistant.microphone.echo.reference import Reference
 
 Array = NDArray[np.float32]
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from math import inf
 
 from assistant.doctor.checks import Check
-from assistant.microphone.drift import LARGEST_PPM
-from assistant.microphone.duplex import MONITOR, UNKNOWN, Duplex, Evidence, judge
-from assistant.microphone.errors import OnlyZeros
+from assistant.microphone.devices.errors import OnlyZeros
+from assistant.microphone.echo.drift import LARGEST_PPM
+from assistant.microphone.echo.duplex import MONITOR, UNKNOWN, Duplex, Evidence, judge
 from assistant.microphone.loopback.chirps import LATEST_MS
 from assistant.microphone.loopback.measure import Echo, Findings
 from assistant.microphone.loopback.take import Take

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.audio import RATE
-from assistant.microphone.duplex import AGAIN_DB, SEGMENT_S, UNKNOWN, Duplex
-from assistant.microphone.echo import LATENCY, EchoCanceller
-from assistant.microphone.levels import dbfs
-from assistant.microphone.port import Audio
-from assistant.microphone.reference import EARLY, Reference
+from assistant.microphone.devices.port import Audio
+from assistant.microphone.echo.canceller import LATENCY, EchoCanceller
+from assistant.microphone.echo.duplex import AGAIN_DB, SEGMENT_S, UNKNOWN, Duplex
+from assistant.microphone.echo.levels import dbfs
+from assistant.microphone.echo.reference import EARLY, Reference
 
 _FRAME = RATE // 50
 _AHEAD = EARLY + RATE // 10  # samples that are sent before they sound

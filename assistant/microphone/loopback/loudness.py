@@ -5,11 +5,11 @@ from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
 
 from asr.audio import RATE
-from assistant.microphone.duplex import SEGMENT_S
-from assistant.microphone.levels import dbfs
+from assistant.microphone.devices.port import Audio
+from assistant.microphone.echo.duplex import SEGMENT_S
+from assistant.microphone.echo.levels import dbfs
 from assistant.microphone.loopback.chirps import Heard
 from assistant.microphone.loopback.signals import CHIRP_S, LEVEL
-from assistant.microphone.port import Audio
 
 _CLIPPED, _RUN = 0.99, 3  # a run of so many samples this close to full scale is no wave
 _WINDOW = RATE // 20

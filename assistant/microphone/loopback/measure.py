@@ -7,7 +7,7 @@ import numpy as np
 
 from asr.audio import RATE
 from assistant.audio import to_asr_rate
-from assistant.microphone.echo import EchoCanceller
+from assistant.microphone.echo.canceller import EchoCanceller
 from assistant.microphone.loopback.cancelled import Cancelled, cancel
 from assistant.microphone.loopback.chirps import EARLIEST, Heard, find, fine, groups, in_played, matched
 from assistant.microphone.loopback.drift import Drift, jump_s, measure_drift

@@ -5,13 +5,13 @@ from contextlib import suppress
 
 import numpy as np
 
-from assistant.microphone.errors import DeviceLost
+from assistant.microphone.devices.errors import DeviceLost
+from assistant.microphone.devices.playing import Playing
+from assistant.microphone.devices.port import Audio
+from assistant.microphone.devices.recording import Recording
+from assistant.microphone.devices.sink import SpeakerSink
+from assistant.microphone.devices.streams import Streams
 from assistant.microphone.loopback.take import Take
-from assistant.microphone.playing import Playing
-from assistant.microphone.port import Audio
-from assistant.microphone.recording import Recording
-from assistant.microphone.sink import SpeakerSink
-from assistant.microphone.streams import Streams
 
 _AWAKE_S = 3.0  # that a Bluetooth microphone takes until it gives anything but zeros
 _WAIT_S = 0.5

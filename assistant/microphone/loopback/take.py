@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from assistant.microphone.port import Audio
+from assistant.microphone.devices.port import Audio
 
 
 @dataclass(frozen=True)

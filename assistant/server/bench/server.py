@@ -18,6 +18,7 @@ import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 from assistant.server.bench.errors import BenchError
+from assistant.text_file import read_text
 
 ASSISTANT = (sys.executable, "-c", "from assistant.cli import main; main()")
 _READY = "listening on "
@@ -112,7 +113,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 def toml_with(config: Path | None, settings: Mapping[str, Mapping[str, Any]]) -> str:
     """The TOML of a configuration file (or of none) with `settings` over it, section by section."""
-    table = {} if config is None else tomllib.loads(config.read_text(encoding="utf-8"))
+    table = {} if config is None else tomllib.loads(read_text(config))
     for section, values in settings.items():
         table[section] = {**table.get(section, {}), **values}
     return "\n".join(_lines(table, ""))

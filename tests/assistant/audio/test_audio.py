@@ -72,20 +72,13 @@ def test_a_wav_written_by_pythons_own_module_is_read(tmp_path: Path) -> None:
     np.testing.assert_allclose(audio, [-0.5, 0.0, 127 / 128])
 
 
-def test_stereo_is_averaged_and_clipped_samples_are_clamped(tmp_path: Path) -> None:
-    path = tmp_path / "a.wav"
-    both = np.array([[0.5, -0.25], [1.5, 1.0], [-7.0, -1.0], [1e30, 0.0]], np.float32)
-    soundfile.write(path, both, RATE, subtype="FLOAT")
-    assert read_audio(path)[0].tolist() == [0.125, 1.0, -1.0, 0.5]
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
 def test_the_first_sample_that_is_no_number_is_named(tmp_path: Path, value: float) -> None:
     stereo = np.zeros((100_000, 2), np.float32)
     stereo[80_000, 1] = value
     stereo[90_000] = np.nan
     soundfile.write(tmp_path / "a.wav", stereo, RATE, subtype="FLOAT")
-    assert refusal(tmp_path / "a.wav") == f"sample 80000 (5.000 s) is {value}"
+    assert refusal(tmp_path / "a.wav") == f"sample 80000 (5.000 s) is {np.float32(value)}"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +90,9 @@ def test_a_file_cut_anywhere_is_refused(tmp_path: Path, container: str, subtype:
     path = tmp_path / "cut"
     path.write_bytes(whole)
     assert len(read_audio(path)[0]) == 12000
-    cuts = {*range(0, 120), *np.linspace(120, len(whole) - 1, 40, dtype=int).tolist(), len(whole) - 2}
+    # A WAV that ends earlier than it says by less than its header is one that counts the header.
+    last = len(whole) - (101 if container.startswith("WAV") else 1)
+    cuts = {*range(0, 120), *np.linspace(120, last, 40, dtype=int).tolist(), last - 1}
     for cut in sorted(cuts):
         path.write_bytes(whole[:cut])
         refusal(path)
@@ -107,15 +102,6 @@ def test_a_truncated_wav_says_how_much_is_missing(tmp_path: Path) -> None:
     path = tmp_path / "cut.wav"
     path.write_bytes(encoded(tmp_path, "WAV", "PCM_16")[:-1001])
     assert refusal(path) == "is truncated: its header promises 1001 bytes more than it has"
-
-
-@pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFF000])
-def test_a_wav_from_a_pipe_whose_length_was_never_filled_in_is_read(tmp_path: Path, size: int) -> None:
-    content = bytearray(encoded(tmp_path, "WAV", "PCM_16"))
-    at = content.index(b"data") + 4
-    content[at : at + 4] = struct.pack("<I", size)
-    (tmp_path / "pipe.wav").write_bytes(content)
-    assert len(read_audio(tmp_path / "pipe.wav")[0]) == 12000
 
 
 def test_chunks_before_and_after_the_samples_are_skipped(tmp_path: Path) -> None:
@@ -132,11 +118,13 @@ def test_what_is_not_audio_is_refused(tmp_path: Path, name: str) -> None:
     path.write_bytes(b"")
     assert refusal(path) == "is empty (0 bytes)"
     path.write_bytes(b"Dear diary, " * 1000)
-    assert refusal(path) == "is not a WAV, FLAC or OGG file"
-    path.write_bytes(b"fLaC" + bytes(range(256)) * 100)
+    assert refusal(path) == "is not a WAV, FLAC, Ogg, MP3, AIFF, AU or CAF file"
+    path.write_bytes(b"fLaC\0\0\0\x22" + bytes(range(256)) * 100)
     assert refusal(path).startswith("damaged, truncated or not audio")
     path.write_bytes(b"RIFF\xff\xff\xff\x7fWAVE" + bytes(1000))
     assert refusal(path).startswith("damaged, truncated or not audio")
+    path.write_bytes(b"fLaC" + bytes(range(256)) * 100)
+    assert refusal(path).startswith("is not a ")
 
 
 def test_a_header_without_samples_is_refused(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from shown import Shown
 from assistant.client.errors import RealtimeError
 from assistant.client.gate import Gate
 from assistant.client.talk import RemoteTalk
-from assistant.microphone.duplex import UNKNOWN, Duplex
-from assistant.microphone.echo import EchoCanceller
+from assistant.microphone.echo.canceller import EchoCanceller
+from assistant.microphone.echo.duplex import UNKNOWN, Duplex
 from assistant.microphone.front_end import TalkOptions
 from assistant.trace.replay import Replay
 

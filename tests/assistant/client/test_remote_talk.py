@@ -9,9 +9,9 @@ from near_server import WORD_MS, Voice, sound
 from plain import DEAF
 
 from assistant.client.errors import RealtimeError
-from assistant.microphone.echo import Cleaned, EchoCanceller
+from assistant.microphone.devices.port import Audio
+from assistant.microphone.echo.canceller import Cleaned, EchoCanceller
 from assistant.microphone.front_end import TalkOptions
-from assistant.microphone.port import Audio
 
 HOW = Voice(480, 1120, "how are you", 0.3)
 TELL = Voice(480, 1120, "tell me a story", 0.3)

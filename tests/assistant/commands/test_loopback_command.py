@@ -8,9 +8,9 @@ import pytest
 from ended import Command
 
 from assistant.commands import loopback
+from assistant.microphone.devices.streams import Wanted
 from assistant.microphone.loopback.signals import programme, shaped_noise
 from assistant.microphone.loopback.take import Take
-from assistant.microphone.streams import Wanted
 from tts.errors import TtsError
 
 RATE = 16000

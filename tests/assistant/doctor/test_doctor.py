@@ -154,7 +154,7 @@ def test_an_onnx_runtime_without_its_cpu_provider_fails(monkeypatch: pytest.Monk
 
 def test_no_sounddevice_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", None)
-    assert (check_audio().state, check_audio().remedy) == ("warn", "pip install 'assistant[mic]'")
+    assert (check_audio().state, check_audio().remedy) == ("warn", "pip install -e '.[mic]'")
 
 
 def test_no_portaudio_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_the_command_exits_1_only_for_a_failure_and_prints_what_fixes_it(
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     put(store, CONTENT)
     doctor(store)
-    assert "audio: pip install 'assistant[mic]'\n" in capsys.readouterr().out
+    assert "audio: pip install -e '.[mic]'\n" in capsys.readouterr().out
     store.status(SPEC.name).path.unlink()
     with pytest.raises(typer.Exit) as caught:
         doctor(store)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from assistant.microphone.errors import DeviceError, Direction, RateRefused
-from assistant.microphone.port import Audio, BlockTime, Callback, Device
+from assistant.microphone.devices.errors import DeviceError, Direction, RateRefused
+from assistant.microphone.devices.port import Audio, BlockTime, Callback, Device
 from assistant.runtime import VirtualLoop
 
 EPOCH_S = 1_700_000_000.0  # ALSA's streams have the time of the calendar

@@ -1,8 +1,8 @@
 """An echo canceller that takes out nothing and holds back nothing, with the verdict that a test wants."""
 
-from assistant.microphone.duplex import UNKNOWN, Duplex
-from assistant.microphone.echo import Cleaned, EchoCanceller
-from assistant.microphone.port import Audio
+from assistant.microphone.devices.port import Audio
+from assistant.microphone.echo.canceller import Cleaned, EchoCanceller
+from assistant.microphone.echo.duplex import UNKNOWN, Duplex
 
 DEAF = Duplex("half duplex", "the loudspeaker is too loud: turn it down")
 

@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 from fake_port import FakePort
 
-from assistant.microphone.defaults import AskDefaults, Defaults
-from assistant.microphone.sink import SpeakerSink
-from assistant.microphone.streams import Streams, Wanted
+from assistant.microphone.devices.defaults import AskDefaults, Defaults
+from assistant.microphone.devices.sink import SpeakerSink
+from assistant.microphone.devices.streams import Streams, Wanted
 from assistant.runtime import VirtualLoop, run_virtual
 
 MS = 1_000_000

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from assistant.microphone.port import Audio
+from assistant.microphone.devices.port import Audio
 from assistant.microphone.wake import Phrase
 
 PER_MS = 16

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from assistant.doctor.checks import Check
-from assistant.microphone.duplex import MONITOR, NO_ECHO, Duplex
+from assistant.microphone.echo.duplex import MONITOR, NO_ECHO, Duplex
 from assistant.microphone.loopback.advice import advise
 from assistant.microphone.loopback.cancelled import Cancelled
 from assistant.microphone.loopback.drift import Drift

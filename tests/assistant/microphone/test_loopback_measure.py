@@ -7,11 +7,10 @@ import pytest
 from loopback_takes import Way, take
 from plain import Plain
 
-from assistant.microphone.canceller import open_canceller
-from assistant.microphone.duplex import MONITOR
-from assistant.microphone.echo import Cleaned, EchoCanceller
+from assistant.microphone.devices.port import Audio
+from assistant.microphone.echo.canceller import Cleaned, EchoCanceller, open_canceller
+from assistant.microphone.echo.duplex import MONITOR
 from assistant.microphone.loopback.measure import Echo, Findings, measure
-from assistant.microphone.port import Audio
 
 
 def found(way: Way, opened: type[EchoCanceller] = Plain) -> Findings:

@@ -9,12 +9,12 @@ from fake_port import IN_LATENCY_S, MICROPHONE, OUT_LATENCY_S, SPEAKER, FakePort
 from plain import Plain
 from rig import Rig
 
-from assistant.microphone.errors import DeviceLost
+from assistant.microphone.devices.errors import DeviceLost
+from assistant.microphone.devices.port import Audio
 from assistant.microphone.loopback.measure import measure
 from assistant.microphone.loopback.record import record
 from assistant.microphone.loopback.signals import LEVEL, programme, shaped_noise
 from assistant.microphone.loopback.take import Take
-from assistant.microphone.port import Audio
 
 RATE = 48000
 AIR_S = 0.03

@@ -14,9 +14,9 @@ from assistant.commands.talk import TalkRequest
 from assistant.commands.talk_here import talk_here
 from assistant.config import WakeName
 from assistant.microphone import micro_wake_word
-from assistant.microphone.errors import NoWakeWord
+from assistant.microphone.devices.errors import NoWakeWord
+from assistant.microphone.devices.port import Audio
 from assistant.microphone.micro_wake_word import MicroWakeWord, open_wake_word, unsupported_reason
-from assistant.microphone.port import Audio
 from assistant.microphone.wake import EARLY_MS, LATE_MS, WakeGate
 from assistant.models.speech import asr_paths, load_recognizer
 from assistant.models.store import ModelStore
@@ -106,7 +106,7 @@ def test_where_the_package_is_missing_the_remedy_is_told(monkeypatch: pytest.Mon
         raise ModuleNotFoundError(name)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(NoWakeWord, match=r'pip install "assistant\[wake\]"'):
+    with pytest.raises(NoWakeWord, match=r"pip install -e '\.\[wake\]'"):
         open_wake_word("okay-nabu")
 
 

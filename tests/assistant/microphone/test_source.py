@@ -12,10 +12,9 @@ from fakes import microphone, position
 from plain import DEAF, Plain
 from rig import MS, Rig
 
-from assistant.microphone.duplex import MONITOR, NO_ECHO, UNKNOWN, Duplex
-from assistant.microphone.echo import Cleaned, EchoCanceller
-from assistant.microphone.levels import Levels
-from assistant.microphone.port import Audio
+from assistant.microphone.devices.port import Audio
+from assistant.microphone.echo.canceller import Cleaned, EchoCanceller
+from assistant.microphone.echo.duplex import MONITOR, NO_ECHO, UNKNOWN, Duplex
 from assistant.microphone.source import MicrophoneSource
 from assistant.session.ring import Frame
 from assistant.session.session import Input
@@ -32,11 +31,9 @@ class Collected:
         self.rig = rig
         self.items: list[tuple[float, Input]] = []
         self.awake: list[float] = []
-        self.levels: list[Levels] = []
         self.source = MicrophoneSource(
             rig.streams,
             open_canceller=opened,
-            on_levels=self.levels.append,
             on_awake=lambda: self.awake.append(rig.now_ms),
             tell=rig.told.append,
         )

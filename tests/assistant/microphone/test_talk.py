@@ -16,7 +16,7 @@ from shown import Shown
 from world import SYSTEM, World
 
 from asr.stream import StreamConfig
-from assistant.microphone.duplex import NO_ECHO, UNKNOWN, Duplex
+from assistant.microphone.echo.duplex import NO_ECHO, UNKNOWN, Duplex
 from assistant.microphone.front_end import TalkOptions
 from assistant.microphone.talk import Talk, turn_config
 from assistant.session.session import SessionConfig
@@ -43,7 +43,7 @@ class Conversation:
         self.rig = Rig(FakePort(sound=microphone))
         self.world = World(scene, loop=self.rig.loop)
         self.options = options or TalkOptions(seconds=scene.end_ms / 1000)
-        self.config = turn_config(turn, self.options, 128, cancelling=False)
+        self.config = turn_config(turn, 128, cancelling=False, push_to_talk=self.options.push_to_talk)
         self.shown = Shown()
         self.replay = Replay((), (), 0)
 
@@ -202,11 +202,10 @@ def test_a_device_that_is_plugged_in_again_goes_on_with_the_conversation() -> No
 
 
 def test_beside_a_loudspeaker_more_proof_is_wanted_until_300_ms_after_the_reply() -> None:
-    options = TalkOptions()
-    without = turn_config(TurnConfig(), options, 128, cancelling=False)
+    without = turn_config(TurnConfig(), 128, cancelling=False)
     assert (without.barge_in_ms, without.echo_ms, without.detection) == (192, 300, "semantic")
-    assert turn_config(TurnConfig(), options, 128, cancelling=True).barge_in_ms == 128
-    assert turn_config(TurnConfig(echo_ms=500), options, 128, cancelling=True).echo_ms == 500
+    assert turn_config(TurnConfig(), 128, cancelling=True).barge_in_ms == 128
+    assert turn_config(TurnConfig(echo_ms=500), 128, cancelling=True).echo_ms == 500
 
 
 def test_noise_right_after_a_reply_is_no_turn_and_later_it_is() -> None:

@@ -8,12 +8,12 @@ from rich.console import Console
 
 from asr.stabilize import Partial
 from assistant.microphone import view as views
-from assistant.microphone.levels import Levels
+from assistant.microphone.echo.levels import Levels
 from assistant.microphone.screen import Lines, Screen, Status, render
 from assistant.microphone.view import View
 from assistant.session.events import ReplyDiscarded, ReplyStarted, SpeechStarted, SpeechStopped
 from assistant.session.parts import Part
-from assistant.trace.replay import ReplayedTurn
+from assistant.trace.turns import ReplayedTurn
 
 PARTS = (Part("endpoint.wait", 350.2, 0), Part("asr.final", 0.0, 20), Part("playback.start", 75.6, 0))
 REPLY = "It is a dog."

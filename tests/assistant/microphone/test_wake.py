@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scripted_wake_word import PER_MS, ScriptedWakeWord
 
-from assistant.microphone.port import Audio
+from assistant.microphone.devices.port import Audio
 from assistant.microphone.wake import WakeGate
 from assistant.session.ring import Frame
 

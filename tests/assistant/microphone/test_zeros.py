@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from assistant.microphone.port import Audio
+from assistant.microphone.devices.port import Audio
 from assistant.microphone.zeros import Noticed, Zeros
 
 RATE = 1000

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from assistant.session.parts import PARTS, Part
-from assistant.trace.replay import Replay, ReplayedTurn
+from assistant.trace.replay import Replay
 from assistant.trace.summary import ReportError, quantiles, report, summary, write_json
+from assistant.trace.turns import ReplayedTurn
 
 
 def turn(

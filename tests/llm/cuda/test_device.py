@@ -39,7 +39,7 @@ def test_libraries_that_are_missing(missing: str, monkeypatch: pytest.MonkeyPatc
         return None if name == missing else object()
 
     monkeypatch.setattr(importlib.util, "find_spec", find_spec)
-    assert device.unsupported_reason() == f"{missing} is not installed: pip install 'assistant[gpu]'"
+    assert device.unsupported_reason() == f"{missing} is not installed: pip install -e '.[gpu]'"
 
 
 def test_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:

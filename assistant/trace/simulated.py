@@ -1,0 +1,271 @@
+"""What a simulation puts in the place of each model: one that answers as recorded and takes as long."""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from asr.audio import RATE, AudioSpan
+from asr.stabilize import Partial
+from asr.vad import VadState
+from asr.words import Hypothesis
+from assistant.models.pool import HearingModels, Tap
+from assistant.runtime import Stopped, Worker
+from assistant.session.scheduled import (
+    Generator,
+    ScorerModel,
+    SessionLanguageModel,
+    Speaker,
+    Transcriber,
+    VadModel,
+)
+from assistant.session.stages import Audio
+from assistant.trace.digest import UtteranceDigest, audio_digest
+from assistant.trace.items import Json, generated_of, hypothesis_of, partial_of, prompt_of
+from assistant.trace.reading import Reading
+from assistant.trace.scene import Scene
+from assistant.trace.taps import asked_digest, prompt_digest, speech_digest
+from llm.decode.generate import Generated, Prefilled, Token
+from llm.decode.options import AS_CONFIGURED, ReplyOptions
+from llm.decode.responder import Prompt
+from llm.text.chat import Message
+from tts.stream import SpeechChunk
+
+_WINDOWS = 256  # that the real voice detector is given before the first that was not recorded: 8 s
+_PROMPTS = 8  # that are remembered, should their logits be asked for
+
+
+class SimulatedTap(Tap):
+    """Puts simulated models in the place of a pool's; `scenes` by session, `voice` by sample rate."""
+
+    def __init__(self, scenes: Mapping[str, Scene], voice: Mapping[int, Audio]) -> None:
+        self._scenes, self._voice = scenes, voice
+
+    def vad(self, model: VadModel[VadState]) -> VadModel[VadState]:  # noqa: ARG002
+        """See Tap."""
+        return _Vad()
+
+    def vad_state(self, session: str) -> VadState:
+        """See Tap."""
+        return _State(scene=self._scenes[session])
+
+    def scorer(self, model: ScorerModel, session: str) -> ScorerModel:  # noqa: ARG002
+        """See Tap."""
+        return _Scorer(self._scenes[session])
+
+    def transcriber(self, model: Transcriber, session: str) -> Transcriber:  # noqa: ARG002
+        """See Tap."""
+        return _Transcriber(self._scenes[session])
+
+    def generator(self, model: Generator, session: str) -> Generator:  # noqa: ARG002
+        """See Tap."""
+        return _Generator(self._scenes[session])
+
+    def speaker(self, model: Speaker, session: str) -> Speaker:  # noqa: ARG002
+        """See Tap."""
+        return _Speaker(self._scenes[session], self._voice)
+
+
+@dataclass(eq=False)
+class _State(VadState):
+    """The voice detector's state of one session, which `advance`s only once the real one is asked."""
+
+    scene: Scene = field(kw_only=True)
+    before: deque[Audio] = field(default_factory=lambda: deque(maxlen=_WINDOWS), kw_only=True)
+
+    def answer(self, window: Audio) -> tuple[float, float]:
+        """How probable voice is, and what that takes in ms."""
+        call = self.scene.recorded.take("vad", audio_digest(window))
+        self.before.append(window)
+        if call is not None:
+            return float(call.steps[0].gave), self.scene.times.recorded_ms(call, 0)
+        self.scene.unrecorded.note("vad")
+        return self._really(), self.scene.times.fitted_ms("vad")
+
+    def _really(self) -> float:
+        vad = _hearing(self.scene).vad
+        voices = [vad.probabilities([window], [self])[0] for window in self.before]
+        self.before.clear()
+        return voices[-1]
+
+
+class _Vad:
+    def probabilities(self, windows: Sequence[Audio], states: Sequence[VadState]) -> Sequence[float]:
+        answers = []
+        for window, state in zip(windows, states, strict=True):
+            assert isinstance(state, _State), "a state that the tap made"
+            answers.append((state.answer(window), state.scene.loop))
+        answers[0][1].spend(max(ms for (_, ms), _ in answers))  # one batch
+        return [voice for (voice, _), _ in answers]
+
+
+class _Scorer:
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+
+    def probability(self, turn: Audio) -> float:
+        def really() -> float:
+            return _hearing(self._scene).scorer.probability(turn)
+
+        return self._scene.answer("score", audio_digest(turn), 1, float, really)
+
+
+class _Transcriber:
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._heard = UtteranceDigest(0)
+        self._spans: list[AudioSpan] = []  # of this utterance that the real one was not given
+        self._is_new = True  # to the real one
+
+    def begin(self, start_sample: int = 0) -> None:
+        self._heard = UtteranceDigest(start_sample)
+        self._spans, self._is_new = [], True
+
+    def partial(self, span: AudioSpan) -> Partial:
+        work = self._heard.push(span) / RATE
+        given = self._heard.hexdigest
+        answer = self._scene.answer(
+            "asr.partial", given, round(work, 4), partial_of, lambda: self._real_one.partial(span)
+        )
+        self._spans.append(span)
+        return answer
+
+    def final(self, span: AudioSpan) -> Hypothesis:
+        self._heard.push(span)
+        given, work = self._heard.hexdigest, self._heard.samples / RATE
+        answer = self._scene.answer(
+            "asr.final", given, round(work, 4), hypothesis_of, lambda: self._real_one.final(span)
+        )
+        self._spans.append(span)
+        return answer
+
+    @cached_property
+    def _real(self) -> Transcriber:
+        return _hearing(self._scene).transcriber()
+
+    @property
+    def _real_one(self) -> Transcriber:
+        """The real transcriber, as far as this one is."""
+        if self._is_new:
+            self._real.begin(self._heard.start_sample)
+            self._is_new = False
+        for span in self._spans:
+            self._real.partial(span)
+        self._spans.clear()
+        return self._real
+
+
+class _Generator:
+    def __init__(self, scene: Scene) -> None:
+        self._scene, self.takes_tools = scene, False
+        self._reading = Reading()
+        self._prompts: OrderedDict[str, Prompt] = OrderedDict()
+        self._remembered: deque[tuple[Prefilled, str]] = deque(maxlen=_PROMPTS)  # with their prompts' digests
+
+    def read_ahead(
+        self, history: Sequence[Message], words: str, options: ReplyOptions = AS_CONFIGURED
+    ) -> None:
+        work = self._reading.ahead(history, words)
+        given = asked_digest(history, words, options)
+        self._scene.answer("llm.read_ahead", given, work, lambda _: None, lambda: None)
+
+    def prompt(
+        self, history: Sequence[Message], transcript: str | None, options: ReplyOptions = AS_CONFIGURED
+    ) -> Prompt:
+        given = asked_digest(history, transcript, options)
+        return self._scene.answer_on_loop(
+            "llm.prompt",
+            given,
+            lambda plain: prompt_of(plain, options),
+            lambda: self._real.prompt(history, transcript, options),
+        )
+
+    def reply(self, prompt: Prompt, stopped: Stopped) -> Iterator[Generated]:
+        given, unread, text = prompt_digest(prompt), self._reading.prompt(prompt), ""
+        self._prompts[given] = prompt
+        if len(self._prompts) > _PROMPTS:
+            self._prompts.popitem(last=False)
+        kinds = (("llm.start", 1), ("llm.prefill", unread), ("llm.token", 1))
+        items = self._scene.stream(
+            "llm.reply",
+            given,
+            kinds,
+            generated_of,
+            lambda: self._real.reply(prompt, stopped),
+        )
+        try:
+            for item in items:
+                if stopped():
+                    return
+                text += item.text if isinstance(item, Token) else ""
+                if isinstance(item, Prefilled) and item.logits.size == 1:  # of a recording
+                    self._remembered.append((item, given))
+                yield item
+        finally:
+            self._reading.reply(text)
+
+    def completeness(self, prefilled: Prefilled) -> float:
+        given = next((name for known, name in self._remembered if known is prefilled), None)
+        if given is None:
+            return self._real.completeness(prefilled)
+        return self._scene.answer_on_loop("llm.completeness", given, float, lambda: self._score(given))
+
+    def _score(self, given: str) -> float:
+        """How complete the user's words read, by the real model, in a sequence that no reply is in."""
+        generator = _open(self._scene)
+        items = generator.reply(self._prompts[given], lambda: False)
+        prefilled = next(item for item in items if isinstance(item, Prefilled))
+        return generator.completeness(prefilled)
+
+    @cached_property
+    def _real(self) -> Generator:
+        return _open(self._scene)
+
+
+class _Speaker:
+    def __init__(self, scene: Scene, voice: Mapping[int, Audio]) -> None:
+        self._scene, self._voice = scene, voice
+
+    def speak(
+        self, phrase: str, *, speed: float | None = None, should_stop: Stopped
+    ) -> Iterator[SpeechChunk]:
+        def really() -> Iterator[SpeechChunk]:
+            speaker = self._scene.unrecorded.models.speaker
+            assert speaker is not None, "a session that speaks"
+            return speaker.speak(phrase, speed=speed, should_stop=should_stop)
+
+        kinds = (("tts.first", len(phrase)), ("tts.next", None))
+        for chunk in self._scene.stream(
+            "tts.speak", speech_digest(phrase, speed), kinds, self._chunk, really
+        ):
+            if should_stop():
+                return
+            yield chunk
+
+    def _chunk(self, plain: Json) -> SpeechChunk:
+        start, samples = plain["audio"]
+        rate = plain["rate"]
+        audio = self._voice[rate][start : start + samples] if samples else np.zeros(0, np.float32)
+        return SpeechChunk(audio, rate, plain["text"])
+
+
+def _hearing(scene: Scene) -> HearingModels:
+    hearing = scene.unrecorded.models.hearing
+    assert hearing is not None, "a session that listens"
+    return hearing
+
+
+class _Now(Worker):
+    """Runs what is posted at once: what a real model has to do at its beginning takes no time."""
+
+    def post(self, function: Callable[[], None], *, lane: Hashable | None = None) -> None:  # noqa: ARG002
+        function()
+
+
+def _open(scene: Scene) -> Generator:
+    """The real language model, with a sequence of its own."""
+    opened = scene.unrecorded.models.language.open(_Now("real"), scene.loop.clock)
+    assert isinstance(opened.language, SessionLanguageModel), "a model in this process"
+    return opened.language.generator

@@ -1,0 +1,79 @@
+"""What a trace tells of the turn machine: pauses, what was prepared in them, scores, and how a turn ended."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+
+from assistant.runtime import Span
+from assistant.session.pipeline import UTTERANCES
+from assistant.trace.items import Json
+from assistant.trace.lanes import Item, mark
+from assistant.trace.observed import Interval, Silence
+from assistant.trace.trace import Call, RecordedSession
+
+_SCORES = {"score": "sounds complete", "llm.completeness": "reads complete"}
+
+
+def turn_items(
+    session: RecordedSession, calls: Sequence[Call], spans: Sequence[Span], voiced: Sequence[Interval]
+) -> list[Item]:
+    """Pauses as intervals, all else as marks, in order of time."""
+    items = [
+        *_pauses(session, spans, voiced),
+        *_scores(calls),
+        *_ends(session),
+        *(mark(line["at"], line["what"]) for line in session.inputs),
+    ]
+    return sorted(items, key=lambda item: (item.start_ns, item.end_ns))
+
+
+def _pauses(session: RecordedSession, spans: Sequence[Span], voiced: Sequence[Interval]) -> Iterator[Item]:
+    """Each pause in which a reply was prepared, to the decision or to where the user goes on."""
+    decided = {line["number"]: line["decided"] for line in session.replies}
+    begins, ends = [start for start, _ in voiced], [end for _, end in voiced]
+    for span in spans:
+        if (span.name, span.track) != ("queue", UTTERANCES.name):
+            continue
+        yield mark(span.start_ns, "prepare", reply=str(span.reply))
+        before = bisect_right(ends, span.start_ns)
+        if not before:
+            continue  # nobody spoke: the client said that the turn was over
+        start_ns = ends[before - 1]
+        on = bisect_left(begins, start_ns)
+        goes_on_ns = begins[on] if on < len(begins) else None
+        end_ns = decided.get(span.reply)
+        if goes_on_ns is not None and (end_ns is None or goes_on_ns < end_ns):
+            end_ns = goes_on_ns
+            yield mark(goes_on_ns, "goes on", reply=f"{span.reply} was prepared in vain")
+        if end_ns is not None:
+            yield Item(start_ns, end_ns, "pause", "side", {"lasts": f"{(end_ns - start_ns) / 1e6:.0f} ms"})
+
+
+def _scores(calls: Sequence[Call]) -> Iterator[Item]:
+    for call in calls:
+        if call.stage in _SCORES:
+            for step in call.steps:
+                yield mark(step.ended_ns, _SCORES[call.stage], p=f"{float(step.gave):.2f}")
+
+
+def _ends(session: RecordedSession) -> Iterator[Item]:
+    for line in session.replies:
+        reply = str(line["number"])
+        yield mark(line["decided"], "decided", reply=reply)
+        if line["reopened"]:
+            yield mark(line["at"], "reopened", reply=reply)
+        elif line["interrupted"]:
+            yield mark(_silenced_ns(session, line), _why(session, line), reply=reply)
+
+
+def _silenced_ns(session: RecordedSession, reply: Json) -> int:
+    """When the loudspeaker was told to stop, or else when the reply was over."""
+    stops = (each.at_ns for each in session.sink if isinstance(each, Silence) and each.what == "stop")
+    return max((at for at in stops if reply["decided"] <= at <= reply["at"]), default=reply["at"])
+
+
+def _why(session: RecordedSession, reply: Json) -> str:
+    cancelled = any(
+        line["what"] == "ReplyCancelled" and reply["decided"] <= line["at"] <= reply["at"]
+        for line in session.inputs
+    )
+    return "cancelled" if cancelled else "barged in"
