@@ -1,5 +1,6 @@
 """One language model as the assistant uses it: a history and a transcript in, a reply out."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -13,6 +14,8 @@ from llm.text.chat import ChatTemplate, Message
 from llm.text.complete import TurnReader, closed
 from llm.text.conversation import fit
 from llm.text.tokenizer import Tokenizer
+
+_AGAIN = re.compile(r"\b(?:again|repeat|once more)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ class Responder:
             prompt.ids,
             config,
             tools=[tool.name for tool in options.shown] if options.shown and self.takes_tools else (),
-            said=self._said(prompt.history) if config.penalize_last_reply else (),
+            said=self._said(prompt.history),
             logits_for=min(self._reader.logits_for, len(prompt.ids)),
             stopped=stopped,
             speculator=self._speculator,
@@ -113,7 +116,9 @@ class Responder:
                 yield event
 
     def _said(self, history: Sequence[Message]) -> list[int]:
-        """The tokens of the last reply in `history`."""
+        """The tokens of the last reply in `history`, unless the user asks to hear it again."""
+        if history and history[-1].role == "user" and _AGAIN.search(history[-1].content):
+            return []
         replies = (message.content for message in reversed(history) if message.role == "assistant")
         return self._tokenizer.encode(next(replies, ""))
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -202,3 +203,22 @@ def test_reading_ahead_of_what_does_not_fit_does_nothing(file: GgufFile, small: 
     parts = Parts(file, small, context=32)
     parts.responder.read_ahead([SYSTEM], "x" * 100)
     assert parts.model.computed == []
+
+
+@pytest.mark.parametrize(
+    ("words", "again"),
+    [("Thanks.", False), ("Say that AGAIN!", True), ("Repeat it.", True), ("Gain.", False)],
+)
+def test_the_last_reply_is_said_again_only_to_who_asks(
+    file: GgufFile, small: Llama, words: str, again: bool
+) -> None:
+    """With runs of one token a reply has no token of the last one."""
+    said = "e t a o i n s h r"
+    parts = Parts(file, small, config=replace(CONFIG, no_repeat=1))
+    history = [SYSTEM, user("Letters?"), assistant("Other."), user("More."), assistant(said)]
+    prompt = parts.responder.prompt(history, words)
+    ids = {event.id for event in parts.responder.reply(prompt, lambda: False) if isinstance(event, Token)}
+    free = Parts(file, small, config=replace(CONFIG, no_repeat=0))
+    same = {event.id for event in free.responder.reply(prompt, lambda: False) if isinstance(event, Token)}
+    assert (ids == same) is again
+    assert again or not ids & set(parts.tokenizer.encode(said))
