@@ -103,8 +103,9 @@ def generate(
     The texts of the tokens and of Finished, joined, are the reply. A call of one of the `tools`, by name, is
     none of it, but a Called behind the token that completes it; see `llm.text.tool_calls`. The tokens
     `said` before are not repeated. A speculator changes nothing in it, but reports by Speculated before
-    Finished. Where the engine can sample so on its device, decoding is multi-step, until it would repeat them:
-    nothing is drafted then, or reported. Raises ContextFull when the prompt alone does not fit, and BrokenLogits.
+    Finished. Where the engine can sample so on its device, decoding is multi-step until it would repeat
+    them: nothing is drafted then, or reported. Raises ContextFull when the prompt alone does not fit, and
+    BrokenLogits.
     """
     yield Started()
     if stopped():
