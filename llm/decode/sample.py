@@ -50,6 +50,7 @@ class Sampler:
         Raises BrokenLogits.
         """
         if barred:
+            likeliest(logits)  # raises for broken ones, barred or not
             logits = logits.copy()
             logits[list(barred)] = -inf
         penalty = self._sampling.repetition_penalty
