@@ -47,10 +47,9 @@ def bench(
     model: Annotated[Path | None, typer.Argument(help="A GGUF file; by default the assistant's.")] = None,
     half: Annotated[str, typer.Option(help="Prompts and facts: all, even (to choose on) or odd.")] = "all",
     penalty: Annotated[float, typer.Option(min=0.01, help="Repetition penalty.")] = 1.1,
-    no_repeat: Annotated[
-        int,
-        typer.Option(min=0, help="Tokens in a row of the last reply that are not said again; 0 lets all be."),
-    ] = 6,
+    last_reply: Annotated[
+        bool, typer.Option("--last-reply/--no-last-reply", help="Whether it is on the last reply, too.")
+    ] = True,
     temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.0,
 ) -> None:
     """Print shares of replies that repeat the last one and that are cut, and what is known all the same."""
@@ -61,7 +60,7 @@ def bench(
     tokenizer = Tokenizer.from_gguf(gguf)
     template = ChatTemplate.from_gguf(gguf, tokenizer)
     sampling = Sampling(repetition_penalty=penalty, temperature=temperature)
-    config = GenerateConfig(sampling=sampling, no_repeat=no_repeat)
+    config = GenerateConfig(sampling=sampling, penalize_last_reply=last_reply)
     asked = [*prompts(), *free_chat()][first:_PROMPTS:every]
     with subject(gguf, "cpu", "int8") as opened:
         ask = asker(opened.engine, Responder(opened.engine, tokenizer, template, config))

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from llm.decode.engine import Engine, MultiStepEngine, prefill, step
 from llm.decode.multi_step import StepRuns
-from llm.decode.no_repeat import NoRepeat
 from llm.decode.reply_text import Piece, ReplyText
-from llm.decode.sample import Logits, Sampler, Sampling
+from llm.decode.sample import Sampler, Sampling
 from llm.decode.served import Kernels
 from llm.decode.speculate import Lookahead, Speculated, Speculator
 from llm.text.message import Call
@@ -30,14 +29,12 @@ class GenerateConfig:
     """The first sentence that ends behind so many characters ends the reply; 0 for none does."""
     stop: tuple[str, ...] = ()
     sampling: Sampling = Sampling(repetition_penalty=1.1)
-    no_repeat: int = 6
-    """So many tokens in a row of the last reply are not said again; 0 lets all be."""
+    penalize_last_reply: bool = True
+    """Whether the penalty on repetition is also on what the last reply said, where the user asks nothing."""
 
     def __post_init__(self) -> None:
-        if self.max_tokens < 1 or min(self.enough_chars, self.no_repeat) < 0:
-            raise ValueError(
-                f"max_tokens must be positive, and enough_chars and no_repeat not negative: {self}"
-            )
+        if self.max_tokens < 1 or self.enough_chars < 0:
+            raise ValueError(f"max_tokens must be positive, and enough_chars not negative: {self}")
 
 
 @dataclass(frozen=True)
@@ -101,11 +98,11 @@ def generate(
     """Yield Started, Prefilled, Tokens and Finished; ends early, without Finished, once `stopped()`.
 
     The texts of the tokens and of Finished, joined, are the reply. A call of one of the `tools`, by name, is
-    none of it, but a Called behind the token that completes it; see `llm.text.tool_calls`. The tokens
-    `said` before are not repeated. A speculator changes nothing in it, but reports by Speculated before
-    Finished. Where the engine can sample so on its device, decoding is multi-step until it would repeat
-    them: nothing is drafted then, or reported. Raises ContextFull when the prompt alone does not fit, and
-    BrokenLogits.
+    none of it, but a Called behind the token that completes it; see `llm.text.tool_calls`. The penalty on
+    repetition is on the tokens `said` before, too. A speculator
+    changes nothing in it, but reports by Speculated before Finished. Where the engine can sample so on its
+    device, decoding is multi-step: nothing is drafted then, or reported. Raises ContextFull when the prompt
+    alone does not fit, and BrokenLogits.
     """
     yield Started()
     if stopped():
@@ -114,30 +111,18 @@ def generate(
     yield Prefilled(logits)
     room = engine.context - len(prompt) + 1  # the last token chosen need not enter the cache
     config = replace(config, max_tokens=min(config.max_tokens, room))
-    sampler, repeats = Sampler(config.sampling), NoRepeat(said, config.no_repeat)
-
-    def choose(logits: Logits, chosen: list[int]) -> int:
-        return sampler.choose(logits, chosen, repeats.barred(chosen))
-
-    decode = partial(_decode, tokenizer, choose(logits[-1], []), config, tools, stopped)
+    sampler = Sampler(config.sampling)
+    said = list(said)
+    decode = partial(_decode, tokenizer, sampler.choose(logits[-1], said), config, tools, stopped)
     if isinstance(engine, MultiStepEngine) and engine.can_sample(config.sampling):
         with closing(StepRuns(engine, max_tokens=config.max_tokens, sampling=config.sampling)) as runs:
-
-            def follow(chosen: list[int]) -> int:
-                if not runs.closed:
-                    token = runs.follow(chosen)
-                    if token not in repeats.barred(chosen):
-                        return token
-                    runs.retract()  # what would repeat the last reply goes on step by step
-                return choose(step(engine, chosen[-1]), chosen)
-
-            for event in decode(follow):
+            for event in decode(lambda chosen: runs.follow(chosen, said)):
                 if isinstance(event, Finished):
                     runs.close()
                 yield event
         return
     if speculator is None:
-        yield from decode(lambda chosen: choose(step(engine, chosen[-1]), chosen))
+        yield from decode(lambda chosen: sampler.choose(step(engine, chosen[-1]), said + chosen))
         return
     with closing(
         Lookahead(
@@ -149,7 +134,7 @@ def generate(
             ends=tokenizer.eos_ids,
         )
     ) as ahead:
-        for event in decode(lambda chosen: choose(ahead.step(chosen[-1]), chosen)):
+        for event in decode(lambda chosen: sampler.choose(ahead.step(chosen[-1]), said + chosen)):
             if isinstance(event, Finished):
                 ahead.close(ended=event.reason in ("end", "tool_calls"))
                 yield ahead.report()

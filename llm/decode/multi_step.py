@@ -23,30 +23,28 @@ class StepRuns:
         self._engine, self._max_tokens, self._sampling = engine, max_tokens, sampling
         self._begin, self._followed = len(engine.tokens), 0
         self._ahead: deque[int] = deque()
-        self.closed = False
+        self._closed = False
         self._sizes = chain(RUN_STEPS, repeat(RUN_STEPS[-1]))
         self._next = next(self._sizes)
 
-    def follow(self, chosen: Sequence[int]) -> int:
-        """The choice after those `chosen` so far. Raises BrokenLogits, and what the engine raises."""
+    def follow(self, chosen: Sequence[int], said: Sequence[int] = ()) -> int:
+        """The choice after those `chosen` so far; those `said` before are penalized as they are.
+
+        Raises BrokenLogits, and what the engine raises.
+        """
         if not self._ahead:
             left = self._max_tokens - len(chosen)
             steps, self._next = min(self._next, left), next(self._sizes)
             lookahead = min(self._next, left - steps)
             self._ahead += self._engine.decode_steps(
-                chosen[-1], steps, seen=chosen, sampling=self._sampling, lookahead=lookahead
+                chosen[-1], steps, seen=[*said, *chosen], sampling=self._sampling, lookahead=lookahead
             )
         self._followed = len(chosen)
         return self._ahead.popleft()
 
     def close(self) -> None:
         """Leave in the engine what `follow` was asked about, and nothing begun, the first time."""
-        if self.closed:
+        if self._closed:
             return
-        self.closed = True
+        self._closed = True
         self._engine.truncate(min(len(self._engine.tokens), self._begin + self._followed))
-
-    def retract(self) -> None:
-        """Close as before `follow` was asked the last time: its choice is not wanted."""
-        self._followed -= 1
-        self.close()

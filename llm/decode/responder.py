@@ -16,6 +16,7 @@ from llm.text.conversation import fit
 from llm.text.tokenizer import Tokenizer
 
 _AGAIN = re.compile(r"\b(?:again|repeat|once more)\b", re.IGNORECASE)
+_FEW_WORDS = 6
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class Responder:
             prompt.ids,
             config,
             tools=[tool.name for tool in options.shown] if options.shown and self.takes_tools else (),
-            said=self._said(prompt.history),
+            said=self._said(prompt.history) if config.penalize_last_reply else (),
             logits_for=min(self._reader.logits_for, len(prompt.ids)),
             stopped=stopped,
             speculator=self._speculator,
@@ -116,8 +117,8 @@ class Responder:
                 yield event
 
     def _said(self, history: Sequence[Message]) -> list[int]:
-        """The tokens of the last reply in `history`, unless the user asks to hear it again."""
-        if history and history[-1].role == "user" and _AGAIN.search(history[-1].content):
+        """The tokens of the last reply in `history`, if the user's few words behind it ask for nothing of it."""
+        if not history or history[-1].role != "user" or _wants_words_again(history[-1].content):
             return []
         replies = (message.content for message in reversed(history) if message.role == "assistant")
         return self._tokenizer.encode(next(replies, ""))
@@ -125,6 +126,11 @@ class Responder:
     def completeness(self, prefilled: Prefilled) -> float:
         """Probability in [0, 1] that the prompt's last user message is complete."""
         return self._reader.score(prefilled.logits)
+
+
+def _wants_words_again(text: str) -> bool:
+    """Whether an answer may need the words of the last: that of a question, or of a longer request."""
+    return "?" in text or len(text.split()) > _FEW_WORDS or _AGAIN.search(text) is not None
 
 
 def asked(history: Sequence[Message], transcript: str | None) -> list[Message]:

@@ -1,6 +1,6 @@
 """Choosing the next token from the model's logits."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 
@@ -44,15 +44,11 @@ class Sampler:
         self._sampling = sampling
         self._random = np.random.default_rng(sampling.seed)
 
-    def choose(self, logits: Logits, seen: Sequence[int], barred: Collection[int] = ()) -> int:
-        """The next token from `logits` [vocabulary], given the tokens `seen` before it; none of the `barred`.
+    def choose(self, logits: Logits, seen: Sequence[int]) -> int:
+        """The next token from `logits` [vocabulary], given the tokens `seen` before it.
 
         Raises BrokenLogits.
         """
-        if barred:
-            likeliest(logits)  # raises for broken ones, barred or not
-            logits = logits.copy()
-            logits[list(barred)] = -inf
         penalty = self._sampling.repetition_penalty
         if self._sampling.temperature == 0:
             best = likeliest(logits)

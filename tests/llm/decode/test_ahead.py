@@ -115,7 +115,6 @@ def outcome(events: Iterator[Generated]) -> tuple[list[Generated], bool]:
 CONFIGS = st.builds(
     GenerateConfig,
     max_tokens=st.integers(1, 40),
-    no_repeat=st.integers(0, 3),
     stop=st.lists(st.text("abcd\n", min_size=1, max_size=4), max_size=2).map(tuple),
     sampling=st.builds(
         Sampling,
@@ -137,7 +136,6 @@ CONFIGS = st.builds(
     stops_after=st.none() | st.integers(0, 20),
     broken=st.none() | st.integers(1, 30),
     speculate=st.booleans(),
-    said=st.lists(st.integers(A, NEWLINE), max_size=40),
 )
 @settings(max_examples=400, deadline=None)
 def test_a_reply_is_the_one_that_comes_token_by_token(
@@ -148,18 +146,15 @@ def test_a_reply_is_the_one_that_comes_token_by_token(
     stops_after: int | None,
     broken: int | None,
     speculate: bool,
-    said: list[int],
 ) -> None:
     plain, ahead = Plain(context, broken), MultiStepRunner(context, broken)
     for prompt in prompts:
         speculator = Speculator(list(prompt_lookups()), lambda: 0) if speculate else None
         expected, failed = outcome(
-            generate(plain, tokenizer, prompt, config, said=said, stopped=after(stops_after), speculator=None)
+            generate(plain, tokenizer, prompt, config, stopped=after(stops_after), speculator=None)
         )
         got = outcome(
-            generate(
-                ahead, tokenizer, prompt, config, said=said, stopped=after(stops_after), speculator=speculator
-            )
+            generate(ahead, tokenizer, prompt, config, stopped=after(stops_after), speculator=speculator)
         )
         if config.sampling.temperature == 0:
             assert got == (expected, failed)

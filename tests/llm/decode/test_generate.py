@@ -224,10 +224,8 @@ def test_a_reply_of_no_tokens_is_refused() -> None:
     for max_tokens in (0, -1):
         with pytest.raises(ValueError, match="max_tokens must be positive"):
             GenerateConfig(max_tokens=max_tokens)
-    with pytest.raises(ValueError, match="enough_chars and no_repeat not negative"):
+    with pytest.raises(ValueError, match="enough_chars not negative"):
         GenerateConfig(enough_chars=-1)
-    with pytest.raises(ValueError, match="no_repeat not negative"):
-        GenerateConfig(no_repeat=-1)
 
 
 def test_enough_ends_with_its_sentence(run: Run) -> None:
@@ -243,32 +241,17 @@ def test_a_reply_has_no_lines(run: Run) -> None:
     assert events[-1] == Finished("stop", "")
 
 
-@pytest.mark.parametrize(
-    ("said", "length", "chosen"),
-    [
-        ("", 3, "aaaaa"),
-        ("xaaax", 3, "aabaa"),
-        ("xaaaa", 4, "aaaba"),
-        ("aaaaa", 6, "aaaaa"),
-        ("aa", 2, "ababa"),
-        ("aaab", 3, "aacaa"),
-        ("aaaaa", 0, "aaaaa"),
-    ],
-)
-def test_a_run_of_the_last_reply_is_not_said_again(
-    tokenizer: Tokenizer, said: str, length: int, chosen: str
-) -> None:
-    class Favourites(ScriptedEngine):
-        """Wants "a", else "b", else "c"."""
-
+def test_the_last_reply_is_penalized_with_this_one(tokenizer: Tokenizer) -> None:
+    class Either(ScriptedEngine):
         def extend(self, tokens: Sequence[int], logits_for: int = 1) -> np.ndarray:
             logits = np.zeros(END + 1, np.float32)
-            logits[tokenizer.encode("abc")] = 3, 2, 1
+            logits[[70, 71]] = 4, 3.8
             return logits[None]
 
-    config = GenerateConfig(max_tokens=5, no_repeat=length, sampling=Sampling())
-    events = generate(Favourites([0]), tokenizer, PROMPT, config, said=tokenizer.encode(said))
-    assert "".join(texts(list(events))) == chosen
+    config = GenerateConfig(max_tokens=1, sampling=Sampling(repetition_penalty=1.1))
+    for said, chosen in (([], 70), ([70], 71), ([70, 71], 70), ([9], 70)):
+        events = generate(Either([0]), tokenizer, PROMPT, config, said=said)
+        assert [event.id for event in events if isinstance(event, Token)] == [chosen]
 
 
 @given(

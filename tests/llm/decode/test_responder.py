@@ -1,5 +1,4 @@
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -7,7 +6,7 @@ from llama_files import SMALL, CountingLlama, one_thread, real_model, write_llam
 from torch_llama import Llama, TorchEngine
 
 from llm.decode.engine import ContextFull
-from llm.decode.generate import Finished, GenerateConfig, Prefilled, Started, Token
+from llm.decode.generate import Finished, GenerateConfig, Generated, Prefilled, Started, Token
 from llm.decode.responder import Prompt, Responder
 from llm.decode.sample import Sampling
 from llm.gguf.file import GgufFile, open_gguf
@@ -206,19 +205,29 @@ def test_reading_ahead_of_what_does_not_fit_does_nothing(file: GgufFile, small: 
 
 
 @pytest.mark.parametrize(
-    ("words", "again"),
-    [("Thanks.", False), ("Say that AGAIN!", True), ("Repeat it.", True), ("Gain.", False)],
+    ("words", "penalized"),
+    [
+        ("Thanks.", True),
+        ("Okay, thank you very much.", True),
+        ("Go on.", True),
+        ("And of Spain?", False),
+        ("Say that AGAIN!", False),
+        ("Repeat it.", False),
+        ("Tell me the names of all its rivers.", False),
+    ],
 )
-def test_the_last_reply_is_said_again_only_to_who_asks(
-    file: GgufFile, small: Llama, words: str, again: bool
+def test_the_last_reply_is_penalized_where_nothing_is_asked(
+    file: GgufFile, small: Llama, monkeypatch: pytest.MonkeyPatch, words: str, penalized: bool
 ) -> None:
-    """With runs of one token a reply has no token of the last one."""
-    said = "e t a o i n s h r"
-    parts = Parts(file, small, config=replace(CONFIG, no_repeat=1))
-    history = [SYSTEM, user("Letters?"), assistant("Other."), user("More."), assistant(said)]
+    asked: list[list[int]] = []
+
+    def record(*_: object, said: list[int], **__: object) -> Generator[Generated, None, None]:
+        asked.append(said)
+        yield Started()
+
+    monkeypatch.setattr("llm.decode.responder.generate", record)
+    parts = Parts(file, small, context=200)
+    history = [SYSTEM, user("Letters?"), assistant("One."), user("More."), assistant("Other.")]
     prompt = parts.responder.prompt(history, words)
-    ids = {event.id for event in parts.responder.reply(prompt, lambda: False) if isinstance(event, Token)}
-    free = Parts(file, small, config=replace(CONFIG, no_repeat=0))
-    same = {event.id for event in free.responder.reply(prompt, lambda: False) if isinstance(event, Token)}
-    assert (ids == same) is again
-    assert again or not ids & set(parts.tokenizer.encode(said))
+    assert list(parts.responder.reply(prompt, lambda: False)) == [Started()]
+    assert asked == [parts.tokenizer.encode("Other.") if penalized else []]
