@@ -117,7 +117,7 @@ class Responder:
                 yield event
 
     def _said(self, history: Sequence[Message]) -> list[int]:
-        """The tokens of the last reply in `history`, if the user's few words behind it ask for nothing of it."""
+        """The tokens of the last reply in `history`; none where the user wants words of it again."""
         if not history or history[-1].role != "user" or _wants_words_again(history[-1].content):
             return []
         replies = (message.content for message in reversed(history) if message.role == "assistant")
