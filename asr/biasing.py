@@ -19,6 +19,7 @@ from asr.phrases import Node, Phrases
 
 _WINDOW = 4.0
 _TRIED = 3  # readings at most beside the greedy one
+_LONGER = 3  # letters that a phrase may have more than what it is taken for: else clicks become "Thank you"
 
 
 class _Branch(NamedTuple):
@@ -43,14 +44,17 @@ def biased(
 
     The first `forced` tokens stay, and the rows that chose the first `len(known)` of them are not wanted.
     """
-    if not reading.ended:
+    if not (reading.ended and reading.tokens):
         return reading
+    room = phrases.letters(reading.tokens) + _LONGER
     best, most = reading, _score(reading, phrases)
     branches = sorted(_branches(reading, phrases, max(forced, len(known)), len(known)), key=lambda b: b.loss)
     for branch in islice(branches, _TRIED):
         found = _follow(decoder, state, reading, branch, phrases, limit, known)
         if found is None or not found.ended or phrases.count(found.tokens) <= phrases.count(reading.tokens):
             continue  # letters may have gone on behind the phrase: it is another word
+        if phrases.letters(found.tokens) > room:
+            continue
         if (score := _score(found, phrases)) > most:
             best, most = replace(found, greedy=reading), score
     return best

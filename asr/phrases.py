@@ -59,6 +59,11 @@ class Phrases:
             found, at = found + bool(length), at + max(1, length)
         return found
 
+    def letters(self, tokens: Sequence[int]) -> int:
+        """How many letters and digits spell `tokens`."""
+        spelled = b"".join(self._vocabulary[token] for token in tokens)
+        return sum(map(str.isalnum, spelled.decode(errors="ignore")))
+
     def begins_word(self, token: int) -> bool:
         """Whether a word begins with `token`."""
         return self._vocabulary[token].startswith(_SPACE.encode())

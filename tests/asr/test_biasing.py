@@ -112,6 +112,21 @@ def test_no_bonus_makes_a_phrase_of_what_the_audio_rules_out() -> None:
     assert read(heard, ["stop"], 10.0).tokens == (STAR, BEEF)
 
 
+@pytest.mark.parametrize(
+    ("heard", "phrase", "tokens"),
+    [
+        ({(): {EOS: 0.5, STOP: 0.4}}, "stop", ()),  # a click is no word
+        ({(): {BEEF: 0.5, STOP: 0.4}, (STOP,): {BEEF: 1.0}}, "stop", (BEEF,)),
+        ({(): {A: 0.5, TOILET: 0.4}}, "toilet", (A,)),
+        ({(): {IT: 0.5, TIMER: 0.4}}, "timer", (TIMER,)),  # three letters more
+    ],
+)
+def test_a_phrase_takes_the_place_of_words_and_is_not_added(
+    heard: Language, phrase: str, tokens: tuple[int, ...]
+) -> None:
+    assert read(heard, [phrase]).tokens == tokens
+
+
 def test_forced_tokens_stay() -> None:
     assert read(HEARD, ["stop"], forced=[STAR]).tokens == (STAR, BEEF)
 
