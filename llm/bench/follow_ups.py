@@ -66,7 +66,8 @@ def bench(
         ask = asker(opened.engine, Responder(opened.engine, tokenizer, template, config))
         found = measure(ask, [Message("system", SYSTEM_PROMPT)], asked, FACTS[first::every])
     typer.echo(
-        f"{found.replies} follow-ups: {found.repeated:.1%} repeat the last reply; "
+        f"{found.replies} follow-ups: {found.repeated:.1%} repeat the last reply, "
+        f"{found.retold:.1%} have most of its words; "
         f"{found.cut:.1%} of all are cut; "
         f"words {found.mean_words:.1f}, at most {found.most_words}; "
         f"{found.nll:.2f} nats a token; facts {found.facts} of {found.of_facts}"

@@ -16,6 +16,9 @@ CLOSING = ("Thanks.", "Okay.", "Stop.", "Goodbye.")
 """To each of them the first reply is the last one; then the first three follow one another."""
 SHARED_WORDS = 8
 """A reply that has so many words in a row from the last one repeats it."""
+RETOLD = 0.6
+"""A reply with this share of its long words, three at least, from the last one says it in another order."""
+_LONG = 4  # letters
 FACTS = (
     ("What is the capital of France?", "In what country is Paris?", "france"),
     ("What is the capital of Italy?", "What language do people speak in Rome?", "italian"),
@@ -62,6 +65,7 @@ class FollowUps:
 
     replies: int
     repeated: float
+    retold: float
     cut: float
     mean_words: float
     most_words: int
@@ -92,6 +96,7 @@ def measure(
     return FollowUps(
         len(replies),
         fmean(repeats(before.text, reply.text) for before, reply in pairs),
+        fmean(retells(before.text, reply.text) for before, reply in pairs),
         fmean(map(is_cut, every)),
         fmean(len(_words(reply.text)) for reply in every),
         max(len(_words(reply.text)) for reply in every),
@@ -108,6 +113,12 @@ def repeats(before: str, reply: str) -> bool:
         return True
     runs = {tuple(said[at : at + SHARED_WORDS]) for at in range(len(said) - SHARED_WORDS + 1)}
     return any(tuple(again[at : at + SHARED_WORDS]) in runs for at in range(len(again) - SHARED_WORDS + 1))
+
+
+def retells(before: str, reply: str) -> bool:
+    """Whether `reply` is made of words of the one before it, which a ban on runs of words allows."""
+    said, again = ({word for word in _words(text) if len(word) >= _LONG} for text in (before, reply))
+    return len(again) > 2 and len(again & said) >= RETOLD * len(again)
 
 
 def is_cut(answer: Answer) -> bool:

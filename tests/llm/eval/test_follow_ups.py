@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from llm.eval.follow_ups import Answer, is_cut, measure, repeats
+from llm.eval.follow_ups import Answer, is_cut, measure, repeats, retells
 from llm.text.chat import Message
 
 SAID = "Rome is the capital of Italy, and a very old city."
@@ -23,6 +23,20 @@ SAID = "Rome is the capital of Italy, and a very old city."
 def test_a_reply_repeats_the_last_one(reply: str, repeated: bool) -> None:
     assert repeats(SAID, reply) is repeated
     assert repeats(reply, reply)
+
+
+@pytest.mark.parametrize(
+    ("reply", "retold"),
+    [
+        (SAID, True),  # capital, Italy, very, city, Rome
+        ("Italy has an old capital: that city is Rome.", True),  # 4 of 5, "that" is new
+        ("Rome became capital later, says someone.", False),  # 2 of 6
+        ("Rome, Italy!", False),  # too few to tell
+        ("", False),
+    ],
+)
+def test_a_reply_retells_the_last_one(reply: str, retold: bool) -> None:
+    assert retells(SAID, reply) is retold
 
 
 @pytest.mark.parametrize(
@@ -49,7 +63,7 @@ def test_the_shares_of_a_model_that_repeats_itself_to_thanks_only() -> None:
     found = measure(ask, [], ["Rome?"], [("a", "b", "paris|rome"), ("a", "c", "berlin")])
     # Follow-ups: thanks, okay, stop, goodbye; then okay and stop after thanks.
     assert found.replies == 6
-    assert found.repeated == pytest.approx(1 / 6)
+    assert found.repeated == found.retold == pytest.approx(1 / 6)
     assert found.cut == pytest.approx(2 / 7)
     assert found.mean_words == pytest.approx((11 + 11 + 2 + 2 + 1 + 2 + 2) / 7)
     assert found.most_words == 11
