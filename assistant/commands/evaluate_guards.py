@@ -43,27 +43,28 @@ def run_evaluate_guards(folder: Path | None, config_path: Path | None) -> None:
     typed errors of what cannot be read or loaded.
     """
     config, store = read_config(config_path), ModelStore()
-    spoken = (
-        _recorded(folder) if folder else _spoken(load_speaker(config.tts, locate_voice(config.tts, store)))
-    )
+    if folder:
+        spoken = _recorded(folder)
+    else:
+        spoken = _spoken(load_speaker(config.tts, locate_voice(config.tts, store)))
     loaded, vad = load_recognizers(asr_paths(store), config.asr), Vad(fetch(store, [VAD])[VAD])
+    tail = np.zeros(config.asr.tail_ms * RATE // 1000, np.float32)
     results: dict[str, list[Kept]] = {}
     for said in spoken:
         for condition in CONDITIONS:
             audio = degrade(said.audio, condition, said.text)
-            found = kept(
-                said.text, unguarded(loaded.full, audio), _final(loaded, audio, config.asr.partial_ms)
-            )
-            results.setdefault(said.kind, []).append(found)
+            without = unguarded(loaded.full, np.concatenate([audio, tail]))  # the tail of the second pass
+            guarded = _final(loaded, audio, config.asr.partial_ms)
+            results.setdefault(said.kind, []).append(kept(said.text, without, guarded))
 
     def voiced(audio: NDArray[np.float32]) -> bool:
         vad.reset()
         return has_voice(vad, audio)
 
-    _print(
-        results,
-        false_transcripts(nonspeech(), lambda audio: _final(loaded, audio, config.asr.partial_ms), voiced),
-    )
+    def transcript(audio: NDArray[np.float32]) -> str:
+        return _final(loaded, audio, config.asr.partial_ms)
+
+    _print(results, false_transcripts(nonspeech(), transcript, voiced))
 
 
 def _final(loaded: Recognizers, audio: NDArray[np.float32], partial_ms: int) -> str:
