@@ -85,12 +85,14 @@ class Phrases:
     def _stands(self, tokens: Sequence[int], at: int, end: int) -> bool:
         """Whether a phrase may be `tokens` from `at` to `end`.
 
-        One of a single word only before a mark or the end: else "no" makes "No body" of "Nobody".
+        One of a single word only as a sentence of its own, or its first word before a mark: else "no" makes
+        "No body" of "Nobody", and "wait" makes "Call me wait" of "Call me wife".
         """
-        if end == len(tokens):
-            return True
-        alone = sum(map(self.begins_word, tokens[at:end])) == 1
-        return self.ends_word(tokens[end]) and not (alone and self.begins_word(tokens[end]))
+        if sum(map(self.begins_word, tokens[at:end])) == 1:
+            if at and self._vocabulary[tokens[at - 1]][-1:] not in (b".", b"!", b"?"):
+                return False
+            return end == len(tokens) or (self.ends_word(tokens[end]) and not self.begins_word(tokens[end]))
+        return end == len(tokens) or self.ends_word(tokens[end])
 
     def _add(self, tokens: Sequence[int]) -> None:
         node = self.root

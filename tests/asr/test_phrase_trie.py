@@ -49,7 +49,9 @@ def test_a_phrase_may_begin_with_a_capital() -> None:
         (["\u2581stop", "."], 1),
         (["\u2581stop", "it"], 0),  # "stopit" is another word
         (["\u2581stop", "\u2581it"], 1),  # the longest phrase counts, once
-        (["\u2581stop", "\u2581it", "\u2581stop"], 2),
+        (["\u2581stop", "\u2581it", "\u2581stop"], 1),  # nor behind a word
+        (["\u2581stop", "\u2581it", ".", "\u2581stop"], 2),
+        (["\u2581s", "\u2581stop", "\u2581it"], 1),  # as one of several does
         (["\u2581stop", "\u2581s"], 0),  # a single word counts only before a mark or the end
         (["\u2581stop", ".", "\u2581s"], 1),
         (["\u2581it"], 0),
