@@ -1,7 +1,7 @@
 """The models of speech recognition together: streaming encoder, full encoder, decoder, vocabulary."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from asr.align import words_of
 from asr.audio import RATE
-from asr.decode import decode, token_limit
+from asr.biasing import biased
+from asr.decode import Decoding, decode, token_limit
 from asr.moonshine.full_encoder import FullEncoder
-from asr.moonshine.text_decoder import TextDecoder
+from asr.moonshine.text_decoder import DecoderState, TextDecoder
 from asr.moonshine.vocabulary import text_of
+from asr.phrases import Phrases
 from asr.words import Hypothesis
 
 Array = NDArray[np.float32]
@@ -34,6 +36,27 @@ class Recognizer:
     full: FullEncoder
     decoder: TextDecoder
     vocabulary: Sequence[bytes]
+    phrases: Phrases | None = None
+    """What is likely to be said."""
+
+    def biased_to(self, phrases: Sequence[str], bonus: float) -> "Recognizer":
+        """The same models, with `phrases` as what is likely to be said; see `asr.biasing`."""
+        found = Phrases(phrases, self.vocabulary, bonus) if phrases and bonus else None
+        return replace(self, phrases=found)
+
+    def decode(
+        self,
+        state: DecoderState,
+        draft: Sequence[int],
+        limit: int,
+        forced: int = 0,
+        known: Sequence[int] = (),
+    ) -> Decoding:
+        """As `asr.decode.decode`, with the phrases."""
+        if self.phrases is None:
+            return decode(self.decoder, state, draft, limit, forced, known)
+        reading = decode(self.decoder, state, draft, limit, forced, known, self.phrases.watched)
+        return biased(self.decoder, state, reading, self.phrases, limit, forced, known)
 
     def transcribe(self, audio: Array, draft: Sequence[int] = (), offset_s: float = 0.0) -> Hypothesis:
         """Transcribe all of `audio` [n] with full attention; word times are `offset_s` later than in it.
@@ -42,7 +65,14 @@ class Recognizer:
         """
         state = self.decoder.begin()
         self.decoder.push(state, self.full.encode(audio))
-        decoded = decode(self.decoder, state, draft, token_limit(len(audio) / RATE))
+        decoded = self.decode(state, draft, token_limit(len(audio) / RATE))
+        return self.hypothesis(decoded, offset_s)
+
+    def hypothesis(self, decoded: Decoding, offset_s: float) -> Hypothesis:
+        """The words of a reading of all its audio, which begins at `offset_s`."""
+        if decoded.doubtful and not decoded.ended:  # a loop: nobody says that
+            decoded = decoded.without_repetition()
+        short = self.hypothesis(decoded.without_repetition(), offset_s) if decoded.doubtful else None
         words = words_of(decoded.tokens, self.vocabulary, decoded.rows, offset_s, offset_s)
         text = text_of(decoded.tokens, self.vocabulary)
-        return Hypothesis(text, decoded.tokens, decoded.accepted, tuple(words))
+        return Hypothesis(text, decoded.tokens, decoded.accepted, tuple(words), decoded.confidence, short)

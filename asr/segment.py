@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from asr.align import spelling_end, words_of
 from asr.audio import RATE
-from asr.decode import Row, decode, token_limit
+from asr.decode import Row, token_limit
 from asr.recognizer import Recognizer
 from asr.words import Hypothesis, Word
 
@@ -66,7 +66,8 @@ class Segment:
             return []
         known = [*self._peaks, *(row.peak for row in self._rows[: self._kept])]
         limit = token_limit(self.seconds)
-        decoded = decode(self._models.decoder, self._decoder, self.tokens, limit, self.forced, known)
+        decoded = self._models.decode(self._decoder, self.tokens, limit, self.forced, known)
+        decoded = decoded.without_repetition()  # until something else follows
         self.tokens = decoded.tokens
         self._rows = [*self._rows[: self._kept], *decoded.rows]
         begin_s = self._committed[-1].end_s if self._committed else self.start_s
@@ -82,10 +83,8 @@ class Segment:
         if self._samples < _SHORTEST or not self._push_provisional(tail):
             return Hypothesis("", (), 0)
         limit = token_limit(self.seconds)
-        decoded = decode(self._models.decoder, self._decoder, self.tokens, limit)
-        words = words_of(decoded.tokens, self._models.vocabulary, decoded.rows, self.start_s, self.start_s)
-        text = " ".join(word.text for word in words)
-        return Hypothesis(text, decoded.tokens, decoded.accepted, tuple(words))
+        decoded = self._models.decode(self._decoder, self.tokens, limit)
+        return self._models.hypothesis(decoded, self.start_s)
 
     def commit(self, words: Sequence[Word], stable: int) -> None:
         """Keep the first `stable` of `words`, which `decode` returned last, as they are."""

@@ -19,9 +19,21 @@ class Word:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A transcript of an utterance. `accepted` counts the draft tokens that it begins with."""
+    """A transcript of an utterance. `accepted` counts the draft tokens that it begins with.
+
+    `unrepeated` is what is left of it without a repetition at its end that may be invented, if there is one.
+    """
 
     text: str
     tokens: tuple[int, ...]
     accepted: int
     words: tuple[Word, ...] = ()
+    confidence: float = 0.0
+    """Geometric mean of the probabilities of the likeliest tokens: how sure it is that this was said, or
+    what one of the expected phrases was said in place of."""
+    unrepeated: "Hypothesis | None" = None
+
+    @property
+    def letters(self) -> int:
+        """Letters and digits of the text."""
+        return sum(map(str.isalnum, self.text))

@@ -285,6 +285,20 @@ def evaluate_asr(
     run_evaluate_asr(folder, json, config, conditions, modes, noise)
 
 
+@evaluate.command("guards")
+def evaluate_guards(
+    folder: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Argument(help="Folder with an index.json; by default 60 texts are spoken."),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Count the words that guards against invented ones lose, and the sounds that become words."""
+    from assistant.commands.evaluate_guards import run_evaluate_guards
+
+    run_evaluate_guards(folder, config)
+
+
 @evaluate.command("long-form")
 def evaluate_long_form(
     folder: Annotated[Path, typer.Argument(help="Folder with an index.json: the sentences to join.")],

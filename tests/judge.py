@@ -85,6 +85,7 @@ _DEMANDS = {
     r"an answer to the next": lambda ran: ran.code == 0 and bool(_replies(ran)),
     r"read as without": lambda ran: ran.code == 0 and bool(_replies(ran)),
     r"the next line is answered": lambda ran: ran.code == 0,
+    r"^both read it": lambda ran: ran.code == 0 and not re.search(r"^assistant: ", ran.stderr, re.MULTILINE),
     r"^spoken, or a message": lambda ran: ran.code == 0 or bool(re.search(r"(?<!\S)--(?!\S)", ran.output)),
     r"replies that end with a sentence": _sentences,
     r"not the text about \w+ again": _new_each_time,

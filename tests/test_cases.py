@@ -55,6 +55,12 @@ def test_demands_in_words_are_checked():
     refused = "one line that nothing can be spoken, exit 1"
     assert judge("assistant say x", refused, Ran(1, "", "assistant: nothing to say\n")) == "passed"
     assert judge("assistant say x", refused, Ran(0, "o.wav: 2.0 s\n", "")) == "failed"
+    both = "both read it (Ogg Opus)"
+    assert (
+        judge("assistant replay x; assistant transcribe x", both, Ran(0, "heard: Hi.\nHi.\n", "")) == "passed"
+    )
+    unread = Ran(0, "Hi.\n", "assistant: x: is not a WAV file\n")
+    assert judge("assistant replay x; assistant transcribe x", both, unread) == "failed"
     assert (
         judge("assistant chat", "replies that end with a sentence", Ran(0, "It is.\nSo, which\n", ""))
         == "failed"

@@ -46,11 +46,12 @@ def decode_graph(
 
     Inputs: `tokens` int64 [1, new]; `last` int32 [1], their number with those before, and `total` int32 [],
     one more, because a row is added to the new ones (see `_own`); `rows_from` int64 [1], the first token
-    whose successor is wanted; `mask` [frames], 0 for a frame that is there and MASKED for one that is
-    not; for each layer N `cross_key.N` and `cross_value.N` [heads, frames, head dim], and `key.N` and
-    `value.N` [1, heads, capacity, padded head], to be bound to the buffers of the outputs `new_key.N` and
-    `new_value.N`. Other outputs: `best` int64 [rows] and its `log_prob` [rows]; `attention` [rows, frames],
-    of the heads `alignment`.
+    whose successor is wanted; `watched` int64 [watched], tokens whose log-probabilities are wanted; `mask`
+    [frames], 0 for a frame that is there and MASKED for one that is not; for each layer N
+    `cross_key.N` and `cross_value.N` [heads, frames, head dim], and `key.N` and `value.N`
+    [1, heads, capacity, padded head], to be bound to the buffers of outputs `new_key.N` and `new_value.N`.
+    Other outputs: `best` int64 [rows] and its `log_prob` [rows]; `watched_log_prob`
+    [rows, watched]; `attention` [rows, frames], of the heads `alignment`.
     """
     return _DecodeGraph(state, config, alignment, weights).build()
 
@@ -69,6 +70,7 @@ class _DecodeGraph:
         graph.input("last", [1], TensorProto.INT32)
         graph.input("total", [], TensorProto.INT32)
         graph.input("rows_from", [1], TensorProto.INT64)
+        graph.input("watched", ["watched"], TensorProto.INT64)
         graph.input("mask", ["frames"])
         for name, table in zip(
             ("cos", "sin"), rotation(np.arange(LONGEST + 1), c, padded_head(c)), strict=True
@@ -166,6 +168,9 @@ class _DecodeGraph:
         graph.add("ReduceMax", ["probabilities", graph.shape(1)], "probability", keepdims=0)
         graph.add("Log", ["probability"], "log_prob")
         graph.output("log_prob", ["rows"])
+        graph.add("Gather", ["probabilities", "watched"], "watched_probability", axis=1)
+        graph.add("Log", ["watched_probability"], "watched_log_prob")
+        graph.output("watched_log_prob", ["rows", "watched"])
 
     def _arg_max(self, x: str, out: str) -> None:
         """ArgMax of the rows of x, by parts: ArgMax is scalar code and ReduceMax is not; 9 times as fast."""

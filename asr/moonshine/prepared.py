@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from asr.onnx import OnnxGraph
 from kernels.prepared import Files, PreparedFiles
 
-_FORMAT = 2  # of the graphs and of their files; a new number where either changes
+_FORMAT = 3  # of the graphs and of their files; a new number where either changes
 
 Graphs = tuple[OnnxGraph, ...]
 

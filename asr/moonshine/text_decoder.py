@@ -17,6 +17,8 @@ _FRAMES = (
     64  # by which the buffer of the audio grows: the unused part is computed with too, and growing copies all
 )
 _TOKENS = 64  # at first; then twice as many
+_NONE_WATCHED = np.zeros(0, np.int64)
+_ONE_WATCHED = np.zeros(1, np.int64)  # an output of nothing cannot be bound
 
 
 class DecoderGraphs(NamedTuple):
@@ -32,6 +34,7 @@ class Step(NamedTuple):
     best: NDArray[np.int64]  # [rows], the most likely token
     log_prob: Array  # [rows], of that token
     attention: Array  # [rows, frames], of the alignment heads, averaged; each row sums to 1
+    watched: Array = np.zeros((0, 0), np.float32)  # [rows, watched], log-probabilities of those asked about
 
 
 @dataclass
@@ -96,10 +99,17 @@ class TextDecoder:
             state.cross[:, :, :, at:end] = self._cross.run(None, {"hidden": hidden})[0]
         state.mask[at:end], state.mask[end:], state.frames = 0, MASKED, end
 
-    def decode(self, state: DecoderState, tokens: Sequence[int], rows_from: int = 0) -> Step:
+    def decode(
+        self,
+        state: DecoderState,
+        tokens: Sequence[int],
+        rows_from: int = 0,
+        watched: NDArray[np.int64] = _NONE_WATCHED,
+    ) -> Step:
         """Append `tokens`, at least one, in one pass; what follows those from the `rows_from`-th of them on.
 
-        Raises ValueError for more than LONGEST tokens, and for a state without frames.
+        Of the tokens `watched` [n] it tells how likely each is to follow. Raises ValueError for more than
+        LONGEST tokens, and for a state without frames.
         """
         new, total = len(tokens), state.tokens + len(tokens)
         if not (state.frames and 0 <= rows_from < new and total <= LONGEST):
@@ -110,22 +120,31 @@ class TextDecoder:
         if total >= state.own.shape[4]:  # the graph writes one row behind the last
             _grow_tokens(state, total + 1)
         state.binding = binding = state.binding or self._bind(state)
+        asked = watched if len(watched) else _ONE_WATCHED
         inputs = {
             "tokens": np.array([tokens], np.int64),
             "last": np.array([total], np.int32),
             "total": np.array(total + 1, np.int32),
             "rows_from": np.array([rows_from]),
+            "watched": asked,
         }
         rows = new - rows_from
         best, log_prob = np.empty(rows, np.int64), np.empty(rows, np.float32)
         attention = np.empty((rows, len(state.mask)), np.float32)
+        watched_log_prob = np.empty((rows, len(asked)), np.float32)
         for name, array in inputs.items():
             binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array))
-        for name, array in {"best": best, "log_prob": log_prob, "attention": attention}.items():
+        outputs = {
+            "best": best,
+            "log_prob": log_prob,
+            "watched_log_prob": watched_log_prob,
+            "attention": attention,
+        }
+        for name, array in outputs.items():
             binding.bind_ortvalue_output(name, ort.OrtValue.ortvalue_from_numpy(array))
         self._decode.run_with_iobinding(binding)
         state.tokens = total
-        return Step(best, log_prob, attention[:, : state.frames])
+        return Step(best, log_prob, attention[:, : state.frames], watched_log_prob[:, : len(watched)])
 
     def truncate(self, state: DecoderState, positions: int) -> None:
         """Keep only the first `positions` tokens."""

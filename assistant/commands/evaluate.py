@@ -74,7 +74,7 @@ def run_evaluate_asr(
 
 def load_recognizers(paths: AsrPaths, config: StreamConfig) -> Recognizers:
     """The three modes over models that are loaded once."""
-    models = load_recognizer(paths, config.checkpoint)
+    models = load_recognizer(paths, config)
     streaming, final = (Transcriber(models, replace(config, second_pass=second)) for second in (False, True))
     return Recognizers(streaming, final, models)
 

@@ -80,7 +80,7 @@ def load_models(config: Config, paths: Paths) -> Models:
 
 
 def _load_speech(config: Config, paths: Paths) -> tuple[HearingModels, Speaker]:
-    recognizer = load_recognizer(paths.asr, config.asr.checkpoint)
+    recognizer = load_recognizer(paths.asr, config.asr)
     hearing = HearingModels(
         Vad(paths.vad), TurnEnd(paths.turn_end), lambda: Transcriber(recognizer, config.asr)
     )

@@ -49,24 +49,29 @@ def pick_asr(found: dict[str, Path]) -> AsrPaths:
     return AsrPaths(encoder, decoder, vocabulary)
 
 
-def load_recognizer(paths: AsrPaths, checkpoint: str | None = None) -> Recognizer:
-    """The ASR models, their graphs prepared in the user's cache, or the user's own; raises ModelFileError."""
-    if checkpoint:
+def load_recognizer(paths: AsrPaths, config: StreamConfig | None = None) -> Recognizer:
+    """The ASR models, their graphs prepared in the user's cache, or the user's own; raises ModelFileError.
+
+    They expect the phrases of `config`, and none without one.
+    """
+    if config and config.checkpoint:
         from asr.load_checkpoint import open_checkpoint  # noqa: PLC0415  # the hub's library takes 0.2 s
 
-        return open_checkpoint(checkpoint)
-    return open_recognizer(
-        paths.encoder,
-        paths.decoder,
-        paths.vocabulary,
-        cache=cache_dir() / "asr-graphs",
-        audio_weights="float32" if has_slow_int8() else "int8",
-    )
+        models = open_checkpoint(config.checkpoint)
+    else:
+        models = open_recognizer(
+            paths.encoder,
+            paths.decoder,
+            paths.vocabulary,
+            cache=cache_dir() / "asr-graphs",
+            audio_weights="float32" if has_slow_int8() else "int8",
+        )
+    return models.biased_to(config.phrases, config.phrase_bonus) if config else models
 
 
 def load_transcriber(paths: AsrPaths, config: StreamConfig) -> Transcriber:
     """The ASR models, as a session uses them."""
-    return Transcriber(load_recognizer(paths, config.checkpoint), config)
+    return Transcriber(load_recognizer(paths, config), config)
 
 
 def voice_model(config: SpeakerConfig) -> str | None:

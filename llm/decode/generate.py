@@ -1,6 +1,6 @@
 """From a prompt to a stream of text: prefill, then token by token until a stop."""
 
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,13 +23,18 @@ from llm.text.tool_calls import MARKERS
 class GenerateConfig:
     """When to stop, and how to choose: by default one paragraph, greedily."""
 
-    max_tokens: int = 72
-    stop: tuple[str, ...] = ("\n",)
+    max_tokens: int = 128
+    """However little was said: a sentence is cut there."""
+    enough_chars: int = 240
+    """The first sentence that ends behind so many characters ends the reply; 0 for none does."""
+    stop: tuple[str, ...] = ()
     sampling: Sampling = Sampling(repetition_penalty=1.1)
+    penalize_last_reply: bool = True
+    """Whether the penalty on repetition is also on what the last reply said, where the user asks nothing."""
 
     def __post_init__(self) -> None:
-        if self.max_tokens < 1:
-            raise ValueError(f"max_tokens must be positive: {self}")
+        if self.max_tokens < 1 or self.enough_chars < 0:
+            raise ValueError(f"max_tokens must be positive, and enough_chars not negative: {self}")
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,8 @@ class Finished:
     """The reply is over. `text` is what had been held back of it.
 
     reason: "end" where the model ended it, "tool_calls" where it did so after a Called, "stop" for a stop
-    string, "length" where there was no room for more, and "error", which only a session says.
+    string and where enough was said, "length" where there was no room for more, and "error", which only a
+    session says.
     """
 
     reason: str
@@ -84,6 +90,7 @@ def generate(
     config: GenerateConfig,
     *,
     tools: Collection[str] = (),
+    said: Sequence[int] = (),
     logits_for: int = 1,
     stopped: Callable[[], bool] = lambda: False,
     speculator: Speculator | None = None,
@@ -91,7 +98,8 @@ def generate(
     """Yield Started, Prefilled, Tokens and Finished; ends early, without Finished, once `stopped()`.
 
     The texts of the tokens and of Finished, joined, are the reply. A call of one of the `tools`, by name, is
-    none of it, but a Called behind the token that completes it; see `llm.text.tool_calls`. A speculator
+    none of it, but a Called behind the token that completes it; see `llm.text.tool_calls`. The penalty on
+    repetition is on the tokens `said` before, too. A speculator
     changes nothing in it, but reports by Speculated before Finished. Where the engine can sample so on its
     device, decoding is multi-step: nothing is drafted then, or reported. Raises ContextFull when the prompt
     alone does not fit, and BrokenLogits.
@@ -104,16 +112,17 @@ def generate(
     room = engine.context - len(prompt) + 1  # the last token chosen need not enter the cache
     config = replace(config, max_tokens=min(config.max_tokens, room))
     sampler = Sampler(config.sampling)
-    decode = partial(_decode, tokenizer, sampler.choose(logits[-1], []), config, tools, stopped)
+    said = list(said)
+    decode = partial(_decode, tokenizer, sampler.choose(logits[-1], said), config, tools, stopped)
     if isinstance(engine, MultiStepEngine) and engine.can_sample(config.sampling):
         with closing(StepRuns(engine, max_tokens=config.max_tokens, sampling=config.sampling)) as runs:
-            for event in decode(runs.follow):
+            for event in decode(lambda chosen: runs.follow(chosen, said)):
                 if isinstance(event, Finished):
                     runs.close()
                 yield event
         return
     if speculator is None:
-        yield from decode(lambda chosen: sampler.choose(step(engine, chosen[-1]), chosen))
+        yield from decode(lambda chosen: sampler.choose(step(engine, chosen[-1]), said + chosen))
         return
     with closing(
         Lookahead(
@@ -125,7 +134,7 @@ def generate(
             ends=tokenizer.eos_ids,
         )
     ) as ahead:
-        for event in decode(lambda chosen: sampler.choose(ahead.step(chosen[-1]), chosen)):
+        for event in decode(lambda chosen: sampler.choose(ahead.step(chosen[-1]), said + chosen)):
             if isinstance(event, Finished):
                 ahead.close(ended=event.reason in ("end", "tool_calls"))
                 yield ahead.report()
@@ -140,7 +149,8 @@ def _decode(
     stopped: Callable[[], bool],
     follow: _Follow,
 ) -> Iterator[Token | Called | Finished]:
-    stream, reply = TextStream(tokenizer, MARKERS if tools else ()), ReplyText(config.stop, tools)
+    stream = TextStream(tokenizer, MARKERS if tools else ())
+    reply = ReplyText(config.stop, tools, config.enough_chars)
     chosen: list[int] = []
     while not stopped():
         if token in tokenizer.eos_ids:

@@ -27,14 +27,17 @@ class StepRuns:
         self._sizes = chain(RUN_STEPS, repeat(RUN_STEPS[-1]))
         self._next = next(self._sizes)
 
-    def follow(self, chosen: Sequence[int]) -> int:
-        """The choice after those `chosen` so far. Raises BrokenLogits, and what the engine raises."""
+    def follow(self, chosen: Sequence[int], said: Sequence[int] = ()) -> int:
+        """The choice after those `chosen` so far; those `said` before are penalized as they are.
+
+        Raises BrokenLogits, and what the engine raises.
+        """
         if not self._ahead:
             left = self._max_tokens - len(chosen)
             steps, self._next = min(self._next, left), next(self._sizes)
             lookahead = min(self._next, left - steps)
             self._ahead += self._engine.decode_steps(
-                chosen[-1], steps, seen=chosen, sampling=self._sampling, lookahead=lookahead
+                chosen[-1], steps, seen=[*said, *chosen], sampling=self._sampling, lookahead=lookahead
             )
         self._followed = len(chosen)
         return self._ahead.popleft()

@@ -1,7 +1,8 @@
-"""What a reply says, and what it calls: its text up to a stop string, with the calls taken out."""
+"""What a reply says, and what it calls: its text on one line, without the calls."""
 
 from collections.abc import Collection
 
+from llm.text.lines import SpokenLines
 from llm.text.message import Call
 from llm.text.stop import StopStrings
 from llm.text.tool_calls import ToolCalls
@@ -13,29 +14,32 @@ Piece = tuple[str, list[Call]]
 class ReplyText:
     """Feed it text; it returns what is certain to be of the reply. Stop strings are looked for in text only.
 
-    Without tools text passes as `StopStrings` lets it, and a call is text.
+    Without tools a call is text. Lines become sentences on one line, and enough of them are a reply: see
+    `llm.text.lines`.
     """
 
-    def __init__(self, stop: tuple[str, ...], tools: Collection[str] = ()) -> None:
+    def __init__(self, stop: tuple[str, ...], tools: Collection[str] = (), enough_chars: int = 0) -> None:
         """`tools` are the names of the functions that may be called."""
         self._stops, self._calls = StopStrings(stop), ToolCalls(tools) if tools else None
+        self._lines = SpokenLines(enough_chars)
         self.called = False
 
     @property
     def stopped(self) -> bool:
-        """Whether a stop string was found: the reply is over."""
-        return self._stops.found
+        """Whether a stop string was found, or enough was said: the reply is over."""
+        return self._stops.found or self._lines.ended
 
     def push(self, text: str) -> Piece:
         """Take the next text."""
         if self._calls is None:
-            return self._stops.push(text), []
+            return self._lines.push(self._stops.push(text)), []
         plain, calls = self._calls.push(text)
         self.called |= bool(calls)
-        return self._stops.push(plain), calls
+        return self._lines.push(self._stops.push(plain)), calls
 
     def flush(self) -> Piece:
         """The end of the reply: what was held back."""
         plain, calls = self._calls.flush() if self._calls else ("", [])
         self.called |= bool(calls)
-        return self._stops.push(plain) + self._stops.flush(), calls
+        rest = self._lines.push(self._stops.push(plain) + self._stops.flush())
+        return rest + self._lines.flush(), calls

@@ -1,5 +1,6 @@
 """One language model as the assistant uses it: a history and a transcript in, a reply out."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -13,6 +14,9 @@ from llm.text.chat import ChatTemplate, Message
 from llm.text.complete import TurnReader, closed
 from llm.text.conversation import fit
 from llm.text.tokenizer import Tokenizer
+
+_AGAIN = re.compile(r"\b(?:again|repeat|once more)\b", re.IGNORECASE)
+_FEW_WORDS = 6
 
 
 @dataclass(frozen=True)
@@ -92,14 +96,16 @@ class Responder:
         Those of a reply that failed or was stopped are told with the next. Raises ContextFull, BrokenLogits,
         EngineOutOfMemory, after which the next reply may succeed, and CudaBroken, after which none will.
         """
-        options = prompt.options
-        config = replace(self._config, max_tokens=options.max_tokens or self._config.max_tokens)
+        options, config = prompt.options, self._config
+        if options.max_tokens:  # who says how long it may be wants no other end
+            config = replace(config, max_tokens=options.max_tokens, enough_chars=0)
         events = generate(
             self._engine,
             self._tokenizer,
             prompt.ids,
             config,
             tools=[tool.name for tool in options.shown] if options.shown and self.takes_tools else (),
+            said=self._said(prompt.history) if config.penalize_last_reply else (),
             logits_for=min(self._reader.logits_for, len(prompt.ids)),
             stopped=stopped,
             speculator=self._speculator,
@@ -110,9 +116,21 @@ class Responder:
                     yield Kernels(tuple(served))
                 yield event
 
+    def _said(self, history: Sequence[Message]) -> list[int]:
+        """The tokens of the last reply in `history`; none where the user wants words of it again."""
+        if not history or history[-1].role != "user" or _wants_words_again(history[-1].content):
+            return []
+        replies = (message.content for message in reversed(history) if message.role == "assistant")
+        return self._tokenizer.encode(next(replies, ""))
+
     def completeness(self, prefilled: Prefilled) -> float:
         """Probability in [0, 1] that the prompt's last user message is complete."""
         return self._reader.score(prefilled.logits)
+
+
+def _wants_words_again(text: str) -> bool:
+    """Whether an answer may need the words of the last: that of a question, or of a longer request."""
+    return "?" in text or len(text.split()) > _FEW_WORDS or _AGAIN.search(text) is not None
 
 
 def asked(history: Sequence[Message], transcript: str | None) -> list[Message]:

@@ -15,6 +15,11 @@ def prompts() -> list[str]:
     return (_DATA / "prompts.txt").read_text(encoding="ascii").splitlines()
 
 
+def free_chat() -> list[str]:
+    """Twenty-five more questions, none of them among `prompts`."""
+    return (_DATA / "free_chat.txt").read_text(encoding="ascii").splitlines()
+
+
 def sentences() -> list[str]:
     """The sentences of `text`, and what else lies between two full stops, of more than 40 characters."""
     return [part.strip() for part in text().replace("\n", " ").split(".") if len(part) > 40]

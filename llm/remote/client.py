@@ -87,8 +87,14 @@ class RemoteModel:
         """
         yield Started()
         # The server has been told how much is wanted; here it is enforced.
-        limit = prompt.options.max_tokens or self._generate.max_tokens
-        reading, number = _Reading(self._generate.stop, prompt.options, limit * _CHARS_PER_TOKEN), 0
+        asked, configured = prompt.options.max_tokens, self._generate
+        limit = asked or configured.max_tokens
+        text = ReplyText(
+            configured.stop,
+            [tool.name for tool in prompt.options.shown],
+            0 if asked else configured.enough_chars,
+        )
+        reading, number = _Reading(text, prompt.options, limit * _CHARS_PER_TOKEN), 0
         async with aclosing(self._deltas(prompt)) as deltas:
             async for delta in deltas:
                 number += 1
@@ -144,9 +150,9 @@ class RemoteModel:
 class _Reading:
     """What has come of one reply: its text, its calls, and how many characters there is room for."""
 
-    def __init__(self, stop: tuple[str, ...], options: ReplyOptions, room: int) -> None:
+    def __init__(self, text: ReplyText, options: ReplyOptions, room: int) -> None:
         names = [tool.name for tool in options.shown]
-        self._text, self._calls, self._room = ReplyText(stop, names), CallAssembler(names), room
+        self._text, self._calls, self._room = text, CallAssembler(names), room
 
     def push(self, delta: Delta) -> Iterator[Token | Called]:
         if delta.text:

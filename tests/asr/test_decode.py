@@ -66,14 +66,20 @@ def stuttering(prefix: tuple[int, ...]) -> tuple[int, int]:
     return rng.choice([2, 3, 4, 4, 5]), min(frame, FRAMES - 1)
 
 
-def one_by_one(rule: Rule, forced: Sequence[int], limit: int) -> list[int]:
-    """The definition of what is read."""
-    tokens = list(forced)
-    while (token := rule(tuple(tokens))[0]) != EOS and len(tokens) < limit:
+def one_by_one(rule: Rule, forced: Sequence[int], limit: int) -> tuple[list[int], int]:
+    """The definition of what is read, and of how many tokens at its end are doubtful."""
+    tokens, begin, period, others, repeats = list(forced), 0, 0, 0, 0
+    while (token := rule(tuple(tokens))[0]) != EOS and len(tokens) < limit and repeats < 32:
         tokens.append(token)
-        if again := hallucinated(tokens, [rule(tuple(tokens[:end]))[1] for end in range(len(tokens))]):
-            return tokens[: max(len(forced), len(tokens) - again)]
-    return tokens
+        if period and token == tokens[-1 - period]:
+            repeats, others = repeats + 1, 0
+            continue
+        if period and others == 0:
+            others = 1
+            continue
+        period = hallucinated(tokens, [rule(tuple(tokens[:end]))[1] for end in range(len(tokens))])
+        begin, others, repeats = max(len(forced), len(tokens) - period), 0, 0
+    return tokens, len(tokens) - begin if period else 0
 
 
 def hallucinated(tokens: list[int], peaks: list[int]) -> int:
@@ -116,7 +122,7 @@ def cases(draw: st.DrawFn) -> tuple[Rule, list[int], int, int, int]:
 def test_a_draft_never_changes_the_tokens(case: tuple[Rule, list[int], int, int, int]) -> None:
     rule, draft, limit, forced, known = case
     reading = run(rule, draft, limit, forced, known)
-    assert list(reading.tokens) == one_by_one(rule, draft[:forced], limit)
+    assert (list(reading.tokens), reading.doubtful) == one_by_one(rule, draft[:forced], limit)
     assert forced <= reading.accepted <= len(draft)
     assert list(reading.tokens[: reading.accepted]) == draft[: reading.accepted]
 
@@ -193,18 +199,43 @@ PHRASE = (3, 4, 5, 6)
 )
 @pytest.mark.parametrize("draft", [(), PHRASE, PHRASE * 2, PHRASE * 5])
 @pytest.mark.parametrize("forced", [0, 4])
-def test_a_phrase_heard_once_is_written_once(
+def test_a_phrase_heard_once_is_doubtful_the_second_time(
     frame: Callable[[int], int], draft: tuple[int, ...], forced: int
 ) -> None:
     rule = saying(PHRASE, 5, frame)
     if len(draft) >= forced:
-        assert run(rule, draft, 40, forced, forced).tokens == PHRASE
+        reading = run(rule, draft, 40, forced, forced)
+        assert reading.tokens == PHRASE * 5
+        short = reading.without_repetition()
+        assert short.tokens == PHRASE
+        assert len(short.rows) == len(PHRASE) + 1 - forced
+        assert short.without_repetition() is short
 
 
 @pytest.mark.parametrize("drafted", [7, 8])
 def test_a_phrase_that_is_forced_is_not_taken_back(drafted: int) -> None:
     rule = saying(PHRASE, 5, lambda _: 3)
-    assert run(rule, (PHRASE * 2)[:drafted], 40, forced=7).tokens == (PHRASE * 2)[:7]
+    reading = run(rule, (PHRASE * 2)[:drafted], 40, forced=7)
+    assert reading.without_repetition().tokens == (PHRASE * 2)[:7]
+
+
+@pytest.mark.parametrize("draft", [(), PHRASE * 4, (*PHRASE * 4, 7, 3)])
+@pytest.mark.parametrize("frame", [lambda position: position % 4 + 2, lambda _: 4])
+def test_what_goes_on_with_something_else_was_no_loop(
+    frame: Callable[[int], int], draft: tuple[int, ...]
+) -> None:
+    """ "Far, far, far, far away": attention cannot tell one "far" from the next, and the rest was said."""
+    said = (*PHRASE * 4, 7, 3)
+    reading = run(saying(said, 1, frame), draft, 60)
+    assert (reading.tokens, reading.doubtful, reading.ended) == (said, 0, True)
+
+
+@pytest.mark.parametrize("draft", [(), PHRASE * 3])
+def test_an_endless_loop_is_left(draft: tuple[int, ...]) -> None:
+    reading = run(saying(PHRASE, 1000, lambda _: 3), draft, 1000)
+    assert not reading.ended
+    assert len(reading.tokens) < 64
+    assert reading.without_repetition().tokens == PHRASE
 
 
 @pytest.mark.parametrize("draft", [(), PHRASE * 2])

@@ -100,7 +100,7 @@ def test_characters_come_when_their_last_byte_does(run: Run) -> None:
     assert texts(events) == ["a", "", "", "", "🙂", "", "é", ""]
 
 
-@pytest.mark.parametrize(("raw", "last"), [(b"ok \xf0\x9f", "\ufffd"), (b"ok \xff", "")])
+@pytest.mark.parametrize(("raw", "last"), [(b"ok \xf0\x9f", " \ufffd"), (b"ok \xff", "")])
 def test_an_unfinished_character_is_replaced(run: Run, raw: bytes, last: str) -> None:
     events, _ = run(raw)
     assert "".join(texts(events)) == "ok \ufffd"
@@ -143,8 +143,8 @@ def test_a_stop_string_ends_the_reply_and_is_no_part_of_it(run: Run) -> None:
 @pytest.mark.parametrize(("max_tokens", "reason"), [(96, "end"), (8, "length")])
 def test_what_only_began_like_a_stop_string_is_not_lost(run: Run, max_tokens: int, reason: str) -> None:
     events, _ = run("Yes.\nUse", stop=("\nUser:",), max_tokens=max_tokens)
-    assert events[-1] == Finished(reason, "\nUse")
-    assert "".join(texts(events)) == "Yes.\nUse"
+    assert events[-1] == Finished(reason, " Use")
+    assert "".join(texts(events)) == "Yes. Use"
 
 
 @pytest.mark.parametrize("tokens", range(4))
@@ -224,6 +224,34 @@ def test_a_reply_of_no_tokens_is_refused() -> None:
     for max_tokens in (0, -1):
         with pytest.raises(ValueError, match="max_tokens must be positive"):
             GenerateConfig(max_tokens=max_tokens)
+    with pytest.raises(ValueError, match="enough_chars not negative"):
+        GenerateConfig(enough_chars=-1)
+
+
+def test_enough_ends_with_its_sentence(run: Run) -> None:
+    events, engine = run("It is so. Is it? Yes. No.", enough_chars=10)
+    assert "".join(texts(events)) == "It is so. Is it?"
+    assert events[-1] == Finished("stop", "")
+    assert engine.held[-1:] == engine.held[len(PROMPT) + len("It is so. Is it? ") - 1 :]  # Y was chosen
+
+
+def test_a_reply_has_no_lines(run: Run) -> None:
+    events, _ = run("Two:\n1. one\n2. two\n\nMore.\n\nOver.")
+    assert "".join(texts(events)) == "Two: one. two. More."
+    assert events[-1] == Finished("stop", "")
+
+
+def test_the_last_reply_is_penalized_with_this_one(tokenizer: Tokenizer) -> None:
+    class Either(ScriptedEngine):
+        def extend(self, tokens: Sequence[int], logits_for: int = 1) -> np.ndarray:
+            logits = np.zeros(END + 1, np.float32)
+            logits[[70, 71]] = 4, 3.8
+            return logits[None]
+
+    config = GenerateConfig(max_tokens=1, sampling=Sampling(repetition_penalty=1.1))
+    for said, chosen in (([], 70), ([70], 71), ([70, 71], 70), ([9], 70)):
+        events = generate(Either([0]), tokenizer, PROMPT, config, said=said)
+        assert [event.id for event in events if isinstance(event, Token)] == [chosen]
 
 
 @given(
@@ -241,6 +269,6 @@ def test_the_texts_joined_are_the_reply(run: Run, text: str, stop: tuple[str, ..
         said, reason = said[:start], "stop"
     else:
         reason = "length" if len(text.encode()) >= max_tokens else "end"
-    assert "".join(texts(events)) == said
+    assert "".join(texts(events)) == said.strip()
     assert isinstance(events[-1], Finished)
     assert events[-1].reason == reason

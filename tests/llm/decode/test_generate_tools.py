@@ -84,13 +84,13 @@ def test_text_may_come_before_it_and_lines_do_not_end_it(run: Run) -> None:
     assert events[-1] == Finished("tool_calls", "")
 
 
-def test_a_line_of_text_ends_the_reply_as_before(run: Run) -> None:
-    events = run(f"Hello.\nAnd more. {HERMES}")
+def test_a_stop_string_in_text_ends_the_reply_before_a_call(run: Run) -> None:
+    events = run(f"Hello.\nAnd more. {HERMES}", stop=("\n",))
     assert said(events) == "Hello."
     assert events[-1] == Finished("stop", "")
     # One token more than without tools: a call could have followed.
     tokens = sum(isinstance(event, Token) for event in events)
-    assert tokens == 1 + sum(isinstance(event, Token) for event in run("Hello.\nAnd more.", ()))
+    assert tokens == 1 + sum(isinstance(event, Token) for event in run("Hello.\nAnd more.", (), stop=("\n",)))
 
 
 def test_a_call_that_completes_with_the_reply_comes_before_its_end(run: Run) -> None:

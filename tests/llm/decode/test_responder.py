@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -6,7 +6,7 @@ from llama_files import SMALL, CountingLlama, one_thread, real_model, write_llam
 from torch_llama import Llama, TorchEngine
 
 from llm.decode.engine import ContextFull
-from llm.decode.generate import Finished, GenerateConfig, Prefilled, Started, Token
+from llm.decode.generate import Finished, GenerateConfig, Generated, Prefilled, Started, Token
 from llm.decode.responder import Prompt, Responder
 from llm.decode.sample import Sampling
 from llm.gguf.file import GgufFile, open_gguf
@@ -202,3 +202,32 @@ def test_reading_ahead_of_what_does_not_fit_does_nothing(file: GgufFile, small: 
     parts = Parts(file, small, context=32)
     parts.responder.read_ahead([SYSTEM], "x" * 100)
     assert parts.model.computed == []
+
+
+@pytest.mark.parametrize(
+    ("words", "penalized"),
+    [
+        ("Thanks.", True),
+        ("Okay, thank you very much.", True),
+        ("Go on.", True),
+        ("And of Spain?", False),
+        ("Say that AGAIN!", False),
+        ("Repeat it.", False),
+        ("Tell me the names of all its rivers.", False),
+    ],
+)
+def test_the_last_reply_is_penalized_where_nothing_is_asked(
+    file: GgufFile, small: Llama, monkeypatch: pytest.MonkeyPatch, words: str, penalized: bool
+) -> None:
+    asked: list[list[int]] = []
+
+    def record(*_: object, said: list[int], **__: object) -> Generator[Generated, None, None]:
+        asked.append(said)
+        yield Started()
+
+    monkeypatch.setattr("llm.decode.responder.generate", record)
+    parts = Parts(file, small, context=200)
+    history = [SYSTEM, user("Letters?"), assistant("One."), user("More."), assistant("Other.")]
+    prompt = parts.responder.prompt(history, words)
+    assert list(parts.responder.reply(prompt, lambda: False)) == [Started()]
+    assert asked == [parts.tokenizer.encode("Other.") if penalized else []]

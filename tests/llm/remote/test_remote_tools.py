@@ -118,7 +118,7 @@ async def test_the_limit_of_one_reply_is_sent_and_enforced(server: RemoteServer,
     assert (await body(server, remote, ReplyOptions()))["max_tokens"] == 50
     server.play(Step([chunk("la ")], "forever"))
     items = await say(remote, ReplyOptions(3))
-    assert texts(items) == "la la la "
+    assert texts(items) == "la la la"
     assert items[-1] == Finished("length", "")
     server.until("gone")
 
