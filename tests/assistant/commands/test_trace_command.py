@@ -88,7 +88,7 @@ def test_lanes_are_drawn(
     write(tmp_path / "t", [*lines(), reply])
     assert run(monkeypatch, "trace", "show", tmp_path) == 0
     out = capsys.readouterr().out
-    assert "yes.flac  nothing was heard  'Yes?'" in out and "  tts         " in out
+    assert "yes.flac  nothing was heard  'Yes?'" in out and "\n  tts       " in out
 
 
 @pytest.mark.parametrize(

@@ -576,7 +576,7 @@ def test_a_reply_is_that_of_an_engine_of_logits(
     plain, tokenizer = load(file).open(), Tokenizer.from_gguf(file)
     for seed in range(4):
         for stop in ((), ("e",), ("a", "\n")):
-            config = GenerateConfig(max_tokens, stop)
+            config = GenerateConfig(max_tokens, stop=stop)
             replies = [
                 [e for e in generate(one, tokenizer, text(40, seed), config) if not isinstance(e, Prefilled)]
                 for one in (ahead, plain)
