@@ -18,6 +18,8 @@ Verdict = Literal["passed", "failed", "look"]
 # A recognizer mishears a word now and then; one in seven may differ, and none in a shorter sentence.
 MAX_ERROR = 0.15
 _LONGEST_REPLACED = 5  # words that "(or ...)" may stand for
+_NAME = "assistant"  # of another project's package on the registries
+_ANOTHER_PROJECT = rf"pip install '?{_NAME}\b"
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,7 @@ _DEMANDS = {
     r"^spoken, or a message": lambda ran: ran.code == 0 or bool(re.search(r"(?<!\S)--(?!\S)", ran.output)),
     r"replies that end with a sentence": _sentences,
     r"not the text about \w+ again": _new_each_time,
-    r"^a remedy that installs this project": lambda ran: (
-        not re.search(r"pip install '?assistant\b", ran.output)
-    ),
+    r"^a remedy that installs this project": lambda ran: not re.search(_ANOTHER_PROJECT, ran.output),
 }
 
 

@@ -126,14 +126,14 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> GgufFile:
 
 
 def config(**changes: str | int) -> LlmConfig:
-    return LlmConfig(context=128, threads=1, **{"kv": "f32", **changes})  # type: ignore[arg-type]
+    return LlmConfig(context=129, threads=1, **{"kv": "f32", **changes})  # type: ignore[arg-type]
 
 
 def test_a_gpu_that_can_is_used_and_every_kind_of_pass_tried(file: GgufFile, cuda: type[CudaModel]) -> None:
     loaded = load_model(config(kv="int8", sessions=3), file)
     assert loaded.device == "cuda"
     assert isinstance(loaded.model, CudaModel)
-    assert loaded.model.config == CudaConfig(context=128, sessions=3, kv="int8")
+    assert loaded.model.config == CudaConfig(context=129, sessions=3, kv="int8")
     assert loaded.model.passes == [(64, 0), (16, 16), (8, 8), (4, 4), (2, 2), (1, 1)]
     (tried,) = loaded.model.opened
     assert tried.tokens == [] and tried.closed  # its place is free
