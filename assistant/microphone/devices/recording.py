@@ -78,9 +78,10 @@ class Recording:
         self.wake_at = self._taken + count
 
     def skip(self) -> None:
-        """Drop what came so far: nobody was listening yet."""
+        """Drop what came so far, and what was lost of it: nobody was listening yet."""
         for _ in self.read():
             pass
+        self.overflows = self.silenced = 0
 
     def _converter_ns(self, block: _Block) -> int:
         at = block.time

@@ -103,6 +103,15 @@ def test_what_nobody_fetched_for_two_seconds_is_silence() -> None:
     assert device.recording.silenced == 500
 
 
+def test_what_was_lost_before_anybody_listened_is_no_loss() -> None:
+    device = Device()
+    device.give(250)
+    device.recording.skip()
+    assert (device.recording.overflows, device.recording.silenced) == (0, 0)
+    device.give(1)
+    assert device.read() == (2500, [*range(2500, 2510)])
+
+
 def test_a_device_that_states_no_times_is_taken_to_be_at_once() -> None:
     recording = Recording(RATE, lambda: None, lambda: 5_000 * MS)
     recording.callback(np.zeros((10, 1), np.float32), BlockTime(0.0, 0.0))
