@@ -60,10 +60,14 @@ def play(
     *,
     record: Path | None = None,
     on_turn: Callable[[ReplayedTurn], None],
+    say: Callable[[str], None] = typer.echo,
 ) -> Replay:
-    """Load the models and replay `lines`; the trace goes to the folder `record`. Raises TraceError."""
+    """Load the models and replay `lines`; the trace goes to the folder `record`, as `say` is told.
+
+    Raises TraceError.
+    """
     clock = Clock()
-    with recorded(record, config, clock, recorder) as recording:
+    with recorded(record, config, clock, recorder, say) as recording:
         tap = recording.tap if recording else None
         pool = load_pool(config, locate(config, ModelStore()), clock, tap)
         try:

@@ -26,16 +26,21 @@ def simulate(
     ] = None,
     set: Annotated[  # noqa: A002
         Optional[list[str]],  # noqa: UP045
-        typer.Option("--set", help="What if: a key of the configuration, as in turn.min_silence_ms=200."),
+        typer.Option("--set", help="What if: a key that a session reads, as in turn.min_silence_ms=200."),
     ] = None,
-    cores: Annotated[Optional[int], typer.Option(min=1, help="What if: so many cores.")] = None,  # noqa: UP045
+    cores: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="N", help="What if: so many cores, 1 to 4096."),
+    ] = None,
     sessions: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(metavar="N", help="What if: each conversation N times at once."),
+        typer.Option(metavar="N", help="What if: each conversation N times at once, 1 to 256."),
     ] = None,
     stagger: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(metavar="MS", help="Their beginnings are spread over so long; 5000 unless given."),
+        typer.Option(
+            metavar="MS", help="Their beginnings are spread over so long, 0 to 60000; by default 5000."
+        ),
     ] = None,
     path: Annotated[bool, typer.Option("--path", help="Show what each wait consists of.")] = False,
 ) -> None:
@@ -75,7 +80,7 @@ def tune(
         float, typer.Option(min=0, max=1, help="The share of sentences to choose on; the others judge.")
     ] = 0.5,
     cut_ms: Annotated[
-        float, typer.Option(min=0, help="The wait, in ms, that a turn cut into is as bad as.")
+        float, typer.Option(min=0, max=3_600_000, help="The wait, in ms, that a turn cut into is as bad as.")
     ] = 3000,
     most_cut: Annotated[
         Optional[float],  # noqa: UP045
@@ -134,7 +139,9 @@ def compare(
         typer.Option(min=1, max=100, help="So many recordings of each, by turns; by default 2."),
     ] = None,
     keep: Annotated[Optional[Path], typer.Option(help="Keep the recordings in this new folder.")] = None,  # noqa: UP045
-    margin: Annotated[float, typer.Option(min=0.1, help="Differences within so many ms are the same.")] = 5.0,
+    margin: Annotated[
+        float, typer.Option(min=0.1, max=60_000, help="Differences within so many ms are the same.")
+    ] = 5.0,
     json: Annotated[Optional[Path], typer.Option("--json", help="Write the report here.")] = None,  # noqa: UP045
     fail_if_slower: Annotated[
         bool, typer.Option("--fail-if-slower", help="Exit with 1 if B is slower.")

@@ -1,17 +1,15 @@
 """What `assistant trace` runs."""
 
-import json as json_module
 import math
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import typer
 
 from assistant.commands.preflight import check_file
-from assistant.config import Config, config_of
+from assistant.config import Config, ConfigError, config_of
 from assistant.models.load import load_models, locate
 from assistant.models.pool import Models
 from assistant.models.store import ModelStore
@@ -25,7 +23,9 @@ from assistant.trace.summary import write_json, write_text
 from assistant.trace.told import lines, told
 from assistant.trace.trace import Trace, read_trace
 
-_MOST_SESSIONS, _LONGEST_STAGGER_MS = 256, 60_000.0
+_MOST_CORES, _MOST_SESSIONS, _LONGEST_STAGGER_MS = 4096, 256, 60_000.0
+_READ = ("asr.partial_ms", "asr.pre_roll_ms", "asr.max_turn_s", "llm.system_prompt")
+"""What a session reads beside `[turn]`. All else makes models, which here answer as they did."""
 
 
 def run_simulate(
@@ -34,26 +34,26 @@ def run_simulate(
     strict: bool,
     scale: Sequence[str] = (),
     changes: Sequence[str] = (),
-    cores: int | None = None,
+    cores: str | None = None,
     sessions: str | None = None,
     stagger: str | None = None,
     *,
     paths: bool = False,
 ) -> None:
-    """Simulate the traces at `traces` and print a line a turn; raises TraceError and ConfigError.
+    """Simulate the traces at `traces` and print a line a turn; raises TraceError.
 
-    `scale` and `changes` are like tts=0.5 and turn.min_silence_ms=200, `sessions` and `stagger` (ms) numbers.
+    `scale` and `changes` are like tts=0.5 and turn.min_silence_ms=200; `cores`, `sessions` and `stagger` (ms)
+    are numbers.
     `paths` prints what each wait consists of, too.
     """
     factors = {name: _factor(name, value) for name, value in map(_pair, scale)}
-    copies = round(
-        _number("--sessions", "1" if sessions is None else sessions, 1, _MOST_SESSIONS, whole=True)
-    )
+    most_at_once = None if cores is None else _whole("--cores", cores, _MOST_CORES)
+    copies = 1 if sessions is None else _whole("--sessions", sessions, _MOST_SESSIONS)
     stagger_ms = STAGGER_MS if stagger is None else _number("--stagger", stagger, 0, _LONGEST_STAGGER_MS)
     check_file(json, TraceError)
     simulations, loading = [], Loading()
     for trace in usable_traces(traces):
-        what_if = WhatIf(cores, factors, _changed(trace, changes), copies, stagger_ms)
+        what_if = WhatIf(most_at_once, factors, _changed(trace, changes), copies, stagger_ms)
         simulations.append(simulate(trace, loading.of(trace), what_if, strict=strict))
         typer.echo("\n".join(lines(simulations[-1], paths=paths)))
     if json:
@@ -67,6 +67,10 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
+def _whole(name: str, value: str, most: int) -> int:
+    return round(_number(name, value, 1, most, whole=True))
+
+
 def _number(name: str, value: str, least: float, most: float, *, whole: bool = False) -> float:
     try:
         number = float(value)
@@ -74,7 +78,7 @@ def _number(name: str, value: str, least: float, most: float, *, whole: bool = F
         number = math.nan
     if not least <= number <= most or (whole and number != int(number)):
         kind = "a whole number" if whole else "a number"
-        raise TraceError(f"{name} {value:.40}: should be {kind} from {least:g} to {most:g}")
+        raise TraceError(f"{name} {value!r:.40}: should be {kind} from {least:g} to {most:g}")
     return number
 
 
@@ -90,21 +94,27 @@ def _factor(name: str, value: str) -> float:
 
 def _changed(trace: Trace, changes: Sequence[str]) -> Config:
     """The trace's configuration with `section.key=value` changed, the value as TOML has it."""
-    table: dict[str, Any] = json_module.loads(json_module.dumps(asdict(trace.config)))
+    table = asdict(trace.config)
     for change in changes:
         name, value = _pair(change)
-        *sections, key = name.split(".")
-        place = table
-        for section in sections:
-            inner = place.setdefault(section, {})
-            if not isinstance(inner, dict):
-                raise TraceError(f"{change}: {section} is a key, not a section")
-            place = inner
-        try:
-            place[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError as error:
-            raise TraceError(f"{change}: {value} is not a value of TOML; texts want quotes") from error
-    return config_of(table, Path("--set")) if changes else trace.config
+        section, _, key = name.partition(".")
+        if section != "turn" and name not in _READ:
+            raise TraceError(f"--set {name!r:.60}: is not read; a simulation reads turn, {', '.join(_READ)}")
+        table[section][key] = _toml(change, value)
+    try:
+        return config_of(table, Path("--set")) if changes else trace.config
+    except ConfigError as error:
+        raise TraceError(str(error)) from error
+
+
+def _toml(change: str, value: str) -> object:
+    try:
+        (found,) = tomllib.loads(f"value = {value}").values()
+    except ValueError as error:  # not TOML, or more lines of it
+        raise TraceError(
+            f"{change!r:.60}: {value!r:.40} is not a value of TOML; texts want quotes"
+        ) from error
+    return found
 
 
 def run_gate(paths: Sequence[Path], baseline: Path, update: bool, strict: bool) -> None:
@@ -157,13 +167,18 @@ def read_traces(paths: Sequence[Path]) -> list[Trace]:
 
 
 def folders(path: Path) -> list[Path]:
-    """The traces at `path`, or below it; raises TraceError if there is none."""
+    """The traces at `path`, or below it but for hidden folders; raises TraceError if there is none."""
     if (path / META).exists() or not path.is_dir():
         return [path]
-    found = sorted(meta.parent for meta in path.rglob(META))
+    found = sorted(meta.parent for meta in path.rglob(META) if not _is_hidden(meta.relative_to(path)))
     if not found:
         raise TraceError(f"{path}: holds no trace")
     return found
+
+
+def _is_hidden(path: Path) -> bool:
+    """Whether it is in a hidden folder, as what a recording leaves that was killed."""
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _check_models(trace: Trace) -> None:

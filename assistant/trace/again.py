@@ -37,7 +37,7 @@ def _write(session: RecordedSession, folder: Path) -> None:
     entries: list[dict[str, Any]] = []
     starts = [_samples_until(session, clip["at"]) for clip in session.clips]
     for clip, start, end in zip(session.clips, starts, [*starts[1:], len(session.audio)], strict=True):
-        name = Path(clip["file"]).with_suffix(".flac").name
+        name = f"{Path(clip['file']).stem}.flac"
         path = folder / (f"{len(entries)} {name}" if (folder / name).exists() else name)
         audio = np.trim_zeros(
             session.audio[start:end], "b"

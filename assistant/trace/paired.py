@@ -96,11 +96,12 @@ def paired(a: Sequence[Measured], b: Sequence[Measured]) -> Pairs:
     """Pair the turns of both sides; raises TraceError if they have no clip in common, or other ones."""
     _check_clips([*a, *b])
     here, there = ([key for each in side for key in each.turns] for side in (a, b))
+    for side, keys in ((a, here), (b, there)):
+        if not keys:
+            raise TraceError(f"{side[0].name}: no turn was answered, so there is nothing to compare")
     turns = tuple(key for key in dict.fromkeys(here) if key in there)
     if not turns:
-        raise TraceError(
-            f"{b[0].name}: no turn in common with {a[0].name}: {_some(there)}, not {_some(here)}"
-        )
+        raise TraceError(f"{b[0].name}: no turn in common with {a[0].name}: {there[0]}, not {here[0]}")
     return Pairs(turns, _stacked(a, turns), _stacked(b, turns))
 
 
@@ -111,10 +112,6 @@ def _check_clips(recordings: Sequence[Measured]) -> None:
             name, known = first.setdefault(file, (each.name, clip))
             if clip != known:
                 raise TraceError(f"{each.name}: {file} is another clip than in {name}")
-
-
-def _some(keys: Sequence[str]) -> str:
-    return keys[0] if keys else "none was answered"
 
 
 def _stacked(side: Sequence[Measured], turns: Sequence[str]) -> Array:

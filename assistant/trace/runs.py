@@ -71,7 +71,7 @@ def _reply(line: Mapping[str, Any]) -> ReplyDone:
         heard=line["heard"],
         voice_end_ns=line["voice_end"],
         decided_ns=line["decided"],
-        boundaries=Boundaries(line["ends"], line["starts"]) if line["ends"] else None,
+        boundaries=Boundaries(line["ends"], line["starts"] or {}) if line["ends"] else None,
         interrupted=line["interrupted"],
         reopened=line["reopened"],
         underruns=line["underruns"],
@@ -194,4 +194,7 @@ def _inputs(recorded: RecordedSession) -> Iterator[tuple[int, Input]]:
         of = _INPUTS.get(line["what"])
         if of is None:
             raise TraceError(f"session {recorded.name}: an input {line['what']} cannot be simulated")
-        yield line["at"], of(**line["fields"])
+        try:
+            yield line["at"], of(**line["fields"])
+        except TypeError as error:
+            raise TraceError(f"session {recorded.name}: an input {line['what']}: {error}") from error

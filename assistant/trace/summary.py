@@ -1,6 +1,7 @@
 """The JSON report of a replay, and its one-screen summary."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -67,7 +68,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all; raises ReportError."""
-    temporary = path.parent / f".{path.name}.part"
+    temporary = path.parent / f".{path.name}.{os.getpid()}.part"  # others may write there, too
     try:
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)

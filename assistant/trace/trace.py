@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -90,15 +91,15 @@ class Trace:
 
     @property
     def name(self) -> str:
-        """The folder's name."""
-        return self.folder.name
+        """The folder's name, also where it was called "." or ".."."""
+        return self.folder.resolve().name if self.folder.name in ("", "..") else self.folder.name
 
 
 def read_trace(folder: Path) -> Trace:
     """Read the trace in `folder`.
 
-    Raises TraceError: not there, cut off, of another format, without an audio file or with another one than
-    was recorded, with times that run backwards, or too large.
+    Raises TraceError: not there, cut off, of another format, with a value of another kind, without an audio
+    file or with another one than was recorded, with times that run backwards, or too large.
     """
     meta = _read_meta(folder)
     lines = list(_read_lines(folder / EVENTS))
@@ -119,7 +120,7 @@ def _read_meta(folder: Path) -> Mapping[str, Json]:
     path = folder / META
     try:
         _check_size(path)
-        meta = json.loads(path.read_text(encoding="utf-8"))
+        meta = _json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise TraceError(f"{path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -129,6 +130,17 @@ def _read_meta(folder: Path) -> Mapping[str, Json]:
         raise TraceError(f"{path}: is of format {version!r:.40}; this version reads {FORMAT}")
     assert isinstance(meta, dict), "it has a format"
     return meta
+
+
+def _json(text: str) -> Json:
+    """JSON without the numbers that are none; raises ValueError."""
+    return json.loads(text, parse_float=_finite, parse_constant=_finite)
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text:.40} is no number")
+    return number
 
 
 def _check_size(path: Path) -> None:
@@ -147,7 +159,7 @@ def _read_lines(path: Path) -> Iterator[Mapping[str, Json]]:
                 number, size = number + 1, size + len(text)
                 if size > _MOST_BYTES:
                     raise TraceError(f"{path}: has more than {_MOST_BYTES // 10**6} MB when unpacked")
-                line = json.loads(text)
+                line = _json(text)
                 if not isinstance(line, dict):
                     raise TraceError(f"{path}: line {number} is no object")
                 yield line

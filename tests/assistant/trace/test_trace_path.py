@@ -80,7 +80,7 @@ def test_a_late_score_is_waited_for(tmp_path: Path) -> None:
     """It takes 150 ms from 1142 on; the window that follows is that of 1312, looked at from 1320 to 1322."""
     of = lines()
     late = changed(
-        of, "score", ended=next(line for line in of if line.get("stage") == "score")["ended"] + 90e6
+        of, "score", ended=next(line for line in of if line.get("stage") == "score")["ended"] + ns(90)
     )
     (path,) = paths(simulated(write(tmp_path / "t", one_by_one(late))))
     scored = [("score", "work", 150), ("next window", "time", 30)]
