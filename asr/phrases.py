@@ -7,6 +7,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.ending import Marks
+
 COMMON = (
     "stop", "stop it", "stop that", "wait", "hold on", "hang on", "be quiet", "quiet please", "shut up",
     "cancel", "cancel that", "never mind", "pause", "resume", "continue", "go on", "next", "previous",
@@ -49,6 +51,7 @@ class Phrases:
                     self._add(tokens)
         self.watched: NDArray[np.int64] = np.array(sorted(_tokens(self.root)), np.int64)
         self.column = {int(token): at for at, token in enumerate(self.watched)}
+        self.watched = np.concatenate([self.watched, Marks(vocabulary).watched])
         self._vocabulary = vocabulary
 
     def count(self, tokens: Sequence[int]) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ from asr.align import words_of
 from asr.audio import RATE
 from asr.biasing import biased
 from asr.decode import Decoding, decode, token_limit
+from asr.ending import Marks
 from asr.moonshine.full_encoder import FullEncoder
 from asr.moonshine.text_decoder import DecoderState, TextDecoder
 from asr.moonshine.vocabulary import text_of
@@ -39,6 +41,11 @@ class Recognizer:
     phrases: Phrases | None = None
     """What is likely to be said."""
 
+    @cached_property
+    def marks(self) -> Marks:
+        """The vocabulary's marks."""
+        return Marks(self.vocabulary)
+
     def biased_to(self, phrases: Sequence[str], bonus: float) -> "Recognizer":
         """The same models, with `phrases` as what is likely to be said; see `asr.biasing`."""
         found = Phrases(phrases, self.vocabulary, bonus) if phrases and bonus else None
@@ -54,7 +61,7 @@ class Recognizer:
     ) -> Decoding:
         """As `asr.decode.decode`, with the phrases."""
         if self.phrases is None:
-            return decode(self.decoder, state, draft, limit, forced, known)
+            return decode(self.decoder, state, draft, limit, forced, known, self.marks.watched)
         reading = decode(self.decoder, state, draft, limit, forced, known, self.phrases.watched)
         return biased(self.decoder, state, reading, self.phrases, limit, forced, known)
 
@@ -75,4 +82,7 @@ class Recognizer:
         short = self.hypothesis(decoded.without_repetition(), offset_s) if decoded.doubtful else None
         words = words_of(decoded.tokens, self.vocabulary, decoded.rows, offset_s, offset_s)
         text = text_of(decoded.tokens, self.vocabulary)
-        return Hypothesis(text, decoded.tokens, decoded.accepted, tuple(words), decoded.confidence, short)
+        ending = self.marks.ending(decoded.tokens, decoded.rows)
+        return Hypothesis(
+            text, decoded.tokens, decoded.accepted, tuple(words), decoded.confidence, short, ending
+        )

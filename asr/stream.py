@@ -106,7 +106,8 @@ class Transcriber:
         self._push(span)
         last = self._last_words()
         whole = [replace(word, stable=True) for word in (*self._rescored, *last.words)]
-        return Hypothesis(" ".join(word.text for word in whole), last.tokens, last.accepted, tuple(whole))
+        text = " ".join(word.text for word in whole)
+        return Hypothesis(text, last.tokens, last.accepted, tuple(whole), ending=last.ending)
 
     def _last_words(self) -> Hypothesis:
         """What is said in the segment: nothing where neither pass is sure of its words.

@@ -1,6 +1,10 @@
 """What speech recognition gives: words with times and confidences, and hypotheses made of them."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asr.ending import Ending
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Hypothesis:
     """Geometric mean of the probabilities of the likeliest tokens: how sure it is that this was said, or
     what one of the expected phrases was said in place of."""
     unrepeated: "Hypothesis | None" = None
+    ending: "Ending | None" = None
 
     @property
     def letters(self) -> int:

@@ -13,7 +13,7 @@ from assistant.runtime import Clock, Worker
 from assistant.session.stages import AskUrgency
 from llm.decode.drafts import prompt_lookups
 from llm.decode.engine import CudaBroken, EngineOutOfMemory
-from llm.decode.generate import Generated, Prefilled
+from llm.decode.generate import Generated
 from llm.decode.options import AS_CONFIGURED, ReplyOptions
 from llm.decode.responder import Prompt, Responder
 from llm.decode.speculate import Speculator
@@ -121,10 +121,6 @@ class RemoteSession:
     def reply(self, prompt: Prompt, urgency: AskUrgency) -> AsyncGenerator[Generated, None]:  # noqa: ARG002
         """See LanguageModel."""
         return self.model.reply(prompt)
-
-    def completeness(self, prefilled: Prefilled) -> float:
-        """See LanguageModel."""
-        return self.model.completeness(prefilled)
 
 
 def load_language(config: LlmConfig, path: Path | None) -> LanguageModels:

@@ -29,13 +29,13 @@ _NAME = 128  # characters of a model's, a voice's or a function's name
 PARTIALS = "assistant.partials"
 """In `include`: an event for every partial transcript, with the words that may still change."""
 
-# How complete a turn has to be, and how long the longest silence is; by ear, between OpenAI's 8, 4 and 2 s
-# for the latter and what the turn machine's own settings were chosen on.
+# How sure it has to be that a turn is over, and how long the longest silence is: between OpenAI's 8, 4 and
+# 2 s for the latter and the turn machine's own.
 _EAGERNESS = {
-    "low": {"strict": 4.5, "max_silence_ms": 3000},
+    "low": {"patience": 0.75, "max_silence_ms": 3000},
     "medium": {},
     "auto": {},
-    "high": {"strict": 2.0, "max_silence_ms": 1000},
+    "high": {"patience": 0.25, "max_silence_ms": 1000},
 }
 
 

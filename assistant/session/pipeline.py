@@ -30,9 +30,11 @@ class Phrase:
 
 @dataclass(frozen=True)
 class Due:
-    """Something is to be done about the turn that begins at `start_sample`, with the latest audio of it."""
+    """Something is to be done about the turn that begins at `start_sample`, with its latest audio, or with
+    that up to `end_sample`."""
 
     start_sample: int
+    end_sample: int | None = None
 
 
 @dataclass(frozen=True)

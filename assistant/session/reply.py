@@ -158,7 +158,6 @@ class Reply:
                 self._context.emit(Failed("generate", str(error), self.number))
                 self.reason = "error"
                 await self._generated.put(Finished("error", ""))
-                await self._context.report(turn.TextScored(self.number, 1.0))  # nothing to wait for
         self._generated.close()
 
     async def _generate_from(self, prompt: Prompt) -> None:
@@ -167,8 +166,6 @@ class Reply:
             async for item in items:
                 self._note(item)
                 await self._generated.put(item)
-                if isinstance(item, Prefilled) and self.released_ns is None:
-                    await self._context.report(turn.TextScored(self.number, language.completeness(item)))
                 if isinstance(item, Speculated):
                     self._record("speculated", item.to_dict())
                 if isinstance(item, Kernels):

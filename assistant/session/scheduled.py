@@ -10,7 +10,7 @@ from asr.stabilize import Partial
 from asr.words import Hypothesis
 from assistant.runtime import Clock, Stopped, Urgency, Worker
 from assistant.session.stages import AskUrgency, Audio, Utterance
-from llm.decode.generate import Generated, Prefilled
+from llm.decode.generate import Generated
 from llm.decode.options import AS_CONFIGURED, ReplyOptions
 from llm.decode.responder import Prompt
 from llm.text.chat import Message
@@ -56,7 +56,6 @@ class Generator(Protocol):
         self, history: Sequence[Message], transcript: str | None, options: ReplyOptions = AS_CONFIGURED
     ) -> Prompt: ...
     def reply(self, prompt: Prompt, stopped: Stopped) -> Iterator[Generated]: ...  # noqa: D102
-    def completeness(self, prefilled: Prefilled) -> float: ...  # noqa: D102
 
 
 class Speaker(Protocol):
@@ -193,10 +192,6 @@ class SessionLanguageModel:
         return self._worker.stream(
             lambda stopped: self.generator.reply(prompt, stopped), urgency=urgency, lane=self
         )
-
-    def completeness(self, prefilled: Prefilled) -> float:
-        """See LanguageModel."""
-        return self.generator.completeness(prefilled)
 
 
 class SessionSynthesizer:

@@ -79,6 +79,7 @@ class Session:
         self._decide = decide
         self.reply_settings = ReplySettings()
         self._live, self._asr = config.live, config.asr
+        self._commands = frozenset(phrase.lower() for phrase in config.asr.phrases)
         self._stages = stages
         self._tracer = Tracer(clock, recorder, name)
         self._listeners: list[Listener] = []
@@ -244,7 +245,13 @@ class Session:
         listening, hearing = self._listening, self._stages.hearing
         assert listening and hearing, "a turn that was heard"
         start, number = command.start_sample, command.number
-        user = UserTurn(number, self._context, hearing, lambda: listening.ring.audio(listening.begin(start)))
+        user = UserTurn(
+            number,
+            self._context,
+            hearing,
+            lambda end: listening.ring.audio(listening.begin(start), end),
+            self._commands,
+        )
         exchange = Exchange(number, self.conversation, self._emit, user)
         exchange.turn_item = self._speech_item or self.conversation.new_id()
         exchange.voice_end_sample = command.voice_end_sample
@@ -300,7 +307,6 @@ class Session:
             return  # it failed while it was cancelled, and asyncio lets the failure win
         if failure is not None:
             self._emit(Failed("reply", one_line(failure), reply.number))
-            await self._events.put(turn.TextScored(reply.number, 1.0))  # nothing to wait for
             await reply.released()
         await self._events.put(turn.ReplyFinished(reply.number, self.sample_at(self._tracer.clock.now_ns())))
 
@@ -315,8 +321,8 @@ def _speech_start(state: turn.State) -> int | None:
 
 def _carry_out(command: turn.Command, exchange: Exchange) -> None:
     match command:
-        case turn.Score(start_sample=start) if exchange.turn:
-            exchange.turn.score(start)
+        case turn.Score(start_sample=start, end_sample=end) if exchange.turn:
+            exchange.turn.score(start, end)
         case turn.Discard():
             exchange.discard()
         case turn.EndTurn():

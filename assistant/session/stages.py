@@ -14,7 +14,7 @@ from asr.audio import AudioSpan
 from asr.stabilize import Partial
 from asr.words import Hypothesis
 from assistant.runtime import Urgency
-from llm.decode.generate import Generated, Prefilled
+from llm.decode.generate import Generated
 from llm.decode.options import AS_CONFIGURED, ReplyOptions
 from llm.decode.responder import Prompt
 from llm.text.chat import Message
@@ -80,7 +80,6 @@ class LanguageModel(Protocol):
         ...
 
     def reply(self, prompt: Prompt, urgency: AskUrgency) -> AsyncGenerator[Generated, None]: ...  # noqa: D102
-    def completeness(self, prefilled: Prefilled) -> float: ...  # noqa: D102
 
 
 class Synthesizer(Protocol):

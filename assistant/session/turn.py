@@ -29,8 +29,8 @@ class TurnConfig:
     voice_off: float = 0.35
     start_ms: int = 64
     """Voice this long begins a turn; with two windows one click does not."""
-    prepare_ms: int = 64
-    """Silence this long starts the transcript, the score and the reply, on speculation."""
+    prepare_ms: int = 32
+    """Silence this long starts the transcript and the reply, on speculation."""
     resume_ms: int = 64
     """Voice this long in a pause, or before any reply is heard, takes the turn back."""
     barge_in_ms: int = 192
@@ -40,19 +40,20 @@ class TurnConfig:
     as long as over the reply."""
     silence_ms: int = 500
     """Silence that ends a turn where silence alone decides."""
-    min_silence_ms: int = 250
+    min_silence_ms: int = 96
     max_silence_ms: int = 1600
     """A turn ends after this much silence whatever the scores say."""
-    rescore_ms: int = 384
-    strict: float = 3.5
-    """Completeness (log-odds) that ends a turn at `min_silence_ms`; it falls, slowly at first, to
-    `lenient` at `max_silence_ms`."""
-    lenient: float = -4.0
-    audio_weight: float = 1.0
-    text_weight: float = 2.0
-    """The words count for more than their sound: over 193 pauses and ends in recordings of read sentences,
-    they tell the two apart with an area under the ROC curve of 0.71, the sound with 0.56."""
-    text_bias: float = 1.7
+    patience: float = 0.5
+    """In [0, 1]: how sure it has to be that a turn is over, against the wait."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.patience <= 1:
+            raise ValueError(f"patience must be 0 to 1, not {self.patience:g}")
+
+    @property
+    def threshold(self) -> float:
+        """Log-odds that a turn is over from which it is."""
+        return 3.5 * self.patience
 
     @property
     def prepares(self) -> bool:
@@ -81,10 +82,10 @@ class AudioScored:
 
 @dataclass(frozen=True)
 class TextScored:
-    """How complete the transcript reads, in [0, 1]."""
+    """Log-odds that the turn is over, by its transcript; see `completeness`."""
 
     number: int
-    probability: float
+    log_odds: float
 
 
 @dataclass(frozen=True)
@@ -153,10 +154,11 @@ class Speculate:
 
 @dataclass(frozen=True)
 class Score:
-    """Score how complete the turn from `start_sample` sounds."""
+    """Score how complete the turn sounds, from `start_sample` to `end_sample`."""
 
     number: int
     start_sample: int
+    end_sample: int
 
 
 @dataclass(frozen=True)
@@ -244,7 +246,7 @@ class Pausing:
     start_sample: int
     voice_end: int
     number: int
-    scored_sample: int
+    window_end: int  # of the window that was looked at last
     audio: float | None = None
     text: float | None = None
     voice_start: int | None = None

@@ -5,15 +5,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import log
 from typing import Any, Generic, TypeVar
 
 from asr.audio import RATE
+from assistant.session.completeness import by_silence, with_sound
 from assistant.session.turn import (
     AudioCleared,
     AudioCommitted,
     AudioScored,
-    Command,
     Discard,
     EndTurn,
     Event,
@@ -42,6 +41,8 @@ from assistant.session.turn import (
 
 S = TypeVar("S", Listening, Speaking, Pausing, Replying)
 E = TypeVar("E")
+
+_BY_SOUND = 2.5  # log-odds at most that the sound adds to the words'
 
 # Guards
 
@@ -76,19 +77,18 @@ def _resumed(state: Pausing, window: Window, config: TurnConfig) -> bool:
 def _ended(state: Pausing, window: Window, config: TurnConfig) -> bool:
     if window.voice >= config.voice_on:
         return False
-    silence_ms = _since_ms(state.voice_end, window)
-    if config.detection == "silence":
-        return silence_ms >= config.silence_ms
-    if silence_ms >= config.max_silence_ms:
-        return True
-    if silence_ms < config.min_silence_ms or state.audio is None or state.text is None:
-        return False
-    return completeness(state.audio, state.text, config) >= threshold(silence_ms, config)
+    return _is_over(replace(state, window_end=window.end_sample), config)
 
 
-def _score_is_old(state: Pausing, window: Window, config: TurnConfig) -> bool:
-    scored = config.detection == "semantic" and state.audio is not None and window.voice < config.voice_on
-    return scored and _since_ms(state.scored_sample, window) >= config.rescore_ms
+def _completed(state: Pausing, event: TextScored | AudioScored, config: TurnConfig) -> bool:
+    silent = state.voice_start is None and _its_own(state, event, config)
+    return silent and _is_over(_noted(state, event), config)
+
+
+def _unsure(state: Pausing, event: TextScored, config: TurnConfig) -> bool:
+    """Whether the sound may end the turn where the words do not yet."""
+    missing = config.threshold - event.log_odds
+    return _its_own(state, event, config) and config.detection == "semantic" and missing < _BY_SOUND
 
 
 def _interrupts(state: Replying, window: Window, config: TurnConfig) -> bool:
@@ -119,6 +119,11 @@ def _follow_voice(state: S, window: Window, config: TurnConfig) -> Step:
     return replace(state, voice_start=_voice_start(state.voice_start, window, config)), ()
 
 
+def _wait(state: Pausing, window: Window, config: TurnConfig) -> Step:
+    voice_start = _voice_start(state.voice_start, window, config)
+    return replace(state, voice_start=voice_start, window_end=window.end_sample), ()
+
+
 def _start_speaking(state: Listening, window: Window, config: TurnConfig) -> Step:
     start = _voice_start(state.voice_start, window, config)
     assert start is not None, "the guard has seen voice"
@@ -136,13 +141,10 @@ def _pause(state: Speaking, window: Window, config: TurnConfig) -> Step:
         start,
         state.voice_end,
         number,
-        scored_sample=window.end_sample,
+        window_end=window.end_sample,
         prepared=config.prepares,
     )
-    commands: tuple[Command, ...] = (Speculate(number, start, state.voice_end),)
-    if config.detection == "semantic":
-        commands += (Score(number, start),)
-    return pausing, commands
+    return pausing, (Speculate(number, start, state.voice_end),)
 
 
 def _resume(state: Pausing, window: Window, _config: TurnConfig) -> Step:
@@ -150,7 +152,11 @@ def _resume(state: Pausing, window: Window, _config: TurnConfig) -> Step:
 
 
 def _end(state: Pausing, event: Window | AudioCommitted, config: TurnConfig) -> Step:
-    ended = EndTurn(state.number, event.end_sample)
+    return _end_at(state, event.end_sample, config)
+
+
+def _end_at(state: Pausing, sample: int, config: TurnConfig) -> Step:
+    ended = EndTurn(state.number, sample)
     if not config.create_response:
         return Listening(state.next_number), (ended, Discard(state.number))
     if not state.prepared:
@@ -160,17 +166,18 @@ def _end(state: Pausing, event: Window | AudioCommitted, config: TurnConfig) -> 
     return replying, (ended, Release(state.number))
 
 
-def _score_again(state: Pausing, window: Window, _config: TurnConfig) -> Step:
-    state = replace(state, scored_sample=window.end_sample, voice_start=None)
-    return state, (Score(state.number, state.start_sample),)
+def _note_score(state: Pausing, event: TextScored | AudioScored, _config: TurnConfig) -> Step:
+    return _noted(state, event), ()
 
 
-def _note_audio(state: Pausing, event: AudioScored, _config: TurnConfig) -> Step:
-    return replace(state, audio=event.probability), ()
+def _complete(state: Pausing, event: TextScored | AudioScored, config: TurnConfig) -> Step:
+    return _end_at(_noted(state, event), state.window_end, config)
 
 
-def _note_text(state: Pausing, event: TextScored, _config: TurnConfig) -> Step:
-    return replace(state, text=event.probability), ()
+def _ask_for_sound(state: Pausing, event: TextScored, config: TurnConfig) -> Step:
+    """Once, and as it was at the beginning of the silence: the longer that is, the less the sound says."""
+    end_sample = state.voice_end + config.prepare_ms * RATE // 1000
+    return _noted(state, event), (Score(state.number, state.start_sample, end_sample),)
 
 
 def _forget(state: Pausing | Replying, _event: NothingSaid | AudioCleared, _config: TurnConfig) -> Step:
@@ -208,7 +215,7 @@ def _respond(state: Listening, event: ReplyRequested, _config: TurnConfig) -> St
 
 def _end_and_respond(state: Pausing, event: ReplyRequested, config: TurnConfig) -> Step:
     """What was prepared does not know what the client has said since: answer both."""
-    ended = (EndTurn(state.number, state.scored_sample), Discard(state.number))
+    ended = (EndTurn(state.number, state.window_end), Discard(state.number))
     after, commands = _respond(Listening(state.next_number), event, config)
     return after, (*ended, *commands)
 
@@ -216,7 +223,7 @@ def _end_and_respond(state: Pausing, event: ReplyRequested, config: TurnConfig) 
 def _cut_and_respond(state: Speaking, event: ReplyRequested, config: TurnConfig) -> Step:
     """The client wants its reply now: what has been said so far is a turn."""
     number, start = state.next_number, state.start_sample
-    pausing = Pausing(number + 1, start, state.voice_end, number, scored_sample=state.voice_end)
+    pausing = Pausing(number + 1, start, state.voice_end, number, window_end=state.voice_end)
     after, commands = _end_and_respond(pausing, event, config)
     return after, (Speculate(number, start, state.voice_end), *commands)
 
@@ -236,7 +243,7 @@ def _note_silence(state: Replying, _window: Window, _config: TurnConfig) -> Step
 
 def _commit_speech(state: Speaking, event: AudioCommitted, config: TurnConfig) -> Step:
     number, start = state.next_number, state.start_sample
-    pausing = Pausing(number + 1, start, state.voice_end, number, scored_sample=event.end_sample)
+    pausing = Pausing(number + 1, start, state.voice_end, number, window_end=event.end_sample)
     after, commands = _end(pausing, event, config)
     return after, (Speculate(number, start, state.voice_end), *commands)
 
@@ -282,10 +289,12 @@ TABLE: tuple[Row[Any, Any], ...] = (
     Row(Pausing, Window, _undetected, _resume),
     Row(Pausing, Window, _resumed, _resume),
     Row(Pausing, Window, _ended, _end),
-    Row(Pausing, Window, _score_is_old, _score_again),
-    Row(Pausing, Window, _always, _follow_voice),
-    Row(Pausing, AudioScored, _its_own, _note_audio),
-    Row(Pausing, TextScored, _its_own, _note_text),
+    Row(Pausing, Window, _always, _wait),
+    Row(Pausing, TextScored, _completed, _complete),
+    Row(Pausing, TextScored, _unsure, _ask_for_sound),
+    Row(Pausing, TextScored, _its_own, _note_score),
+    Row(Pausing, AudioScored, _completed, _complete),
+    Row(Pausing, AudioScored, _its_own, _note_score),
     Row(Pausing, NothingSaid, _its_own, _forget),
     Row(Pausing, AudioCommitted, _always, _end),
     Row(Pausing, AudioCleared, _always, _forget),
@@ -321,23 +330,28 @@ Decide = Callable[[State, Event, TurnConfig], Step]
 """What `step` is."""
 
 
-def completeness(audio: float, text: float, config: TurnConfig) -> float:
-    """Log-odds that the turn is complete, from how it sounds and how it reads."""
-    words = config.text_weight * (_log_odds(text) + config.text_bias)
-    return config.audio_weight * _log_odds(audio) + words
+def _noted(state: Pausing, event: TextScored | AudioScored) -> Pausing:
+    if isinstance(event, TextScored):
+        return replace(state, text=event.log_odds)
+    return replace(state, audio=event.probability)
 
 
-def threshold(silence_ms: float, config: TurnConfig) -> float:
-    """Completeness that ends the turn after `silence_ms`; falls while the silence lasts."""
-    span = config.max_silence_ms - config.min_silence_ms
-    share = min(1.0, max(0.0, (silence_ms - config.min_silence_ms) / span))
-    # Cubed: pauses to think last up to a second, and most turns are decided at the strict end anyway.
-    return config.strict + share**3 * (config.lenient - config.strict)
+def _is_over(state: Pausing, config: TurnConfig) -> bool:
+    """Whether the turn has ended, if the user has been silent up to the window that was looked at last."""
+    silence_ms = (state.window_end - state.voice_end) * 1000 / RATE
+    if config.detection == "silence":
+        return silence_ms >= config.silence_ms
+    if silence_ms >= config.max_silence_ms:
+        return True
+    if silence_ms < config.min_silence_ms or state.text is None:
+        return False
+    return log_odds(state.text, state.audio, silence_ms) >= config.threshold
 
 
-def _log_odds(p: float) -> float:
-    p = min(max(p, 1e-4), 1 - 1e-4)
-    return log(p / (1 - p))
+def log_odds(text: float, audio: float | None, silence_ms: float) -> float:
+    """Log-odds that a turn is over, by its words, by its sound, if that was scored, and by the silence."""
+    scored = text if audio is None else with_sound(text, audio)
+    return scored + by_silence(silence_ms)
 
 
 def _since_ms(sample: int, now: Window) -> float:

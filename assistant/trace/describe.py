@@ -47,7 +47,7 @@ def _gave(stage: str, gave: Json) -> str:
             return f"{gave['stable']} | {gave['unstable']}"
         case "asr.final" | "tts.speak":
             return str(gave["text"])
-        case "score" | "llm.completeness" | "vad":
+        case "score" | "vad":
             return f"{float(gave):.2f}"
         case "llm.prompt":
             return f"{len(gave['ids'])} tokens"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from asr.ending import Ending
 from asr.stabilize import Partial
 from asr.words import Hypothesis, Word
 from llm.decode.generate import Called, Finished, Generated, Prefilled, Started, Token
@@ -71,12 +72,15 @@ def hypothesis_json(final: Hypothesis) -> Json:
         "tokens": tokens,
         "accepted": final.accepted,
         "words": _words_json(final.words),
+        "ending": final.ending and [round(final.ending.closing, 4), round(final.ending.going_on, 4)],
     }
 
 
 def hypothesis_of(plain: Json) -> Hypothesis:
     """The final transcript that `hypothesis_json` wrote."""
-    return Hypothesis(plain["text"], tuple(plain["tokens"]), plain["accepted"], _words(plain["words"]))
+    ending = Ending(*plain["ending"]) if plain["ending"] else None
+    tokens, words = tuple(plain["tokens"]), _words(plain["words"])
+    return Hypothesis(plain["text"], tokens, plain["accepted"], words, ending=ending)
 
 
 def generated_json(item: Generated) -> Json:

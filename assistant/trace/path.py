@@ -150,12 +150,10 @@ def _released(walk: _Walk, found: _Turn) -> None:
     walk.back_to(moment.ns, "event loop", "time")
     number = found.record.number
     if waited_for == turn.AudioScored.__name__:
-        walk.back_to(found.log.scored_ns(number, waited_for), "next window", "time")
-        _scored(walk, found)
+        walk.job("asr", number, "score")
+        _transcribed(walk, found)
     elif waited_for == turn.TextScored.__name__:
-        walk.back_to(found.log.scored_ns(number, waited_for), "next window", "time")
-        walk.job("loop", number, "llm.completeness")
-        _generated(walk, found)
+        _transcribed(walk, found)
     else:
         _heard(walk, found, moment, waited_for)
 
@@ -174,17 +172,6 @@ def _transcribed(walk: _Walk, found: _Turn) -> None:
         return _released(walk, found)
     walk.job("asr", number, "asr.final")
     return _heard(walk, found, found.log.speculated[number][0], "prepare")
-
-
-def _scored(walk: _Walk, found: _Turn) -> None:
-    """Back from how complete the turn sounds: asked in a pause, once the transcript is there."""
-    number = found.record.number
-    score = walk.job("asr", number, "score")
-    asked = [moment for moment in found.log.scores[number] if score and moment.ns <= score.ready_ns]
-    if not asked or found.ends_ns["asr.final"] >= asked[-1].ns:
-        _transcribed(walk, found)
-    else:
-        _heard(walk, found, asked[-1], "rescore")
 
 
 def _heard(walk: _Walk, found: _Turn, moment: Moment, waited_for: str) -> None:

@@ -1,6 +1,6 @@
 """What a simulation puts in the place of each model: one that answers as recorded and takes as long."""
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -28,14 +28,13 @@ from assistant.trace.items import Json, generated_of, hypothesis_of, partial_of,
 from assistant.trace.reading import Reading
 from assistant.trace.scene import Scene
 from assistant.trace.taps import asked_digest, prompt_digest, speech_digest
-from llm.decode.generate import Generated, Prefilled, Token
+from llm.decode.generate import Generated, Token
 from llm.decode.options import AS_CONFIGURED, ReplyOptions
 from llm.decode.responder import Prompt
 from llm.text.chat import Message
 from tts.stream import SpeechChunk
 
 _WINDOWS = 256  # that the real voice detector is given before the first that was not recorded: 8 s
-_PROMPTS = 8  # that are remembered, should their logits be asked for
 
 
 class SimulatedTap(Tap):
@@ -166,8 +165,6 @@ class _Generator:
     def __init__(self, scene: Scene) -> None:
         self._scene, self.takes_tools = scene, False
         self._reading = Reading()
-        self._prompts: OrderedDict[str, Prompt] = OrderedDict()
-        self._remembered: deque[tuple[Prefilled, str]] = deque(maxlen=_PROMPTS)  # with their prompts' digests
 
     def read_ahead(
         self, history: Sequence[Message], words: str, options: ReplyOptions = AS_CONFIGURED
@@ -189,9 +186,6 @@ class _Generator:
 
     def reply(self, prompt: Prompt, stopped: Stopped) -> Iterator[Generated]:
         given, unread, text = prompt_digest(prompt), self._reading.prompt(prompt), ""
-        self._prompts[given] = prompt
-        if len(self._prompts) > _PROMPTS:
-            self._prompts.popitem(last=False)
         kinds = (("llm.start", 1), ("llm.prefill", unread), ("llm.token", 1))
         items = self._scene.stream(
             "llm.reply",
@@ -205,28 +199,9 @@ class _Generator:
                 if stopped():
                     return
                 text += item.text if isinstance(item, Token) else ""
-                if isinstance(item, Prefilled):  # of a recording: what is real is worked out later
-                    self._remembered.append((item, given))
                 yield item
         finally:
             self._reading.reply(text)
-
-    def completeness(self, prefilled: Prefilled) -> float:
-        given = next((name for known, name in self._remembered if known is prefilled), None)
-        return self._scene.answer_on_loop(
-            "llm.completeness",
-            given or blake2b(prefilled.logits.tobytes()).hexdigest(),
-            float,
-            lambda: self._score(prefilled, given),
-        )
-
-    def _score(self, prefilled: Prefilled, given: str | None) -> float:
-        """How complete the user's words read, by the real model, in a sequence that no reply is in."""
-        with self._real() as generator:
-            if given is not None:  # of a recording, which does not keep the logits
-                items = generator.reply(self._prompts[given], lambda: False)
-                prefilled = next(item for item in items if isinstance(item, Prefilled))
-            return generator.completeness(prefilled)
 
     def _prompt(self, history: Sequence[Message], transcript: str | None, options: ReplyOptions) -> Prompt:
         with self._real() as generator:

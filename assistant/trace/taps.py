@@ -1,6 +1,5 @@
 """What a recording puts in the place of each model: the model, with every call and step written down."""
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -189,7 +188,6 @@ class _Generator:
     def __init__(self, model: Generator, notes: Notes, session: str) -> None:
         self._model, self._notes, self._session = model, notes, session
         self._reading = Reading()
-        self._prefilled: deque[tuple[Prefilled, str]] = deque(maxlen=2)  # with the digests of their prompts
 
     @property
     def takes_tools(self) -> bool:
@@ -236,8 +234,6 @@ class _Generator:
         steps = _Steps(self._notes, self._session, "llm.reply", given, len(prompt.ids), stopped)
         try:
             for item in steps.through(self._model.reply(prompt, stopped)):
-                if isinstance(item, Prefilled):
-                    self._prefilled.append((item, given))
                 if isinstance(item, Token):
                     text += item.text
                 steps.note(unread if isinstance(item, Prefilled) else 1, partial(_generated, item))
@@ -245,20 +241,6 @@ class _Generator:
         finally:
             self._reading.reply(text)
             steps.end()
-
-    def completeness(self, prefilled: Prefilled) -> float:
-        began_ns = self._notes.now_ns()
-        score = self._model.completeness(prefilled)
-        ended_ns = self._notes.now_ns()
-        given = next((name for known, name in self._prefilled if known is prefilled), "")
-        self._notes.call(
-            self._session,
-            "llm.completeness",
-            began_ns,
-            ended_ns,
-            lambda _: {"input": given, "work": 1, "gave": score},
-        )
-        return score
 
 
 class _Speaker:

@@ -32,7 +32,6 @@ CALLS: Mapping[str, Mapping[str, Literal["main", "side"]]] = {
         "llm.reply": "main",
         "llm.read_ahead": "side",
         "llm.prompt": "side",
-        "llm.completeness": "side",
     },
     "tts": {"tts.speak": "main"},
 }

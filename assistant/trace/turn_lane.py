@@ -10,8 +10,6 @@ from assistant.trace.lanes import Item, mark
 from assistant.trace.observed import Interval, Silence
 from assistant.trace.trace import Call, RecordedSession
 
-_SCORES = {"score": "sounds complete", "llm.completeness": "reads complete"}
-
 
 def turn_items(
     session: RecordedSession, calls: Sequence[Call], spans: Sequence[Span], voiced: Sequence[Interval]
@@ -20,6 +18,7 @@ def turn_items(
     items = [
         *_pauses(session, spans, voiced),
         *_scores(calls),
+        *(mark(span.end_ns, "reads complete", **_logged(span)) for span in spans if span.name == "words"),
         *_ends(session),
         *(mark(line["at"], line["what"]) for line in session.inputs),
     ]
@@ -50,9 +49,13 @@ def _pauses(session: RecordedSession, spans: Sequence[Span], voiced: Sequence[In
 
 def _scores(calls: Sequence[Call]) -> Iterator[Item]:
     for call in calls:
-        if call.stage in _SCORES:
+        if call.stage == "score":
             for step in call.steps:
-                yield mark(step.ended_ns, _SCORES[call.stage], p=f"{float(step.gave):.2f}")
+                yield mark(step.ended_ns, "sounds complete", p=f"{float(step.gave):.2f}")
+
+
+def _logged(span: Span) -> dict[str, str]:
+    return {"log_odds": f"{span.attributes['log_odds']:.1f}"}
 
 
 def _ends(session: RecordedSession) -> Iterator[Item]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from asr.vad import WINDOW
 from assistant.runtime import Clock, StepRun
 from assistant.session import turn
-from assistant.session.turn_table import completeness, threshold
+from assistant.session.turn_table import log_odds
 
 _NUMBERED = re.compile(r"(?:turn|reply)-(\d+)\b")
 
@@ -33,8 +33,6 @@ class TurnLog:
         self._clock, self._config = clock, config
         self.speculated: dict[int, tuple[Moment, int]] = {}
         """Of each speculation when it began, and the last sample before it that was taken for voice."""
-        self.scores: dict[int, list[Moment]] = {}
-        """When a score of each turn was asked for."""
         self.released: dict[int, tuple[Moment, str]] = {}
         """When each reply was released, and what was waited for: a score, or what to call the silence."""
         self.kept_turns: set[int] = set()
@@ -42,35 +40,27 @@ class TurnLog:
         self._speeches: list[
             tuple[int, int | None]
         ] = []  # when each was over, and as which turn, if it was one
-        self._scored: dict[tuple[int, type], int] = {}  # when each score of a turn came last
-        self._heard: dict[int, int] = {}  # when each window was looked at, by its last sample
 
     def watch(self, before: turn.State, event: turn.Event, commands: Sequence[turn.Command]) -> None:
         """See `Watch`."""
         now_ns = self._clock.now_ns()
-        if isinstance(event, turn.Window):
-            self._heard[event.end_sample] = now_ns
-        if isinstance(event, turn.AudioScored | turn.TextScored):
-            self._scored[event.number, type(event)] = now_ns
         moment = Moment(now_ns, event.end_sample if isinstance(event, turn.Window) else None)
         for command in commands:
-            self._note(moment, before, command)
+            self._note(moment, before, event, command)
         gone = isinstance(event, turn.AudioCleared | turn.NothingSaid)
         if gone and isinstance(before, turn.Speaking | turn.Pausing):
             self._speeches.append((now_ns, None))
 
-    def _note(self, moment: Moment, before: turn.State, command: turn.Command) -> None:
+    def _note(self, moment: Moment, before: turn.State, event: turn.Event, command: turn.Command) -> None:
         match command:
             case turn.Speculate(number=number, voice_end_sample=sample):
                 self.speculated[number] = moment, sample
-            case turn.Score(number=number):
-                self.scores.setdefault(number, []).append(moment)
             case turn.EndTurn(number=number):
                 self.kept_turns.add(number)
                 self._speeches.append((moment.ns, number))
             case turn.Release(number=number):
                 self.kept_replies.add(number)
-                self.released[number] = moment, self._waited_for(before, moment)
+                self.released[number] = moment, self._waited_for(before, event)
             case turn.Discard(number=number):
                 self.kept_replies.discard(number)
             case turn.Reopen(number=number):
@@ -78,27 +68,25 @@ class TurnLog:
                 self.kept_turns.discard(number)
                 self._speeches = [speech for speech in self._speeches if speech[1] != number]
 
-    def _waited_for(self, before: turn.State, moment: Moment) -> str:
-        """What a turn's end waited for last: a score, if with it the window before had ended the turn."""
-        if moment.end_sample is None or not isinstance(before, turn.Pausing):
+    def _waited_for(self, before: turn.State, event: turn.Event) -> str:
+        """What a turn's end waited for last: a score, or what to call the silence."""
+        if isinstance(event, turn.TextScored | turn.AudioScored):
+            return type(event).__name__
+        if not isinstance(event, turn.Window) or not isinstance(before, turn.Pausing):
             return "client"
-        config, window = self._config, moment.end_sample - WINDOW
-        silence_ms, earlier_ms = ((end - before.voice_end) / 16 for end in (moment.end_sample, window))
+        config = self._config
+        silence_ms, earlier_ms = (
+            (end - before.voice_end) / 16 for end in (event.end_sample, event.end_sample - WINDOW)
+        )
         if config.detection == "silence":
             return "silence_ms"
-        if before.audio is None or before.text is None or silence_ms >= config.max_silence_ms:
+        if before.text is None or silence_ms >= config.max_silence_ms:
             return "max_silence"
         if earlier_ms < config.min_silence_ms:
             return "min_silence"
-        last_ns, score = max((self._scored[before.number, of], of.__name__) for of in _SCORES)
-        complete = completeness(before.audio, before.text, config)
-        if complete < threshold(earlier_ms, config):
+        if log_odds(before.text, before.audio, earlier_ms) < config.threshold:
             return "threshold"
-        return score if last_ns > self._heard.get(window, 0) else "voice in the pause"
-
-    def scored_ns(self, number: int, score: str) -> int:
-        """When the score that `released` names came."""
-        return next(self._scored[number, of] for of in _SCORES if of.__name__ == score)
+        return "voice in the pause"
 
     def keeps(self, step: StepRun) -> bool:
         """Whether what a step gave was of use. Partials and what is read ahead are if a turn came of it."""
@@ -108,6 +96,3 @@ class TurnLog:
         if number is not None:
             return number in (self.kept_turns if step.task.startswith("turn-") else self.kept_replies)
         return next((of is not None for over_ns, of in self._speeches if over_ns >= step.began_ns), False)
-
-
-_SCORES = (turn.AudioScored, turn.TextScored)

@@ -6,12 +6,12 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from llm.decode.engine import Engine, prefill
-from llm.decode.generate import Finished, GenerateConfig, Generated, Prefilled, generate
+from llm.decode.generate import Finished, GenerateConfig, Generated, generate
 from llm.decode.options import AS_CONFIGURED, ReplyOptions
 from llm.decode.served import Kernels, Served
 from llm.decode.speculate import Speculator
 from llm.text.chat import ChatTemplate, Message
-from llm.text.complete import TurnReader, closed
+from llm.text.complete import closed, tokens_behind
 from llm.text.conversation import fit
 from llm.text.tokenizer import Tokenizer
 
@@ -46,7 +46,7 @@ class Responder:
         self._engine, self._tokenizer, self._template = engine, tokenizer, template
         self._config, self._speculator = config, speculator
         self._take_served = take_served
-        self._reader = TurnReader(tokenizer, template)
+        self._closing = 1 + tokens_behind(template)  # the mark that closes the sentence, and what follows it
 
     @property
     def takes_tools(self) -> bool:
@@ -81,9 +81,8 @@ class Responder:
     ) -> None:
         """Put the prompt up to the user's `words`, more of which may follow, into the KV cache."""
         prompt = self.prompt(history, words, options)
-        closing = self._reader.logits_for - 1  # the mark that closes the sentence, and the template behind it
         if len(prompt.ids) <= self._engine.context:
-            prefill(self._engine, prompt.ids[:-closing], 0)
+            prefill(self._engine, prompt.ids[: -self._closing], 0)
 
     def warm_up(self, history: Sequence[Message]) -> None:
         """Put what every prompt begins with into the KV cache, and run each kernel once."""
@@ -106,7 +105,6 @@ class Responder:
             config,
             tools=[tool.name for tool in options.shown] if options.shown and self.takes_tools else (),
             said=self._said(prompt.history) if config.penalize_last_reply else (),
-            logits_for=min(self._reader.logits_for, len(prompt.ids)),
             stopped=stopped,
             speculator=self._speculator,
         )
@@ -122,10 +120,6 @@ class Responder:
             return []
         replies = (message.content for message in reversed(history) if message.role == "assistant")
         return self._tokenizer.encode(next(replies, ""))
-
-    def completeness(self, prefilled: Prefilled) -> float:
-        """Probability in [0, 1] that the prompt's last user message is complete."""
-        return self._reader.score(prefilled.logits)
 
 
 def _wants_words_again(text: str) -> bool:

@@ -24,9 +24,6 @@ __all__ = ["RemoteConfig", "RemoteError", "RemoteModel"]
 
 _BACKOFF_S = 0.2  # before the first retry, twice as long before each further one
 _CHARS_PER_TOKEN = 16  # at most, over a whole reply: English has 4 to 5
-# Its log-odds are -1.7, the negative of the turn machine's `text_bias`: the words then say neither that the
-# turn is over nor that it is not, and its sound and the silence decide.
-_NEUTRAL = 0.1545
 
 
 class RemoteModel:
@@ -72,10 +69,6 @@ class RemoteModel:
         self, history: Sequence[Message], words: str, options: ReplyOptions = AS_CONFIGURED
     ) -> None:
         """Nothing: a server is asked once."""
-
-    def completeness(self, prefilled: Prefilled) -> float:  # noqa: ARG002  # nothing is in it
-        """What leaves the end of the turn to its sound: a server shows no logits of the prompt."""
-        return _NEUTRAL
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[Generated, None]:
         """Yield Started, Prefilled with the first word, Tokens, Called and Finished, as `generate` does.

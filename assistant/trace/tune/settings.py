@@ -12,13 +12,9 @@ from assistant.spelling import nearest
 from assistant.trace.errors import TraceError
 
 DEFAULT = (
-    "turn.strict=0:6",
-    "turn.lenient=-8:0",
-    "turn.min_silence_ms=150:500",
+    "turn.patience=0:1",
+    "turn.min_silence_ms=64:320",
     "turn.max_silence_ms=800:2400",
-    "turn.text_weight=0.5:3",
-    "turn.text_bias=0:3",
-    "turn.audio_weight=0:2",
 )
 _TYPES = {f"turn.{field.name}": field.type for field in fields(TurnConfig) if field.type in (int, float)}
 _DECIMALS = 2
@@ -44,7 +40,7 @@ class Range:
 
 
 def ranges_of(texts: Iterable[str]) -> list[Range]:
-    """Ranges like turn.strict=2:5; raises TraceError."""
+    """Ranges like turn.patience=0.2:0.8; raises TraceError."""
     ranges = [_range(text) for text in texts]
     if twice := [each.key for each in ranges if [other.key for other in ranges].count(each.key) > 1]:
         raise TraceError(f"--over turn.{twice[0]}: is given twice")
