@@ -8,10 +8,12 @@ session cut it out rightly. A call that the scene does not expect fails, and so 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import log
 
 import numpy as np
 
 from asr.audio import AudioSpan
+from asr.ending import Ending
 from asr.stabilize import Partial
 from asr.words import Hypothesis
 from assistant.runtime import VirtualLoop
@@ -166,8 +168,11 @@ class ScriptedReader:
         return Partial(stable, self._last[len(stable) :].strip())
 
     def final(self, span: AudioSpan) -> Hypothesis:
-        self.finals.append(self._read(span))
-        return Hypothesis(self.finals[-1], (), 0)
+        text = self._read(span)
+        self.finals.append(text)
+        voices = [v for v in self._scene.voices if v.words and text.endswith(v.words)]
+        reads = voices[-1].reads if voices else 0.01
+        return Hypothesis(text, (), 0, ending=Ending(log(reads), log(1 - reads)))
 
     def _read(self, span: AudioSpan) -> str:
         start, end = position(span.audio)  # of the scene; the session does not count what it lost
@@ -234,10 +239,6 @@ class ScriptedWriter:
         yield Kernels(SERVED)
         reason = "end" if isinstance(reply, str) else "tool_calls"
         yield Finished("length" if limit < len(words) else reason, "")
-
-    def completeness(self, prefilled: Prefilled) -> float:
-        transcript = self.transcripts[int(prefilled.logits[0, 0])]
-        return [v for v in self._scene.voices if v.words and transcript.endswith(v.words)][-1].reads
 
     def check(self) -> None:
         assert set(self.transcripts) == set(self._scene.replies), "a reply that nobody asked for"

@@ -88,7 +88,7 @@ def _completed(state: Pausing, event: TextScored | AudioScored, config: TurnConf
 def _unsure(state: Pausing, event: TextScored, config: TurnConfig) -> bool:
     """Whether the sound may end the turn where the words do not yet."""
     missing = config.threshold - event.log_odds
-    return _its_own(state, event, config) and config.detection == "semantic" and missing < _BY_SOUND
+    return _its_own(state, event, config) and config.detection == "semantic" and 0 < missing < _BY_SOUND
 
 
 def _interrupts(state: Replying, window: Window, config: TurnConfig) -> bool:

@@ -23,7 +23,7 @@ from assistant.session.session import SessionConfig
 from assistant.session.turn import TurnConfig
 from assistant.trace.replay import Replay
 
-TURN = TurnConfig(min_silence_ms=250, strict=3.0)
+TURN = TurnConfig(prepare_ms=64, min_silence_ms=250)
 HELLO = "Hello there. I am fine, thanks."
 STORY = "Yes. Once upon a time there was a king who slept, and slept, and slept."
 PER_MS = 16

@@ -37,7 +37,7 @@ from assistant.session.turn import (
     TurnConfig,
     Window,
 )
-from assistant.session.turn_table import completeness, step, threshold
+from assistant.session.turn_table import step
 
 WINDOW = 512
 # Written out, for the numbers below are worked out from these.
@@ -51,14 +51,9 @@ CONFIG = TurnConfig(
     silence_ms=500,
     min_silence_ms=250,
     max_silence_ms=1600,
-    rescore_ms=192,
-    strict=3.0,
-    lenient=-4.0,
-    audio_weight=1.0,
-    text_weight=2.0,
-    text_bias=1.7,
+    patience=0.5,  # a turn is over at log-odds of 1.75
 )
-SURE = 0.999
+SURE = 9.0  # log-odds of the words
 
 
 class Machine:
@@ -102,7 +97,7 @@ def paused(config: TurnConfig = CONFIG) -> Machine:
 def replying(config: TurnConfig = CONFIG) -> Machine:
     """The turn ended at window 18, 256 ms after the voice."""
     machine = paused(config)
-    machine.send(AudioScored(0, SURE), TextScored(0, SURE))
+    machine.send(TextScored(0, SURE))
     assert kinds(machine.hear("." * 6)) == [(18, "EndTurn"), (18, "Release")]
     return machine
 
@@ -125,9 +120,8 @@ def test_two_windows_begin_a_turn_where_the_first_of_them_began() -> None:
     assert machine.state == Speaking(0, start_sample=3 * WINDOW, voice_end=5 * WINDOW)
 
 
-def test_a_pause_prepares_and_scores_after_64_ms_from_where_the_voice_began() -> None:
-    commands = Machine().hear("...#####..")
-    assert commands == [(10, Speculate(0, 3 * WINDOW, 8 * WINDOW)), (10, Score(0, 3 * WINDOW))]
+def test_a_pause_prepares_after_64_ms_from_where_the_voice_began() -> None:
+    assert Machine().hear("...#####..") == [(10, Speculate(0, 3 * WINDOW, 8 * WINDOW))]
 
 
 def test_a_voice_that_fades_still_speaks() -> None:
@@ -135,82 +129,108 @@ def test_a_voice_that_fades_still_speaks() -> None:
     machine = Machine()
     assert machine.hear("----") == []
     assert machine.state == Listening()
-    assert kinds(machine.hear("##" + "-" * 20 + "..")) == [(28, "Speculate"), (28, "Score")]
+    assert kinds(machine.hear("##" + "-" * 20 + "..")) == [(28, "Speculate")]
 
 
 def test_a_turn_ends_at_min_silence_when_the_scores_are_high() -> None:
     machine = paused()
-    assert machine.send(AudioScored(0, SURE), TextScored(0, SURE)) == []
+    assert machine.send(TextScored(0, SURE)) == []
     # 250 ms are over with the eighth window of silence, at 256 ms
     assert machine.hear("." * 6) == [(18, EndTurn(0, 18 * WINDOW)), (18, Release(0))]
     assert machine.state == Replying(1, start_sample=0, number=0)
 
 
-def test_the_threshold_falls_slowly_at_first() -> None:
-    config = replace(CONFIG, min_silence_ms=200, max_silence_ms=1200, strict=3.0, lenient=-4.0)
-    assert [threshold(ms, config) for ms in (0, 200, 700, 1200, 9999)] == [3.0, 3.0, 3 - 7 / 8, -4.0, -4.0]
-
-
-def test_completeness_adds_log_odds() -> None:
-    config = replace(CONFIG, audio_weight=1.0, text_weight=2.0, text_bias=1.7)
-    # log(0.9 / 0.1) = 2.19722, log(0.2 / 0.8) = -1.38629
-    assert completeness(0.9, 0.2, config) == pytest.approx(2.19722 + 2 * (-1.38629 + 1.7), abs=1e-4)
-    assert -100 < completeness(0.0, 0.0, config) < completeness(1.0, 1.0, config) < 100
-
-
-def test_a_middling_score_waits_for_the_threshold_to_fall() -> None:
-    # Completeness 0 with even scores and no bias; the threshold 3 - 7 * ((t - 250) / 1350) ** 3 is 0 at
-    # 1267.8 ms of silence: in the 40th window, at 1280 ms.
-    machine = paused(replace(CONFIG, text_bias=0.0, rescore_ms=10_000))
-    machine.send(AudioScored(0, 0.5), TextScored(0, 0.5))
-    assert kinds(machine.hear("." * 38)) == [(50, "EndTurn"), (50, "Release")]
-
-
-@pytest.mark.parametrize("known", [(), (AudioScored(0, SURE),), (TextScored(0, SURE),)])
-def test_a_turn_does_not_end_early_on_half_the_evidence(known: tuple[Event, ...]) -> None:
-    """Without a text score there is no transcript, and without transcript there is no reply to hear."""
+def test_a_transcript_that_comes_late_ends_the_turn_at_once() -> None:
+    """And not with the next window: the last one that was looked at ended at sample 9216."""
     machine = paused()
-    machine.send(*known)
-    ends = [command for command in machine.hear("." * 60) if not isinstance(command[1], Score)]
-    assert ends == [
-        (60, EndTurn(0, 60 * WINDOW)),
-        (60, Release(0)),
-    ]  # 1600 ms after window 10: max_silence_ms
+    assert machine.hear("......") == []
+    assert machine.send(TextScored(0, 1.75)) == [EndTurn(0, 9216), Release(0)]
 
 
-def test_low_scores_end_at_max_silence() -> None:
+def test_a_transcript_that_comes_in_a_voice_waits_for_what_becomes_of_that() -> None:
     machine = paused()
-    machine.send(AudioScored(0, 0.0), TextScored(0, 0.0))
+    machine.hear("......#")
+    assert machine.send(TextScored(0, SURE)) == []
+    assert kinds(machine.hear(".")) == [(20, "EndTurn"), (20, "Release")]
+
+
+def test_the_longer_the_silence_the_less_sure_need_the_words_be() -> None:
+    # Log-odds of 0 want 1.75 of the silence. By then 1 - exp(-1.75) = 0.8262 of the pauses are over; that is
+    # 0.25 s * (1.4 / 0.25) ** 0.8262 = 1.038 s: in the 33rd window, at 1056 ms.
+    machine = paused()
+    machine.send(TextScored(0, 0.0))
+    assert kinds(machine.hear("." * 31)) == [(43, "EndTurn"), (43, "Release")]
+
+
+@pytest.mark.parametrize(("patience", "window"), [(0.0, 18), (0.5, 43), (1.0, 52)])
+def test_patience_is_how_sure_it_has_to_be(patience: float, window: int) -> None:
+    """At 1, log-odds of 3.5 are wanted: 0.9698 of the pauses are over after 1.329 s, in the 42nd window."""
+    machine = paused(replace(CONFIG, patience=patience))
+    machine.send(TextScored(0, 0.0))
+    assert kinds(machine.hear("." * 60))[0] == (window, "EndTurn")
+
+
+@pytest.mark.parametrize("patience", [-0.1, 1.1, float("nan")])
+def test_patience_is_a_share(patience: float) -> None:
+    with pytest.raises(ValueError, match="patience must be 0 to 1"):
+        TurnConfig(patience=patience)
+
+
+def test_without_a_transcript_a_turn_ends_after_the_longest_silence() -> None:
+    machine = paused()
+    machine.send(AudioScored(0, 1.0))
+    assert machine.hear("." * 60) == [(60, EndTurn(0, 60 * WINDOW)), (60, Release(0))]  # 1600 ms
+
+
+def test_words_that_want_more_end_after_the_longest_silence() -> None:
+    machine = paused()
+    machine.send(TextScored(0, -9.0))
     assert [w for w, c in machine.hear("." * 60) if isinstance(c, EndTurn)] == [60]
 
 
-def test_the_turn_is_scored_again_while_the_silence_lasts() -> None:
+@pytest.mark.parametrize(("words", "asked"), [(-0.76, False), (-0.74, True), (1.74, True)])
+def test_the_sound_is_asked_where_it_may_end_the_turn_and_the_words_do_not(words: float, asked: bool) -> None:
+    """As it was at the beginning of the silence, and once."""
     machine = paused()
-    assert machine.hear("....") == []  # the first score has not come yet
-    machine.send(AudioScored(0, 0.1), TextScored(0, 0.1))
-    # 192 ms are six windows; the first score was asked at window 12
-    assert kinds(machine.hear("." * 10)) == [(18, "Score"), (24, "Score")]
-    machine.send(AudioScored(0, SURE), TextScored(0, SURE))
-    assert kinds(machine.hear(".")) == [(27, "EndTurn"), (27, "Release")]
+    machine.hear("..")
+    wanted = [Score(0, 0, 10 * WINDOW + 1024)] if asked else []
+    assert machine.send(TextScored(0, words)) == wanted
+    assert not any(isinstance(command, Score) for _, command in machine.hear("." * 60))
+
+
+def test_a_sound_that_is_complete_ends_the_turn() -> None:
+    # -0.97 + 1.15 * 1 + 0.37 * log(0.99 / 0.01) = 1.88
+    machine = paused()
+    machine.send(TextScored(0, 1.0))
+    assert machine.hear("......") == []
+    assert machine.send(AudioScored(0, 0.99)) == [EndTurn(0, 18 * WINDOW), Release(0)]
+
+
+def test_a_sound_that_is_not_complete_makes_a_turn_wait_longer() -> None:
+    # -0.97 + 1.15 * 1 + 0.37 * log(0.1 / 0.9) = -0.633, and 2.383 are wanted of the silence: after
+    # 0.25 * 5.6 ** (1 - exp(-2.383)) = 1.196 s, in the 38th window. The words alone would want 0.75: 0.624 s.
+    machine = paused()
+    machine.send(TextScored(0, 1.0), AudioScored(0, 0.1))
+    assert kinds(machine.hear("." * 60))[0] == (48, "EndTurn")
 
 
 def test_voice_in_a_pause_takes_the_turn_back() -> None:
     machine = paused()
-    machine.send(AudioScored(0, SURE), TextScored(0, SURE))
+    machine.send(TextScored(0, SURE))
     assert machine.hear("##") == [(14, Discard(0))]
     assert machine.state == Speaking(1, start_sample=0, voice_end=14 * WINDOW)
-    assert machine.hear("###..") == [(19, Speculate(1, 0, 17 * WINDOW)), (19, Score(1, 0))]
+    assert machine.hear("###..") == [(19, Speculate(1, 0, 17 * WINDOW))]
 
 
 def test_a_click_in_a_pause_neither_takes_the_turn_back_nor_restarts_its_silence() -> None:
     machine = paused()
-    machine.send(AudioScored(0, SURE), TextScored(0, SURE))
+    machine.send(TextScored(0, SURE))
     assert kinds(machine.hear("..#...")) == [(18, "EndTurn"), (18, "Release")]
 
 
 def test_a_turn_does_not_end_in_the_middle_of_a_voice() -> None:
     machine = paused()
-    machine.send(AudioScored(0, SURE), TextScored(0, SURE))
+    machine.send(TextScored(0, SURE))
     assert "EndTurn" not in dict(kinds(machine.hear("....." + "#"))).values()  # 256 ms are over, but voiced
     assert machine.hear("#") == [(19, Discard(0))]
 
@@ -220,17 +240,16 @@ def test_scores_of_a_discarded_turn_do_nothing() -> None:
     machine = paused()
     machine.hear("##")
     before = machine.state
-    assert machine.send(AudioScored(0, SURE), TextScored(0, SURE), NothingSaid(0)) == []
+    assert machine.send(TextScored(0, SURE), NothingSaid(0)) == []
     assert machine.state == before
 
 
 @pytest.mark.parametrize(
     "scores",
     [
-        (AudioScored(0, SURE), TextScored(0, SURE)),
-        (AudioScored(0, SURE), TextScored(1, SURE)),
-        (AudioScored(1, SURE), TextScored(0, SURE)),
-        (AudioScored(1, 0.0), TextScored(1, 0.0), AudioScored(0, SURE), TextScored(0, SURE)),
+        (TextScored(0, SURE),),
+        (AudioScored(0, 1.0), TextScored(1, -1.0)),
+        (TextScored(1, -9.0), TextScored(0, SURE)),
     ],
 )
 def test_scores_of_a_discarded_turn_do_not_count_for_the_next(scores: tuple[Event, ...]) -> None:
@@ -254,7 +273,7 @@ def test_speaking_before_the_reply_is_heard_reopens_the_turn() -> None:
     machine = replying()
     assert [c for _, c in machine.hear(".##")] == [Reopen(0)]
     assert machine.state == Speaking(1, start_sample=0, voice_end=21 * WINDOW)
-    assert [c for _, c in machine.hear("##..")] == [Speculate(1, 0, 23 * WINDOW), Score(1, 0)]
+    assert [c for _, c in machine.hear("##..")] == [Speculate(1, 0, 23 * WINDOW)]
 
 
 def test_speaking_over_a_reply_stops_it_and_starts_another_turn() -> None:
@@ -306,10 +325,7 @@ def test_after_a_reply_the_next_turn_has_the_next_number() -> None:
     machine.send(ReplyHeard(0))
     assert machine.send(ReplyFinished(0)) == []
     assert machine.state == Listening(1)
-    assert [c for _, c in machine.hear("###..")] == [
-        Speculate(1, 18 * WINDOW, 21 * WINDOW),
-        Score(1, 18 * WINDOW),
-    ]
+    assert [c for _, c in machine.hear("###..")] == [Speculate(1, 18 * WINDOW, 21 * WINDOW)]
 
 
 def after_reply(event: ReplyFinished | ReplyCancelled, echo_ms: int = 300) -> Machine:
@@ -362,7 +378,7 @@ def test_events_about_a_reply_before_the_present_one_do_nothing() -> None:
     machine = replying()
     machine.hear("##")  # reopened
     machine.hear("##..")
-    machine.send(AudioScored(1, SURE), TextScored(1, SURE))
+    machine.send(TextScored(1, SURE))
     machine.hear("." * 6)
     assert isinstance(machine.state, Replying)
     before = machine.state
@@ -372,14 +388,11 @@ def test_events_about_a_reply_before_the_present_one_do_nothing() -> None:
 
 def test_without_a_response_the_turn_ends_and_its_reply_is_dropped() -> None:
     machine = paused(replace(CONFIG, create_response=False))
-    machine.send(AudioScored(0, SURE), TextScored(0, SURE))
+    machine.send(TextScored(0, SURE))
     assert machine.hear("." * 6) == [(18, EndTurn(0, 18 * WINDOW)), (18, Discard(0))]
     assert machine.state == Listening(1)
     assert machine.send(NothingSaid(0), ReplyHeard(0), ReplyFinished(0)) == []
-    assert [c for _, c in machine.hear("###..")] == [
-        Speculate(1, 18 * WINDOW, 21 * WINDOW),
-        Score(1, 18 * WINDOW),
-    ]
+    assert [c for _, c in machine.hear("###..")] == [Speculate(1, 18 * WINDOW, 21 * WINDOW)]
 
 
 # Silence alone decides
@@ -394,10 +407,10 @@ def test_silence_alone_ends_a_turn_that_nobody_scores() -> None:
     assert machine.hear("." * 20) == [(26, EndTurn(0, 26 * WINDOW)), (26, Release(0))]
 
 
-@pytest.mark.parametrize("p", [0.0, SURE])
-def test_scores_do_nothing_where_silence_alone_decides(p: float) -> None:
+@pytest.mark.parametrize("words", [-9.0, 1.0, SURE])
+def test_scores_do_nothing_where_silence_alone_decides(words: float) -> None:
     machine = paused(SILENCE)
-    assert machine.send(AudioScored(0, p), TextScored(0, p)) == []
+    assert machine.send(TextScored(0, words), AudioScored(0, 1.0)) == []
     assert kinds(machine.hear("." * 20)) == [(26, "EndTurn"), (26, "Release")]
 
 
@@ -598,7 +611,7 @@ class Ledger:
             case Refuse(request):
                 assert isinstance(event, ReplyRequested) and request is event.request
                 assert self.alive is not None and self.released
-            case Score(number, start):
+            case Score(number, start, _):
                 assert number == self.alive and start == self.start and not self.ended
                 assert config.detection == "semantic"
             case EndTurn(number):
@@ -647,7 +660,7 @@ probabilities = st.sampled_from([0.0, 0.1, 0.36, 0.5, 0.9, 1.0])
 near = st.integers(-2, 1)  # relative to the last number, so that most events are about it
 about_replies = st.one_of(
     st.builds(AudioScored, near, probabilities),
-    st.builds(TextScored, near, probabilities),
+    st.builds(TextScored, near, st.sampled_from([-9.0, -0.5, 1.0, 2.0, 9.0])),
     st.builds(NothingSaid, near),
     st.builds(ReplyHeard, near),
     st.builds(ReplyFinished, near),
