@@ -119,7 +119,7 @@ def _toml(change: str, value: str) -> object:
 
 def run_gate(paths: Sequence[Path], baseline: Path, update: bool, strict: bool) -> None:
     """Hold traces at `paths` against `baseline`: exit code 1 if a turn waits longer. Raises TraceError."""
-    before = None if update and not baseline.exists() else read_baseline(baseline)
+    before = None if update and not baseline.exists() else read_baseline(baseline, budgets_only=update)
     if update:
         check_file(baseline, TraceError)
     loading = Loading()
