@@ -21,7 +21,7 @@ TOLERANCE_MS = 1.0
 _BUDGET_STEP_MS = 10  # a new budget is the next multiple above what there is
 _SLACK = "playback.start"  # of which nothing is work: what is hidden there waits for the release of the reply
 _LOST = ("dropped_frames", "failures")  # of a whole trace
-_OTHER = ("cut_in", "interrupted", "underruns", "transcript", "heard")
+_OTHER = ("false_starts", "heard_false_starts", "interrupted", "underruns", "transcript", "heard")
 
 Turns = Mapping[str, Mapping[str, Any]]
 
