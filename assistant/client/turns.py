@@ -33,7 +33,6 @@ def turn(name: str, over: Over, played: Playback | None, ended_ns: int | None) -
         reply=reply.text.strip(),
         ttfa_ms=ttfa_ms,
         parts=() if ttfa_ms is None else parts(reply.metadata, ttfa_ms),
-        cut_in=False,
         interrupted=reply.interrupted,
         heard=spoken(reply, reply.heard_ms) if heard is None else heard,
         underruns=played.underruns if played else 0,

@@ -18,7 +18,7 @@ from assistant.runtime import Clock, Recorder
 from assistant.trace.perfetto import PerfettoError, write_perfetto
 from assistant.trace.provenance import model_digests
 from assistant.trace.replay import Line, Replay, Replayer, dealt
-from assistant.trace.summary import ReportError, report, summary, write_json
+from assistant.trace.summary import ReportError, report, summary, turn_taking_lines, write_json
 from assistant.trace.turns import ReplayedTurn
 
 
@@ -83,7 +83,7 @@ def print_turn(turn: ReplayedTurn) -> None:
         typer.echo(f"{turn.file}: no speech")
         return
     waited = "no reply was heard" if turn.ttfa_ms is None else f"{turn.ttfa_ms:.0f} ms"
-    notes = " (cut in)" * turn.cut_in + " (interrupted)" * turn.interrupted
+    notes = "".join(f" ({note})" for note in turn.notes)
     typer.echo(f"{turn.file}: {waited}{notes}\n  heard: {turn.transcript}\n  reply: {turn.reply}")
 
 
@@ -94,10 +94,10 @@ def _print_summary(result: Replay) -> None:
         return
     typer.echo(f"\n{numbers['turns']} turns, {numbers['replies']} replies")
     typer.echo(f"time to first audio: p50 {ttfa['p50']:.0f} ms, p95 {ttfa['p95']:.0f} ms")
+    for line in turn_taking_lines(numbers):
+        typer.echo(line)
     if numbers["wer"] is not None:
-        typer.echo(
-            f"word error rate {numbers['wer']:.1%}, cut into {numbers['cut_in_rate']:.0%} of the turns"
-        )
+        typer.echo(f"word error rate {numbers['wer']:.1%}")
     typer.echo(f"{numbers['underruns']} gaps in replies, {numbers['dropped_frames']} frames dropped")
     if numbers["cpu_cores"] is not None:
         typer.echo(f"{numbers['sessions']} at once, {numbers['cpu_cores']:.2f} cores busy on average")

@@ -19,8 +19,8 @@ from assistant.trace.gate import as_text, compare, measured, read_baseline, tabl
 from assistant.trace.provenance import model_digests
 from assistant.trace.recording import META
 from assistant.trace.simulate import Simulation, WhatIf, simulate
-from assistant.trace.summary import write_json, write_text
-from assistant.trace.told import lines, told
+from assistant.trace.summary import turn_taking_lines, write_json, write_text
+from assistant.trace.told import lines, told, told_turn_taking
 from assistant.trace.trace import Trace, read_trace
 
 _MOST_CORES, _MOST_SESSIONS, _LONGEST_STAGGER_MS = 4096, 256, 60_000.0
@@ -56,8 +56,10 @@ def run_simulate(
         what_if = WhatIf(most_at_once, factors, _changed(trace, changes), copies, stagger_ms)
         simulations.append(simulate(trace, loading.of(trace), what_if, strict=strict))
         typer.echo("\n".join(lines(simulations[-1], paths=paths)))
+    numbers = told_turn_taking(simulations)
+    typer.echo("\n".join(turn_taking_lines(numbers)))
     if json:
-        write_json(json, {"traces": [told(simulation) for simulation in simulations]})
+        write_json(json, {"traces": [told(simulation) for simulation in simulations], "turn_taking": numbers})
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -119,7 +121,7 @@ def _toml(change: str, value: str) -> object:
 
 def run_gate(paths: Sequence[Path], baseline: Path, update: bool, strict: bool) -> None:
     """Hold traces at `paths` against `baseline`: exit code 1 if a turn waits longer. Raises TraceError."""
-    before = None if update and not baseline.exists() else read_baseline(baseline)
+    before = None if update and not baseline.exists() else read_baseline(baseline, budgets_only=update)
     if update:
         check_file(baseline, TraceError)
     loading = Loading()

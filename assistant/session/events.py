@@ -97,6 +97,8 @@ class ReplyDone:
     tokens: int = 0
     generating_s: float = 0.0
     """From the first token to the last."""
+    sounded: bool = False
+    """Whether anything audible of it sounded before it was over."""
 
 
 @dataclass(frozen=True)

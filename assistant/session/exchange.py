@@ -154,4 +154,5 @@ class Exchange:
             prompt_tokens=reply.prompt_tokens,
             tokens=reply.tokens,
             generating_s=reply.generating_ns / 1e9,
+            sounded=reply.playback is not None and reply.playback.sounded,
         )

@@ -16,6 +16,7 @@ class Playback:
     def __init__(self, sink: Sink, clock: Clock) -> None:
         self._sink = sink
         self._base = 0  # the sink's position when the reply began
+        self._audible_at = 0  # its first audible sample, once there is one
         self._written = 0
         self._rate = 1
         self._paused = False
@@ -39,10 +40,11 @@ class Playback:
         if self.audible_ns is not None and start_ns > self.end_ns and not (paused or self._paused):
             self.underruns += 1
         self._paused = False
-        self._written += len(chunk.audio)
         self.end_ns = start_ns + duration_ns(len(chunk.audio), chunk.sample_rate)
         if self.audible_ns is None and (loud := np.flatnonzero(np.abs(chunk.audio) >= _AUDIBLE)).size:
             self.audible_ns = start_ns + int(loud[0]) * 1_000_000_000 // chunk.sample_rate
+            self._audible_at = self._written + int(loud[0])
+        self._written += len(chunk.audio)
 
     @property
     def heard_samples(self) -> int:
@@ -55,6 +57,11 @@ class Playback:
     def heard_ms(self) -> float:
         """How many milliseconds of the reply have sounded."""
         return self.heard_samples * 1e3 / self._rate
+
+    @property
+    def sounded(self) -> bool:
+        """Whether anything audible has sounded: a reply may be stopped between its writing and its sound."""
+        return self.audible_ns is not None and self.heard_samples > self._audible_at
 
     async def drain(self) -> None:
         """Wait until all that was written has sounded."""

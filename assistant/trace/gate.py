@@ -21,7 +21,7 @@ TOLERANCE_MS = 1.0
 _BUDGET_STEP_MS = 10  # a new budget is the next multiple above what there is
 _SLACK = "playback.start"  # of which nothing is work: what is hidden there waits for the release of the reply
 _LOST = ("dropped_frames", "failures")  # of a whole trace
-_OTHER = ("cut_in", "interrupted", "underruns", "transcript", "heard")
+_OTHER = ("false_starts", "heard_false_starts", "interrupted", "underruns", "transcript", "heard")
 
 Turns = Mapping[str, Mapping[str, Any]]
 
@@ -163,11 +163,14 @@ def table(moved: Sequence[Moved]) -> Iterator[str]:
         yield f"{each.turn:<32} {each.part:<26} {each.before:>24} {each.after:>24}{mark}"
 
 
-def read_baseline(path: Path) -> dict[str, Any]:
-    """The baseline in a file; raises TraceError: none, damaged, of another format, a budget of no part."""
+def read_baseline(path: Path, *, budgets_only: bool = False) -> dict[str, Any]:
+    """The baseline in a file, with turns as an earlier version told them if only its budgets are wanted.
+
+    Raises TraceError: none, damaged, of another format, a budget of no part, such turns.
+    """
     try:
         baseline: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        reason = _unusable(baseline)
+        reason = _unusable(baseline) or ("" if budgets_only else _other_turns(baseline))
     except OSError as error:
         raise TraceError(f"{path}: {error.strerror}; --update writes it") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -177,7 +180,7 @@ def read_baseline(path: Path) -> dict[str, Any]:
     return baseline
 
 
-def _unusable(baseline: Mapping[str, Any]) -> str | None:
+def _unusable(baseline: Mapping[str, Any]) -> str:
     if baseline["format"] != FORMAT:
         return f"is of format {baseline['format']!r:.40}; this version reads {FORMAT}"
     for part, of in baseline["budgets"].items():
@@ -188,9 +191,13 @@ def _unusable(baseline: Mapping[str, Any]) -> str | None:
     lost = baseline.get("lost", {}).values()
     if not all(isinstance(count, int) for of in lost for count in of.values()):
         return f"lost has to be numbers called {' and '.join(_LOST)}"
+    return ""
+
+
+def _other_turns(baseline: Mapping[str, Any]) -> str:
     keys = {TTFA, "parts", *_OTHER}
     for trace, turns in baseline["traces"].items():
         for key, turn in turns.items():
             if not keys <= turn.keys() or (turn["parts"] and set(turn["parts"]) != set(PARTS)):
                 return f"{trace}/{key} is no turn of this version; see --update"
-    return None
+    return ""

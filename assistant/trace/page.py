@@ -49,7 +49,7 @@ def _wait(turn: ReplayedTurn) -> str:
 def _turn(number: int, timeline: Timeline) -> str:
     turn = timeline.turn
     notes = " to first audio" * (turn.ttfa_ms is not None)
-    notes += " (cut in)" * turn.cut_in + " (interrupted)" * turn.interrupted
+    notes += "".join(f" ({note})" for note in turn.notes)
     unheard = "" if turn.heard == turn.reply else f"<dt>heard</dt><dd>{escape(turn.heard)}</dd>"
     reference = "" if turn.reference is None else f"<dt>label</dt><dd>{escape(turn.reference)}</dd>"
     return "\n".join(

@@ -122,6 +122,7 @@ class _Replies(Listener):
             "heard": event.heard,
             "interrupted": event.interrupted,
             "reopened": event.reopened,
+            "sounded": event.sounded,
             "underruns": event.underruns,
             **reply_times(event, self._notes.since),
         }

@@ -75,6 +75,7 @@ def _reply(line: Mapping[str, Any]) -> ReplyDone:
         interrupted=line["interrupted"],
         reopened=line["reopened"],
         underruns=line["underruns"],
+        sounded=line.get("sounded", line["ends"] is not None),
     )
 
 

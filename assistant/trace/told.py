@@ -8,11 +8,13 @@ import numpy as np
 from assistant.session.parts import PARTS
 from assistant.trace.shares import added
 from assistant.trace.simulate import Simulation
-from assistant.trace.summary import quantiles
+from assistant.trace.summary import quantiles, turn_taking
 from assistant.trace.told_path import chain, table, told_explained, told_shares
 from assistant.trace.turns import ReplayedTurn
 
 TTFA = "ttfa"
+_LISTENING = ("vad", "asr.partial", "llm.read_ahead")
+"""Kinds of steps that are for no turn or reply of their own."""
 
 
 def keyed(turns: Sequence[ReplayedTurn]) -> Iterator[tuple[str, ReplayedTurn]]:
@@ -28,7 +30,8 @@ def told_turn(turn: ReplayedTurn) -> dict[str, Any]:
     return {
         TTFA: _rounded(turn.ttfa_ms),
         "parts": {part.name: [_rounded(part.ms), _rounded(part.hidden_ms)] for part in turn.parts},
-        "cut_in": turn.cut_in,
+        "false_starts": turn.false_starts,
+        "heard_false_starts": turn.heard_false_starts,
         "interrupted": turn.interrupted,
         "underruns": turn.underruns,
         "transcript": turn.transcript,
@@ -48,6 +51,7 @@ def told(simulation: Simulation) -> dict[str, Any]:
         "turns": {
             key: {
                 **told_turn(turn),
+                "ready_ms": _rounded(turn.ready_ms),
                 "recorded_ttfa": _rounded(recorded[key].ttfa_ms) if key in recorded else None,
                 **told_explained(explained),
             }
@@ -59,6 +63,22 @@ def told(simulation: Simulation) -> dict[str, Any]:
         "failures": simulation.failures,
         "dropped_frames": simulation.dropped_frames,
         "costs_ms": costs,
+    }
+
+
+def told_turn_taking(simulations: Sequence[Simulation]) -> dict[str, Any]:
+    """As in the summary of a replay, with the core-milliseconds of all work on turns and replies."""
+    numbers = turn_taking([turn for simulation in simulations for turn in simulation.turns])
+    shares = added(explained.shares for simulation in simulations for explained in simulation.explained)
+    of = [share for kind, share in shares.items() if kind not in _LISTENING]
+    work = {"core_ms": sum(share.whole for share in of), "wasted_core_ms": sum(share.wasted for share in of)}
+    return _all_rounded({**numbers, "speculation": {**numbers["speculation"], **work}})
+
+
+def _all_rounded(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _all_rounded(of) if isinstance(of, Mapping) else _rounded(of) if isinstance(of, float) else of
+        for name, of in numbers.items()
     }
 
 
@@ -108,7 +128,7 @@ def lines(simulation: Simulation, *, paths: bool = False) -> Iterator[str]:
 def _longest(turn: ReplayedTurn) -> str:
     parts = sorted(turn.parts, key=lambda part: -part.ms)[:3]
     notes = [f"{part.name} {part.ms:.1f}" for part in parts if part.ms >= 0.05]
-    notes += ["cut in"] * turn.cut_in + ["interrupted"] * turn.interrupted
+    notes += turn.notes
     return ", ".join([*notes, f"{turn.underruns} underruns"] if turn.underruns else notes)
 
 

@@ -9,6 +9,7 @@ from assistant.audio import Clip
 from assistant.runtime import StepRun
 from assistant.session.events import AudioDelta, Failed, Listener, ReplyDone, SessionEvent
 from assistant.session.parts import Part, split
+from assistant.trace import pauses
 from assistant.trace.turn_log import number_of
 
 
@@ -20,6 +21,7 @@ class ClipRun:
     start_ns: int = 0
     sample_rate: int = RATE
     records: list[ReplyDone] = field(default_factory=list)
+    prepared: int = 0
 
     @property
     def voice_end_ns(self) -> int | None:
@@ -28,10 +30,31 @@ class ClipRun:
             return None
         return self.start_ns + self.clip.speech_end_sample * 1_000_000_000 // self.sample_rate
 
+    def sample_at(self, ns: int) -> float:
+        """The sample of the clip that is played at a time."""
+        return (ns - self.start_ns) * self.sample_rate / 1e9
+
+
+@dataclass(frozen=True)
+class FalseStart:
+    """A reply that was released though the user had not finished."""
+
+    ms: float
+    """When it was released, from the last voiced sample: negative before it."""
+    pause: str
+    """The kind of the labelled pause in which it was released, or "no pause"."""
+    heard: bool
+    """Whether anything audible of it sounded, however soon it was stopped."""
+
 
 @dataclass(frozen=True)
 class ReplayedTurn:
-    """What came of one clip; `ttfa_ms` is None where nothing was said or no reply was heard."""
+    """What came of one clip; `ttfa_ms` is None where nothing was said or no reply was heard.
+
+    A false start is a reply that was released before the last voiced sample of a labelled clip: it was taken
+    back (reopened) or interrupted as the user went on, or answers only what was said first. Where that sample
+    is not known, it is a reply that was taken back.
+    """
 
     file: str
     reference: str | None
@@ -39,10 +62,36 @@ class ReplayedTurn:
     reply: str
     ttfa_ms: float | None
     parts: tuple[Part, ...]
-    cut_in: bool
     interrupted: bool
     heard: str
     underruns: int
+    ready_ms: float | None = None
+    """When the first chunk of speech of the last reply was synthesized, from the last voiced sample: negative
+    before it, None where no reply was heard."""
+    early: tuple[FalseStart, ...] = ()
+    """Every false start, in order."""
+    pause_kinds: tuple[str, ...] = ()
+    """Of each labelled pause in the clip."""
+    prepared: int = 0
+    """Replies that were begun for the turn, on speculation or not, up to the last that was released."""
+    discarded: int = 0
+    """Those of them that were never released, or were taken back."""
+
+    @property
+    def false_starts(self) -> int:
+        """How many there were."""
+        return len(self.early)
+
+    @property
+    def heard_false_starts(self) -> int:
+        """How many of them were heard."""
+        return sum(each.heard for each in self.early)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What did not go as it should, in words."""
+        start = "heard false start" if self.heard_false_starts else "false start"
+        return (start,) * bool(self.early) + ("interrupted",) * self.interrupted
 
 
 class Turns(Listener):
@@ -56,6 +105,7 @@ class Turns(Listener):
         self._session, self._now_ns = session, now_ns
         self._clips = False
         self._sounding: tuple[int, int] | None = None  # which reply, and since when
+        self._numbers = 0  # of turns and replies whose end is known
         self.failures = 0
 
     def clip(self, clip: Clip, start_ns: int, rate: int) -> None:
@@ -91,6 +141,8 @@ class Turns(Listener):
         begun = [run for run in self.runs if run.start_ns <= record.decided_ns]
         if begun:
             begun[-1].records.append(record)
+            begun[-1].prepared += record.number + 1 - self._numbers  # each that is begun has the next number
+        self._numbers = record.number + 1
 
     def all(self) -> list[ReplayedTurn]:
         """The turns up to now."""
@@ -130,7 +182,6 @@ def summarize(run: ClipRun) -> ReplayedTurn:
     final = [record for record in run.records if not record.reopened]
     last = final[-1] if final else None
     parts = _parts(run, last) if last else ()
-    end_ns = run.voice_end_ns
     return ReplayedTurn(
         file=run.clip.name,
         reference=run.clip.reference,
@@ -138,11 +189,31 @@ def summarize(run: ClipRun) -> ReplayedTurn:
         reply=last.reply if last else "",
         ttfa_ms=sum(part.ms for part in parts) if parts else None,
         parts=parts,
-        cut_in=end_ns is not None and any(record.decided_ns < end_ns for record in run.records),
         interrupted=any(record.interrupted for record in final),
         heard=last.heard if last else "",
         underruns=sum(record.underruns for record in final),
+        ready_ms=_ready_ms(run, last) if last else None,
+        early=tuple(_false_start(run, record) for record in run.records if _is_early(run, record)),
+        pause_kinds=pauses.kinds(run.clip),
+        prepared=run.prepared,
+        discarded=run.prepared - len(final),
     )
+
+
+def _is_early(run: ClipRun, record: ReplyDone) -> bool:
+    return record.reopened if run.voice_end_ns is None else record.decided_ns < run.voice_end_ns
+
+
+def _false_start(run: ClipRun, record: ReplyDone) -> FalseStart:
+    ms = (record.decided_ns - wait_from_ns(run, record)) / 1e6
+    pause = pauses.kind_at(run.clip, run.sample_at(record.decided_ns), run.sample_rate)
+    return FalseStart(ms, pause, heard=record.sounded)
+
+
+def _ready_ms(run: ClipRun, record: ReplyDone) -> float | None:
+    if record.boundaries is None:
+        return None
+    return (record.boundaries.ends_ns["tts.first_chunk"] - wait_from_ns(run, record)) / 1e6
 
 
 def _parts(run: ClipRun, record: ReplyDone) -> tuple[Part, ...]:

@@ -110,7 +110,7 @@ def test_the_question_is_understood_and_answered(turn: ReplayedTurn) -> None:
     assert jiwer.wer(words(QUESTION), words(turn.transcript)) == 0
     assert "paris" in words(turn.reply).split()
     assert not re.search(r"[*#<>|`]", turn.reply), "markup cannot be spoken"
-    assert not turn.cut_in
+    assert not turn.false_starts
     assert not turn.interrupted
     assert turn.underruns == 0
 

@@ -17,7 +17,7 @@ from assistant.trace.turns import ReplayedTurn
 
 PARTS = (Part("endpoint.wait", 350.2, 0), Part("asr.final", 0.0, 20), Part("playback.start", 75.6, 0))
 REPLY = "It is a dog."
-TURN = ReplayedTurn("turn-1", None, "What is it?", REPLY, 425.8, PARTS, False, False, REPLY, 0)
+TURN = ReplayedTurn("turn-1", None, "What is it?", REPLY, 425.8, PARTS, False, REPLY, 0)
 
 
 def drawn(view: View, status: Status | None = None) -> str:

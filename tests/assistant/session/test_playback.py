@@ -204,6 +204,23 @@ def test_stopping_before_the_first_sample_sounds_leaves_silence(room: Room) -> N
     assert room.recorded() == []
 
 
+@pytest.mark.parametrize(("stopped_ms", "heard"), [(10, False), (69, False), (71, True), (500, True)])
+def test_what_was_stopped_before_its_first_audible_sample_was_never_heard(
+    room: Room, stopped_ms: int, heard: bool
+) -> None:
+    """The chunk sounds from 20 ms on, and begins with 50 ms of silence."""
+
+    async def main() -> None:
+        await room.play(chunk("One", 1000, silent_ms=50))
+        assert room.playback.audible_ns == 70 * MS and not room.playback.sounded
+        await room.until(stopped_ms)
+        room.playback.stop()
+        await room.until(5000)
+        assert room.playback.sounded is heard
+
+    room.run(main())
+
+
 def test_stopping_after_the_last_sample_cuts_nothing(room: Room) -> None:
     async def main() -> None:
         await room.play(chunk("One", 100))

@@ -7,9 +7,18 @@ from pathlib import Path
 import pytest
 
 from assistant.session.parts import PARTS, Part
+from assistant.trace.pauses import NO_PAUSE
 from assistant.trace.replay import Replay
-from assistant.trace.summary import ReportError, quantiles, report, summary, write_json
-from assistant.trace.turns import ReplayedTurn
+from assistant.trace.summary import (
+    ReportError,
+    quantiles,
+    report,
+    summary,
+    turn_taking,
+    turn_taking_lines,
+    write_json,
+)
+from assistant.trace.turns import FalseStart, ReplayedTurn
 
 
 def turn(
@@ -23,7 +32,6 @@ def turn(
         reply="" if waits is None else "Fine.",
         ttfa_ms=sum(part.ms for part in parts) if parts else None,
         parts=parts,
-        cut_in=False,
         interrupted=False,
         heard="",
         underruns=0,
@@ -71,26 +79,60 @@ def test_word_errors_are_weighted_by_length_and_unlabelled_turns_left_out() -> N
 
 def test_rates_and_counts() -> None:
     plain = turn({})
-    turns = (replace(plain, cut_in=True, underruns=2), plain, replace(plain, underruns=1), plain)
+    turns = (replace(plain, underruns=2), plain, replace(plain, underruns=1), plain)
     numbers = summary(Replay(turns, (0.0, 1.0, 14.0), 5, failures=2, sessions=8, cpu=1.5))
-    assert numbers["cut_in_rate"] == 0.25
     assert numbers["underruns"] == 3
     assert numbers["dropped_frames"] == 5
     assert (numbers["failures"], numbers["sessions"], numbers["cpu_cores"]) == (2, 8, 1.5)
     assert numbers["event_loop_lag_ms"] == {"p50": 1, "p95": pytest.approx(12.7), "max": 14}
 
 
+def test_turns_are_counted_by_the_pauses_with_their_false_starts() -> None:
+    unheard, heard = FalseStart(-900.0, "list", heard=False), FalseStart(-400.0, "list", heard=True)
+    elsewhere = FalseStart(-100.0, NO_PAUSE, heard=True)
+    plain = turn({"endpoint.wait": 300})
+    turns = (
+        replace(plain, ready_ms=100.0, pause_kinds=("list", "list"), early=(unheard, heard, heard)),
+        replace(plain, ready_ms=-20.0, pause_kinds=("list", "filler"), early=(unheard,)),
+        replace(turn({"endpoint.wait": 400}), ready_ms=200.0, early=(elsewhere,), prepared=3, discarded=2),
+        replace(turn(None), prepared=1),
+    )
+    numbers = turn_taking(turns)
+    assert (numbers["turns_with_false_start"], numbers["turns_with_heard_false_start"]) == (3, 2)
+    assert numbers["ready_ms"] == {"p50": 100, "p95": pytest.approx(190)}  # of -20, 100 and 200
+    assert numbers["without_pause"] == {
+        "turns": 2,
+        "ttfa_ms": {"p50": 400, "p95": 400},
+        "ready_ms": {"p50": 200, "p95": 200},
+        "turns_with_false_start": 1,
+        "turns_with_heard_false_start": 1,
+    }
+    assert {kind: tuple(of.values()) for kind, of in numbers["by_pause"].items()} == {
+        "filler": (1, 0, 0),
+        "list": (2, 2, 1),
+        NO_PAUSE: (4, 1, 1),
+    }
+    assert numbers["speculation"] == {"prepared": 4, "discarded": 2, "discarded_share": 0.5}
+    assert list(turn_taking_lines(numbers)) == [
+        "reply ready: p50 100 ms, p95 190 ms",
+        "false starts in 3 turns, heard in 2: list 1 of 2, no pause 1 of 4",
+        "4 replies prepared, 2 of them discarded (50%)",
+    ]
+
+
 def test_nothing_replayed_has_no_numbers() -> None:
     numbers = summary(Replay((), (), 0))
     assert numbers["turns"] == 0
-    assert numbers["cut_in_rate"] is None
+    assert numbers["speculation"]["discarded_share"] is None
+    assert list(turn_taking_lines(numbers)) == ["false starts in 0 turns, heard in 0"]
     assert numbers["wer"] is None
     assert numbers["event_loop_lag_ms"]["max"] is None
 
 
 def test_the_file_has_what_the_issue_asks_for(tmp_path: Path) -> None:
     waits = {"endpoint.wait": 300.25, "llm.prefill": 70.5}
-    replay = Replay((turn(waits), turn(None, transcript="")), (1.0,), 0)
+    early = (FalseStart(-512.5, "list", heard=True), FalseStart(-80.0, NO_PAUSE, heard=False))
+    replay = Replay((replace(turn(waits), ready_ms=190.5, early=early), turn(None, transcript="")), (1.0,), 0)
     models = [{"name": "smart-turn-v3.2", "sha256": "2bb0"}]
     path = tmp_path / "out.json"
     write_json(path, report(replay, models))
@@ -98,13 +140,17 @@ def test_the_file_has_what_the_issue_asks_for(tmp_path: Path) -> None:
     assert set(content) == {"machine", "models", "turns", "summary"}
     assert content["models"] == models
     answered, silent = content["turns"]
-    keys = {"file", "reference", "transcript", "reply", "ttfa_ms", "parts", "cut_in", "interrupted"}
+    keys = {"file", "reference", "transcript", "reply", "ttfa_ms", "parts", "interrupted"}
     assert keys <= set(answered)
+    numbers = ("false_starts", "heard_false_starts", "ready_ms")
+    assert [[told[name] for name in numbers] for told in (answered, silent)] == [[2, 1, 190.5], [0, 0, None]]
+    assert answered["early"][0] == {"ms": -512.5, "pause": "list", "heard": True}
     assert [part["name"] for part in answered["parts"]] == list(PARTS)
     assert answered["parts"][0] == {"name": "endpoint.wait", "ms": 300.25, "hidden_ms": 0}
     assert sum(part["ms"] for part in answered["parts"]) == answered["ttfa_ms"] == 370.75
     assert (silent["ttfa_ms"], silent["parts"]) == (None, [])
-    assert {"turns", "ttfa_ms", "wer", "cut_in_rate", *PARTS} <= set(content["summary"])
+    gained = {"ready_ms", "turns_with_heard_false_start", "without_pause", "by_pause", "speculation"}
+    assert {"turns", "ttfa_ms", "wer", *gained, *PARTS} <= set(content["summary"])
 
 
 @pytest.mark.parametrize("name", ["none/out.json", "file/out.json", "folder"])

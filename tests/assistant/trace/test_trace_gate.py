@@ -152,6 +152,14 @@ def test_a_baseline_that_cannot_be_used(
     assert message in str(error.value) and str(path) in str(error.value) and "\n" not in str(error.value)
 
 
+def test_an_update_takes_the_budgets_of_an_earlier_version(now: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "baseline.json"
+    earlier = {**now, "traces": {"t": {"yes.flac": {}}}, "budgets": {"llm.queue": {"p95": 5}}}
+    path.write_text(json.dumps(earlier))
+    before = read_baseline(path, budgets_only=True)
+    assert with_budgets(now, before) == {**now, "budgets": {"llm.queue": {"p95": 5}}}
+
+
 def test_no_baseline(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match="No such file"):
         read_baseline(tmp_path / "none.json")

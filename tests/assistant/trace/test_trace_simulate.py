@@ -17,6 +17,7 @@ from hand_trace import (
     changed,
     lines,
     ns,
+    paused_lines,
     slower_voice,
     write,
 )
@@ -26,7 +27,7 @@ from assistant.runtime import Clock, Stopped, Worker
 from assistant.session.parts import Part
 from assistant.trace.errors import TraceError
 from assistant.trace.simulate import Simulation, WhatIf, simulate
-from assistant.trace.told import told
+from assistant.trace.told import told, told_turn_taking
 from assistant.trace.trace import read_trace
 from llm.decode.generate import Finished, Generated, Prefilled, Started, Token
 from llm.decode.responder import Prompt
@@ -200,6 +201,39 @@ def test_what_if(tmp_path: Path, what_if: WhatIf, answered_ms: int | None) -> No
         return
     (turn,) = simulate(trace, no_models, what_if).turns
     assert turn.ttfa_ms == pytest.approx(answered_ms - VOICE_END_MS, abs=0.01)
+
+
+def test_a_false_start_that_was_taken_back(tmp_path: Path) -> None:
+    """A voice twenty times slower: the reply of the pause is released at 1222 ms, and taken back unheard.
+
+    The second transcript begins at 1862 ms; its reply is ready 100 + 50 + 20 + 600 ms later, and the voice
+    ended at 1792. As much again, and 60 for a score, was for nothing in the pause.
+    """
+    trace = read_trace(write(tmp_path / "t", paused_lines()))
+    simulation = simulate(trace, no_models, WhatIf(scale={"tts": 20}))
+    (turn,) = told(simulation)["turns"].values()
+    assert (turn["false_starts"], turn["heard_false_starts"], turn["ready_ms"]) == (1, 0, 840.0)
+    numbers = told_turn_taking([simulation, simulation])
+    assert numbers["by_pause"]["list"] == {
+        "turns": 2,
+        "turns_with_false_start": 2,
+        "turns_with_heard_false_start": 0,
+    }
+    assert numbers["speculation"] == {
+        "prepared": 4,
+        "discarded": 2,
+        "discarded_share": 0.5,
+        "core_ms": 3320.0,
+        "wasted_core_ms": 1660.0,
+    }
+
+
+def test_a_false_start_that_was_heard(tmp_path: Path) -> None:
+    """The label says that the user went on until 1500 ms; the reply sounds at 1262."""
+    late = [{**line, "speech_end_sample": 1500 * 16} if line["is"] == "clip" else line for line in lines()]
+    (turn,) = simulate(read_trace(write(tmp_path / "t", late)), no_models).turns
+    assert (turn.false_starts, turn.heard_false_starts) == (1, 1)
+    assert turn.ready_ms == pytest.approx(SPOKEN_MS - 1500, abs=0.01)
 
 
 def test_an_input_that_cannot_be_given_again_is_refused(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ import pytest
 from scipy.stats import bootstrap
 
 from assistant.trace.errors import TraceError
+from assistant.trace.pauses import NO_PAUSE
 from assistant.trace.tune import judge
 from assistant.trace.tune.judge import Figures
-from assistant.trace.tune.outcome import NO_PAUSE, Outcome, said
+from assistant.trace.tune.outcome import Outcome, said
 
 
 def waited(text: str, ms: float, *reached: str) -> Outcome:
