@@ -25,17 +25,17 @@ _FILLERS = _set("um uh er erm hmm ah eh like well so okay")
 _WORD = re.compile(r"[\w']+")
 
 _WEIGHTS = {
-    "closing": 0.65,
-    "going_on": -1.12,
-    "words": 1.05,
-    "one": 4.25,
-    "two": 2.08,
-    "open": -0.19,
-    "filler": -4.93,
-    "command": 2.98,
-    "bias": -5.99,
+    "closing": 0.33,
+    "going_on": -0.96,
+    "words": 1.22,
+    "one": 4.89,
+    "two": 1.8,
+    "open": -0.44,
+    "filler": -3.96,
+    "command": 2.54,
+    "bias": -5.04,
 }
-_SOUND = (-0.97, 1.15, 0.37)
+_SOUND = (-0.85, 1.09, 0.32)
 """Constant, weight of the words' log-odds and of the sound's."""
 _SHORTEST_S, _LONGEST_S = 0.25, 1.4
 """Pauses inside of turns last so long; their logarithms are spread evenly between."""
