@@ -27,7 +27,7 @@ FLOORS = {
         {"config"},
         {"models"},
         {"trace", "doctor"},
-        {"server", "microphone"},
+        {"server", "microphone", "endpointing"},
         {"client"},
         {"commands"},
         {"errors"},

@@ -1,6 +1,6 @@
 """How probably a turn is over, in log-odds: by its words, by its sound, and by how long the silence lasts.
 
-The weights were fitted by `python -m assistant.session.fit`, which says on what and how well they hold.
+The weights were fitted by `python -m assistant.endpointing`, which says on what and how well they hold.
 """
 
 import re
@@ -25,17 +25,17 @@ _FILLERS = _set("um uh er erm hmm ah eh like well so okay")
 _WORD = re.compile(r"[\w']+")
 
 _WEIGHTS = {
-    "closing": 0.65,
-    "going_on": -1.12,
-    "words": 1.05,
-    "one": 4.25,
-    "two": 2.08,
-    "open": -0.19,
-    "filler": -4.93,
-    "command": 2.98,
-    "bias": -5.99,
+    "closing": 0.33,
+    "going_on": -0.96,
+    "words": 1.22,
+    "one": 4.89,
+    "two": 1.8,
+    "open": -0.44,
+    "filler": -3.96,
+    "command": 2.54,
+    "bias": -5.04,
 }
-_SOUND = (-0.97, 1.15, 0.37)
+_SOUND = (-0.85, 1.09, 0.32)
 """Constant, weight of the words' log-odds and of the sound's."""
 _SHORTEST_S, _LONGEST_S = 0.25, 1.4
 """Pauses inside of turns last so long; their logarithms are spread evenly between."""
@@ -46,7 +46,7 @@ def features(text: str, ending: Ending | None, commands: Collection[str] = ()) -
     """What the log-odds of `text` are a weighted sum of."""
     words = _WORD.findall(text.lower())
     last = words[-1] if words else ""
-    closing, going_on = (_log_odds(exp(ending.closing)), ending.going_on) if ending else (0.0, -3.0)
+    closing, going_on = (logit(exp(ending.closing)), ending.going_on) if ending else (0.0, -3.0)
     return {
         "closing": closing,
         "going_on": max(going_on, -9.0),
@@ -68,7 +68,7 @@ def by_words(text: str, ending: Ending | None, commands: Collection[str] = ()) -
 def with_sound(words: float, probability: float) -> float:
     """Log-odds by the words' log-odds and the probability that the turn sounds complete."""
     constant, of_words, of_sound = _SOUND
-    return constant + of_words * words + of_sound * _log_odds(probability)
+    return constant + of_words * words + of_sound * logit(probability)
 
 
 def by_silence(silence_ms: float) -> float:
@@ -77,6 +77,7 @@ def by_silence(silence_ms: float) -> float:
     return -log(max(1 - share, _OVER))
 
 
-def _log_odds(p: float) -> float:
+def logit(p: float) -> float:
+    """Log-odds of a probability, between -6.9 and 6.9."""
     p = min(max(p, 1e-3), 1 - 1e-3)
     return log(p / (1 - p))

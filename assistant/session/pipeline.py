@@ -59,9 +59,7 @@ SPEAK = Node("speak", "reply", "tts", "phrases to chunks of audio")
 PLAY = Node("play", "reply", "loop", "waits for the release, paces the sink, knows what was heard")
 
 FRAMES: "Edge[Frame]" = Edge("frames", (SOURCE,), DETECT, "Frame", 100, "drop_oldest")
-EVENTS: "Edge[turn.Event]" = Edge(
-    "events", (SOURCE, DETECT, TRANSCRIBE, SCORE, GENERATE, PLAY), TURN, "turn.Event", 64
-)
+EVENTS: "Edge[turn.Event]" = Edge("events", (SOURCE, DETECT, TRANSCRIBE, SCORE, PLAY), TURN, "turn.Event", 64)
 PARTIALS: "Edge[Due]" = Edge("partials", (TURN,), RECOGNIZE, "Due", 1, "drop_oldest")
 COMMITTED: "Edge[CommittedWords]" = Edge(
     "committed", (RECOGNIZE,), READ_AHEAD, "CommittedWords", 1, "drop_oldest"

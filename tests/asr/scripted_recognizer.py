@@ -125,8 +125,17 @@ class Decoder:
         assert 0 <= positions <= len(state.tokens)
         del state.tokens[positions:]
 
-    def decode(self, state: DecoderState, tokens: Sequence[int], rows_from: int = 0) -> Step:
-        """The frame of the token before is listened to, and of the first the first frame."""
+    def decode(
+        self,
+        state: DecoderState,
+        tokens: Sequence[int],
+        rows_from: int = 0,
+        watched: NDArray[np.int64] | None = None,
+    ) -> Step:
+        """The frame of the token before is listened to, and of the first the first frame.
+
+        Of the tokens `watched` it says how sure it is if it writes them, and that all others never follow.
+        """
         assert state.heard and 0 <= rows_from < len(tokens)
         first = len(state.tokens) + rows_from
         state.tokens += tokens
@@ -138,9 +147,10 @@ class Decoder:
             best.append(spoken[position][0] if position < len(spoken) else EOS)
             before = min(position, len(spoken))
             attention[row, spoken[before - 1][1] if before else 0] = 0.9
-        return Step(
-            np.array(best), np.log([certainty(token) for token in best]).astype(np.float32), attention
-        )
+        sure = np.log([certainty(token) for token in best]).astype(np.float32)
+        chosen = np.array(best)[:, None] == np.array([] if watched is None else watched)
+        told = np.where(chosen, sure[:, None], np.float32(-20))
+        return Step(np.array(best), sure, attention, told)
 
 
 def certainty(token: int) -> float:

@@ -19,8 +19,14 @@ PHRASE = [16, 24, 32]  # said with certainty
 class Inattentive(Decoder):
     """Attends to the first frame always, so that every phrase seems to be repeated where it was before."""
 
-    def decode(self, state: DecoderState, tokens: Sequence[int], rows_from: int = 0) -> Step:
-        step = super().decode(state, tokens, rows_from)
+    def decode(
+        self,
+        state: DecoderState,
+        tokens: Sequence[int],
+        rows_from: int = 0,
+        watched: NDArray[np.int64] | None = None,
+    ) -> Step:
+        step = super().decode(state, tokens, rows_from, watched)
         attention = np.zeros_like(step.attention)
         attention[:, 0] = 1
         return step._replace(attention=attention)

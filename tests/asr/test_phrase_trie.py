@@ -66,4 +66,4 @@ def test_phrases_of_whole_words_are_counted(pieces: list[str], found: int) -> No
 def test_what_the_vocabulary_cannot_spell_is_left_out() -> None:
     found = phrases("\u00e9t\u00e9", "", "  ")
     assert not found.root.children
-    assert not len(found.watched)
+    assert not len(found.column)

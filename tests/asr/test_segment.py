@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scripted_recognizer import (
     COMMA,
     FRAME,
@@ -151,9 +152,15 @@ class Stammering(Decoder):
     rows: int = 0
     stammers: list[bool] = field(default_factory=list)
 
-    def decode(self, state: DecoderState, tokens: list[int], rows_from: int = 0) -> Step:
+    def decode(
+        self,
+        state: DecoderState,
+        tokens: list[int],
+        rows_from: int = 0,
+        watched: NDArray[np.int64] | None = None,
+    ) -> Step:
         first = len(state.tokens) + rows_from
-        step = super().decode(state, tokens, rows_from)
+        step = super().decode(state, tokens, rows_from, watched)
         spoken = [token for token in state.heard if token]
         for row, position in enumerate(range(first, len(state.tokens))):
             if position >= len(spoken) >= 3:

@@ -184,7 +184,7 @@ def test_eagerness_moves_the_threshold_of_turn_taking(eagerness: str | None, soo
     if sooner is None:
         assert config == usual
     else:
-        assert (config.strict < usual.strict) == (config.max_silence_ms < usual.max_silence_ms) == sooner
+        assert (config.patience < usual.patience) == (config.max_silence_ms < usual.max_silence_ms) == sooner
 
 
 def test_the_output_and_its_limits() -> None:

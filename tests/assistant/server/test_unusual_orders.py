@@ -125,13 +125,13 @@ def test_audio_that_was_refused_cannot_be_committed() -> None:
     assert codes == ["rate_limited", "input_audio_buffer_commit_empty"]
 
 
-@pytest.mark.parametrize("at_ms", [1100, 1300, 1700])
+@pytest.mark.parametrize("at_ms", [1050, 1300, 1700])
 def test_the_users_item_can_be_deleted_at_any_time(at_ms: int) -> None:
     """In the pause, once the turn has ended, and while the reply sounds."""
     client = Remote(SCENE, {at_ms: {"type": "conversation.item.delete", "item_id": "item_1"}})
     client.run_remote()
     assert statuses(client) == ["completed"]
-    assert said(client) == ([] if at_ms > 1200 else [("user", "how are you")]) + [("assistant", ANSWER)]
+    assert said(client) == ([] if at_ms > 1100 else [("user", "how are you")]) + [("assistant", ANSWER)]
 
 
 def test_the_reply_can_be_deleted_while_it_sounds() -> None:

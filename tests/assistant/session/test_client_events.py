@@ -222,7 +222,9 @@ def test_typing_in_the_middle_of_a_transcript_loses_no_words() -> None:
 
 def test_a_turn_that_is_cleared_in_its_pause_leaves_nothing() -> None:
     """Transcribed already, and 120 ms before its end at 1220."""
-    world = Told(Scene(HELLO, {"hello": "Never."}, 3000), TurnConfig(min_silence_ms=250), {1160: AudioCleared()})
+    world = Told(
+        Scene(HELLO, {"hello": "Never."}, 3000), TurnConfig(min_silence_ms=250), {1160: AudioCleared()}
+    )
     world.strict = [world.reader]
     world.run()
     assert world.reader.finals == ["hello"]

@@ -6,17 +6,13 @@ import socket
 import subprocess
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from math import log
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 import pytest
 from remote_server import CHUNKED, DONE, ROLE, SSE, RemoteServer, Step, chunk, event
 
-from assistant.session.turn import TurnConfig
-from assistant.session.turn_table import completeness
 from llm.decode.generate import Finished, GenerateConfig, Generated, Prefilled, Started, Token
 from llm.decode.responder import Prompt
 from llm.decode.sample import Sampling
@@ -684,10 +680,3 @@ def test_what_is_said_in_two_breaths_is_one_message() -> None:
     prompt = prompt_of([SYSTEM, Message("user", "Do you")], "know Rome?", 99)
     assert prompt.history == (SYSTEM, Message("user", "Do you know Rome?"))
     assert prompt.dropped == 0
-
-
-def test_without_logits_the_sound_alone_decides_the_end_of_a_turn() -> None:
-    remote = RemoteModel(RemoteConfig("http://127.0.0.1/v1"), CONFIG)
-    neutral = remote.completeness(Prefilled(np.empty((0, 0), np.float32)))
-    for sound in (0.02, 0.5, 0.97):
-        assert completeness(sound, neutral, TurnConfig()) == pytest.approx(log(sound / (1 - sound)), abs=0.01)

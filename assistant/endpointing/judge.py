@@ -1,0 +1,120 @@
+"""How well ends are told from pauses, and what waiting longer spares."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+import numpy as np
+from scipy.stats import rankdata
+
+from assistant.endpointing.fit import Array, Fits, are_ends, counted, log_loss
+from assistant.endpointing.points import Turn
+from assistant.endpointing.policy import outcome_of
+from assistant.session.turn import TurnConfig
+from assistant.trace.tune.judge import Interval, by_kind, quantile, rate
+from assistant.trace.tune.outcome import Outcome
+
+PATIENCE = (0.0, 0.25, 0.5, 0.75, 1.0)
+_RESAMPLES = 1000
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Telling:
+    """How well log-odds tell ends from pauses: area under the ROC curve, and nats a point."""
+
+    auc: Interval
+    log_loss: float
+
+
+@dataclass(frozen=True)
+class CutInto:
+    """How many of some turns were cut into."""
+
+    cut: int
+    turns: int
+    share: Interval
+
+
+@dataclass(frozen=True)
+class TradeOff:
+    """What becomes of turns with one `patience`; the waits are of those that are not cut into."""
+
+    patience: float
+    p50_ms: Interval | None
+    p95_ms: Interval | None
+    with_pauses: CutInto | None
+    without: CutInto | None
+    by_kind: dict[str, tuple[int, int]]
+    """Cut into, and reached, of each kind of pause, in turns with pauses."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the fits are worth on some turns."""
+
+    turns: int
+    ends: int
+    pauses: int
+    telling: dict[str, Telling]
+    trade_off: list[TradeOff]
+
+
+def judge(turns: Sequence[Turn], fits: Fits, config: TurnConfig) -> Judged:
+    """Hold `fits` against `turns`, some of which have ends and some pauses."""
+    points = [counted(turn.points) for turn in turns]
+    ends = [are_ends(of) for of in points]
+    flat = list(chain.from_iterable(points))
+    at = np.cumsum([len(of) for of in points])[:-1]
+    telling = {
+        name: Telling(_by_clip(auc, np.split(scores, at), ends), log_loss(scores, np.concatenate(ends)))
+        for name, scores in fits.log_odds(flat).items()
+    }
+    found = int(sum(of.sum() for of in ends))
+    trade_off = [_trade_off(turns, fits, replace(config, patience=patience)) for patience in PATIENCE]
+    return Judged(len(turns), found, len(flat) - found, telling, trade_off)
+
+
+def auc(log_odds: Array, ends: Array) -> float:
+    """The share of pairs of an end and a pause in which the end has larger log-odds; NaN without a pair."""
+    count = int(ends.sum())
+    pairs = count * (len(ends) - count)
+    above = rankdata(log_odds)[ends == 1].sum() - count * (count + 1) / 2
+    return float(above / pairs) if pairs else float("nan")
+
+
+def _by_clip(of: Callable[[Array, Array], float], scores: Sequence[Array], ends: Sequence[Array]) -> Interval:
+    """`of` all points, with its 95 % interval by a bootstrap over clips."""
+    draws = np.random.default_rng(_SEED).integers(0, len(ends), (_RESAMPLES, len(ends)))
+    found = [
+        of(np.concatenate([scores[i] for i in draw]), np.concatenate([ends[i] for i in draw]))
+        for draw in draws
+    ]
+    low, high = np.nanpercentile(found, [2.5, 97.5]).tolist()
+    return Interval(of(np.concatenate(scores), np.concatenate(ends)), low, high)
+
+
+def _trade_off(turns: Sequence[Turn], fits: Fits, config: TurnConfig) -> TradeOff:
+    outcomes = [outcome_of(turn, _log_odds(turn, fits), config) for turn in turns]
+    paired = list(zip(turns, outcomes, strict=True))
+    with_pauses = [outcome for turn, outcome in paired if turn.has_pauses]
+    return TradeOff(
+        config.patience,
+        quantile(outcomes, 50, _SEED),
+        quantile(outcomes, 95, _SEED),
+        _cut_into(with_pauses),
+        _cut_into([outcome for turn, outcome in paired if not turn.has_pauses]),
+        by_kind(with_pauses),
+    )
+
+
+def _log_odds(turn: Turn, fits: Fits) -> list[tuple[float, float]]:
+    if not turn.points:
+        return []
+    found = fits.log_odds(turn.points)
+    return list(zip(found["words"].tolist(), found["words and sound"].tolist(), strict=True))
+
+
+def _cut_into(outcomes: Sequence[Outcome]) -> CutInto | None:
+    cut = sum(outcome.cut_in for outcome in outcomes)
+    return CutInto(cut, len(outcomes), rate(cut, len(outcomes))) if outcomes else None
