@@ -56,7 +56,7 @@ def lines(partial: str = "Yes", transcript: str = "Yes?", reply: str = "Yes.", w
         *vad,
         placed({**call("asr.partial", "", 20, told), "given": [4096, 9600]}, 600),
         span("queue", "utterances", PREPARED_MS, PREPARED_MS + 1),
-        {**span("words", "transcribe", TRANSCRIBED_MS, TRANSCRIBED_MS), "attributes": {"log_odds": 1.378}},
+        {**span("words", "transcribe", TRANSCRIBED_MS, TRANSCRIBED_MS), "attributes": {"log_odds": 1.377}},
         *rest,
         span("work", "speak", WRITTEN_MS, SPOKEN_MS),
         {"is": "played", "session": "s", "at": ns(SPOKEN_MS), "sounds": ns(ANSWERED_MS), **_voice(12000)},

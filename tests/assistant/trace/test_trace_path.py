@@ -81,17 +81,17 @@ def test_words_that_come_late_end_the_turn(tmp_path: Path) -> None:
 
 
 def test_a_score_that_comes_late_ends_the_turn(tmp_path: Path) -> None:
-    """It takes 150 ms from 1142 on; then the log-odds are 2.315. The next window would be that of 1312."""
+    """It takes 150 ms from 1142 on; then the log-odds are 2.121. The next window would be that of 1312."""
     (path,) = paths(simulated(write(tmp_path / "t", unsure_lines(0.99, 150))))
     assert path == [*BEFORE, ("asr.final", "work", 100), ("score", "work", 150), PLAYBACK]
 
 
 def test_silence_that_passes_the_threshold(tmp_path: Path) -> None:
-    """The log-odds are 1.427 with the sound: 0.323 are missing. 384 ms of silence add -ln(1 - ln(1.536)
-    / ln(5.6)) = 0.287, and 416 ms add -ln(1 - ln(1.664) / ln(5.6)) = 0.350, in the frame that comes at 1380.
+    """The log-odds are 1.354 with the sound: 0.396 are missing. 416 ms of silence add -ln(1 - ln(1.664)
+    / ln(5.6)) = 0.350, and 448 ms add -ln(1 - ln(1.792) / ln(5.6)) = 0.413, in the frame that comes at 1420.
     """
     (path,) = paths(simulated(write(tmp_path / "t", unsure_lines(0.9))))
-    assert path == [("silence: threshold", "time", 416), ("frame", "time", 4), ("vad", "work", 2), PLAYBACK]
+    assert path == [("silence: threshold", "time", 448), ("frame", "time", 12), ("vad", "work", 2), PLAYBACK]
 
 
 def test_a_sound_in_the_pause_is_waited_for(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_sound_in_the_pause_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_the_longest_silence_ends_any_turn(tmp_path: Path) -> None:
-    """At 0.614 the log-odds would be enough after 832 ms; 500 are over with the window that ends at 1472."""
+    """At 0.651 the log-odds would be enough after 800 ms; 500 are over with the window that ends at 1472."""
     folder = write(tmp_path / "t", unsure_lines(0.5))
     config = read_trace(folder).config
     impatient = replace(config, turn=replace(config.turn, max_silence_ms=500))

@@ -58,11 +58,11 @@ def everywhere(text: str) -> bool:
 
 
 def test_a_turn_is_cut_into_until_the_threshold_is_above_what_the_pause_reads(tmp_path: Path) -> None:
-    """A patience of 0.5 (1.75) is passed by the words, 0.75 (2.625) with the sound and 416 ms, which make
-    2.650. 0.85 (2.975) and 1 (3.5) are not passed in the pause.
+    """A patience of 0.5 (1.75) is passed by the words, 0.7 (2.45) with the sound and 352 ms: 2.507.
+    0.85 (2.975) and 1 (3.5) are not passed in the pause.
     """
     sweep = swept(*paused(tmp_path))
-    outcomes = [sweep.outcomes({"patience": of}, everywhere) for of in (0.5, 0.75, 0.85, 1)]
+    outcomes = [sweep.outcomes({"patience": of}, everywhere) for of in (0.5, 0.7, 0.85, 1)]
     cut = Outcome("sentence 0", None, cut_in=True, kind="list", reached=("list", NO_PAUSE))
     waited = Outcome("sentence 0", pytest.approx(WAIT_MS, abs=0.01), cut_in=False, reached=("list", NO_PAUSE))
     assert outcomes == [[cut], [cut], [waited], [waited]]
