@@ -73,7 +73,7 @@ def tune(
     traces: Traces,
     over: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option(help="A number in [turn] and its range, as in turn.strict=2:5. Again for another."),
+        typer.Option(help="A number in [turn] and its range: turn.patience=0.2:0.8. Again for another."),
     ] = None,
     points: Annotated[int, typer.Option(min=1, help="How many settings to try.")] = 60,
     fit_share: Annotated[

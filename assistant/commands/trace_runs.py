@@ -17,7 +17,7 @@ from assistant.trace.copies import STAGGER_MS
 from assistant.trace.errors import TraceError
 from assistant.trace.gate import as_text, compare, measured, read_baseline, table, with_budgets, worse_first
 from assistant.trace.provenance import model_digests
-from assistant.trace.recording import META
+from assistant.trace.recording import FORMAT, META
 from assistant.trace.simulate import Simulation, WhatIf, simulate
 from assistant.trace.summary import turn_taking_lines, write_json, write_text
 from assistant.trace.told import lines, told, told_turn_taking
@@ -153,12 +153,13 @@ def _count(simulations: Sequence[Simulation]) -> str:
 
 
 def usable_traces(paths: Sequence[Path]) -> list[Trace]:
-    """The traces at `paths`, each of its own name and of the models that there are; raises TraceError."""
+    """The traces at `paths`, each with its own name, and such as can be simulated; raises TraceError."""
     traces = read_traces(paths)
     names = [trace.name for trace in traces]
     if twice := [name for name in names if names.count(name) > 1]:
         raise TraceError(f"{twice[0]}: two traces have this name")
     for trace in traces:
+        _check_format(trace)
         _check_models(trace)
     return traces
 
@@ -181,6 +182,15 @@ def folders(path: Path) -> list[Path]:
 def _is_hidden(path: Path) -> bool:
     """Whether it is in a hidden folder, as what a recording leaves that was killed."""
     return any(part.startswith(".") for part in path.parts)
+
+
+def _check_format(trace: Trace) -> None:
+    """Raise TraceError if `trace` does not tell what ends a turn now."""
+    if trace.format != FORMAT:
+        raise TraceError(
+            f"{trace.folder}: is of format {trace.format}, and {FORMAT} can be simulated;"
+            f" `assistant trace record {trace.folder}` makes one of it"
+        )
 
 
 def _check_models(trace: Trace) -> None:

@@ -6,7 +6,7 @@ that only time can bring: silence, or a client.
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -109,7 +109,6 @@ class _Turn:
 
     log: TurnLog
     record: ReplyDone
-    ends_ns: Mapping[str, int]
     voice_end_sample: int
 
     def recorded_ns(self, sample: int) -> int:
@@ -132,7 +131,7 @@ def critical_path(
         return (Piece("cut in", "time", voice_end_ns, heard_ns),)
     walk = _Walk(steps, session, voice_end_ns, heard_ns)
     _, voice_end_sample = log.speculated.get(number, (None, 0))
-    found = _Turn(log, record, ends_ns, voice_end_sample)
+    found = _Turn(log, record, voice_end_sample)
     chunk_ns, released_ns = ends_ns["tts.first_chunk"], ends_ns["endpoint.wait"]
     walk.back_to(max(chunk_ns, released_ns), "playback", "time")
     if released_ns >= chunk_ns:
@@ -145,12 +144,11 @@ def critical_path(
 
 
 def _released(walk: _Walk, found: _Turn) -> None:
-    """Back from the release of the reply."""
+    """Back from the release of the reply. How a turn sounds is asked when its words are known."""
     moment, waited_for = found.log.released[found.record.number]
     walk.back_to(moment.ns, "event loop", "time")
-    number = found.record.number
     if waited_for == turn.AudioScored.__name__:
-        walk.job("asr", number, "score")
+        walk.job("asr", found.record.number, "score")
         _transcribed(walk, found)
     elif waited_for == turn.TextScored.__name__:
         _transcribed(walk, found)

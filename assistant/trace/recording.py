@@ -24,7 +24,7 @@ from assistant.trace.taps import VOICE, Notes, RecordingTap
 from assistant.trace.writer import Files, Writer
 from llm.cpu.model import default_threads
 
-FORMAT = 1
+FORMAT = 2
 META = "meta.json"
 LABELS = ("speech_start_sample", "speech_end_sample", "pauses", "pause_kinds", "over_reply_ms")
 """Of a clip, which a trace keeps."""

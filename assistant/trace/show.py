@@ -115,8 +115,8 @@ def _moments(timeline: Timeline) -> list[str]:
     told = []
     for item in sorted(items, key=lambda item: item.start_ns):
         if item.kind != "main":
-            p = f" {item.told['p']}" if "p" in item.told else ""
-            told.append(f"{(item.start_ns - timeline.start_ns) / 1e9:.2f} {item.name}{p}")
+            score = "".join(f" {item.told[key]}" for key in ("p", "log_odds") if key in item.told)
+            told.append(f"{(item.start_ns - timeline.start_ns) / 1e9:.2f} {item.name}{score}")
     return told
 
 

@@ -23,6 +23,7 @@ from assistant.trace.writer import EVENTS
 
 Json = Any
 
+_READ = (1, FORMAT)  # formats: one of before can be drawn, compared and recorded again, but not simulated
 _MOST_BYTES = 512 * 1024 * 1024  # of one file, packed or not
 _PCM = np.float32(1 / 32768)
 
@@ -88,6 +89,7 @@ class Trace:
     voice: Mapping[int, NDArray[np.float32]]
     """What was spoken, by its sample rate."""
     spans: tuple[Span, ...] = ()
+    format: int = FORMAT
 
     @property
     def name(self) -> str:
@@ -126,8 +128,9 @@ def _read_meta(folder: Path) -> Mapping[str, Json]:
     except (ValueError, RecursionError) as error:
         raise TraceError(f"{path}: is not JSON ({error})") from error
     version = meta.get("format") if isinstance(meta, dict) else None
-    if version != FORMAT:
-        raise TraceError(f"{path}: is of format {version!r:.40}; this version reads {FORMAT}")
+    if version not in _READ:
+        reads = " and ".join(map(str, _READ))
+        raise TraceError(f"{path}: is of format {version!r:.40}; this version reads {reads}")
     assert isinstance(meta, dict), "it has a format"
     return meta
 
@@ -219,6 +222,7 @@ class _Reader:
             tuple(self._sessions.values()),
             {rate: audio for name, (audio, rate) in self._audio.items() if name.startswith("voice-")},
             tuple(self._spans),
+            self._meta["format"],
         )
 
     def _take(self, number: int, line: Mapping[str, Json]) -> None:
@@ -262,6 +266,8 @@ class _Reader:
         steps = tuple(Step(*step) for step in line.get("steps", single))
         for step in steps:
             self._check(number, line["began"], step.began_ns, step.ended_ns, line["ended"])
+            if line["stage"] == "asr.final" and self._meta["format"] == FORMAT and "ending" not in step.gave:
+                raise TraceError(f"{self._folder / EVENTS}: line {number}: a final transcript without ending")
         return Call(
             line["session"],
             line["stage"],

@@ -69,7 +69,7 @@ class TurnLog:
                 self._speeches = [speech for speech in self._speeches if speech[1] != number]
 
     def _waited_for(self, before: turn.State, event: turn.Event) -> str:
-        """What a turn's end waited for last: a score, or what to call the silence."""
+        """What a turn's end waited for last: a score, by its event's name, or what to call the silence."""
         if isinstance(event, turn.TextScored | turn.AudioScored):
             return type(event).__name__
         if not isinstance(event, turn.Window) or not isinstance(before, turn.Pausing):

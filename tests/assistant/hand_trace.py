@@ -1,20 +1,20 @@
 """A trace written by hand: the user says "Yes?" from 320 to 960 ms, and is answered "Yes."
 
 The audio is all zeros. What the detector makes of its windows is in the trace, so that every time of the
-simulation can be worked out on paper; see `ANSWERED_MS`.
+simulation can be worked out on paper; see `ANSWERED_MS`. The delays of the turn are in its configuration.
 """
 
 import gzip
 import json
-import math
+from collections.abc import Collection
 from hashlib import blake2b
+from math import log
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
 
-from assistant.config import Config
 from assistant.trace.taps import asked_digest, prompt_digest, speech_digest
 from llm.decode.options import AS_CONFIGURED
 from llm.decode.responder import Prompt
@@ -29,11 +29,21 @@ VAD_MS, FINAL_MS, SCORE_MS, PREFILL_MS, TOKEN_MS, CHUNK_MS = 2, 100, 60, 50, 20,
 # 1242.
 # 250 ms of silence are over with the window that ends at 1216, in the frame that comes at 1220: the turn is
 # released at 1222, the speech sounds 20 ms after it is given to the sink.
+TURN = {"prepare_ms": 64, "min_silence_ms": 250}
 RELEASED_MS, SPOKEN_MS, ANSWERED_MS = 1222, 1242, 1262
 VOICE_END_MS = 960
 PAUSED_MS = 480
-# Samples from the pre-roll to the frame that came last before the transcript and before the score.
-HEARD, SCORED = ((came_ms - (320 - 256)) * 16 for came_ms in (1040, 1140))
+# Samples from the pre-roll to the frame that came last before the transcript, and to where 64 ms are over: so
+# much is transcribed, and scored.
+HEARD, SCORED = ((end_ms - (320 - 256)) * 16 for end_ms in (1040, 1024))
+
+# The turn is over from log-odds of 3.5 x 0.5 = 1.75 on. "Yes?" is one word and a command, which is
+# 1.05 / 4 + 4.25 + 2.98 - 5.99 = 1.5025. To that come 0.65 x the log-odds of a closing mark and -1.12 x the
+# log-probability of a comma, which the recognizer gives as [closing, going on].
+SURE = [log(0.99), log(0.01)]  # 1.5025 + 0.65 x 4.595 + 1.12 x 4.605 = 9.65
+UNSURE = [log(0.2), log(0.5)]  # 1.5025 - 0.65 x 1.386 + 1.12 x 0.693 = 1.378: how does it sound?
+# If it sounds complete with 0.99 that makes -0.97 + 1.15 x 1.378 + 0.37 x 4.595 = 2.315, with 0.9 it makes
+# -0.97 + 1.15 x 1.378 + 0.37 x 2.197 = 1.427. A silence adds -ln(1 - ln(s / 0.25) / ln(1.4 / 0.25)).
 _SYSTEM = Message("system", "Be brief.")
 Line = dict[str, Any]
 
@@ -63,6 +73,17 @@ def stream(stage: str, given: str, steps: list[tuple[float, float, object]], *, 
     times = {"asked": 0, "began": 0, "ended": ns(at)}
     head = {"is": "call", "stage": stage, "session": "s", "worker": stage}
     return {**head, **times, "input": given, "whole": whole, "steps": told}
+
+
+def final(given: str, ending: list[float]) -> Line:
+    """A final transcript "Yes?" with the log-probabilities of a closing mark and of a comma behind it."""
+    gave = {"text": "Yes?", "tokens": [], "accepted": 0, "words": [], "ending": ending}
+    return call("asr.final", given, FINAL_MS, gave, round(HEARD / 16000, 4))
+
+
+def windows(voiced: Collection[int], count: int) -> list[Line]:
+    """What the voice detector makes of so many windows."""
+    return [call("vad", zeros(512), VAD_MS, 0.9 if index in voiced else 0.0) for index in range(count)]
 
 
 def one_by_one(of: list[Line]) -> list[Line]:
@@ -99,19 +120,20 @@ def slow_window(index: int, ms: float) -> list[Line]:
 
 
 def with_a_pause() -> list[Line]:
-    """The trace of a user who goes on after 128 ms of silence, and whose voice ends PAUSED_MS later."""
-    later = []
-    for line in _lines():
-        if line["is"] == "clip":
-            line["speech_end_sample"] += PAUSED_MS * 16
-        if line.get("stage") != "vad":
-            later.append(line)
-        if line.get("stage") in ("asr.final", "score"):
-            samples = HEARD if line["stage"] == "asr.final" else SCORED
-            later.append({**line, "input": zeros(samples + PAUSED_MS * 16)})
-    voiced = [*VOICED, *range(34, 45)]
-    vad = [call("vad", zeros(512), VAD_MS, 0.9 if index in voiced else 0.0) for index in range(47)]
-    return one_by_one([*later, *vad])
+    """The trace of a user who goes on after 128 ms of silence, and whose voice ends PAUSED_MS later.
+
+    In the pause the words leave it open.
+    """
+    later = [line for line in _lines(UNSURE, 0.99) if line.get("stage") != "vad"]
+    later[1]["speech_end_sample"] += PAUSED_MS * 16
+    later.append(final(zeros(HEARD + PAUSED_MS * 16), SURE))
+    return one_by_one([*later, *windows([*VOICED, *range(34, 45)], 47)])
+
+
+def with_a_click(index: int) -> list[Line]:
+    """The trace with one voiced window in the silence."""
+    silent = [line for line in _lines() if line.get("stage") != "vad"]
+    return one_by_one([*silent, *windows([*VOICED, index], index + 2)])
 
 
 def later(of: list[Line], session: str, ms: float) -> list[Line]:
@@ -130,13 +152,17 @@ def lines() -> list[Line]:
     return one_by_one(_lines())
 
 
-def _lines() -> list[Line]:
+def unsure_lines(sounds: float, score_ms: float = SCORE_MS) -> list[Line]:
+    """The lines where the words leave it open; how complete it `sounds` is known `score_ms` later."""
+    return one_by_one(_lines(UNSURE, sounds, score_ms))
+
+
+def _lines(ending: list[float] = SURE, sounds: float | None = None, score_ms: float = SCORE_MS) -> list[Line]:
     frames = round(SECONDS * 50)
     came = [ns(20 * (index + 1)) for index in range(frames)]
     prompt = Prompt([1, 2, 3], (_SYSTEM, Message("user", "Yes?")))
     messages = [{"role": message.role, "content": message.content} for message in prompt.history]
     given = prompt_digest(prompt)
-    window = zeros(512)
     clip = {"file": "yes.flac", "text": "Yes?", "rate": 16000, "speech_end_sample": VOICE_END_MS * 16}
     unread = len("\nsystem: Be brief.\nuser: Yes?")
     chunk = {"text": "Yes.", "rate": 24000, "audio": [0, 12000], "digest": ""}
@@ -144,15 +170,9 @@ def _lines() -> list[Line]:
         {"is": "session", "session": "s", "at": 0},
         {"is": "clip", "session": "s", "at": 0, **clip},
         {"is": "frames", "session": "s", "samples": [320] * frames, "came": came, "recorded": came},
-        *(call("vad", window, VAD_MS, 0.9 if index in VOICED else 0.0) for index in range(32)),
-        call(
-            "asr.final",
-            zeros(HEARD),
-            FINAL_MS,
-            {"text": "Yes?", "tokens": [], "accepted": 0, "words": []},
-            round(HEARD / 16000, 4),
-        ),
-        call("score", zeros(SCORED), SCORE_MS, 0.999),
+        *windows(VOICED, 32),
+        final(zeros(HEARD), ending),
+        *([] if sounds is None else [call("score", zeros(SCORED), score_ms, sounds)]),
         call(
             "llm.prompt",
             asked_digest([_SYSTEM], "Yes?", AS_CONFIGURED),
@@ -170,43 +190,31 @@ def _lines() -> list[Line]:
                 (0, 1, ["finished", "end", ""]),
             ],
         ),
-        call("llm.completeness", given, 0, 0.999),
         stream("tts.speak", speech_digest("Yes.", 1.0), [(CHUNK_MS, 4, chunk)]),
     ]
 
 
-# A turn with a pause from 960 to 1472 ms, over at 1792. In the pause its words read with log-odds
-# PAUSE_READS, and it sounds with 0: with the bias it is 2 * (0.5 + 1.7) = 4.4 complete. So a threshold of
-# 3.5 is passed after 250 ms; it is passed in the pause unless `strict` is above 4.4 or so. At the end both
-# are sure. The second transcript is wanted with the window that ends at 1856, in the frame that comes at
-# 1860, and there 2 and 100 ms later. The score of the pause is asked again after 384 ms, in the window that
-# ends at 1408.
-PAUSE_READS, PAUSE_IS_COMPLETE = 0.5, 4.4
+# A turn with a pause from 960 to 1472 ms, over at 1792. In the pause its words have log-odds of
+# 1.5025 - 0.65 x 1.099 + 1.12 x 1.204 = 2.137. Where that is not enough it is asked how it sounds: that makes
+# -0.97 + 1.15 x 2.137 + 0.37 x 2.197 = 2.300, and when the pause is over its 512 ms have added
+# -ln(1 - ln(2.048) / ln(5.6)) = 0.538. So a threshold (3.5 x `patience`) is passed in the pause unless it is
+# above PAUSE_IS_COMPLETE. At the end the words are sure. The second transcript is wanted with the window that
+# ends at 1856, in the frame that comes at 1860, and there 2 and 100 ms later.
+PAUSE_READS, PAUSE_SOUNDS, PAUSE_IS_COMPLETE = [log(0.25), log(0.3)], 0.9, 2.838
 PAUSE_MS, PAUSED_END_MS = (960, 1472), 1792
 
 
 def paused_lines(text: str = "Yes?", kind: str | None = "list") -> list[Line]:
     """The lines of a trace of that turn; `text` labels its clip, and `kind` its pause."""
-    of = _lines()
-    voiced, begin = {*VOICED, *range(46, 56)}, (320 - 256) * 16
+    of = _lines(PAUSE_READS, PAUSE_SOUNDS)
     clip = {"pauses": [[ms * 16 for ms in PAUSE_MS]], **({"pause_kinds": [kind]} if kind else {})}
-    sure, reads = 0.9999, 1 / (1 + math.exp(-PAUSE_READS))
-    (final,), (score,), (completeness,) = (
-        [line for line in of if line.get("stage") == stage]
-        for stage in ("asr.final", "score", "llm.completeness")
-    )
-    kept = [line for line in of if line.get("stage") not in ("vad", "score", "llm.completeness")]
+    kept = [line for line in of if line.get("stage") != "vad"]
     kept[1] = {**kept[1], **clip, "text": text, "speech_end_sample": PAUSED_END_MS * 16}
     return one_by_one(
         [
             *kept,
-            *(call("vad", zeros(512), VAD_MS, 0.9 if index in voiced else 0.0) for index in range(60)),
-            {**score, "gave": 0.5},
-            call("score", zeros(1420 * 16 - begin), SCORE_MS, 0.5),
-            call("score", zeros(1960 * 16 - begin), SCORE_MS, sure),
-            {**final, "input": zeros(1860 * 16 - begin)},
-            {**completeness, "gave": reads},
-            {**completeness, "gave": sure},
+            *windows([*VOICED, *range(46, 56)], 60),
+            final(zeros((1860 - (320 - 256)) * 16), SURE),
         ]
     )
 
@@ -235,10 +243,8 @@ def write(folder: Path, of: list[Line] | None = None, *, end: bool = True, **met
     }
     with gzip.open(folder / "events.jsonl.gz", "wt", encoding="utf-8") as file:
         file.writelines(json.dumps(line) + "\n" for line in [*of, *([last] if end else [])])
-    config = {"llm": {"system_prompt": "Be brief.", "sessions": 1}, "asr": {"partial_ms": 60_000}}
-    plain = {"format": 1, "cores": 8, "threads": {"asr": 1, "llm_pass": 1}, "models": [], "config": config}
+    llm, asr = {"system_prompt": "Be brief.", "sessions": 1}, {"partial_ms": 60_000}
+    config = {"turn": TURN, "llm": llm, "asr": asr}
+    plain = {"format": 2, "cores": 8, "threads": {"asr": 1, "llm_pass": 1}, "models": [], "config": config}
     (folder / "meta.json").write_text(json.dumps({**plain, **meta}))
     return folder
-
-
-assert Config().turn.prepare_ms == 64 and Config().turn.min_silence_ms == 250, "the times above rest on them"

@@ -1,7 +1,7 @@
 """The trace written by hand, with every call when it really ran, and all that a recording tells besides.
 
-What the times are is worked out in `hand_trace`; here the transcript came in one partial at 620 ms, and the
-speech sounded from 1262 to 1762 ms.
+What the times are is worked out in `hand_trace`; here the transcript came in one partial at 620 ms, its words
+left it open whether the turn was over, which then sounded so, and the speech sounded from 1262 to 1762 ms.
 """
 
 from hand_trace import (
@@ -11,6 +11,7 @@ from hand_trace import (
     RELEASED_MS,
     SPOKEN_MS,
     TOKEN_MS,
+    UNSURE,
     VOICE_END_MS,
     Line,
     call,
@@ -29,7 +30,6 @@ BEGAN_MS = {
     "score": TRANSCRIBED_MS,
     "llm.prompt": TRANSCRIBED_MS,
     "llm.reply": TRANSCRIBED_MS,
-    "llm.completeness": READ_MS,
     "tts.speak": WRITTEN_MS,
 }
 
@@ -45,7 +45,8 @@ def placed(line: Line, began_ms: float) -> Line:
 def lines(partial: str = "Yes", transcript: str = "Yes?", reply: str = "Yes.", what: str = "") -> list[Line]:
     """All lines but the last; `what` is an input that came at 100 ms."""
     told = {"stable": "", "unstable": partial, "words": []}
-    head, calls = unplaced()[:3], unplaced()[3:]
+    of = unplaced(UNSURE, 0.99)
+    head, calls = of[:3], of[3:]
     vad = [placed(line, 32 * (i + 1)) for i, line in enumerate(calls) if line["stage"] == "vad"]
     rest = [placed(line, BEGAN_MS[line["stage"]]) for line in calls if line["stage"] != "vad"]
     came = [{"is": "input", "session": "s", "at": ns(100), "what": what, "fields": {}}] if what else []
@@ -55,6 +56,7 @@ def lines(partial: str = "Yes", transcript: str = "Yes?", reply: str = "Yes.", w
         *vad,
         placed({**call("asr.partial", "", 20, told), "given": [4096, 9600]}, 600),
         span("queue", "utterances", PREPARED_MS, PREPARED_MS + 1),
+        {**span("words", "transcribe", TRANSCRIBED_MS, TRANSCRIBED_MS), "attributes": {"log_odds": 1.378}},
         *rest,
         span("work", "speak", WRITTEN_MS, SPOKEN_MS),
         {"is": "played", "session": "s", "at": ns(SPOKEN_MS), "sounds": ns(ANSWERED_MS), **_voice(12000)},

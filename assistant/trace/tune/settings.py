@@ -54,12 +54,18 @@ def _range(text: str) -> Range:
     try:
         low, high = map(float, ends.split(":"))
     except ValueError as error:
-        raise TraceError(f"--over {text!r:.60}: should be like {name}=2:5") from error
+        raise TraceError(f"--over {text!r:.60}: should be like {name}=LOW:HIGH") from error
     if not (isfinite(low) and isfinite(high) and low < high):
         raise TraceError(f"--over {text!r:.60}: should go from a number to a greater one")
     if name.endswith("_ms") and low < 0:
         raise TraceError(f"--over {text!r:.60}: a time is not negative")
-    return Range(name.removeprefix("turn."), low, high, _TYPES[name] is int)
+    found = Range(name.removeprefix("turn."), low, high, _TYPES[name] is int)
+    try:
+        for end in (low, high):
+            replace(TurnConfig(), **{found.key: end})  # type: ignore[arg-type]  # only its size counts
+    except ValueError as error:
+        raise TraceError(f"--over {text!r:.60}: {error}") from error
+    return found
 
 
 def points(ranges: Sequence[Range], count: int, seed: int, present: TurnConfig) -> list[Settings]:

@@ -59,7 +59,7 @@ def test_a_trace_that_is_cut_off_is_one_line_and_exit_code_2(
         run(monkeypatch, "trace", command, "t", *(["--baseline", "b.json"] if command == "gate" else [])) == 2
     )
     told = capsys.readouterr()
-    assert told.out == "" and told.err == "assistant: t/events.jsonl.gz: is cut off after 41 lines\n"
+    assert told.out == "" and told.err == "assistant: t/events.jsonl.gz: is cut off after 39 lines\n"
 
 
 def test_other_models_are_refused(

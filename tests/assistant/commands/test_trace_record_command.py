@@ -38,6 +38,15 @@ def test_a_new_trace_takes_the_place_of_the_old_one(
     assert content(tmp_path) == {f"t/{name}": of for name, of in content(other(tmp_path / "as")).items()}
 
 
+def test_a_trace_of_an_earlier_format_is_recorded_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, assistant: Command
+) -> None:
+    held(monkeypatch, other)
+    write(tmp_path / "t", format=1)
+    assert assistant("trace", "record", tmp_path).code == 0
+    assert read_trace(tmp_path / "t").format == 2
+
+
 @pytest.mark.parametrize("called", [".", "../link"])
 def test_however_its_folder_is_called(
     called: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, assistant: Command

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hand_trace import write
+from hand_trace import TURN, write
 from hand_turns import EXPOSED_MS, TTFA_MS, recording
 from typer.testing import CliRunner, Result
 
@@ -121,7 +121,7 @@ def test_the_exit_code(tmp_path: Path) -> None:
 
 def test_another_configuration_is_told(tmp_path: Path) -> None:
     a = recording(tmp_path / "a")
-    b = recording(tmp_path / "b", config={"turn": {"min_silence_ms": 300}})
+    b = recording(tmp_path / "b", config={"turn": {**TURN, "min_silence_ms": 300}})
     assert "turn.min_silence_ms is not the same: 250 in A, 300 in B" in compared(a, b).output
 
 

@@ -37,7 +37,7 @@ def test_no_trace(tmp_path: Path) -> None:
 
 
 def test_cut_off_between_two_lines(tmp_path: Path) -> None:
-    refused(write(tmp_path / "t", end=False), "events.jsonl.gz: is cut off after 41 lines")
+    refused(write(tmp_path / "t", end=False), "events.jsonl.gz: is cut off after 39 lines")
 
 
 def test_cut_off_in_the_middle(tmp_path: Path) -> None:
@@ -56,7 +56,15 @@ def test_damaged(tmp_path: Path) -> None:
 
 
 def test_another_version(tmp_path: Path) -> None:
-    refused(write(tmp_path / "t", format=2), "is of format 2; this version reads 1")
+    refused(write(tmp_path / "t", format=3), "is of format 3; this version reads 1 and 2")
+
+
+def test_a_final_transcript_that_does_not_tell_how_it_ends(tmp_path: Path) -> None:
+    """Before format 2 none did."""
+    gave = {"text": "Yes?", "tokens": [], "accepted": 0, "words": []}
+    of = changed(lines(), "asr.final", gave=gave)
+    refused(write(tmp_path / "t", of), "line 36: a final transcript without ending")
+    assert read_trace(write(tmp_path / "earlier", of, format=1)).format == 1
 
 
 def test_a_configuration_of_another_version(tmp_path: Path) -> None:
@@ -86,7 +94,7 @@ def test_frames_that_the_audio_does_not_hold(tmp_path: Path) -> None:
     [{"began": 5, "ended": 4}, {"asked": 9, "began": 5, "ended": 6}, {"asked": -1}],
 )
 def test_a_call_whose_times_run_backwards(tmp_path: Path, change: dict[str, int]) -> None:
-    refused(write(tmp_path / "t", changed(lines(), "score", **change)), "line 37: times run backwards")
+    refused(write(tmp_path / "t", changed(lines(), "asr.final", **change)), "line 36: times run backwards")
 
 
 def test_a_step_beyond_its_call(tmp_path: Path) -> None:
@@ -109,7 +117,7 @@ def test_a_line_without_what_it_needs(tmp_path: Path) -> None:
 
 
 def test_a_call_of_no_session(tmp_path: Path) -> None:
-    refused(write(tmp_path / "t", changed(lines(), "score", session="other")), "no session 'other'")
+    refused(write(tmp_path / "t", changed(lines(), "asr.final", session="other")), "no session 'other'")
 
 
 def test_a_gigabyte(tmp_path: Path) -> None:

@@ -10,17 +10,16 @@ from hand_trace import (
     ANSWERED_MS,
     CHUNK_MS,
     VOICE_END_MS,
-    changed,
     later,
     lines,
     ns,
-    one_by_one,
+    unsure_lines,
+    with_a_click,
     with_a_pause,
     write,
 )
 
 from assistant.commands.trace_runs import run_simulate
-from assistant.config import Config
 from assistant.runtime import StepRun
 from assistant.trace.copies import copies
 from assistant.trace.errors import TraceError
@@ -35,11 +34,6 @@ BEFORE = [("silence: prepare", "time", 64), ("frame", "time", 16), ("vad", "work
 
 def no_models() -> NoReturn:
     raise AssertionError("all was recorded")
-
-
-def silence_decides(config: Config) -> Config:
-    """No score competes for the cores."""
-    return replace(config, turn=replace(config.turn, detection="silence", silence_ms=256))
 
 
 def simulated(folder: Path, **what_if: Any) -> Simulation:  # noqa: ANN401  # as WhatIf has them
@@ -76,15 +70,44 @@ def test_the_release_is_waited_for_where_the_speech_was_sooner(tmp_path: Path) -
     assert path == [silence, ("frame", "time", 4), ("vad", "work", 2), ("playback", "time", 20)]
 
 
-def test_a_late_score_is_waited_for(tmp_path: Path) -> None:
-    """It takes 150 ms from 1142 on; the window that follows is that of 1312, looked at from 1320 to 1322."""
-    of = lines()
-    late = changed(
-        of, "score", ended=next(line for line in of if line.get("stage") == "score")["ended"] + ns(90)
-    )
-    (path,) = paths(simulated(write(tmp_path / "t", one_by_one(late))))
-    scored = [("score", "work", 150), ("next window", "time", 30)]
-    assert path == [*BEFORE, ("asr.final", "work", 100), *scored, ("playback", "time", 20)]
+PLAYBACK = ("playback", "time", 20)
+
+
+def test_words_that_come_late_end_the_turn(tmp_path: Path) -> None:
+    """At 1292, when 320 ms of silence were looked at; all that follows takes no time."""
+    late = {"asr.final": 2.5, "llm": 0, "tts": 0}
+    (path,) = paths(simulated(write(tmp_path / "t"), scale=late))
+    assert path == [*BEFORE, ("asr.final", "work", 250), PLAYBACK]
+
+
+def test_a_score_that_comes_late_ends_the_turn(tmp_path: Path) -> None:
+    """It takes 150 ms from 1142 on; then the log-odds are 2.315. The next window would be that of 1312."""
+    (path,) = paths(simulated(write(tmp_path / "t", unsure_lines(0.99, 150))))
+    assert path == [*BEFORE, ("asr.final", "work", 100), ("score", "work", 150), PLAYBACK]
+
+
+def test_silence_that_passes_the_threshold(tmp_path: Path) -> None:
+    """The log-odds are 1.427 with the sound: 0.323 are missing. 384 ms of silence add -ln(1 - ln(1.536)
+    / ln(5.6)) = 0.287, and 416 ms add -ln(1 - ln(1.664) / ln(5.6)) = 0.350, in the frame that comes at 1380.
+    """
+    (path,) = paths(simulated(write(tmp_path / "t", unsure_lines(0.9))))
+    assert path == [("silence: threshold", "time", 416), ("frame", "time", 4), ("vad", "work", 2), PLAYBACK]
+
+
+def test_a_sound_in_the_pause_is_waited_for(tmp_path: Path) -> None:
+    """It is in the window that ends at 1216, and over with the next, in the frame that comes at 1260."""
+    (path,) = paths(simulated(write(tmp_path / "t", with_a_click(37))))
+    silence = ("silence: voice in the pause", "time", 288)
+    assert path == [silence, ("frame", "time", 12), ("vad", "work", 2), PLAYBACK]
+
+
+def test_the_longest_silence_ends_any_turn(tmp_path: Path) -> None:
+    """At 0.614 the log-odds would be enough after 832 ms; 500 are over with the window that ends at 1472."""
+    folder = write(tmp_path / "t", unsure_lines(0.5))
+    config = read_trace(folder).config
+    impatient = replace(config, turn=replace(config.turn, max_silence_ms=500))
+    (path,) = paths(simulated(folder, config=impatient))
+    assert path == [("silence: max_silence", "time", 512), ("frame", "time", 8), ("vad", "work", 2), PLAYBACK]
 
 
 def test_two_at_once_on_one_core(tmp_path: Path) -> None:
@@ -101,9 +124,8 @@ def test_two_at_once_on_one_core(tmp_path: Path) -> None:
     1436 + 30 + 2 = 1468.
     """
     folder = write(tmp_path / "t", cores=1)
-    config = silence_decides(read_trace(folder).config)
-    (alone,) = simulated(folder, config=config).turns
-    both = simulated(folder, config=config, sessions=2, stagger_ms=0)
+    (alone,) = simulated(folder).turns
+    both = simulated(folder, sessions=2, stagger_ms=0)
     waits = [turn.ttfa_ms for turn in (alone, *both.turns)]
     assert waits == pytest.approx([1274 - 960, 1380 - 960, 1488 - 960], abs=0.01)
     assert [turn.file for turn in both.turns] == ["yes.flac", "yes.flac*2"]
@@ -143,7 +165,7 @@ def test_what_was_for_a_pause_in_the_turn_is_wasted(tmp_path: Path) -> None:
         "asr.final": Share(100, 0, 100),
         "llm.prefill": Share(50, 0, 50),
         "llm.token": Share(20, 0, 0),
-        "score": Share(0, 60, 60),
+        "score": Share(0, 0, 60),
         "tts.first": Share(30, 0, 0),
     }
     vad = explained.shares["vad"]
@@ -166,8 +188,7 @@ def test_no_session_is_the_same_as_one(tmp_path: Path) -> None:
 
 def test_several_sessions_are_the_same_twice(tmp_path: Path) -> None:
     folder = write(tmp_path / "t", cores=1)
-    what_if: dict[str, Any] = {"config": silence_decides(read_trace(folder).config), "sessions": 3}
-    first, second = (told(simulated(folder, **what_if)) for _ in range(2))
+    first, second = (told(simulated(folder, sessions=3)) for _ in range(2))
     assert first == second and len(first["turns"]) == 3
     for turn in first["turns"].values():
         assert sum(ms for _, _, ms, _ in turn["path"]) == pytest.approx(turn["ttfa"], abs=1e-9)

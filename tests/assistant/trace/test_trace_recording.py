@@ -12,6 +12,7 @@ import pytest
 from hand_trace import zeros
 
 from asr.audio import AudioSpan
+from asr.ending import Ending
 from asr.stabilize import Partial
 from asr.vad import VadState
 from asr.words import Hypothesis, Word
@@ -63,7 +64,7 @@ class Models:
         return Partial("Hi", "there", (WORD,))
 
     def final(self, span: AudioSpan) -> Hypothesis:
-        return Hypothesis("Hi.", (3, 4), 1, (WORD,))
+        return Hypothesis("Hi.", (3, 4), 1, (WORD,), ending=Ending(-0.25, -3.5))
 
     def read_ahead(self, *_: object) -> None: ...
 
@@ -75,9 +76,6 @@ class Models:
         yield Prefilled(np.zeros((2, 5), np.float32))
         yield Token(7, "Yes.")
         yield Finished("end", "")
-
-    def completeness(self, prefilled: Prefilled) -> float:
-        return 0.125
 
     def speak(self, phrase: str, *, speed: float = 1.0, should_stop: object) -> Iterator[SpeechChunk]:
         yield SpeechChunk(np.full(4, 0.5, np.float32), 24000, "Yes")
@@ -144,20 +142,19 @@ def test_a_transcript_is_known_by_all_of_its_audio(recording: Recording, tmp_pat
     calls = written(recording, tmp_path)
     assert [call["stage"] for call in calls] == ["asr.partial", "asr.final"] * 2
     assert [call["input"] for call in calls] == [zeros(10), zeros(30), zeros(20), zeros(30)]
+    assert calls[1]["gave"]["ending"] == [-0.25, -3.5]
 
 
 def test_every_step_of_a_stream(recording: Recording, tmp_path: Path) -> None:
     generator = recording.tap.generator(Models(), "a")
     prompt = generator.prompt([Message("system", "S")], "Hi")
-    items = list(generator.reply(prompt, never))
-    assert generator.completeness(items[1]) == 0.125  # type: ignore[arg-type]
-    asked, reply, completeness = written(recording, tmp_path)
+    list(generator.reply(prompt, never))
+    asked, reply = written(recording, tmp_path)
     assert asked["gave"]["ids"] == [1, 2]
     assert reply["whole"] is True
     assert [step[3][0] for step in reply["steps"]] == ["started", "prefilled", "token", "finished"]
     assert all(ended - began == MS for began, ended, *_ in reply["steps"])  # the clock is read twice a step
     assert reply["steps"][1][2] == len("\nsystem: S\nuser: Hi")  # all of the prompt was still to be read
-    assert completeness["input"] == reply["input"]
 
 
 def test_a_stream_that_was_cancelled(recording: Recording, tmp_path: Path) -> None:
@@ -235,8 +232,9 @@ def test_what_is_generated_comes_back(item: Generated) -> None:
     assert generated_of(json.loads(json.dumps(generated_json(item)))) == item
 
 
-def test_words_and_prompts_come_back() -> None:
-    shown, final = Partial("a", "b", (WORD,)), Hypothesis("a", (1, 2), 1, (WORD,))
+@pytest.mark.parametrize("ending", [Ending(-0.25, -3.5), None])
+def test_words_and_prompts_come_back(ending: Ending | None) -> None:
+    shown, final = Partial("a", "b", (WORD,)), Hypothesis("a", (1, 2), 1, (WORD,), ending=ending)
     history = (
         Message("assistant", "Hm.", (Call("1", "look", "{}"),)),
         Message("tool", "3", call_id="1"),

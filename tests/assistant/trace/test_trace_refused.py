@@ -18,7 +18,11 @@ def cut_off(folder: Path) -> None:
 
 
 def another_version(folder: Path) -> None:
-    write(folder, format=2)
+    write(folder, format=3)
+
+
+def earlier_version(folder: Path) -> None:
+    write(folder, format=1)
 
 
 def missing_audio(folder: Path) -> None:
@@ -35,7 +39,7 @@ def other_models(folder: Path) -> None:
 
 
 def times_backwards(folder: Path) -> None:
-    write(folder, changed(lines(), "score", began=5, ended=4))
+    write(folder, changed(lines(), "asr.final", began=5, ended=4))
 
 
 def a_gigabyte(folder: Path) -> None:
@@ -44,11 +48,12 @@ def a_gigabyte(folder: Path) -> None:
 
 TRACES = (
     (cut_off, "events.jsonl.gz: is cut off after"),
-    (another_version, "meta.json: is of format 2"),
+    (another_version, "meta.json: is of format 3"),
+    (earlier_version, "is of format 1, and 2 can be simulated; `assistant trace record "),
     (missing_audio, "voice-24000.flac: "),
     (other_audio, "in-s.flac: is not the audio that was recorded"),
     (other_models, "was recorded with another model silero-vad-v6"),
-    (times_backwards, "events.jsonl.gz: line 37: times run backwards"),
+    (times_backwards, "events.jsonl.gz: line 36: times run backwards"),
     (a_gigabyte, "events.jsonl.gz: has 1073 MB"),
 )
 
@@ -75,7 +80,7 @@ def test_a_trace_is_refused_by_every_command(
         ("simulate", *traces, "--json", report),
         ("gate", *traces, "--baseline", baseline),
         ("gate", *traces, "--baseline", baseline, "--update"),
-        *([("show", *traces)] if spoil is not other_models else []),  # what is drawn needs no models
+        *([] if spoil in (earlier_version, other_models) else [("show", *traces)]),  # it is drawn as it was
     ):
         ended = assistant("trace", *command)
         assert (ended.code, ended.out) == (2, ""), command

@@ -49,7 +49,7 @@ def test_every_lane_is_as_worked_out_by_hand(tmp_path: Path) -> None:
     assert drawn == {
         "user": "." * 6 + "#" * 13 + "+" + "." * 20,  # 320 to 960
         "partials": "." * 12 + "+" + "." * 27,  # 600 to 620
-        "turn": "." * 19 + "=P==RD" + "." * 15,  # a pause from 960 to 1222; the score at 1202 is under D
+        "turn": "." * 19 + "=P=R=D" + "." * 15,  # a pause from 960 to 1222; the score at 1202 is under D
         "asr": "." * 20 + "+##==" + "." * 15,  # the transcript from 1042 to 1142, the score until 1202
         "llm": "." * 22 + "+#+" + "." * 15,  # 1142 to 1212
         "tts": "." * 24 + "#" + "." * 15,  # 1212 to 1242
@@ -62,7 +62,7 @@ def test_a_turn_is_drawn_from_before_the_voice_to_after_the_first_audio(tmp_path
     assert (timeline.start_ns, timeline.heard_ns, timeline.end_ns) == (ns(20), ns(1562), ns(2062))
     text = "\n".join(show(timeline))
     assert text.startswith("s  yes.flac  302 ms  'Yes?'\n")
-    assert "0.94 pause, 1.02 prepare, 1.17 reads complete 1.00, 1.18 sounds complete 1.00" in text
+    assert "0.94 pause, 1.02 prepare, 1.12 reads complete 1.4, 1.18 sounds complete 0.99" in text
     assert "1.20\n            decided" in text
     assert "partials  0.60 Yes\n" in text
     assert "endpoint.wait 262, tts.first_chunk 20, playback.start 20" in text

@@ -79,7 +79,11 @@ def test_a_turn_that_a_client_ended_has_no_pause() -> None:
 def test_scores_are_where_they_were_known() -> None:
     calls = [
         Call("s", stage, "", (Step(ns(1), ns(2 + more), 1, p),))
-        for more, (stage, p) in enumerate({"score": 0.254, "llm.completeness": 1, "asr.final": {}}.items())
+        for more, (stage, p) in enumerate({"score": 0.254, "asr.final": {}}.items())
     ]
-    found = [(each.name, each.start_ns, each.told["p"]) for each in turn_items(session(), calls, [], [])]
-    assert found == [("sounds complete", ns(2), "0.25"), ("reads complete", ns(3), "1.00")]
+    words = Span("words", "transcribe", ns(1), ns(1), "s", 0, {"log_odds": -1.26})
+    found = [(each.name, each.start_ns, each.told) for each in turn_items(session(), calls, [words], [])]
+    assert found == [
+        ("reads complete", ns(1), {"log_odds": "-1.3"}),
+        ("sounds complete", ns(2), {"p": "0.25"}),
+    ]

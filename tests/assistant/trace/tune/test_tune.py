@@ -58,12 +58,15 @@ def everywhere(text: str) -> bool:
 
 
 def test_a_turn_is_cut_into_until_the_threshold_is_above_what_the_pause_reads(tmp_path: Path) -> None:
+    """A patience of 0.5 (1.75) is passed by the words, 0.75 (2.625) with the sound and 416 ms, which make
+    2.650. 0.85 (2.975) and 1 (3.5) are not passed in the pause.
+    """
     sweep = swept(*paused(tmp_path))
-    outcomes = [sweep.outcomes({"strict": strict}, everywhere) for strict in (3.5, 4.3, 4.7, 6)]
+    outcomes = [sweep.outcomes({"patience": of}, everywhere) for of in (0.5, 0.75, 0.85, 1)]
     cut = Outcome("sentence 0", None, cut_in=True, kind="list", reached=("list", NO_PAUSE))
     waited = Outcome("sentence 0", pytest.approx(WAIT_MS, abs=0.01), cut_in=False, reached=("list", NO_PAUSE))
     assert outcomes == [[cut], [cut], [waited], [waited]]
-    assert (sweep.simulations, sweep.spared) == (2, 2)  # two are the same as the one before
+    assert (sweep.simulations, sweep.spared) == (3, 1)  # the last is the same as the one before
     assert (sweep.failures, sweep.asked) == (0, {})
 
 
@@ -71,7 +74,7 @@ def test_what_is_spared_is_what_a_whole_simulation_gives(tmp_path: Path) -> None
     """Settings drawn over all ranges, in both traces: wait and cut-in are those of `simulate`."""
     traces = [*paused(tmp_path), read_trace(write(tmp_path / "yes", lines()))]
     sweep, present = swept(*traces), traces[0].config.turn
-    ranges = ranges_of(["turn.strict=2:8", "turn.text_bias=0:3", "turn.min_silence_ms=200:400"])
+    ranges = ranges_of(["turn.patience=0:1", "turn.max_silence_ms=450:900", "turn.min_silence_ms=200:400"])
     for settings in points(ranges, 6, 0, present):
         found = sweep.outcomes(settings, everywhere)
         turn = replace(present, **settings)  # type: ignore[arg-type]
@@ -100,15 +103,16 @@ def test_a_cut_outside_of_pauses(tmp_path: Path) -> None:
 
 def tuned(folder: Path, **changes: object) -> tuple[Tuned, Sweep]:
     sweep = swept(*paused(folder, 8))
-    plan = replace(Plan(ranges_of(["turn.strict=0:8"]), points=6), **changes)  # type: ignore[arg-type]
+    plan = replace(Plan(ranges_of(["turn.patience=0:1"]), points=6), **changes)  # type: ignore[arg-type]
     return tune(sweep, plan), sweep
 
 
 def test_the_best_is_chosen_on_one_part_and_judged_on_the_other(tmp_path: Path) -> None:
     found, sweep = tuned(tmp_path)
     for settings, of in zip(found.tried, found.fit, strict=True):
-        assert of.cut == (of.turns if settings["strict"] < PAUSE_IS_COMPLETE + 0.1 else 0)
-    assert found.tried[0] == {"strict": 3.5} and found.tried[found.chosen]["strict"] > PAUSE_IS_COMPLETE
+        assert of.cut == (of.turns if 3.5 * settings["patience"] <= PAUSE_IS_COMPLETE else 0)
+    assert found.tried[0] == {"patience": 0.5}
+    assert 3.5 * found.tried[found.chosen]["patience"] > PAUSE_IS_COMPLETE
     fit, judged = found.fit[0].turns, found.present.figures.turns
     assert fit + judged == 8 and fit and judged
     assert found.present.by_kind == {"list": (judged, judged), NO_PAUSE: (0, judged)}
@@ -121,7 +125,7 @@ def test_the_best_is_chosen_on_one_part_and_judged_on_the_other(tmp_path: Path) 
     fit_part = next(index for index, line in enumerate(text) if "(not the result)" in line)
     judged_part = next(index for index, line in enumerate(text) if "turns to judge on" in line and index)
     assert fit_part < judged_part
-    rows = [line.split() for line in text[fit_part:judged_part] if "strict=" in line]
+    rows = [line.split() for line in text[fit_part:judged_part] if "patience=" in line]
     assert [row[0] for row in rows] == ["present", "chosen"]
     assert rows[0][1:7] == ["-", "-", "-", str(fit), "of", str(fit)]
     assert rows[1][1:7] == ["290", "290", "290", "0", "of", str(fit)]
@@ -132,7 +136,7 @@ def test_one_sentence_is_never_in_both_parts(tmp_path: Path) -> None:
     texts = [spelt for text in ("one", "two", "three") for spelt in (text, text.upper(), f"{text}!")]
     written = [write(tmp_path / f"t{number}", paused_lines(text)) for number, text in enumerate(texts)]
     sweep = swept(*map(read_trace, written))
-    found = tune(sweep, Plan(ranges_of(["turn.strict=5:6"]), points=1, seed=2))
+    found = tune(sweep, Plan(ranges_of(["turn.patience=0.9:1"]), points=1, seed=2))
     fit, judged = found.fit[0].turns, found.present.figures.turns
     assert (fit, judged) == (3, 6)
 
@@ -151,11 +155,14 @@ def test_the_same_twice(tmp_path: Path) -> None:
 
 def test_points_lie_in_their_ranges_and_are_possible(tmp_path: Path) -> None:
     present = paused(tmp_path)[0].config.turn
-    ranges = ranges_of(["turn.min_silence_ms=200:900", "turn.max_silence_ms=400:1000", "turn.strict=2:5"])
+    ranges = ranges_of(
+        ["turn.min_silence_ms=200:900", "turn.max_silence_ms=400:1000", "turn.patience=0.2:0.7"]
+    )
     first, *drawn_points = points(ranges, 30, 0, present)
-    assert first == {"min_silence_ms": 250, "max_silence_ms": 1600, "strict": 3.5}
+    assert first == {"min_silence_ms": 250, "max_silence_ms": 1600, "patience": 0.5}
     for point in drawn_points:
-        assert 200 <= point["min_silence_ms"] < point["max_silence_ms"] <= 1000 and 2 <= point["strict"] <= 5
+        assert 200 <= point["min_silence_ms"] < point["max_silence_ms"] <= 1000
+        assert 0.2 <= point["patience"] <= 0.7
         assert isinstance(point["min_silence_ms"], int)
     assert len({tuple(point.values()) for point in drawn_points}) == 30
     never = ranges_of(["turn.min_silence_ms=2000:3000"])
@@ -166,11 +173,13 @@ def test_points_lie_in_their_ranges_and_are_possible(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("turn.strikt=2:5", "'turn.strikt': no such number in [turn]; did you mean 'turn.strict'?"),
+        ("turn.patients=0:1", "'turn.patients': no such number in [turn]; did you mean 'turn.patience'?"),
         ("turn.detection=2:5", "'turn.detection': no such number in [turn]"),
-        ("turn.strict=2", "'turn.strict=2': should be like turn.strict=2:5"),
-        ("turn.strict=5:2", "should go from a number to a greater one"),
-        ("turn.strict=2:inf", "should go from a number to a greater one"),
+        ("turn.patience=0", "'turn.patience=0': should be like turn.patience=LOW:HIGH"),
+        ("turn.patience=0.8:0.2", "should go from a number to a greater one"),
+        ("turn.patience=0:inf", "should go from a number to a greater one"),
+        ("turn.patience=0.5:2", "'turn.patience=0.5:2': patience must be 0 to 1, not 2"),
+        ("turn.patience=-0.5:1", "patience must be 0 to 1, not -0.5"),
         ("turn.min_silence_ms=-5:100", "a time is not negative"),
     ],
 )
@@ -181,9 +190,9 @@ def test_ranges_that_cannot_be_tried(text: str, message: str) -> None:
 
 
 def test_ranges() -> None:
-    assert ranges_of(["turn.strict=2:5"]) == [Range("strict", 2, 5, whole=False)]
-    with pytest.raises(TraceError, match=r"turn\.strict: is given twice"):
-        ranges_of(["turn.strict=2:5", "turn.strict=3:4"])
+    assert ranges_of(["turn.patience=0:0.5"]) == [Range("patience", 0, 0.5, whole=False)]
+    with pytest.raises(TraceError, match=r"turn\.patience: is given twice"):
+        ranges_of(["turn.patience=0:0.5", "turn.patience=0.3:0.4"])
 
 
 def test_sessions_that_overlapped_are_one_group() -> None:
@@ -205,7 +214,7 @@ def unlabelled(folder: Path) -> Path:
         (unlabelled, [], "no clip in these traces says when its speaker was done"),
         (write, [], "1 turns with 1 sentences leave none to "),
         (write, ["--fit-share", "0"], "leave none to choose on"),
-        (write, ["--over", "turn.lenent=0:1"], "did you mean 'turn.lenient'?"),
+        (write, ["--over", "turn.patiens=0:1"], "did you mean 'turn.patience'?"),
     ],
 )
 def test_bad_input_is_one_line(
@@ -228,7 +237,7 @@ def test_bad_input_is_one_line(
 
 def test_other_settings_in_one_of_the_traces(tmp_path: Path) -> None:
     (one,) = paused(tmp_path)
-    config = replace(one.config, turn=replace(one.config.turn, strict=4.0))
+    config = replace(one.config, turn=replace(one.config.turn, patience=0.6))
     with pytest.raises(TraceError, match=r"has another \[turn\] than p0"):
         swept(one, replace(one, config=config))
     silent = replace(one.config, turn=replace(one.config.turn, detection="silence"))
