@@ -199,19 +199,19 @@ def test_the_sound_is_asked_where_it_may_end_the_turn_and_the_words_do_not(words
 
 
 def test_a_sound_that_is_complete_ends_the_turn() -> None:
-    # -0.97 + 1.15 * 1 + 0.37 * log(0.99 / 0.01) = 1.88
+    # -0.85 + 1.09 * 1.2 + 0.32 * log(0.99 / 0.01) = 1.93
     machine = paused()
-    machine.send(TextScored(0, 1.0))
+    machine.send(TextScored(0, 1.2))
     assert machine.hear("......") == []
     assert machine.send(AudioScored(0, 0.99)) == [EndTurn(0, 18 * WINDOW), Release(0)]
 
 
 def test_a_sound_that_is_not_complete_makes_a_turn_wait_longer() -> None:
-    # -0.97 + 1.15 * 1 + 0.37 * log(0.1 / 0.9) = -0.633, and 2.383 are wanted of the silence: after
-    # 0.25 * 5.6 ** (1 - exp(-2.383)) = 1.196 s, in the 38th window. The words alone would want 0.75: 0.624 s.
+    # -0.85 + 1.09 * 1 + 0.32 * log(0.1 / 0.9) = -0.463, and 2.213 are wanted of the silence: after
+    # 0.25 * 5.6 ** (1 - exp(-2.213)) = 1.160 s, in the 37th window. The words alone would want 0.75: 0.624 s.
     machine = paused()
     machine.send(TextScored(0, 1.0), AudioScored(0, 0.1))
-    assert kinds(machine.hear("." * 60))[0] == (48, "EndTurn")
+    assert kinds(machine.hear("." * 60))[0] == (47, "EndTurn")
 
 
 def test_voice_in_a_pause_takes_the_turn_back() -> None:
