@@ -55,6 +55,8 @@ class UserTurn:
             self.transcribed.set()
             if self.transcript:
                 await self.transcripts.put(Transcript(text))
+                backchannel = self._context.is_backchannel(text)
+                await self._context.report(turn.Transcribed(self.number, backchannel))
             else:
                 await self._context.report(turn.NothingSaid(self.number))
         self.transcripts.close()
