@@ -156,7 +156,7 @@ class ScriptedReader:
         self.finals: list[str] = []
 
     def begin(self, start_sample: int = 0) -> None:
-        assert start_sample not in self.begun, "begun twice"
+        assert start_sample not in self.begun[-1:], "begun twice"
         self.begun.append(start_sample)
         self._start = self._heard = start_sample
         self._first = None

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Protocol
 
 from fakes import (
@@ -57,6 +58,11 @@ class WatchedSink(PacedSink):
         super().__init__(loop.clock)
         self._now_ns = loop.clock.now_ns
         self.given: list[tuple[int, Audio]] = []
+
+    @property
+    def unscaled(self) -> list[Audio]:
+        """What was recorded, at its own loudness."""
+        return self._unscaled
 
     async def write(self, audio: Audio, sample_rate: int) -> int:
         self.given.append((self._now_ns(), audio))
@@ -174,7 +180,17 @@ class World:
         return list(self.session.conversation.messages())
 
     def spoken_history(self) -> list[Message]:
-        """The history that the replies which are over must have left."""
+        """The history that the replies which are over must have left, and one that is held so far."""
+        history = self._over()
+        return [*history, *self._under_way()] if self.holds else history
+
+    @property
+    def holds(self) -> bool:
+        """Whether a reply is held: silent, and it may go on."""
+        state = self.session._state
+        return isinstance(state, turn.Speaking | turn.Pausing) and state.held is not None
+
+    def _over(self) -> list[Message]:
         history = [Message("system", SYSTEM)]
         for record in self.records:
             if not record.reopened:
@@ -187,16 +203,21 @@ class World:
         """Nothing speculative is in the conversation: while a reply is released, its question and what has
         sounded of it, else nothing but what is over.
         """
-        history, over = self.history(), self.spoken_history()
-        assert history[: len(over)] == over, "something unsaid is in the history"
-        under_way = history[len(over) :]
-        if not isinstance(self.session._state, turn.Replying):
+        under_way = self._under_way()
+        if not (isinstance(self.session._state, turn.Replying) or self.holds):
             assert under_way == [], "something unsaid is in the history"
         assert [message.role for message in under_way] == ["user", "assistant"][: len(under_way)]
         if len(under_way) == 2:
             now_ms = self.ms(self.loop.clock.now_ns())
-            sounded = "".join(word for word, _, end_ms in self.sounded() if end_ms <= now_ms + 1)
+            words = [word for word, _, end_ms in self.sounded() if end_ms <= now_ms + 1]
+            sounded = "".join(word for word, _ in groupby(words))  # one that was held is there twice
             assert letters(under_way[1].content) in letters(sounded), "unheard words are in the history"
+
+    def _under_way(self) -> list[Message]:
+        """What is in the history behind what is over."""
+        history, over = self.history(), self._over()
+        assert history[: len(over)] == over, "something unsaid is in the history"
+        return history[len(over) :]
 
     def check(self) -> None:
         """The scene was played to its end, and nobody was given what had not been released."""
@@ -218,15 +239,20 @@ class World:
             assert self.speaker.word(audio).strip() in f"{begun[-1].reply} {FALLBACK}"
 
     def sounded(self) -> list[tuple[str, int, int]]:
-        """What became sound: each word, when it began and when it was over or cut off, in ms."""
-        pieces = []
-        for start_ns, audio in self.sink.recorded:
-            if not audio.any():
-                continue  # cut off before its word began
+        """What became sound: each word, when it began and when it was over or cut off, in ms.
+
+        One that was held in its middle is there twice.
+        """
+        pieces: list[tuple[Audio, float, float]] = []
+        for (start_ns, _), audio in zip(self.sink.recorded, self.sink.unscaled, strict=True):
             start_ms = (start_ns - self.start_ns) / 1e6
-            length_ms = len(audio) * 1000 / VOICE_RATE
-            pieces.append((self.speaker.word(audio).strip(), round(start_ms), round(start_ms + length_ms)))
-        return pieces
+            end_ms = start_ms + len(audio) * 1000 / VOICE_RATE
+            if not audio.any():
+                continue  # the silence before a word, where it was cut behind that
+            if pieces and pieces[-1][0].max() == audio.max() and abs(pieces[-1][2] - start_ms) < 0.1:
+                start_ms = pieces.pop()[1]
+            pieces.append((audio, start_ms, end_ms))
+        return [(self.speaker.word(audio).strip(), round(start), round(end)) for audio, start, end in pieces]
 
     def ms(self, time_ns: int) -> float:
         """A time of the session in milliseconds since it began."""

@@ -5,6 +5,7 @@ from typing import Literal
 
 from asr.stabilize import Partial
 from assistant.session.events import (
+    ReplyContinued,
     ReplyDiscarded,
     ReplyDone,
     ReplyStarted,
@@ -41,6 +42,8 @@ def follow(view: View, event: SessionEvent) -> View:
             return replace(view, state="listening")
         case ReplyStarted():
             return replace(view, state="thinking", reply="")
+        case ReplyContinued():
+            return replace(view, state="speaking", stable="", unstable="")
         case ReplyDone() | ReplyDiscarded() if view.state in ("thinking", "speaking"):
             return replace(view, state="listening", stable="", unstable="", reply="")
     return view

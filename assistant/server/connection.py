@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from websockets.exceptions import ConnectionClosed
@@ -87,7 +87,8 @@ class Connection:
         sent: Callable[[Object], None] = lambda _: None,
     ) -> None:
         self._websocket, self._session, self._state, self._clock = websocket, session, state, clock
-        self._turn, self._limits, self._watch, self._sent = turn, limits, watch, sent
+        self._turn = replace(turn, reversible=False)  # nobody can hold what a client has been sent already
+        self._limits, self._watch, self._sent = limits, watch, sent
         self.run_session: Callable[[AsyncIterable[Input], Sink], Coroutine[None, None, None]] = session.run
         """A recording may be put around it."""
         self._inputs = Inputs(clock, state.settings.input_format, limits.audio_ahead_s)

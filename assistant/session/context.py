@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from assistant.runtime import Clock, Tracer
 from assistant.session import turn
+from assistant.session.backchannels import is_backchannel
 from assistant.session.events import SessionEvent
 from assistant.session.sink import Sink
 from assistant.session.stages import Stages
@@ -21,6 +22,10 @@ class Context:
     emit: Callable[[SessionEvent], None]
     is_echo: Callable[[str], bool] = lambda _: False
     """Whether a transcript is what was just played and not what the user says: nothing was said then."""
+    is_backchannel: Callable[[str], bool] = is_backchannel
+    """Whether a transcript asks for no answer, said over a reply."""
+    sample_at: Callable[[int], int] = lambda _: 0
+    """The sample of the user's audio that is recorded at a time (ns); it may be still to come."""
 
     @property
     def clock(self) -> Clock:

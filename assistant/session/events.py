@@ -102,6 +102,20 @@ class ReplyDone:
 
 
 @dataclass(frozen=True)
+class ReplyHeld:
+    """A reply fell silent for the user, who speaks; it goes on, or is over."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class ReplyContinued:
+    """A reply that was held goes on where it was: the user wanted to hear it."""
+
+    number: int
+
+
+@dataclass(frozen=True)
 class ReplyDiscarded:
     """A released reply was dropped: in its turn nothing had been said."""
 
@@ -128,6 +142,8 @@ SessionEvent = (
     | ReplyCalled
     | ReplyRefused
     | ReplyDropped
+    | ReplyHeld
+    | ReplyContinued
     | ReplyDone
     | ReplyDiscarded
     | Failed

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from assistant.session.conversation import AssistantItem, Conversation, ToolCall, UserItem
 from assistant.session.events import (
     ReplyCalled,
+    ReplyContinued,
     ReplyDiscarded,
     ReplyDone,
     ReplyDropped,
+    ReplyHeld,
     ReplyStarted,
     SessionEvent,
     SpeechStopped,
@@ -85,6 +87,19 @@ class Exchange:
             return None
         item = self.conversation.get(self.reply_item)
         return item if isinstance(item, AssistantItem) and not item.complete else None
+
+    def hold(self) -> None:
+        """Silence the reply, which may go on; the conversation has what was heard of it."""
+        if self.reply:
+            self.reply.hold()
+            self.grow(self.reply)
+            self.emit(ReplyHeld(self.number))
+
+    def go_on(self) -> None:
+        """Let the held reply sound again."""
+        if self.reply:
+            self.reply.go_on()
+            self.emit(ReplyContinued(self.number))
 
     def cancel(self, *, turn_too: bool = True) -> None:
         """Drop the reply, silence first, then the tasks."""

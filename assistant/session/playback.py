@@ -8,6 +8,7 @@ from assistant.session.sink import Sink, duration_ns
 from tts.stream import SpeechChunk
 
 _AUDIBLE = 10 ** (-50 / 20)  # full scale: what lies below -50 dBFS nobody takes for a reply
+_DUCKED = 0.125  # -18 dB: still understood in a quiet room, and no match for the user's own voice
 
 
 class Playback:
@@ -19,7 +20,7 @@ class Playback:
         self._audible_at = 0  # its first audible sample, once there is one
         self._written = 0
         self._rate = 1
-        self._paused = False
+        self._paused = self._ducked = False
         self._stopped_at: int | None = None  # samples heard when it was stopped
         self.spoken: list[Spoken] = []
         self.audible_ns: int | None = None
@@ -63,9 +64,25 @@ class Playback:
         """Whether anything audible has sounded: a reply may be stopped between its writing and its sound."""
         return self.audible_ns is not None and self.heard_samples > self._audible_at
 
+    @property
+    def left_ms(self) -> float:
+        """How many milliseconds of what was written have not sounded yet."""
+        return (self._written - self.heard_samples) * 1e3 / self._rate
+
     async def drain(self) -> None:
         """Wait until all that was written has sounded."""
         await self._sink.drain()
+
+    def duck(self) -> None:
+        """Play quietly from now on."""
+        self._ducked = True
+        self._sink.gain(_DUCKED)
+
+    def unduck(self) -> None:
+        """Play at its own loudness again."""
+        if self._ducked:
+            self._ducked = False
+            self._sink.gain(1.0)
 
     def pause(self) -> None:
         """Fall silent, ready to go on."""
@@ -73,10 +90,12 @@ class Playback:
         self._sink.pause()
 
     def resume(self) -> None:
-        """Go on at the sample where `pause` came."""
+        """Go on at the sample where `pause` came, at its own loudness."""
+        self.unduck()
         self._sink.resume()
 
     def stop(self) -> None:
         """Silence, now."""
         self._sink.stop()
         self._stopped_at = self.heard_samples  # with what a device could not take back
+        self.unduck()

@@ -30,7 +30,8 @@ from tts.stream import SpeechChunk
 
 FALLBACK = "Sorry, I have no answer to that."
 
-_RELEASED, _SPECULATIVE = 0, 1
+_RELEASED, _SPECULATIVE, _HELD = 0, 1, 2
+_ANSWERED_OVER_MS = 1000  # of the end of a question
 
 
 class Reply:
@@ -50,6 +51,7 @@ class Reply:
         self.text = ""
         self.dropped = 0  # messages of the history that no longer fit the context
         self.stopped = False  # nothing of it may be heard or told from now on
+        self.held = False  # it is silent, and may go on
         self.released_ns: int | None = None
         self.reason = ""  # why the model came to an end, once it has
         self.prompt_tokens = self.tokens = 0
@@ -61,6 +63,7 @@ class Reply:
         self._history, self._grown, self._settings = history, grown, settings
         self._created_ns = context.clock.now_ns()
         self._ahead_ns = 0  # of audio that was synthesized and not yet given to the sink
+        self._synthesized = False  # all of it
         self._released = asyncio.Event()
         self._playing: asyncio.Task[None] | None = None
         self._transcripts = transcripts
@@ -116,6 +119,35 @@ class Reply:
         if self.released_ns is not None and self.playback:
             self.playback.stop()
 
+    def duck(self) -> None:
+        """Quietly, now."""
+        if self.playback:
+            self.playback.duck()
+
+    def unduck(self) -> None:
+        """At its own loudness again."""
+        if self.playback:
+            self.playback.unduck()
+
+    def hold(self) -> None:
+        """Silence, now; the reply is kept, and what the user says comes before it."""
+        self.held = True
+        if self.playback:
+            self.playback.pause()
+
+    def go_on(self) -> None:
+        """Sound again, from the sample where it was held."""
+        self.held = False
+        if self.playback:
+            self.playback.resume()
+
+    @property
+    def asks(self) -> bool:
+        """Whether it ends with a question of which at most a second is still to be heard."""
+        if self.playback is None or not self._synthesized or not self.text.rstrip().endswith("?"):
+            return False
+        return self.playback.left_ms + self._ahead_ns / 1e6 <= _ANSWERED_OVER_MS
+
     async def released(self) -> None:
         """Wait until the reply may be heard."""
         await self._released.wait()
@@ -123,8 +155,11 @@ class Reply:
     def urgency(self) -> Urgency:
         """When somebody will wait for more of it: at its release, then when its audio runs out.
 
-        Called from any thread. A reply that may still be discarded comes behind all that were released.
+        Called from any thread. A reply that may still be discarded comes behind all that were released, and
+        one that is held behind them all.
         """
+        if self.held:
+            return _HELD, self._created_ns
         if self.released_ns is None:
             return _SPECULATIVE, self._created_ns
         if self.playback is None or self.playback.audible_ns is None:
@@ -225,6 +260,7 @@ class Reply:
                 async for chunk in chunks:
                     self._ahead_ns += _duration_ns(chunk)
                     await self._audio.put(chunk)
+        self._synthesized = True
         self._audio.close()
 
     async def _play(self) -> None:
@@ -238,7 +274,8 @@ class Reply:
             self._context.emit(AudioDelta(self.number, chunk))
             self._grown(self)
             if silent_so_far and self.playback.audible_ns is not None:
-                await self._context.report(turn.ReplyHeard(self.number))
+                sample = self._context.sample_at(self.playback.audible_ns)
+                await self._context.report(turn.ReplyHeard(self.number, sample))
         await self.playback.drain()
 
 

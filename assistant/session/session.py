@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from asr.stream import StreamConfig
 from assistant.runtime import Channel, Clock, Recorder, Tracer
 from assistant.session import turn
+from assistant.session.backchannels import is_backchannel
 from assistant.session.context import Context, one_line
 from assistant.session.conversation import Conversation, UserItem, messages
 from assistant.session.events import (
@@ -87,9 +88,19 @@ class Session:
         self._state: turn.State = turn.Listening()
         self._speech_item = ""  # what the user now says will be called
         self._exchange: Exchange | None = None
+        self._held: Exchange | None = None  # whose reply is held: that, or the one before it
         self._turn_tasks: set[asyncio.Task[None]] = set()  # some outlive their reply
         self._events: Channel[turn.Event] = Channel(EVENTS, self._tracer)
-        self._context = Context(stages, None, self._tracer, self._events.put, self._emit, is_echo)
+        self._context = Context(
+            stages,
+            None,
+            self._tracer,
+            self._events.put,
+            self._emit,
+            is_echo,
+            self._is_backchannel,
+            self.sample_at,
+        )
         self._listening = (
             Listening(
                 self._context,
@@ -198,16 +209,17 @@ class Session:
         try:
             await self._follow_events(group)
         finally:  # however it ends: silence, and what was heard
-            if self._exchange:
-                self._exchange.cancel(turn_too=self._exchange.user_item is None)
-                self._exchange.finish(interrupted=True)
+            for exchange in (self._held, self._exchange):
+                if exchange:
+                    exchange.cancel(turn_too=exchange.user_item is None)
+                    exchange.finish(interrupted=True)
 
     async def _follow_events(self, group: asyncio.TaskGroup) -> None:
         async for event in self._events:
             before = self._state
             self._state, commands = self._decide(before, event, self.turn_config)
-            if isinstance(event, turn.ReplyFinished) and self._state is not before and self._exchange:
-                self._exchange.finish(interrupted=False)
+            if isinstance(event, turn.ReplyFinished) and self._state is not before:
+                self._finish(event.number)
             self._begin_speech()
             for command in commands:
                 self._execute(command, group)
@@ -236,10 +248,29 @@ class Session:
                 self._exchange = self._respond(number, request, group)
             case turn.Refuse(request=request):
                 self._emit(ReplyRefused(request))
-            case _ if self._exchange is not None:
-                _carry_out(command, self._exchange)
+            case _ if (exchange := self._exchange_of(command.number)) is not None:
+                _carry_out(command, exchange)
                 if isinstance(command, turn.EndTurn):
                     self._speech_item = ""
+                if isinstance(command, turn.Continue):
+                    self._exchange = exchange
+                if isinstance(command, turn.Hold):
+                    self._held = exchange
+                elif exchange is self._held:
+                    self._held = None
+
+    def _exchange_of(self, number: int) -> Exchange | None:
+        known = (exchange for exchange in (self._exchange, self._held) if exchange is not None)
+        return next((exchange for exchange in known if exchange.number == number), None)
+
+    def _finish(self, number: int) -> None:
+        if (exchange := self._exchange_of(number)) is not None:
+            exchange.finish(interrupted=False)
+
+    def _is_backchannel(self, transcript: str) -> bool:
+        """Whether a held reply may go on; "yes" over the end of a question is an answer."""
+        held = self._held.reply if self._held else None
+        return is_backchannel(transcript) and not (held is not None and held.asks)
 
     def _speculate(self, command: turn.Speculate, group: asyncio.TaskGroup) -> Exchange:
         listening, hearing = self._listening, self._stages.hearing
@@ -260,6 +291,8 @@ class Session:
             exchange.run_turn(user, listening.utterance(start)), name=f"turn-{number}"
         )
         self._turn_tasks = {task for task in self._turn_tasks if not task.done()} | {exchange.turn_task}
+        if self._held and self._held.reply:
+            self._held.grow(self._held.reply)  # a device goes on for a moment after it was told to pause
         if self.turn_config.prepares:
             history, settings = self.conversation.messages(), self.reply_settings
             exchange.reply = Reply(number, self._context, history, user.transcripts, exchange.grow, settings)
@@ -335,3 +368,11 @@ def _carry_out(command: turn.Command, exchange: Exchange) -> None:
         case turn.Reopen():
             exchange.cancel()
             exchange.finish(interrupted=True, reopened=True)
+        case turn.Hold():
+            exchange.hold()
+        case turn.Continue():
+            exchange.go_on()
+        case turn.Duck() if exchange.reply:
+            exchange.reply.duck()
+        case turn.Unduck() if exchange.reply:
+            exchange.reply.unduck()

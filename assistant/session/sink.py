@@ -10,6 +10,9 @@ from assistant.runtime import Clock
 
 Audio = NDArray[np.float32]
 
+RAMP_MS = 30
+"""What `Sink.gain` takes from silence to full loudness, or back: a step would click."""
+
 
 def duration_ns(samples: int, rate: int) -> int:
     """How long `samples` sound, rounded up: when it is over, the last of them is, too."""
@@ -41,7 +44,7 @@ class Sink(Protocol):
         ...
 
     def gain(self, level: float) -> None:
-        """Play what has not sounded yet at `level` times its own loudness."""
+        """Go to `level` times its own loudness in what has not sounded yet, by a ramp; see RAMP_MS."""
         ...
 
     def stop(self) -> None:
@@ -64,7 +67,8 @@ class PacedSink:
         self._latency_ns, self._ahead_ns = int(latency_ms * 1e6), int(ahead_ms * 1e6)
         self._free_ns = 0  # when all that is scheduled has sounded
         self._rate = 1
-        self._level = 1.0
+        self._level = self._wanted = 1.0
+        self._level_ns = 0  # when the level was `_level`; since then it goes to `_wanted`
         self._unscaled: list[Audio] = []  # what was recorded, at its own loudness
         self._held: list[Audio] = []  # of a pause, likewise
         self._playing = asyncio.Event()
@@ -125,7 +129,9 @@ class PacedSink:
 
     def gain(self, level: float) -> None:
         """See Sink."""
-        self._level = level
+        now_ns = self._clock.now_ns()
+        self._level, self._wanted = float(self._levels(now_ns, 1)[0]), level
+        self._level_ns = now_ns
         for start_ns, audio in self._cut():
             self._schedule(start_ns, audio)
 
@@ -143,8 +149,19 @@ class PacedSink:
 
     def _schedule(self, start_ns: int, audio: Audio) -> None:
         self._free_ns = start_ns + duration_ns(len(audio), self._rate)
-        self.recorded.append((start_ns, audio * np.float32(self._level) if self._level != 1.0 else audio))
+        plain = self._level == self._wanted == 1.0
+        self.recorded.append((start_ns, audio if plain else audio * self._levels(start_ns, len(audio))))
         self._unscaled.append(audio)
+
+    def _levels(self, start_ns: int, count: int) -> Audio:
+        """The loudness, [count], of samples that sound from `start_ns` on."""
+        after_ns = start_ns - self._level_ns + np.arange(count) * 1e9 / self._rate
+        moved = after_ns / (RAMP_MS * 1e6)
+        if self._wanted >= self._level:
+            levels = np.minimum(self._level + moved, self._wanted)
+        else:
+            levels = np.maximum(self._level - moved, self._wanted)
+        return levels.astype(np.float32)
 
     def _cut(self) -> list[tuple[int, Audio]]:
         """Take what has not sounded yet off the recording, each piece with when it would have sounded."""

@@ -7,6 +7,14 @@ runs the same on a recording, on a live microphone and in a test.
         ^                   ^  ^------voice------|                                     |  |
         |                   |------------voice over the reply (barge-in)---------------|  |
         |-----------------------------------reply finished--------------------------------|
+
+A barge-in can be taken back where the sink can: the reply is ducked when a voice begins, and held, silent
+but kept, when it lasts. What the user says then is a turn like any other, which carries the held reply. The
+reply goes on at the sample where it was if that turn is a backchannel ("mm-hm") or nothing; anything else,
+or a long voice, stops it for good. A user who speaks when little of the reply was heard has most likely not
+finished: their turn becomes one with the turn before. That is decided with the rest, not when the voice
+begins, so that an early backchannel costs no reply; the price is that a short continuation is transcribed
+once more, together with what came before it.
 """
 
 from dataclasses import dataclass
@@ -33,8 +41,16 @@ class TurnConfig:
     """Silence this long starts the transcript and the reply, on speculation."""
     resume_ms: int = 64
     """Voice this long in a pause, or before any reply is heard, takes the turn back."""
+    reversible: bool = True
+    """Whether the sink can duck and hold a reply. If not, a voice of `barge_in_ms` stops it at once."""
+    duck_ms: int = 64
+    """Voice this long over a reply that is being heard ducks it, for as long as the voice lasts."""
     barge_in_ms: int = 192
-    """Voice this long over a reply that is being heard stops it."""
+    """Voice this long over a reply that is being heard holds it; without `reversible` it stops it."""
+    takeover_ms: int = 1000
+    """What is said over a held reply is no backchannel once it lasts this long: the reply is stopped."""
+    reopen_ms: int = 500
+    """A held reply of which less was heard was begun too soon: if it does not go on, the turn does."""
     echo_ms: int = 0
     """So long after its last sample a reply may still be heard in the microphone: what barges in has to last
     as long as over the reply."""
@@ -96,10 +112,19 @@ class NothingSaid:
 
 
 @dataclass(frozen=True)
-class ReplyHeard:
-    """The first audible sample of the reply has been played."""
+class Transcribed:
+    """The turn's transcript is there, and something was said; perhaps only a backchannel."""
 
     number: int
+    backchannel: bool
+
+
+@dataclass(frozen=True)
+class ReplyHeard:
+    """The first audible sample of the reply has been played, at `sample` of the user's audio."""
+
+    number: int
+    sample: int = 0
 
 
 @dataclass(frozen=True)
@@ -138,7 +163,7 @@ class ReplyCancelled:
 
 
 External = AudioCommitted | AudioCleared | ReplyRequested | ReplyCancelled
-Event = Window | AudioScored | TextScored | NothingSaid | ReplyHeard | ReplyFinished | External
+Event = Window | AudioScored | TextScored | NothingSaid | Transcribed | ReplyHeard | ReplyFinished | External
 
 # Commands
 
@@ -207,12 +232,54 @@ class Stop:
 
 @dataclass(frozen=True)
 class Reopen:
-    """Nothing was heard of the reply, so to the user this is still one turn: take its end back."""
+    """Little or nothing was heard of the reply, so to the user this is still one turn: take its end back."""
 
     number: int
 
 
-Command = Speculate | Score | Discard | EndTurn | Respond | Refuse | Release | Stop | Reopen
+@dataclass(frozen=True)
+class Duck:
+    """Play the reply quietly: somebody may be speaking over it."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Unduck:
+    """Play the reply at its own loudness again: that was nothing."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Silence the reply and keep what has not sounded yet: it may go on."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Continue:
+    """Let the held reply go on at the sample where it was held, at its own loudness."""
+
+    number: int
+
+
+Command = (
+    Speculate
+    | Score
+    | Discard
+    | EndTurn
+    | Respond
+    | Refuse
+    | Release
+    | Stop
+    | Reopen
+    | Duck
+    | Unduck
+    | Hold
+    | Continue
+)
 
 # States; each carries `next_number`, that of the next turn
 
@@ -236,6 +303,7 @@ class Speaking:
     next_number: int
     start_sample: int
     voice_end: int
+    held: "Held | None" = None
 
 
 @dataclass(frozen=True)
@@ -251,11 +319,12 @@ class Pausing:
     text: float | None = None
     voice_start: int | None = None
     prepared: bool = True  # whether there is a reply to release: replies may be switched on in a pause
+    held: "Held | None" = None
 
 
 @dataclass(frozen=True)
 class Replying:
-    """The reply is released; `heard` once it has been audible.
+    """The reply is released, and audible since `heard_sample`; None before that.
 
     `start_sample` is where the turn that it answers began; None if it answers no speech.
     """
@@ -263,9 +332,22 @@ class Replying:
     next_number: int
     start_sample: int | None
     number: int
-    heard: bool = False
+    heard_sample: int | None = None
     voice_start: int | None = None
     voice_end: int | None = None  # of a user who speaks over a reply that no voice interrupts: a client may
+    ducked: bool = False
+
+
+@dataclass(frozen=True)
+class Held:
+    """A reply that the user has silenced, as it was.
+
+    `early`: it answers speech, and little of it was heard. That counts from its first audible sample, earlier
+    holds included: who has said "mm-hm" to a reply has taken note of it.
+    """
+
+    reply: Replying
+    early: bool
 
 
 State = Listening | Speaking | Pausing | Replying

@@ -13,9 +13,14 @@ from assistant.session.turn import (
     AudioCleared,
     AudioCommitted,
     AudioScored,
+    Command,
+    Continue,
     Discard,
+    Duck,
     EndTurn,
     Event,
+    Held,
+    Hold,
     Listening,
     NothingSaid,
     Pausing,
@@ -35,7 +40,9 @@ from assistant.session.turn import (
     Step,
     Stop,
     TextScored,
+    Transcribed,
     TurnConfig,
+    Unduck,
     Window,
 )
 
@@ -91,15 +98,37 @@ def _unsure(state: Pausing, event: TextScored, config: TurnConfig) -> bool:
     return _its_own(state, event, config) and config.detection == "semantic" and 0 < missing < _BY_SOUND
 
 
-def _interrupts(state: Replying, window: Window, config: TurnConfig) -> bool:
-    voice = _voice_start(state.voice_start, window, config)
-    needed_ms = config.barge_in_ms if state.heard else config.resume_ms
-    return config.interrupt_response and voice is not None and _since_ms(voice, window) >= needed_ms
+def _goes_on_unheard(state: Replying, window: Window, config: TurnConfig) -> bool:
+    unheard = config.interrupt_response and state.heard_sample is None
+    return unheard and _voice_lasts(state, window, config, config.resume_ms)
+
+
+def _barges_in(state: Replying, window: Window, config: TurnConfig) -> bool:
+    heard = config.interrupt_response and state.heard_sample is not None
+    return heard and _is_over_the_reply(state, window, config)
+
+
+def _barges_in_for_good(state: Replying, window: Window, config: TurnConfig) -> bool:
+    return not config.reversible and _barges_in(state, window, config)
 
 
 def _is_over_the_reply(state: Replying, window: Window, config: TurnConfig) -> bool:
+    return _voice_lasts(state, window, config, config.barge_in_ms)
+
+
+def _may_barge_in(state: Replying, window: Window, config: TurnConfig) -> bool:
+    wanted = config.interrupt_response and config.reversible and not state.ducked
+    heard = wanted and state.heard_sample is not None
+    return heard and _voice_lasts(state, window, config, config.duck_ms)
+
+
+def _voice_lasts(state: Replying, window: Window, config: TurnConfig, ms: int) -> bool:
     voice = _voice_start(state.voice_start, window, config)
-    return voice is not None and _since_ms(voice, window) >= config.barge_in_ms
+    return voice is not None and _since_ms(voice, window) >= ms
+
+
+def _was_nothing(state: Replying, window: Window, config: TurnConfig) -> bool:
+    return state.ducked and window.voice < config.voice_on
 
 
 def _fell_silent(state: Replying, window: Window, config: TurnConfig) -> bool:
@@ -109,6 +138,30 @@ def _fell_silent(state: Replying, window: Window, config: TurnConfig) -> bool:
 def _its_own(state: Pausing | Replying, event: Any, _config: TurnConfig) -> bool:  # noqa: ANN401
     """Whether the event is about the present turn: others are stale."""
     return bool(event.number == state.number)
+
+
+def _holds(state: Speaking | Pausing, _event: Any, _config: TurnConfig) -> bool:  # noqa: ANN401
+    return state.held is not None
+
+
+def _takes_over(state: Speaking, window: Window, config: TurnConfig) -> bool:
+    lasts = state.held is not None and _voiced(state, window, config)
+    return lasts and _since_ms(state.start_sample, window) >= config.takeover_ms
+
+
+def _is_no_turn(state: Pausing, event: NothingSaid | Transcribed, config: TurnConfig) -> bool:
+    """Whether what was said over the held reply leaves it be."""
+    nothing = isinstance(event, NothingSaid) or event.backchannel
+    return nothing and state.held is not None and _its_own(state, event, config)
+
+
+def _is_a_turn(state: Pausing, event: Transcribed, config: TurnConfig) -> bool:
+    return not event.backchannel and state.held is not None and _its_own(state, event, config)
+
+
+def _held_is_over(state: Speaking | Pausing, event: ReplyFinished, _config: TurnConfig) -> bool:
+    """Whether nothing was left of the held reply, or it failed."""
+    return state.held is not None and event.number == state.held.reply.number
 
 
 # Transitions
@@ -143,12 +196,14 @@ def _pause(state: Speaking, window: Window, config: TurnConfig) -> Step:
         number,
         window_end=window.end_sample,
         prepared=config.prepares,
+        held=state.held,
     )
     return pausing, (Speculate(number, start, state.voice_end),)
 
 
 def _resume(state: Pausing, window: Window, _config: TurnConfig) -> Step:
-    return Speaking(state.next_number, state.start_sample, window.end_sample), (Discard(state.number),)
+    speaking = Speaking(state.next_number, state.start_sample, window.end_sample, state.held)
+    return speaking, (Discard(state.number),)
 
 
 def _end(state: Pausing, event: Window | AudioCommitted, config: TurnConfig) -> Step:
@@ -184,23 +239,87 @@ def _forget(state: Pausing | Replying, _event: NothingSaid | AudioCleared, _conf
     return Listening(state.next_number), (Discard(state.number),)
 
 
-def _note_heard(state: Replying, _event: ReplyHeard, _config: TurnConfig) -> Step:
-    return replace(state, heard=True), ()
+def _note_heard(state: Replying, event: ReplyHeard, _config: TurnConfig) -> Step:
+    return replace(state, heard_sample=event.sample), ()
 
 
 def _listen(state: Replying, event: ReplyFinished | ReplyCancelled, config: TurnConfig) -> Step:
+    commands: tuple[Command, ...] = (Unduck(state.number),) if state.ducked else ()
     if state.voice_start is not None and state.voice_end is not None:
-        return Speaking(state.next_number, state.voice_start, state.voice_end), ()
+        return Speaking(state.next_number, state.voice_start, state.voice_end), commands
     echo_end = event.sample + config.echo_ms * RATE // 1000 if config.echo_ms else 0
-    return Listening(state.next_number, state.voice_start, echo_end), ()
+    return Listening(state.next_number, state.voice_start, echo_end), commands
 
 
 def _interrupt(state: Replying, window: Window, config: TurnConfig) -> Step:
     voice = _voice_start(state.voice_start, window, config)
     assert voice is not None, "the guard has seen voice"
-    if state.heard or state.start_sample is None:
-        return Speaking(state.next_number, voice, window.end_sample), (Stop(state.number),)
+    return Speaking(state.next_number, voice, window.end_sample), (Stop(state.number),)
+
+
+def _go_on_unheard(state: Replying, window: Window, config: TurnConfig) -> Step:
+    if state.start_sample is None:
+        return _interrupt(state, window, config)
     return Speaking(state.next_number, state.start_sample, window.end_sample), (Reopen(state.number),)
+
+
+def _duck(state: Replying, window: Window, config: TurnConfig) -> Step:
+    voice = _voice_start(state.voice_start, window, config)
+    return replace(state, voice_start=voice, ducked=True), (Duck(state.number),)
+
+
+def _unduck(state: Replying, _window: Window, _config: TurnConfig) -> Step:
+    return replace(state, voice_start=None, ducked=False), (Unduck(state.number),)
+
+
+def _hold(state: Replying, window: Window, config: TurnConfig) -> Step:
+    after, _ = _interrupt(state, window, config)
+    assert isinstance(after, Speaking) and state.heard_sample is not None, "the guard has seen it"
+    early = state.start_sample is not None and _since_ms(state.heard_sample, window) < config.reopen_ms
+    reply = replace(state, voice_start=None, ducked=False)
+    return replace(after, held=Held(reply, early)), (Hold(state.number),)
+
+
+def _let_it_go_on(state: Speaking | Pausing, _event: Event, _config: TurnConfig) -> Step:
+    """Drop the turn; the held reply goes on."""
+    assert state.held is not None, "the guard has seen it"
+    reply = replace(state.held.reply, next_number=state.next_number)
+    commands: tuple[Command, ...] = (Discard(state.number),) if isinstance(state, Pausing) else ()
+    return reply, (*commands, Continue(reply.number))
+
+
+def _let_go(state: Speaking | Pausing, _event: Event, _config: TurnConfig) -> Step:
+    """Keep the turn; `step` stops the held reply."""
+    return replace(state, held=None), ()
+
+
+def _take_over(state: Speaking, window: Window, _config: TurnConfig) -> Step:
+    """Keep the turn, or go on with the one before."""
+    after = replace(state, voice_end=window.end_sample, held=None)
+    if (start := _reopened_at(state)) is None:
+        return after, ()
+    return replace(after, start_sample=start), _reopen(state)
+
+
+def _keep(state: Pausing, _event: Transcribed, config: TurnConfig) -> Step:
+    """Keep the turn, or go on with the one before: then both are transcribed as one."""
+    if (start := _reopened_at(state)) is None:
+        return replace(state, held=None), ()
+    speaking = Speaking(state.next_number, start, state.voice_end)
+    pausing, commands = _pause(speaking, Window(state.window_end, 0.0), config)
+    assert isinstance(pausing, Pausing), "that is what it makes"
+    after = replace(pausing, voice_start=state.voice_start)
+    return after, (Discard(state.number), *_reopen(state), *commands)
+
+
+def _reopened_at(state: Speaking | Pausing) -> int | None:
+    """Where the turn before began, if the reply to it was held early."""
+    return state.held.reply.start_sample if state.held is not None and state.held.early else None
+
+
+def _reopen(state: Speaking | Pausing) -> tuple[Command, ...]:
+    assert state.held is not None, "the guard has seen it"
+    return (Reopen(state.held.reply.number),)
 
 
 def _stop(state: Replying, event: ReplyCancelled, config: TurnConfig) -> Step:
@@ -274,14 +393,19 @@ class Row(Generic[S, E]):
 
 
 TABLE: tuple[Row[Any, Any], ...] = (
-    # The first row that fits is taken; where none does, nothing happens.
+    # The first row that fits is taken; where none does, nothing happens. A held reply that goes on in neither
+    # the next state nor the commands is stopped before them: see `step`.
     Row(Listening, Window, _voice_began, _start_speaking),
     Row(Listening, Window, _always, _follow_voice),
     Row(Listening, AudioCommitted, _always, _commit_audio),
     Row(Listening, ReplyRequested, _always, _respond),
     #
+    Row(Speaking, Window, _takes_over, _take_over),
     Row(Speaking, Window, _voiced, _speak_on),
     Row(Speaking, Window, _silent, _pause),
+    Row(Speaking, ReplyFinished, _held_is_over, _let_go),
+    Row(Speaking, ReplyCancelled, _holds, _let_go),
+    Row(Speaking, AudioCleared, _holds, _let_it_go_on),
     Row(Speaking, AudioCommitted, _always, _commit_speech),
     Row(Speaking, AudioCleared, _always, _clear),
     Row(Speaking, ReplyRequested, _always, _cut_and_respond),
@@ -295,14 +419,24 @@ TABLE: tuple[Row[Any, Any], ...] = (
     Row(Pausing, TextScored, _its_own, _note_score),
     Row(Pausing, AudioScored, _completed, _complete),
     Row(Pausing, AudioScored, _its_own, _note_score),
+    Row(Pausing, Transcribed, _is_no_turn, _let_it_go_on),
+    Row(Pausing, Transcribed, _is_a_turn, _keep),
+    Row(Pausing, NothingSaid, _is_no_turn, _let_it_go_on),
     Row(Pausing, NothingSaid, _its_own, _forget),
+    Row(Pausing, ReplyFinished, _held_is_over, _let_go),
+    Row(Pausing, ReplyCancelled, _holds, _let_go),
     Row(Pausing, AudioCommitted, _always, _end),
+    Row(Pausing, AudioCleared, _holds, _let_it_go_on),
     Row(Pausing, AudioCleared, _always, _forget),
     Row(Pausing, ReplyRequested, _always, _end_and_respond),
     #
-    Row(Replying, Window, _interrupts, _interrupt),
+    Row(Replying, Window, _goes_on_unheard, _go_on_unheard),
+    Row(Replying, Window, _barges_in_for_good, _interrupt),
+    Row(Replying, Window, _barges_in, _hold),
     Row(Replying, Window, _is_over_the_reply, _note_voice),
     Row(Replying, Window, _fell_silent, _note_silence),
+    Row(Replying, Window, _may_barge_in, _duck),
+    Row(Replying, Window, _was_nothing, _unduck),
     Row(Replying, Window, _always, _follow_voice),
     Row(Replying, NothingSaid, _its_own, _forget),
     Row(Replying, ReplyHeard, _its_own, _note_heard),
@@ -317,13 +451,26 @@ def step(state: State, event: Event, config: TurnConfig) -> Step:
     """The next state, and what to do now.
 
     Where detection is off no voice is looked for: a pause that it was switched off in is none any more.
+    Whatever ends a hold stops the held reply first, but for a row that lets it go on, or reopens its turn.
     """
     if isinstance(event, Window) and config.detection == "none" and not isinstance(state, Pausing):
         return state, ()
     for row in TABLE:
         if row.state is type(state) and row.event is type(event) and row.when(state, event, config):
-            return row.then(state, event, config)
+            after, commands = row.then(state, event, config)
+            return after, (*_stopped(state, after, commands), *commands)
     return state, ()
+
+
+def _stopped(before: State, after: State, commands: tuple[Command, ...]) -> tuple[Command, ...]:
+    held = _held(before)
+    kept = held is None or held == _held(after)
+    settled = any(isinstance(command, Continue | Reopen) for command in commands)
+    return () if kept or settled or held is None else (Stop(held.reply.number),)
+
+
+def _held(state: State) -> Held | None:
+    return state.held if isinstance(state, Speaking | Pausing) else None
 
 
 Decide = Callable[[State, Event, TurnConfig], Step]

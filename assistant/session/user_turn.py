@@ -64,6 +64,8 @@ class UserTurn:
             self.transcript = text if said else ""
             if self.transcript:
                 await self.transcripts.put(Transcript(text))
+                backchannel = self._context.is_backchannel(text)
+                await self._context.report(turn.Transcribed(self.number, backchannel))
                 log_odds = by_words(text, final.ending, self._commands)
                 self._tracer.record("words", "transcribe", self._context.clock.now_ns(), log_odds=log_odds)
                 await self._context.report(turn.TextScored(self.number, log_odds))

@@ -71,23 +71,27 @@ def latency_ns(told: Sequence[Played | Silence]) -> int | None:
 def sounded(told: Sequence[Played | Silence]) -> list[Interval]:
     """When a loudspeaker sounded that was `told` this, in order; pieces without a gap are one interval.
 
-    A pause or stop comes after `position` samples of all that was written and not dropped. What a pause held
-    back goes on at `resume`, after the latency that the sink had elsewhere.
+    A stop comes after `position` samples of all that was written and not dropped. What a pause held back goes
+    on at `resume`, after the latency that the sink had elsewhere: behind `position` samples then, for a
+    device goes on for a moment after it was told to pause.
     """
     latency = latency_ns(told) or 0
     sounding: list[Played] = []
-    held: list[Played] = []
+    paused: Silence | None = None
     for event in told:
         if isinstance(event, Played):
             sounding.append(event)
         elif event.what == "pause":
-            sounding, behind = _cut(sounding, event.position)
-            held = [*behind, *held]
-        elif event.what == "resume":
+            paused = paused or event
+        elif event.what == "resume" and paused:
+            sounding, held = _cut(sounding, event.position)
             sounding += _resumed(held, event.at_ns + latency)
-            held = []
+            paused = None
         elif event.what == "stop":
-            sounding, held = _cut(sounding, event.position)[0], []
+            sounding, _ = _cut(sounding, event.position)
+            paused = None
+    if paused:
+        sounding, _ = _cut(sounding, paused.position)
     return _joined([(p.sounds_ns, p.sounds_ns + duration_ns(p.samples, p.rate)) for p in sounding])
 
 

@@ -26,7 +26,9 @@ def turn_items(
 
 
 def _pauses(session: RecordedSession, spans: Sequence[Span], voiced: Sequence[Interval]) -> Iterator[Item]:
-    """Each pause in which a reply was prepared, to the decision or to where the user goes on."""
+    """Each pause in which a reply was prepared, to the decision, to where the user goes on, or to where the
+    reply before goes on that was held.
+    """
     decided = {line["number"]: line["decided"] for line in session.replies}
     begins, ends = [start for start, _ in voiced], [end for _, end in voiced]
     for span in spans:
@@ -39,12 +41,21 @@ def _pauses(session: RecordedSession, spans: Sequence[Span], voiced: Sequence[In
         start_ns = ends[before - 1]
         on = bisect_left(begins, start_ns)
         goes_on_ns = begins[on] if on < len(begins) else None
-        end_ns = decided.get(span.reply)
+        end_ns = decided.get(span.reply, _resumed_ns(session, span.start_ns))
         if goes_on_ns is not None and (end_ns is None or goes_on_ns < end_ns):
             end_ns = goes_on_ns
             yield mark(goes_on_ns, "goes on", reply=f"{span.reply} was prepared in vain")
         if end_ns is not None:
             yield Item(start_ns, end_ns, "pause", "side", {"lasts": f"{(end_ns - start_ns) / 1e6:.0f} ms"})
+
+
+def _resumed_ns(session: RecordedSession, after_ns: int) -> int | None:
+    resumed = (each.at_ns for each in _told(session, "resume") if each.at_ns >= after_ns)
+    return next(resumed, None)
+
+
+def _told(session: RecordedSession, what: str) -> list[Silence]:
+    return [each for each in session.sink if isinstance(each, Silence) and each.what == what]
 
 
 def _scores(calls: Sequence[Call]) -> Iterator[Item]:
@@ -69,9 +80,14 @@ def _ends(session: RecordedSession) -> Iterator[Item]:
 
 
 def _silenced_ns(session: RecordedSession, reply: Json) -> int:
-    """When the loudspeaker was told to stop, or else when the reply was over."""
-    stops = (each.at_ns for each in session.sink if isinstance(each, Silence) and each.what == "stop")
-    return max((at for at in stops if reply["decided"] <= at <= reply["at"]), default=reply["at"])
+    """When the loudspeaker was told to stop, or before that to pause, or else when the reply was over."""
+    stops, pauses, resumes = (
+        [each.at_ns for each in _told(session, what) if reply["decided"] <= each.at_ns <= reply["at"]]
+        for what in ("stop", "pause", "resume")
+    )
+    stopped_ns = max(stops, default=reply["at"])
+    resumed_ns = max(resumes, default=0)
+    return min((at for at in pauses if resumed_ns < at < stopped_ns), default=stopped_ns)
 
 
 def _why(session: RecordedSession, reply: Json) -> str:

@@ -47,7 +47,8 @@ class TurnLog:
         moment = Moment(now_ns, event.end_sample if isinstance(event, turn.Window) else None)
         for command in commands:
             self._note(moment, before, event, command)
-        gone = isinstance(event, turn.AudioCleared | turn.NothingSaid)
+        dropped = any(isinstance(command, turn.Continue) for command in commands)
+        gone = dropped or isinstance(event, turn.AudioCleared | turn.NothingSaid)
         if gone and isinstance(before, turn.Speaking | turn.Pausing):
             self._speeches.append((now_ns, None))
 

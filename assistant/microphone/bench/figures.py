@@ -53,8 +53,8 @@ def detections(scene: Scene, probabilities: NDArray[np.float64]) -> list[Detecti
 
 
 def _stops(probabilities: NDArray[np.float64], start: int, end: int) -> tuple[int, ...]:
-    config = TurnConfig(barge_in_ms=BARGE_IN_MS)
-    replying = state = Replying(1, None, 0, heard=True)
+    config = TurnConfig(barge_in_ms=BARGE_IN_MS, reversible=False)
+    replying = state = Replying(1, None, 0, heard_sample=0)
     stops = []
     for number in range(start // WINDOW, min(len(probabilities), end // WINDOW + 1)):
         window = Window((number + 1) * WINDOW, float(probabilities[number]))

@@ -1,4 +1,4 @@
-"""`assistant talk` under observation: a log of when it stopped a reply, and of what the process holds."""
+"""`assistant talk` under observation: a log of when it silenced a reply, and of what the process holds."""
 
 import asyncio
 import json
@@ -18,12 +18,16 @@ _EVERY_S = 2.0
 
 def observe(log: Callable[[str, dict[str, float]], None]) -> None:
     """Let every `talk` of this process tell `log` what it does."""
-    stop, run = SpeakerSink.stop, Talk.run
+    stop, pause, run = SpeakerSink.stop, SpeakerSink.pause, Talk.run
 
     def stopped(sink: SpeakerSink) -> None:
         if sink.sounding:
             log("stop", {})
         stop(sink)
+
+    def paused(sink: SpeakerSink) -> None:
+        log("stop", {})
+        pause(sink)
 
     async def ran(talk: Talk) -> Replay:
         async def usage() -> None:
@@ -38,6 +42,7 @@ def observe(log: Callable[[str, dict[str, float]], None]) -> None:
             watch.cancel()
 
     setattr(SpeakerSink, "stop", stopped)  # noqa: B010  # mypy lets nobody assign a method
+    setattr(SpeakerSink, "pause", paused)  # noqa: B010
     setattr(Talk, "run", ran)  # noqa: B010
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from assistant.audio import Resampler
 from assistant.microphone.devices.port import Audio
+from assistant.session.sink import RAMP_MS
 
 FADE_MS = 5
 
@@ -21,7 +22,7 @@ class Feed:
         self._waiting = np.zeros(0, np.float32)
         self._held: Audio | None = None  # of a pause
         self._level = self._wanted = level
-        self._fade = rate * FADE_MS // 1000
+        self._fade, self._ramp = (rate * ms // 1000 for ms in (FADE_MS, RAMP_MS))
         self.rate = rate
         self._silence = 0  # samples that were asked for in vain since the last `push`
 
@@ -45,8 +46,8 @@ class Feed:
         return taken
 
     def _scale(self, out: Audio) -> None:
-        """Go to the wanted level in steps that take a fade from silence to full loudness."""
-        steps = np.arange(1, len(out) + 1, dtype=np.float32) / self._fade
+        """Go to the wanted level in steps that take a ramp from silence to full loudness."""
+        steps = np.arange(1, len(out) + 1, dtype=np.float32) / self._ramp
         if self._wanted >= self._level:
             levels = np.minimum(self._level + steps, self._wanted)
         else:
@@ -82,7 +83,7 @@ class Feed:
         self._held = None
 
     def gain(self, level: float) -> None:
-        """Play everything from now on at `level` times its own loudness."""
+        """Go to `level` times its own loudness, from now on."""
         self._wanted = level
 
     def move(self, other: "Feed", more: Audio) -> None:

@@ -126,6 +126,21 @@ def test_a_voice_over_the_reply_silences_it_and_what_was_heard_is_what_sounded()
     assert first.heard.split() == STORY.split()[:whole]
 
 
+def test_a_reply_goes_on_behind_a_backchannel_and_all_of_it_sounds() -> None:
+    """Held by 192 ms of voice; "yeah" is over at 3120 and known 64 ms of silence and 100 ms later."""
+    voices = (Voice(320, 960, "tell me a story"), Voice(2720, 3120, "yeah"))
+    talk = Conversation(Scene(voices, {"tell me a story": STORY, "yeah": "Well."}, 9000)).run()
+    (turn,) = talk.replay.turns
+    assert not turn.interrupted and turn.heard == STORY and turn.underruns == 0
+    (begin, held), (goes_on, end) = talk.loud()
+    assert held - (2720 + 192 + 32 + 20 + 15) < 60 + 10 + 5 + 20
+    assert 3120 + 64 + 100 < goes_on < 3120 + 64 + 100 + 32 + 20 + 15 + 60 + 20
+    assert (held - begin) + (end - goes_on) == pytest.approx(15 * 300 - 10, abs=15)
+    states = [view.state for view in talk.shown.views]
+    order = [state for n, state in enumerate(states) if n == 0 or states[n - 1] != state]
+    assert order[3:] == ["thinking", "speaking", "hearing", "speaking", "listening"]
+
+
 @pytest.mark.parametrize("key", ["s", "\x1b", "S"])
 def test_a_key_stops_the_reply_and_it_listens_on(key: str) -> None:
     voices = (Voice(320, 960, "tell me a story"), Voice(4000, 4640, "how are you"))

@@ -11,7 +11,14 @@ from assistant.microphone import view as views
 from assistant.microphone.echo.levels import Levels
 from assistant.microphone.screen import Lines, Screen, Status, render
 from assistant.microphone.view import View
-from assistant.session.events import ReplyDiscarded, ReplyStarted, SpeechStarted, SpeechStopped
+from assistant.session.events import (
+    ReplyContinued,
+    ReplyDiscarded,
+    ReplyHeld,
+    ReplyStarted,
+    SpeechStarted,
+    SpeechStopped,
+)
 from assistant.session.parts import Part
 from assistant.trace.turns import ReplayedTurn
 
@@ -48,6 +55,17 @@ def test_a_turn_from_the_first_word_to_the_last() -> None:
     view = views.heard(view, "It is")
     assert (view.state, view.reply) == ("speaking", "It is")
     assert views.follow(view, ReplyDiscarded(0)) == View(state="listening")
+
+
+def test_a_reply_that_goes_on_behind_a_backchannel_is_shown_again() -> None:
+    view = View(state="speaking", stable="what is it", reply="It is")
+    for event in (SpeechStarted(0, "item_3"), ReplyHeld(0), Partial("", "yeah")):
+        view = views.follow(view, event)
+    assert (view.state, view.unstable, view.reply) == ("hearing", "yeah", "")
+    for event in (ReplyContinued(0), SpeechStopped(900, "item_3")):
+        view = views.follow(view, event)
+    assert (view.state, view.unstable) == ("speaking", "")
+    assert views.heard(view, "It is a").reply == "It is a"
 
 
 def test_nothing_is_heard_of_a_reply_that_is_over() -> None:

@@ -40,6 +40,7 @@ from assistant.session.turn_table import step
 from llm.decode.generate import Called
 
 WINDOW = 512
+TURN = TurnConfig(reversible=False)  # as Connection has it
 
 
 class Task:
@@ -108,7 +109,7 @@ class SessionModel:
         self.inputs: deque[turn.External] = deque()
         """What the client has asked for and the session has not looked at yet."""
         self.conversation = Conversation("Be brief.", self.events.append, f"item_{name}")
-        self.turn_config, self.reply_settings = TurnConfig(), ReplySettings()
+        self.turn_config, self.reply_settings = TURN, ReplySettings()
         self.state: turn.State = turn.Listening()
         self.exchange: Exchange | None = None
         self.turns: list[tuple[Exchange, UserTurn, Task]] = []
@@ -138,7 +139,7 @@ class SessionModel:
             case Truncate(id=name, ms=ms) if name in conversation:
                 conversation.truncate(name, ms)
             case Configure():
-                self.turn_config = state.settings.turn_config(TurnConfig())
+                self.turn_config = state.settings.turn_config(TURN)
                 self.reply_settings = state.settings.reply
 
     # What happens in a session

@@ -125,6 +125,15 @@ def test_speaking_over_a_reply_cancels_it_and_the_client_says_what_was_heard() -
     assert said(client)[1] == ("assistant", "One")
 
 
+def test_a_backchannel_stops_a_reply_of_which_the_client_has_the_audio() -> None:
+    over = Voice(1500, 1900, "yeah")
+    scene = Scene((HELLO, over), {"how are you": "One two three four five six.", "yeah": ANSWER}, 6000)
+    client = Remote(scene).run_remote()
+    assert not client.session.turn_config.reversible
+    states = [event["response"]["status"] for event in client.all("response.done")]
+    assert states == ["cancelled", "completed"]
+
+
 def test_manual_turns_are_committed_and_answered_by_the_client() -> None:
     commit = {"type": "input_audio_buffer.commit"}
     client = Remote(SCENE, {1200: [commit, CREATE]}, MANUAL).run_remote()

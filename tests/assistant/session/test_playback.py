@@ -440,6 +440,12 @@ def test_a_pause_is_no_underrun(room: Room) -> None:
     room.run(main())
 
 
+def levels(start: float, end: float, count: int) -> list[float]:
+    """The loudness of each ms after a change: all of it takes 30 ms, 1 / 30 is a ms."""
+    way = [start + ms / 30 * (1 if end > start else -1) for ms in range(count)]
+    return [min(level, end) if end > start else max(level, end) for level in way]
+
+
 def test_gain_applies_to_what_has_not_sounded_and_to_what_comes(room: Room) -> None:
     async def main() -> None:
         await write(room, np.ones(150, np.float32))
@@ -453,7 +459,7 @@ def test_gain_applies_to_what_has_not_sounded_and_to_what_comes(room: Room) -> N
         assert room.now_ms == 420
 
     room.run(main())
-    assert room.sound() == [1.0] * 100 + [0.5] * 100 + [1.0] * 200
+    assert room.sound() == pytest.approx([1.0] * 100 + levels(1.0, 0.5, 100) + levels(0.5, 1.0, 200))
 
 
 def test_gain_may_be_nothing_and_come_back(room: Room) -> None:
@@ -466,7 +472,77 @@ def test_gain_may_be_nothing_and_come_back(room: Room) -> None:
         await room.sink.drain()
 
     room.run(main())
-    assert room.sound() == [1.0] * 100 + [0.0] * 100 + [1.0] * 100
+    assert room.sound() == pytest.approx([1.0] * 100 + levels(1.0, 0.0, 100) + levels(0.0, 1.0, 100))
+
+
+def test_gain_changes_its_mind_on_the_way(room: Room) -> None:
+    """From 1 to 0.125 in 26 ms, but 0.6 is far enough; a second piece comes in the middle of it."""
+
+    async def main() -> None:
+        await write(room, np.ones(112, np.float32))
+        await room.until(120)
+        room.sink.gain(0.125)
+        await room.until(132)
+        room.sink.gain(1.0)
+        await write(room, np.ones(100, np.float32))  # behind the latency, and so behind a gap
+        await room.sink.drain()
+
+    room.run(main())
+    down, up = levels(1.0, 0.125, 12), levels(0.6, 1.0, 112)
+    assert room.recorded() == [(20, 100), (120, 12), (152, 100)]
+    assert room.sound() == pytest.approx([1.0] * 100 + down + up[20:][:12] + [1.0] * 88)
+
+
+def test_a_reply_is_ducked_and_comes_back(room: Room) -> None:
+    async def main() -> None:
+        await room.play(chunk("One", 300, level=1.0))
+        await room.until(120)
+        room.playback.duck()
+        await room.until(220)
+        room.playback.unduck()
+        room.playback.unduck()
+        await room.playback.drain()
+        assert room.heard() == "One"
+
+    room.run(main())
+    assert room.sound() == pytest.approx([1.0] * 100 + levels(1.0, 0.125, 100) + levels(0.125, 1.0, 100))
+
+
+def test_a_ducked_reply_that_is_held_goes_on_at_its_own_loudness(room: Room) -> None:
+    """It goes on behind the latency of 20 ms: of the 26 ms that the way up takes, 6 are left."""
+
+    async def main() -> None:
+        await room.play(chunk("One", 300, level=1.0))
+        await room.until(120)
+        room.playback.duck()
+        await room.until(220)
+        room.playback.pause()
+        await room.until(1000)
+        assert (room.playback.heard_ms, room.playback.left_ms) == (200, 100)
+        room.playback.resume()
+        await room.playback.drain()
+
+    room.run(main())
+    up = levels(0.125, 1.0, 120)[20:]
+    assert room.sound() == pytest.approx([1.0] * 100 + levels(1.0, 0.125, 100) + up)
+    assert room.recorded()[-1] == (1020, 100)
+
+
+def test_the_reply_behind_one_that_was_ducked_and_stopped_is_as_loud_as_any(room: Room) -> None:
+    async def main() -> None:
+        await room.play(chunk("One", 300, level=1.0))
+        await room.until(120)
+        room.playback.duck()
+        await room.until(220)
+        room.playback.pause()
+        room.playback.stop()
+        await room.until(1000)
+        await Playback(room.sink, room.loop.clock).play(chunk("Two", 100, level=1.0))
+        await room.sink.drain()
+
+    room.run(main())
+    assert room.recorded()[-1] == (1020, 100)
+    assert room.sound()[200:] == [1.0] * 100
 
 
 def test_gain_in_a_pause_applies_to_what_is_held(room: Room) -> None:
@@ -479,7 +555,7 @@ def test_gain_in_a_pause_applies_to_what_is_held(room: Room) -> None:
         await room.sink.drain()
 
     room.run(main())
-    assert room.sound() == [1.0] * 100 + [0.25] * 200
+    assert room.sound() == pytest.approx([1.0] * 100 + levels(1.0, 0.25, 220)[20:])
 
 
 @pytest.mark.parametrize("at_ms", [0, 10, 20, 150, 165, 170, 175, 400])
@@ -517,6 +593,7 @@ def test_whatever_is_done_what_sounds_is_what_was_written_and_not_dropped(
     room = Room()
     kept: list[float] = []  # what was written and not dropped
     last = 0
+    changed = False  # the loudness
     writes: list[asyncio.Task[None]] = []
 
     async def write_numbers(count: int) -> None:
@@ -535,14 +612,19 @@ def test_whatever_is_done_what_sounds_is_what_was_written_and_not_dropped(
             min(len(audio), max(0, (room.loop.clock.now_ns() - start_ns) * rate // 1_000_000_000))
             for start_ns, audio in room.sink.recorded
         ]
-        sounded = np.concatenate(
-            [np.zeros(0), *(audio[:n] for (_, audio), n in zip(room.sink.recorded, recorded, strict=True))]
-        )
+        pieces = list(zip(room.sink.recorded, recorded, strict=True))
+        sounded = np.concatenate([np.zeros(0), *(audio[:n] for (_, audio), n in pieces)])
         assert len(sounded) == room.sink.position <= len(kept)
-        for number, wanted in zip(sounded.tolist(), kept, strict=False):
-            assert number in (0.0, wanted / 2, wanted, wanted * 2)
+        loudness = sounded / kept[: len(sounded)]
+        times_ms = [start_ns / MS + np.arange(n) * 1000 / rate for (start_ns, _), n in pieces]
+        taken_ms = np.diff(np.concatenate([np.zeros(0), *times_ms]))
+        assert (np.abs(np.diff(loudness)) <= taken_ms / 30 + 1e-4).all(), "a step, or another sample"
+        assert (loudness >= 0).all() and (loudness <= 2.0001).all()
+        if not changed:
+            assert (loudness == 1).all()
 
     async def main() -> None:
+        nonlocal changed
         queue: asyncio.Queue[int] = asyncio.Queue()
         writes.append(asyncio.create_task(write_all(queue)))
         before = 0
@@ -554,6 +636,7 @@ def test_whatever_is_done_what_sounds_is_what_was_written_and_not_dropped(
                     await asyncio.sleep(amount / 1e3)
                 case "gain":
                     room.sink.gain(amount)
+                    changed = True
                 case "pause":
                     room.sink.pause()
                 case "resume":

@@ -6,6 +6,7 @@ frame or in any prompt, parts that sum, every script used up, no task left behin
 """
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from fakes import Scene, Timing, Voice
@@ -234,9 +235,10 @@ def test_barge_in_stops_the_reply_and_keeps_what_was_heard() -> None:
 
 def test_barge_in_before_a_word_was_over_keeps_the_question() -> None:
     """The reply sounds from 1290. The user speaks from 1300: windows from 1312 on, 192 ms are over at
-    1504, in the frame at 1520: in the first word."""
+    1504, in the frame at 1520: in the first word. Where that could be held, it would be one turn."""
     voices = (Voice(320, 960, "tell me a story"), Voice(1300, 2200, "no a joke"))
-    world = play(Scene(voices, {"tell me a story": STORY, "no a joke": "Knock. Knock."}, 5000))
+    scene = Scene(voices, {"tell me a story": STORY, "no a joke": "Knock. Knock."}, 5000)
+    world = play(scene, replace(TURN, reversible=False))
     story, _ = world.records
     assert story.interrupted and not story.reopened and story.heard == ""
     assert world.sounded()[0] == ("Yes.", 1290, 1520)

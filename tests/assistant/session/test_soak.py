@@ -10,6 +10,7 @@ from fakes import Scene, Timing, Voice
 from world import Machine, World
 
 from assistant.runtime import Channel, StreamJob, VirtualLoop, run_virtual
+from assistant.session.events import ReplyContinued, ReplyHeld
 from assistant.session.reply import FALLBACK, Reply
 from assistant.session.session import Session
 from assistant.session.user_turn import UserTurn
@@ -43,7 +44,7 @@ def improvise(seed: int) -> Scene:
     at = rng.randrange(0, 300)
     for number in range(rng.randint(1, 3)):
         end = at + rng.randrange(320, 700)
-        words = "" if rng.random() < 0.15 else f"a{number} b{number}"
+        words = rng.choices(["", "yeah", f"a{number} b{number}"], [15, 30, 55])[0]
         sounds, reads = rng.choice([0.02, 0.5, 0.99]), rng.choice([0.02, 0.5, 0.99])
         voices.append(Voice(at, end, words, sounds, reads))
         at = end + rng.choice([rng.randrange(100, 300), rng.randrange(300, 700), rng.randrange(800, 2200)])
@@ -70,12 +71,17 @@ async def converse(seed: int, machine: Machine) -> Counter[str]:
     assert {span.session for span in world.recorder.spans} == {f"c{seed}"}
     spoken = " ".join(voice.words for voice in scene.voices if voice.words)
     understood = " ".join(m.content for m in world.history() if m.role == "user")
+    continued = sum(isinstance(event, ReplyContinued) for event in world.events)
+    if continued:  # "yeah" over a reply is no turn
+        spoken, understood = (" ".join(text.replace("yeah", "").split()) for text in (spoken, understood))
     assert spoken == understood if world.session.idle else spoken.startswith(understood)
     return Counter(
         turns=len(world.records),
         reopened=sum(record.reopened for record in world.records),
         barge_ins=sum(record.interrupted and not record.reopened for record in world.records),
         fallbacks=sum(FALLBACK in record.reply for record in world.records),
+        held=sum(isinstance(event, ReplyHeld) for event in world.events),
+        continued=continued,
         noises=sum(not text for text in world.reader.finals),
         discarded=len(set(world.writer.transcripts)) - len({record.transcript for record in world.records}),
         cut_off=not world.session.idle,
@@ -118,6 +124,7 @@ def test_500_conversations_leave_nothing_behind() -> None:
     assert [item for item in kept() if not any(item is other for other in before)] == []
     # The mix held everything it was meant to hold.
     assert happened["turns"] > CONVERSATIONS / 2
-    for kind in ("reopened", "barge_ins", "fallbacks", "noises", "discarded", "cut_off"):
+    for kind in ("reopened", "barge_ins", "held", "fallbacks", "noises", "discarded", "cut_off"):
         assert happened[kind] > CONVERSATIONS / 25, (kind, happened)
+    assert happened["continued"] > CONVERSATIONS / 50, happened
     assert max(machine.vad_model.batches) > 1

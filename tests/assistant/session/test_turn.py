@@ -13,9 +13,13 @@ from assistant.session.turn import (
     AudioCommitted,
     AudioScored,
     Command,
+    Continue,
     Discard,
+    Duck,
     EndTurn,
     Event,
+    Held,
+    Hold,
     Listening,
     NothingSaid,
     Pausing,
@@ -34,7 +38,9 @@ from assistant.session.turn import (
     State,
     Stop,
     TextScored,
+    Transcribed,
     TurnConfig,
+    Unduck,
     Window,
 )
 from assistant.session.turn_table import step
@@ -47,12 +53,17 @@ CONFIG = TurnConfig(
     start_ms=64,
     prepare_ms=64,
     resume_ms=64,
+    reversible=True,
+    duck_ms=64,
     barge_in_ms=192,
+    takeover_ms=1000,
+    reopen_ms=500,
     silence_ms=500,
     min_silence_ms=250,
     max_silence_ms=1600,
     patience=0.5,  # a turn is over at log-odds of 1.75
 )
+FINAL = replace(CONFIG, reversible=False)
 SURE = 9.0  # log-odds of the words
 
 
@@ -199,19 +210,19 @@ def test_the_sound_is_asked_where_it_may_end_the_turn_and_the_words_do_not(words
 
 
 def test_a_sound_that_is_complete_ends_the_turn() -> None:
-    # -0.97 + 1.15 * 1 + 0.37 * log(0.99 / 0.01) = 1.88
+    # -0.85 + 1.09 * 1.2 + 0.32 * log(0.99 / 0.01) = 1.93
     machine = paused()
-    machine.send(TextScored(0, 1.0))
+    machine.send(TextScored(0, 1.2))
     assert machine.hear("......") == []
     assert machine.send(AudioScored(0, 0.99)) == [EndTurn(0, 18 * WINDOW), Release(0)]
 
 
 def test_a_sound_that_is_not_complete_makes_a_turn_wait_longer() -> None:
-    # -0.97 + 1.15 * 1 + 0.37 * log(0.1 / 0.9) = -0.633, and 2.383 are wanted of the silence: after
-    # 0.25 * 5.6 ** (1 - exp(-2.383)) = 1.196 s, in the 38th window. The words alone would want 0.75: 0.624 s.
+    # -0.85 + 1.09 * 1 + 0.32 * log(0.1 / 0.9) = -0.463, and 2.213 are wanted of the silence: after
+    # 0.25 * 5.6 ** (1 - exp(-2.213)) = 1.160 s, in the 37th window. The words alone would want 0.75: 0.624 s.
     machine = paused()
     machine.send(TextScored(0, 1.0), AudioScored(0, 0.1))
-    assert kinds(machine.hear("." * 60))[0] == (48, "EndTurn")
+    assert kinds(machine.hear("." * 60))[0] == (47, "EndTurn")
 
 
 def test_voice_in_a_pause_takes_the_turn_back() -> None:
@@ -276,19 +287,221 @@ def test_speaking_before_the_reply_is_heard_reopens_the_turn() -> None:
     assert [c for _, c in machine.hear("##..")] == [Speculate(1, 0, 23 * WINDOW)]
 
 
-def test_speaking_over_a_reply_stops_it_and_starts_another_turn() -> None:
-    machine = replying()
+def test_speaking_over_a_reply_that_cannot_be_held_stops_it_and_starts_another_turn() -> None:
+    machine = replying(FINAL)
     machine.send(ReplyHeard(0))
     assert machine.hear("....#####") == []  # 160 ms: a cough, a yes
     assert [(w, c) for w, c in machine.hear("#")] == [(28, Stop(0))]
     assert machine.state == Speaking(1, start_sample=22 * WINDOW, voice_end=28 * WINDOW)
 
 
-def test_a_short_sound_over_a_reply_does_not_stop_it() -> None:
-    machine = replying()
+def test_a_short_sound_over_a_reply_that_cannot_be_held_does_not_stop_it() -> None:
+    machine = replying(FINAL)
     machine.send(ReplyHeard(0))
     assert machine.hear("#####.#####.#####.") == []
     assert isinstance(machine.state, Replying)
+
+
+# A reply is ducked, held, and goes on
+
+
+def answering(heard_windows: int = 30, config: TurnConfig = CONFIG) -> Machine:
+    """The reply is heard from window 18 on, for so many windows of 32 ms."""
+    machine = replying(config)
+    machine.send(ReplyHeard(0, 18 * WINDOW))
+    assert machine.hear("." * heard_windows) == []
+    return machine
+
+
+def holding(heard_windows: int = 30, config: TurnConfig = CONFIG) -> Machine:
+    """The user has spoken for 192 ms over the reply, which has been heard for 192 ms more then."""
+    machine = answering(heard_windows, config)
+    begin = 18 + heard_windows
+    assert machine.hear("######") == [(begin + 2, Duck(0)), (begin + 6, Hold(0))]
+    return machine
+
+
+def asking(heard_windows: int = 30, config: TurnConfig = CONFIG) -> Machine:
+    """The user has spoken for 320 ms over it, and is silent for 64: turn 1 is transcribed."""
+    machine = holding(heard_windows, config)
+    begin, end = 18 + heard_windows, 28 + heard_windows
+    speculated = Speculate(1, begin * WINDOW, end * WINDOW)
+    assert machine.hear("####..") == [(end + 2, speculated)]
+    return machine
+
+
+REPLY = Replying(1, 0, 0, heard_sample=18 * WINDOW)
+LATE, EARLY = 30, 9  # windows heard before the user speaks: 1152 and 480 ms when the reply is held
+
+
+def test_a_click_over_a_reply_ducks_it_for_as_long_as_it_lasts() -> None:
+    machine = answering()
+    assert machine.hear("#.#.") == []
+    assert machine.hear("##") == [(54, Duck(0))]
+    assert machine.hear("###") == []
+    assert machine.hear(".") == [(58, Unduck(0))]
+    assert machine.state == REPLY
+    assert machine.hear("##..##.") == [(60, Duck(0)), (61, Unduck(0)), (64, Duck(0)), (65, Unduck(0))]
+
+
+def test_a_reply_that_nobody_has_heard_yet_is_not_ducked() -> None:
+    machine = replying(replace(CONFIG, resume_ms=128))
+    assert machine.hear("###") == []
+    assert machine.hear("#") == [(22, Reopen(0))]
+
+
+def test_a_ducked_reply_that_is_over_leaves_the_loudness_as_it_was() -> None:
+    machine = answering()
+    machine.hear("###")
+    assert machine.send(ReplyFinished(0)) == [Unduck(0)]
+    assert machine.state == Listening(1, voice_start=48 * WINDOW)
+
+
+@pytest.mark.parametrize(("heard", "early"), [(LATE, False), (10, False), (EARLY, True)])
+def test_a_voice_over_a_reply_holds_it_and_starts_a_turn(heard: int, early: bool) -> None:
+    """Early is before 500 ms of it are heard: 10 and 6 windows are 512 ms."""
+    machine = holding(heard)
+    begin = 18 + heard
+    held = Held(REPLY, early)
+    assert machine.state == Speaking(1, begin * WINDOW, (begin + 6) * WINDOW, held)
+    assert machine.hear("####") == []
+
+
+@pytest.mark.parametrize("heard", [LATE, EARLY])
+@pytest.mark.parametrize("event", [Transcribed(1, True), NothingSaid(1), AudioCleared()])
+def test_a_reply_goes_on_after_a_backchannel_or_nothing(heard: int, event: Event) -> None:
+    machine = asking(heard)
+    assert machine.send(event) == [Discard(1), Continue(0)]
+    assert machine.state == replace(REPLY, next_number=2)
+    assert machine.send(TextScored(1, SURE), Transcribed(1, False)) == []
+    assert machine.hear("......") == []
+    assert machine.send(ReplyFinished(0)) == []
+    assert machine.state == Listening(2)
+
+
+def test_what_the_client_takes_back_while_the_user_speaks_is_nothing() -> None:
+    machine = holding()
+    assert machine.send(AudioCleared()) == [Continue(0)]
+    assert machine.state == REPLY
+
+
+def test_a_reply_that_went_on_is_held_again_and_is_not_early_any_more() -> None:
+    machine = asking(EARLY)
+    machine.send(Transcribed(1, True))
+    again = machine.hear("######")
+    assert kinds(again) == [(41, "Duck"), (45, "Hold")]
+    assert isinstance(machine.state, Speaking) and machine.state.held == Held(
+        replace(REPLY, next_number=2), False
+    )
+
+
+def test_anything_else_stops_the_reply_before_the_turn_ends() -> None:
+    machine = asking()
+    assert machine.send(Transcribed(1, False)) == [Stop(0)]
+    machine.send(TextScored(1, SURE))
+    assert kinds(machine.hear("." * 6)) == [(66, "EndTurn"), (66, "Release")]
+    assert machine.state == Replying(2, 48 * WINDOW, 1)
+
+
+def test_a_voice_that_lasts_a_second_stops_the_reply_while_it_lasts() -> None:
+    """It began with window 49: a second is over with window 80."""
+    machine = holding()
+    assert machine.hear("#" * 25) == []
+    assert machine.hear("#") == [(80, Stop(0))]
+    assert machine.state == Speaking(1, 48 * WINDOW, 80 * WINDOW)
+
+
+def test_a_pause_in_what_the_user_says_does_not_free_the_reply() -> None:
+    machine = asking()
+    assert machine.hear("##") == [(62, Discard(1))]  # goes on before the transcript is there
+    assert machine.send(Transcribed(1, True)) == []  # which is of another turn now
+    assert isinstance(machine.state, Speaking) and machine.state.held is not None
+    assert machine.hear("#" * 17) == []
+    assert machine.hear("#") == [(80, Stop(0))]
+
+
+def test_a_second_without_a_voice_is_no_takeover() -> None:
+    machine = holding()
+    machine.config = replace(CONFIG, prepare_ms=2000)
+    assert machine.hear("." * 40) == []
+
+
+def test_a_turn_that_ends_before_its_transcript_stops_the_reply_first() -> None:
+    machine = asking(config=replace(CONFIG, detection="semantic", max_silence_ms=300))
+    assert [command for _, command in machine.hear("." * 8)] == [
+        Stop(0),
+        EndTurn(1, 68 * WINDOW),
+        Release(1),
+    ]
+
+
+def test_going_on_right_after_a_reply_began_is_one_turn() -> None:
+    """A short continuation is known by its transcript: both are transcribed as one then."""
+    machine = asking(EARLY)
+    assert machine.send(Transcribed(1, False)) == [
+        Discard(1),
+        Reopen(0),
+        Speculate(2, 0, 37 * WINDOW),
+    ]
+    machine.send(Transcribed(2, False), TextScored(2, SURE))
+    assert kinds(machine.hear("." * 6)) == [(45, "EndTurn"), (45, "Release")]
+    assert machine.state == Replying(3, 0, 2)
+
+
+def test_a_long_continuation_is_one_turn_while_it_lasts() -> None:
+    machine = holding(EARLY)
+    assert machine.hear("#" * 25) == []
+    assert machine.hear("#") == [(59, Reopen(0))]
+    assert machine.state == Speaking(1, 0, 59 * WINDOW)
+
+
+def test_a_reply_that_answers_no_speech_has_no_turn_to_reopen() -> None:
+    machine = Machine()
+    machine.hear("...")
+    machine.send(ReplyRequested(), ReplyHeard(0, 3 * WINDOW))
+    assert [command for _, command in machine.hear("######")] == [Duck(0), Hold(0)]
+    machine.hear("..")
+    assert machine.send(Transcribed(1, False)) == [Stop(0)]
+
+
+@pytest.mark.parametrize("before", [holding, asking])
+def test_a_client_may_stop_a_reply_that_is_held(before: Callable[[], Machine]) -> None:
+    machine = before()
+    state = machine.state
+    assert machine.send(ReplyCancelled()) == [Stop(0)]
+    assert isinstance(state, Speaking | Pausing)
+    assert machine.state == replace(state, held=None)
+    assert machine.send(ReplyCancelled()) == []
+
+
+@pytest.mark.parametrize("before", [holding, asking])
+def test_a_reply_of_which_nothing_was_left_is_held_no_more(before: Callable[[], Machine]) -> None:
+    machine = before()
+    state = machine.state
+    assert machine.send(ReplyFinished(1)) == []
+    assert machine.send(ReplyFinished(0)) == [Stop(0)]
+    assert isinstance(state, Speaking | Pausing)
+    assert machine.state == replace(state, held=None)
+
+
+@pytest.mark.parametrize(
+    ("before", "event", "commands"),
+    [
+        (holding, AudioCommitted(0, 60 * WINDOW), ["Stop", "Speculate", "EndTurn", "Release"]),
+        (holding, ReplyRequested(), ["Stop", "Speculate", "EndTurn", "Discard", "Respond", "Release"]),
+        (asking, AudioCommitted(0, 60 * WINDOW), ["Stop", "EndTurn", "Release"]),
+        (asking, ReplyRequested(), ["Stop", "EndTurn", "Discard", "Respond", "Release"]),
+    ],
+)
+def test_what_a_client_wants_while_a_reply_is_held_comes_behind_its_stop(
+    before: Callable[[], Machine], event: Event, commands: list[str]
+) -> None:
+    assert [type(command).__name__ for command in before().send(event)] == commands
+
+
+def test_a_voice_of_128_ms_does_where_the_echo_is_cancelled() -> None:
+    machine = answering(config=replace(CONFIG, barge_in_ms=128))
+    assert kinds(machine.hear("####")) == [(50, "Duck"), (52, "Hold")]
 
 
 @pytest.mark.parametrize("heard", [False, True])
@@ -571,7 +784,7 @@ def test_a_client_may_end_a_turn_that_is_not_to_be_answered() -> None:
 @pytest.mark.parametrize("heard", [False, True])
 def test_speaking_over_a_reply_that_was_requested_begins_another_turn(heard: bool) -> None:
     """It answers no speech, so there is no turn to take back."""
-    machine = Machine()
+    machine = Machine(FINAL)
     machine.hear("...")
     machine.send(ReplyRequested(), *[ReplyHeard(0)] * heard)
     needed = 6 if heard else 2  # 192 or 64 ms
@@ -596,8 +809,11 @@ class Ledger:
     alive: int | None = None
     start: int | None = None  # of the turn that is alive; None if it answers no speech
     ended: bool = False
+    prepared: bool = True  # with a reply, when it was speculated
     released: bool = False
     heard: bool = False
+    ducked: bool = False
+    held: tuple[int, int | None] | None = None  # number and start of a reply that may go on
     ended_starts: set[int] = field(default_factory=set)
 
     def check(self, command: Command, event: Event, config: TurnConfig) -> None:
@@ -605,9 +821,11 @@ class Ledger:
             case Speculate(number, start, voice_end):
                 assert start < voice_end
                 self._begin(number, start)
+                self.prepared = config.prepares
             case Respond(number):
-                assert isinstance(event, ReplyRequested)
+                assert isinstance(event, ReplyRequested) or not self.prepared
                 self._begin(number, None)
+                self.prepared = True
             case Refuse(request):
                 assert isinstance(event, ReplyRequested) and request is event.request
                 assert self.alive is not None and self.released
@@ -615,19 +833,47 @@ class Ledger:
                 assert number == self.alive and start == self.start and not self.ended
                 assert config.detection == "semantic"
             case EndTurn(number):
-                assert number == self.alive and not self.ended
+                assert number == self.alive and not self.ended and self.held is None
                 assert self.start is not None and self.start not in self.ended_starts
                 self.ended = True
                 self.ended_starts.add(self.start)
             case Release(number):
-                assert number == self.alive and not self.released
+                assert number == self.alive and not self.released and self.held is None
                 assert self.start is None or (self.ended and config.create_response)
                 self.released = True
             case Discard(number):
                 assert number == self.alive
                 if self.ended:
-                    assert not config.create_response or isinstance(event, NothingSaid | ReplyRequested)
+                    unwanted = not config.create_response or not self.prepared
+                    assert unwanted or isinstance(event, NothingSaid | ReplyRequested)
                 self.alive = None
+            case Duck(number):
+                assert number == self.alive and self.heard and not self.ducked
+                assert config.reversible and config.interrupt_response and isinstance(event, Window)
+                self.ducked = True
+            case Unduck(number):
+                assert number == self.alive and self.ducked and isinstance(event, Window | ReplyFinished)
+                self.ducked = False
+                if isinstance(event, ReplyFinished):
+                    self.alive = None
+            case Hold(number):
+                assert number == self.alive and self.released and self.heard and self.held is None
+                assert config.reversible and config.interrupt_response and isinstance(event, Window)
+                self.held, self.alive = (number, self.start), None
+            case Continue(number):
+                assert self.held == (number, self.held[1]) if self.held else False
+                assert self.alive is None, "a turn that was not dropped"
+                assert isinstance(event, NothingSaid | Transcribed | AudioCleared)
+                self.alive, self.start, self.held = number, self.held[1], None
+                self.ended = self.released = self.heard = True
+                self.ducked = False
+            case Stop(number) if self.held and number == self.held[0]:
+                self.held = None
+            case Reopen(number) if self.held and number == self.held[0]:
+                assert self.held[1] is not None and isinstance(event, Window | Transcribed)
+                assert self.alive is None
+                self.ended_starts.remove(self.held[1])
+                self.held = None
             case Stop(number):
                 assert number == self.alive and self.released
                 assert isinstance(event, ReplyCancelled | AudioCommitted) or (
@@ -645,6 +891,7 @@ class Ledger:
         assert self.alive is None and number == self.last + 1
         self.alive = self.last = number
         self.start, self.ended, self.released, self.heard = start, False, False, False
+        self.ducked = False
 
     def note(self, event: Event) -> None:
         """What an event that brought no command means for the reply that is alive."""
@@ -654,7 +901,7 @@ class Ledger:
                 self.alive = None
 
 
-AboutReply = AudioScored | TextScored | NothingSaid | ReplyHeard | ReplyFinished
+AboutReply = AudioScored | TextScored | NothingSaid | Transcribed | ReplyHeard | ReplyFinished
 
 probabilities = st.sampled_from([0.0, 0.1, 0.36, 0.5, 0.9, 1.0])
 near = st.integers(-2, 1)  # relative to the last number, so that most events are about it
@@ -662,6 +909,7 @@ about_replies = st.one_of(
     st.builds(AudioScored, near, probabilities),
     st.builds(TextScored, near, st.sampled_from([-9.0, -0.5, 1.0, 2.0, 9.0])),
     st.builds(NothingSaid, near),
+    st.builds(Transcribed, near, st.booleans()),
     st.builds(ReplyHeard, near),
     st.builds(ReplyFinished, near),
 )
@@ -675,19 +923,32 @@ configs = st.builds(
     detection=st.sampled_from(["semantic", "silence", "none"]),
     create_response=st.booleans(),
     interrupt_response=st.booleans(),
+    reversible=st.booleans(),
     echo_ms=st.sampled_from([0, 300]),
 )
 
 
+Input = str | AboutReply | Event | TurnConfig
+TURN: list[Input] = ["##########..", TextScored(0, 9.0), "......"]
+HEARD: list[Input] = [*TURN, ReplyHeard(0), "....."]
+beginnings = st.sampled_from([[], TURN, HEARD, [*HEARD, "######"], [*HEARD, "#######.."]])
+
+
 @settings(max_examples=300)
-@given(configs, st.lists(st.one_of(runs, about_replies, from_clients, configs), min_size=12, max_size=60))
+@given(
+    st.one_of(st.just(CONFIG), configs),
+    beginnings,
+    st.lists(st.one_of(runs, about_replies, from_clients, configs), min_size=12, max_size=60),
+)
 def test_any_sequence_keeps_one_reply_alive_at_most(
-    config: TurnConfig, inputs: list[str | AboutReply | Event | TurnConfig]
+    config: TurnConfig, beginning: list[Input], inputs: list[Input]
 ) -> None:
-    """Also when the settings change in between. Numbers grow, and nothing refers to one that is over."""
+    """Beside one that is held, which goes on, or is stopped before another is heard. Also when the settings
+    change in between. Numbers grow, and nothing refers to one that is over.
+    """
     machine, ledger = Machine(config), Ledger()
     taken = 0  # the client commits audio that nobody has committed or cleared before
-    for item in inputs:
+    for item in [*beginning, *inputs]:
         events: list[Event]
         now = machine.windows * WINDOW
         match item:
@@ -708,6 +969,8 @@ def test_any_sequence_keeps_one_reply_alive_at_most(
                 events = [item]
             case _:
                 events = [replace(item, number=ledger.last + item.number)]
+                if isinstance(item, ReplyHeard):
+                    events = [ReplyHeard(ledger.last + item.number, now)]
         for event in events:
             commands = machine.send(event)
             for command in commands:
@@ -718,3 +981,5 @@ def test_any_sequence_keeps_one_reply_alive_at_most(
                 ledger.note(event)
             assert isinstance(machine.state, Pausing | Replying) == (ledger.alive is not None)
             assert isinstance(machine.state, Replying) == (ledger.alive is not None and ledger.released)
+            held = machine.state.held if isinstance(machine.state, Speaking | Pausing) else None
+            assert (held.reply.number if held else None) == (ledger.held[0] if ledger.held else None)

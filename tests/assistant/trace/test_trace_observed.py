@@ -40,6 +40,11 @@ def test_a_pause_holds_back_and_a_resume_goes_on_after_the_latency() -> None:
     assert ms(sounded(told)) == [(1000, 1500), (3020, 3720)]
 
 
+def test_what_a_device_goes_on_with_after_it_was_told_to_pause_is_heard() -> None:
+    pause, resume = silence(1500, "pause", 500), silence(3000, "resume", 560)
+    assert ms(sounded([played(980, 1000, 1000), pause, resume])) == [(1000, 1560), (3020, 3460)]
+
+
 def test_a_pause_that_is_never_over_drops_the_rest() -> None:
     told = [played(980, 1000, 1000), silence(1500, "pause", 500), silence(1600, "stop", 500)]
     assert ms(sounded(told)) == [(1000, 1500)]

@@ -63,6 +63,23 @@ def test_a_barge_in_is_when_the_loudspeaker_fell_silent() -> None:
     assert found == [("decided", 1300, 1300), ("barged in", 2000, 2000)]
 
 
+def test_a_reply_that_was_held_before_it_was_stopped_fell_silent_then() -> None:
+    """It was held for a backchannel before, and went on."""
+    whats = {1500: "pause", 1800: "resume", 1900: "pause", 2400: "stop"}
+    silences = tuple(Silence(ns(at), what, 0) for at, what in whats.items())
+    found = told(session(reply(0, 1300, 2410, interrupted=True), silences=silences), [], [])
+    assert found == [("decided", 1300, 1300), ("barged in", 1900, 1900)]
+
+
+def test_a_backchannel_over_a_reply_is_prepared_for_until_the_reply_goes_on() -> None:
+    whats = {2190: "pause", 2600: "resume"}
+    silences = tuple(Silence(ns(at), what, 0) for at, what in whats.items())
+    spans = [prepared(0, 1080), prepared(1, 2480)]
+    voiced = voice((100, 1000), (2000, 2400), (9000, 9500))
+    found = told(session(reply(0, 1300, 5000), silences=silences), spans, voiced)
+    assert [each for each in found if each[1] > 1300] == [("pause", 2400, 2600), ("prepare", 2480, 2480)]
+
+
 def test_a_reply_that_the_client_cancelled_was_not_barged_into() -> None:
     inputs = ({"at": ns(1990), "what": "ReplyCancelled"},)
     found = told(session(reply(0, 1300, 2010, interrupted=True), inputs=inputs), [], [])

@@ -157,7 +157,40 @@ def test_no_edge_is_steeper_than_a_fade(rig: Rig) -> None:
     rig.run(main)
     sound = rig.port.streams[0].sound()
     assert np.abs(np.diff(sound)).max() < 0.5 / (48 * 5) * 1.5
+    assert np.abs(np.diff(sound[48 * 460 : 48 * 560])).max() < 0.5 / (48 * 30) * 1.01  # the gain's ramp
     assert sound[48 * 560] == pytest.approx(0.1, abs=0.01)  # at the wanted loudness
+
+
+def test_a_reply_that_is_ducked_and_held_goes_on_at_the_very_sample() -> None:
+    """It falls silent in 5 ms; the rest of it comes as late as it was held for."""
+
+    def play(*, hold: bool) -> Audio:
+        rig = Rig()
+
+        async def main() -> None:
+            await rig.until(105)
+            noise = np.random.default_rng(0).uniform(-0.5, 0.5, RATE).astype(np.float32)
+            playback = Playback(rig.sink, rig.loop.clock)
+            playing = asyncio.create_task(playback.play(SpeechChunk(noise, RATE, "word")))
+            if hold:
+                await rig.until(205)
+                playback.duck()
+                await rig.until(305)
+                playback.pause()  # the block at 310 has the fade
+                await rig.until(505)
+                playback.resume()  # in the block at 510
+            await playing
+            await playback.drain()
+            assert playback.heard_samples == RATE and rig.sink.position == RATE
+
+        rig.run(main)
+        return rig.port.streams[0].sound()
+
+    plain, held = play(hold=False), play(hold=True)
+    np.testing.assert_array_equal(held[: 48 * 210], plain[: 48 * 210])
+    np.testing.assert_allclose(held[48 * 240 : 48 * 310], plain[48 * 240 : 48 * 310] * 0.125, atol=1e-6)
+    assert not held[48 * 315 : 48 * 510].any()
+    np.testing.assert_array_equal(held[48 * 540 : 48 * 1200], plain[48 * 345 : 48 * 1005])
 
 
 def test_a_pause_keeps_every_sample(rig: Rig) -> None:
@@ -254,10 +287,10 @@ def test_the_volume_changes_within_a_reply_without_a_click_and_the_reference_has
 
     rig.run(main)
     sound = rig.port.streams[0].sound()
-    assert [sound[48 * ms] for ms in (400, 420, 600, 620, 800)] == pytest.approx(
+    assert [sound[48 * ms] for ms in (400, 440, 600, 620, 800)] == pytest.approx(
         [0.5, 0.125, 0.125, 0.25, 0.25], abs=1e-3
     )
-    assert np.abs(np.diff(sound)).max() < 0.5 / (48 * 5) * 1.5
+    assert np.abs(np.diff(sound[48 * 300 : 48 * 800])).max() < 0.5 / (48 * 30) * 1.01
     np.testing.assert_array_equal(sent[0], sound[: 48 * 800])
 
 
