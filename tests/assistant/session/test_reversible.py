@@ -272,7 +272,7 @@ def test_a_reply_that_fails_while_it_is_held_is_over_and_the_next_is_heard() -> 
 
 
 def test_where_the_sink_cannot_hold_a_voice_stops_the_reply() -> None:
-    turn = TurnConfig(min_silence_ms=250, strict=3.0, reversible=False)
+    turn = TurnConfig(prepare_ms=64, min_silence_ms=250, reversible=False)
     world = converse(Voice(2500, 2900, "yeah"), turn=turn)
     story, answer = world.records
     assert story.interrupted and (answer.transcript, answer.heard) == ("yeah", "Fine.")
