@@ -12,7 +12,7 @@ from asr.vad import WINDOW, Vad
 from assistant.config import Config
 from assistant.models.speech import ASR, TURN_END, VAD, fetch, load_transcriber, pick_asr
 from assistant.models.store import ModelStore
-from assistant.session.completeness import features, logit
+from assistant.session.completeness import complete_phrases, features, logit
 from assistant.session.turn import Listening, NothingSaid, Pausing, Speaking, State, Window
 from assistant.session.turn_table import step
 
@@ -42,7 +42,7 @@ class Hearing:
         self._vad, self._turn_end = Vad(found[VAD]), TurnEnd(found[TURN_END])
         self._transcriber = load_transcriber(pick_asr(found), config.asr)
         self._asr = config.asr
-        self._commands = frozenset(phrase.lower() for phrase in config.asr.phrases)
+        self._commands = complete_phrases(config.asr.phrases)
         self._turn = replace(config.turn, detection="silence", silence_ms=_NEVER_MS)
 
     def silences(self, audio: Audio) -> list[Silence]:

@@ -15,12 +15,12 @@ def _set(words: str) -> frozenset[str]:
 
 
 _OPEN = _set(
-    """a an the to of for with by from in on at and or but if that my your his her our their this these
-    those is are was were as than about into some any no not because so then i we you he she it its
-    while when after before until since which who what whose would could should can will do does did
-    have has had be been like off"""
+    """a an the my your our their his and or but if than because when while before until since which whose
+    would could should to of for with by from in at into about is are was were i we they very"""
 )
 """Words after which most sentences go on."""
+_PARTICLES = _set("on off")
+"""They end "hold on" and "turn it off", and not "turn on", if phrases begin with that."""
 _FILLERS = _set("um uh er erm hmm ah eh like well so okay")
 _WORD = re.compile(r"[\w']+")
 
@@ -42,8 +42,20 @@ _SHORTEST_S, _LONGEST_S = 0.25, 1.4
 _OVER = 0.02  # of the pauses last longer
 
 
+def complete_phrases(phrases: Collection[str]) -> frozenset[str]:
+    """Of `phrases` those, in lower case, that nothing need follow."""
+    known = {" ".join(_WORD.findall(phrase.lower())) for phrase in phrases} - {""}
+    begins = {" ".join(words[:n]) for words in map(str.split, known) for n in range(1, len(words))}
+    return frozenset(phrase for phrase in known if not _wants_more(phrase, phrase in begins))
+
+
+def _wants_more(phrase: str, begins_another: bool) -> bool:
+    last = phrase.split()[-1]
+    return last in _OPEN or (last in _PARTICLES and begins_another)
+
+
 def features(text: str, ending: Ending | None, commands: Collection[str] = ()) -> dict[str, float]:
-    """What the log-odds of `text` are a weighted sum of."""
+    """What the log-odds of `text` are a weighted sum of; `commands` are `complete_phrases`."""
     words = _WORD.findall(text.lower())
     last = words[-1] if words else ""
     closing, going_on = (logit(exp(ending.closing)), ending.going_on) if ending else (0.0, -3.0)
@@ -55,13 +67,13 @@ def features(text: str, ending: Ending | None, commands: Collection[str] = ()) -
         "two": float(len(words) == 2),
         "open": float(last in _OPEN),
         "filler": float(last in _FILLERS),
-        "command": float(" ".join(words) in commands and last not in _OPEN),
+        "command": float(" ".join(words) in commands),
         "bias": 1.0,
     }
 
 
 def by_words(text: str, ending: Ending | None, commands: Collection[str] = ()) -> float:
-    """Log-odds that a turn which reads `text` is over. `commands` are complete as they stand."""
+    """Log-odds that a turn which reads `text` is over; `commands` are `complete_phrases`."""
     return sum(_WEIGHTS[name] * value for name, value in features(text, ending, commands).items())
 
 

@@ -8,6 +8,7 @@ from asr.stream import StreamConfig
 from assistant.runtime import Channel, Clock, Recorder, Tracer
 from assistant.session import turn
 from assistant.session.backchannels import is_backchannel
+from assistant.session.completeness import complete_phrases
 from assistant.session.context import Context, one_line
 from assistant.session.conversation import Conversation, UserItem, messages
 from assistant.session.events import (
@@ -80,7 +81,7 @@ class Session:
         self._decide = decide
         self.reply_settings = ReplySettings()
         self._live, self._asr = config.live, config.asr
-        self._commands = frozenset(phrase.lower() for phrase in config.asr.phrases)
+        self._commands = complete_phrases(config.asr.phrases)
         self._stages = stages
         self._tracer = Tracer(clock, recorder, name)
         self._listeners: list[Listener] = []

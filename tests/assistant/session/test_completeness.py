@@ -6,7 +6,7 @@ from math import log
 import pytest
 
 from asr.ending import Ending
-from assistant.session.completeness import by_silence, by_words, features, with_sound
+from assistant.session.completeness import by_silence, by_words, complete_phrases, features, with_sound
 
 SURE, COMMA, HALF = Ending(log(0.97), log(0.005)), Ending(log(0.2), log(0.7)), Ending(log(0.5), log(0.1))
 
@@ -21,8 +21,8 @@ def test_features_of_words() -> None:
 
 
 def test_a_phrase_that_wants_more_is_no_command_of_its_own() -> None:
-    assert features("Remind me to.", HALF, {"remind me to"})["command"] == 0
-    assert features("Turn off.", HALF, {"turn off"})["command"] == 0
+    phrases = ("", "Remind me to", "Turn on", "Turn on the lights", "hold on", "No, thank you", "Stop")
+    assert complete_phrases(phrases) == {"turn on the lights", "hold on", "no thank you", "stop"}
 
 
 @pytest.mark.parametrize("text", ["What is the capital of France?", "Stop.", "Set a timer for 10 minutes."])
