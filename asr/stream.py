@@ -92,6 +92,7 @@ class Transcriber:
         self._segment = Segment(self._models, 0.0)
         self._stabilizer = Stabilizer(self.config.stability_delay_ms / 1000)
         self._committed: list[str] = []  # the segment's stable words as they were when they became that
+        self._words = 0  # that were read of the segment last
 
     def partial(self, span: AudioSpan) -> Partial:
         """Transcribe on to the end of `span`; what of it was pushed before is skipped."""
@@ -114,6 +115,8 @@ class Transcriber:
 
         Of a breath, full attention makes "You", and is sure of it.
         """
+        if (last := self._read_at_once()) is not None:
+            return last
         first = self._segment.rescore(self._tail)
         if not first.words:  # of silence, full attention makes words
             return first.unrepeated or first
@@ -126,6 +129,17 @@ class Transcriber:
         if self._has_low_confidence(first) and not sure:
             return Hypothesis("", (), 0)
         return last
+
+    def _read_at_once(self) -> Hypothesis | None:
+        """The second pass without the first, where no guard needs that: the partials have read enough words.
+
+        None where it may have invented a repetition, or there is no second pass.
+        """
+        enough = self._words > _FEW_WORDS and self._segment.seconds > _MOMENT_S
+        if not (enough and self.config.second_pass):
+            return None
+        last = self._transcribe_whole(self._segment.audio, self._segment.tokens)
+        return last if last.words and last.unrepeated is None else None
 
     def _transcribe_whole(self, audio: NDArray[np.float32], draft: Sequence[int]) -> Hypothesis:
         """Transcribe `audio`, with which the segment begins, once more as if nothing followed."""
@@ -158,6 +172,7 @@ class Transcriber:
 
     def _decode(self) -> list[Word]:
         words = self._segment.decode()
+        self._words = len(words)
         stable = self._stabilizer.push(words, self._segment.start_s + self._segment.seconds)
         self._segment.commit(words, stable)
         self._committed += [word.text for word in words[len(self._committed) : stable]]
@@ -198,6 +213,7 @@ class Transcriber:
             second = _repeats_if_both(again, letters).words
             self._rescored += words[:ended] if _stops_short(second, words[:ended]) else second
         start_s, forced = segment.start_s + boundary / RATE, max(0, segment.forced - tokens)
+        self._words = 0
         self._segment = Segment(self._models, start_s, segment.tokens[tokens:], forced)
         self._stabilizer.rebase(ended)
         for block in _blocks(audio[boundary:]):

@@ -315,6 +315,22 @@ def test_the_final_reading_verifies_what_the_stream_has_read() -> None:
     assert models.decoder.passes == before + 2
 
 
+@pytest.mark.parametrize(("said", "passes"), [([10, 20, 30], 2), ([10, 20, 30, 40], 1)])
+def test_where_partials_have_read_enough_the_second_pass_alone_reads_it_again(
+    said: list[int], passes: int
+) -> None:
+    """More than three words in more than a second: no guard asks the first pass."""
+    audio = np.concatenate([voice(said, 0.4), pause(0.3)])
+    models = recognizer()
+    transcriber = Transcriber(models)
+    follow(transcriber, chunked(audio, random.Random(0)))
+    before = models.decoder.passes
+    final = transcriber.final(end_of(audio))
+    assert (final.text, final.accepted) == (text(said), len(said))
+    assert models.decoder.passes == before + passes
+    assert transcriber.final(end_of(audio)).text == final.text
+
+
 @pytest.mark.parametrize("config", BOTH)
 def test_another_utterance_starts_from_nothing(config: StreamConfig) -> None:
     transcriber = Transcriber(recognizer(), config)
