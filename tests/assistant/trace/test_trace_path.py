@@ -30,6 +30,7 @@ from assistant.trace.told import told
 from assistant.trace.trace import RecordedSession, read_trace
 
 BEFORE = [("silence: prepare", "time", 64), ("frame", "time", 16), ("vad", "work", 2)]
+PLAYBACK = ("playback", "time", 20)
 
 
 def no_models() -> NoReturn:
@@ -68,9 +69,6 @@ def test_the_release_is_waited_for_where_the_speech_was_sooner(tmp_path: Path) -
     (path,) = paths(simulated(write(tmp_path / "t"), scale={"llm": 0.5}))
     silence = ("silence: min_silence", "time", 256)
     assert path == [silence, ("frame", "time", 4), ("vad", "work", 2), ("playback", "time", 20)]
-
-
-PLAYBACK = ("playback", "time", 20)
 
 
 def test_words_that_come_late_end_the_turn(tmp_path: Path) -> None:
