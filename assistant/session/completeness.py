@@ -25,17 +25,17 @@ _FILLERS = _set("um uh er erm hmm ah eh like well so okay")
 _WORD = re.compile(r"[\w']+")
 
 _WEIGHTS = {
-    "closing": 0.33,
-    "going_on": -0.96,
-    "words": 1.22,
-    "one": 4.89,
-    "two": 1.8,
-    "open": -0.44,
-    "filler": -3.96,
-    "command": 2.54,
-    "bias": -5.04,
+    "closing": 0.31,
+    "going_on": -1.03,
+    "words": 1.4,
+    "one": 5.94,
+    "two": 1.94,
+    "open": -0.3,
+    "filler": -5.62,
+    "command": 3.58,
+    "bias": -5.56,
 }
-_SOUND = (-0.85, 1.09, 0.32)
+_SOUND = (-0.89, 1.01, 0.34)
 """Constant, weight of the words' log-odds and of the sound's."""
 _SHORTEST_S, _LONGEST_S = 0.25, 1.4
 """Pauses inside of turns last so long; their logarithms are spread evenly between."""

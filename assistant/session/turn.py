@@ -69,7 +69,7 @@ class TurnConfig:
     @property
     def threshold(self) -> float:
         """Log-odds that a turn is over from which it is."""
-        return 3.5 * self.patience
+        return 4 * self.patience
 
     @property
     def prepares(self) -> bool:
