@@ -37,13 +37,13 @@ PAUSED_MS = 480
 # much is transcribed, and scored.
 HEARD, SCORED = ((end_ms - (320 - 256)) * 16 for end_ms in (1040, 1024))
 
-# The turn is over from log-odds of 3.5 x 0.5 = 1.75 on. "Yes?" is one word, and here no command, which is
-# 1.22 / 4 + 4.89 - 5.04 = 0.155. To that come 0.33 x the log-odds of a closing mark and -0.96 x the
+# The turn is over from log-odds of 4 x 0.5 = 2 on. "Yes?" is one word, and here no command, which is
+# 1.4 / 4 + 5.94 - 5.56 = 0.73. To that come 0.31 x the log-odds of a closing mark and -1.03 x the
 # log-probability of a comma, which the recognizer gives as [closing, going on].
-SURE = [log(0.99), log(0.01)]  # 0.155 + 0.33 x 4.595 + 0.96 x 4.605 = 6.092
-UNSURE = [log(0.5), log(0.28)]  # 0.155 + 0 + 0.96 x 1.273 = 1.377: how does it sound?
-# If it sounds complete with 0.99 that makes -0.85 + 1.09 x 1.377 + 0.32 x 4.595 = 2.121, with 0.9 it makes
-# -0.85 + 1.09 x 1.377 + 0.32 x 2.197 = 1.354. A silence adds -ln(1 - ln(s / 0.25) / ln(1.4 / 0.25)).
+SURE = [log(0.99), log(0.01)]  # 0.73 + 0.31 x 4.595 + 1.03 x 4.605 = 6.898
+UNSURE = [log(0.5), log(0.373)]  # 0.73 + 0 + 1.03 x 0.986 = 1.746: how does it sound?
+# If it sounds complete with 0.99 that makes -0.89 + 1.01 x 1.746 + 0.34 x 4.595 = 2.436, with 0.9 it makes
+# -0.89 + 1.01 x 1.746 + 0.34 x 2.197 = 1.620. A silence adds -ln(1 - ln(s / 0.25) / ln(1.4 / 0.25)).
 _SYSTEM = Message("system", "Be brief.")
 Line = dict[str, Any]
 
@@ -195,12 +195,12 @@ def _lines(ending: list[float] = SURE, sounds: float | None = None, score_ms: fl
 
 
 # A turn with a pause from 960 to 1472 ms, over at 1792. In the pause its words have log-odds of
-# 0.155 - 0.33 x 0.405 + 0.96 x 2.303 = 2.232. Where that is not enough it is asked how it sounds: that makes
-# -0.85 + 1.09 x 2.232 + 0.32 x 2.197 = 2.286, and when the pause is over its 512 ms have added
-# -ln(1 - ln(2.048) / ln(5.6)) = 0.538. So a threshold (3.5 x `patience`) is passed in the pause unless it is
+# 0.73 - 0.31 x 0.405 + 1.03 x 2.303 = 2.976. Where that is not enough it is asked how it sounds: that makes
+# -0.89 + 1.01 x 2.976 + 0.34 x 2.197 = 2.863, and when the pause is over its 512 ms have added
+# -ln(1 - ln(2.048) / ln(5.6)) = 0.538. So a threshold (4 x `patience`) is passed in the pause unless it is
 # above PAUSE_IS_COMPLETE. At the end the words are sure. The second transcript is wanted with the window that
 # ends at 1856, in the frame that comes at 1860, and there 2 and 100 ms later.
-PAUSE_READS, PAUSE_SOUNDS, PAUSE_IS_COMPLETE = [log(0.4), log(0.1)], 0.9, 2.824
+PAUSE_READS, PAUSE_SOUNDS, PAUSE_IS_COMPLETE = [log(0.4), log(0.1)], 0.9, 3.401
 PAUSE_MS, PAUSED_END_MS = (960, 1472), 1792
 
 

@@ -79,13 +79,13 @@ def test_words_that_come_late_end_the_turn(tmp_path: Path) -> None:
 
 
 def test_a_score_that_comes_late_ends_the_turn(tmp_path: Path) -> None:
-    """It takes 150 ms from 1142 on; then the log-odds are 2.121. The next window would be that of 1312."""
+    """It takes 150 ms from 1142 on; then the log-odds are 2.436. The next window would be that of 1312."""
     (path,) = paths(simulated(write(tmp_path / "t", unsure_lines(0.99, 150))))
     assert path == [*BEFORE, ("asr.final", "work", 100), ("score", "work", 150), PLAYBACK]
 
 
 def test_silence_that_passes_the_threshold(tmp_path: Path) -> None:
-    """The log-odds are 1.354 with the sound: 0.396 are missing. 416 ms of silence add -ln(1 - ln(1.664)
+    """The log-odds are 1.620 with the sound: 0.380 are missing. 416 ms of silence add -ln(1 - ln(1.664)
     / ln(5.6)) = 0.350, and 448 ms add -ln(1 - ln(1.792) / ln(5.6)) = 0.413, in the frame that comes at 1420.
     """
     (path,) = paths(simulated(write(tmp_path / "t", unsure_lines(0.9))))
@@ -100,7 +100,7 @@ def test_a_sound_in_the_pause_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_the_longest_silence_ends_any_turn(tmp_path: Path) -> None:
-    """At 0.651 the log-odds would be enough after 800 ms; 500 are over with the window that ends at 1472."""
+    """At 0.873 the log-odds would be enough after 801 ms; 500 are over with the window that ends at 1472."""
     folder = write(tmp_path / "t", unsure_lines(0.5))
     config = read_trace(folder).config
     impatient = replace(config, turn=replace(config.turn, max_silence_ms=500))
