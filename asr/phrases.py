@@ -21,9 +21,10 @@ COMMON = (
     "stop the music", "pause the music", "next song", "skip this song", "what time is it",
     "what's the time", "what's the weather", "remind me to", "add to my shopping list",
     "turn up the volume", "turn down the volume", "turn on", "turn off", "open the door",
-    "close the door",
+    "close the door", "mm-hmm", "mm", "uh-huh", "hmm", "oh", "wow", "aha", "huh", "yeah", "right", "sure",
+    "i see", "got it",
 )  # fmt: skip
-"""What is often said to an assistant in a few words: commands, stop words, answers."""
+"""What is often said to an assistant in a few words: commands, stop words, answers, backchannels."""
 
 _SPACE = "\u2581"
 _UNKNOWN = 1 << 30

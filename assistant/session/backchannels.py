@@ -6,10 +6,9 @@ import re
 # and what closes a conversation ("thanks").
 _PHRASES = (
     # sounds
-    "m", "mm", "hm", "hmm", "mhm", "uh", "huh", "um", "uhm", "ah", "aah", "aha", "oh", "ooh", "ha", "haha",
-    "heh", "hehe",
-    # what the recognizer reads of "hmm", "uh-huh", "oh, I see" and "wow"
-    "hammer", "oh hey", "oic", "well",
+    "m", "mm", "hm", "hmm", "mhm", "uh", "huh", "um", "uhm", "ah", "aah", "aha", "oh", "ooh", "heh",
+    # what the recognizer reads of "hmm", "oh, I see" and "wow"
+    "hammer", "oic", "well",
     # agreement
     "yeah", "yea", "yah", "ya", "yep", "yup", "yes", "aye", "okay", "ok", "o k", "k", "kay", "right",
     "that's right", "you're right", "sure", "sure thing", "for sure", "true", "that's true", "exactly",
@@ -32,7 +31,10 @@ _PHRASES = (
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _DRAWN_OUT = re.compile(r"(.)\1\1+")  # "mmmm", "ohhh"
 _NASAL = "m(?:[aeiou]*h?m)+[aeiouh]*"  # of "mm-hm" the recognizer makes "Mama", "Mom", "Mum", "Mme"
-_ANY = "|".join([*map(re.escape, sorted(_PHRASES, key=len, reverse=True)), _NASAL])  # the longest first
+_BREATHED = "(?:oh|uh|ah) h[aeiou]+[a-z]?"  # of "uh-huh" it makes "Oh, hey", "Oh, heus"
+_LAUGH = "(?:h[aeo])+h?"
+_LISTED = map(re.escape, sorted(_PHRASES, key=len, reverse=True))  # the longest first
+_ANY = "|".join([_BREATHED, *_LISTED, _NASAL, _LAUGH])
 _ONE = re.compile(rf"\b(?:{_ANY}) ")
 
 

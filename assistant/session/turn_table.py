@@ -284,8 +284,10 @@ def _let_it_go_on(state: Speaking | Pausing, _event: Event, _config: TurnConfig)
     """Drop the turn; the held reply goes on."""
     assert state.held is not None, "the guard has seen it"
     reply = replace(state.held.reply, next_number=state.next_number)
-    commands: tuple[Command, ...] = (Discard(state.number),) if isinstance(state, Pausing) else ()
-    return reply, (*commands, Continue(reply.number))
+    if isinstance(state, Speaking):
+        return reply, (Continue(reply.number),)
+    # Somebody may just begin to speak again.
+    return replace(reply, voice_start=state.voice_start), (Discard(state.number), Continue(reply.number))
 
 
 def _let_go(state: Speaking | Pausing, _event: Event, _config: TurnConfig) -> Step:

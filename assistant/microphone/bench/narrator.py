@@ -1,10 +1,12 @@
 """A language model that says what it is told to: an OpenAI-compatible endpoint on this machine."""
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Any
 
 _DONE = "data: [DONE]\n\n"
 
@@ -12,6 +14,13 @@ _DONE = "data: [DONE]\n\n"
 def _event(delta: Mapping[str, str], finish: str | None = None) -> str:
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
     return f"data: {json.dumps({'object': 'chat.completion.chunk', 'choices': [choice]})}\n\n"
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  # as socketserver has it
+        """A client that is gone in mid-request has changed its mind: its user speaks."""
+        if not isinstance(sys.exception(), ConnectionError | json.JSONDecodeError):
+            super().handle_error(request, client_address)
 
 
 @contextmanager
@@ -33,7 +42,7 @@ def narrator(replies: Sequence[str]) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Print nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with _Server(("127.0.0.1", 0), Handler) as server:
         thread = Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:

@@ -14,7 +14,7 @@ BACKCHANNELS = """
     That's interesting. | That\u2019s right. | Cool. | Great. | Nice. | Oh, nice. | Good. | Very good. | Fine.
     All right. | Alright. | Exactly. | Yes, exactly. | Absolutely. | Fair enough. | Good point. | Perfect.
     Sounds good. | Lovely. | Good to know. | Go on. | Go ahead. | Yeah, go on. | Ha. | Ha, ha! | Haha.
-    Huh? | Mama. | Mom. | Mum. | Mme. | Mem. | Mmhmm. | Oh, hey,
+    Huh? | Mama. | Mom. | Mum. | Mme. | Mem. | Mmhmm. | Oh, hey, | Oh, heus. | Hehehe. | Hahaha!
 """
 TURNS = """
     Stop. | Stop it. | Okay, stop. | Stop, stop. | No. | No, no. | Nope. | Yeah, no. | No way. | Wait.
@@ -24,7 +24,7 @@ TURNS = """
     Yes, please. | Please | Yeah, but how? | Okay, and tomorrow? | Right, what about Sunday?
     I see the problem. | I know that already. | Right turn | Good morning. | Nice one, now stop.
     Sure, do it. | Go on Monday. | 5 | Okay 7 | Well done? no | Not really. | I don't know. | Of course not.
-    Fine, cancel it. | I see him. | Oui. | Да. | Correct it. | Tell me more.
+    Fine, cancel it. | I see him. | Oui. | Да. | Correct it. | Tell me more. | Oh, help! | Oh, how much?
 """
 
 

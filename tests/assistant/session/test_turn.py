@@ -382,6 +382,13 @@ def test_a_reply_goes_on_after_a_backchannel_or_nothing(heard: int, event: Event
     assert machine.state == Listening(2)
 
 
+def test_a_voice_that_begins_as_the_reply_goes_on_holds_it_192_ms_later() -> None:
+    machine = asking()
+    machine.hear("#")
+    assert machine.send(Transcribed(1, True)) == [Discard(1), Continue(0)]
+    assert kinds(machine.hear("#####")) == [(62, "Duck"), (66, "Hold")]
+
+
 def test_what_the_client_takes_back_while_the_user_speaks_is_nothing() -> None:
     machine = holding()
     assert machine.send(AudioCleared()) == [Continue(0)]
