@@ -22,6 +22,8 @@ _OPEN = _set(
 _PARTICLES = _set("on off")
 """They end "hold on" and "turn it off", and not "turn on", if phrases begin with that."""
 _FILLERS = _set("um uh er erm hmm ah eh like well so okay")
+_SOUNDS = _set("oh mm hm hmm aha huh wow")
+"""Who makes one of them alone may be about to say something."""
 _WORD = re.compile(r"[\w']+")
 
 _WEIGHTS = {
@@ -51,7 +53,7 @@ def complete_phrases(phrases: Collection[str]) -> frozenset[str]:
 
 def _wants_more(phrase: str, begins_another: bool) -> bool:
     last = phrase.split()[-1]
-    return last in _OPEN or (last in _PARTICLES and begins_another)
+    return last in _OPEN | _SOUNDS or (last in _PARTICLES and begins_another)
 
 
 def features(text: str, ending: Ending | None, commands: Collection[str] = ()) -> dict[str, float]:

@@ -21,7 +21,16 @@ def test_features_of_words() -> None:
 
 
 def test_a_phrase_that_wants_more_is_no_command_of_its_own() -> None:
-    phrases = ("", "Remind me to", "Turn on", "Turn on the lights", "hold on", "No, thank you", "Stop")
+    phrases = (
+        "",
+        "Remind me to",
+        "Turn on",
+        "Turn on the lights",
+        "hold on",
+        "No, thank you",
+        "Stop",
+        "uh-huh",
+    )
     assert complete_phrases(phrases) == {"turn on the lights", "hold on", "no thank you", "stop"}
 
 
