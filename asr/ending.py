@@ -15,6 +15,7 @@ _CLOSING = (".", "?", "!")
 _GOING_ON = (",", ";", "-", "...")
 _MARKS = frozenset(".?!,;:-\u2013\u2014\u2026\"'\u201d\u2019)\u2581 ")
 _NEVER = -20.0  # nats, where the vocabulary lacks a mark
+_UNMARKED = np.log(0.001)  # a decoder that puts marks so rarely tells nothing by that
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Marks:
         )
 
     def ending(self, tokens: Sequence[int], rows: Sequence[Row]) -> Ending | None:
-        """How `tokens` end, by the rows that chose the last of them and the end; None without a word."""
+        """How `tokens` end, by the rows that chose the last of them and the end; None without a word or marks."""
         words = len(tokens)
         while words and tokens[words - 1] in self._silent:
             words -= 1
@@ -49,7 +50,9 @@ class Marks:
         if not words or not len(self.watched) or len(behind) <= len(tokens) - words:
             return None
         told = np.stack([row.watched[-len(self.watched) :] for row in behind])  # [rows, marks]
-        return Ending(_likeliest(told[:, : self._closing]), _likeliest(told[:, self._closing :]))
+        found = Ending(_likeliest(told[:, : self._closing]), _likeliest(told[:, self._closing :]))
+        unmarked = np.logaddexp(found.closing, found.going_on) < _UNMARKED
+        return None if unmarked or not 0 < self._closing < len(self.watched) else found
 
 
 def _likeliest(log_probs: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> float:

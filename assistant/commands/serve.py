@@ -70,6 +70,7 @@ def run_serve(
 @contextmanager
 def loaded(config: Config, metrics: Metrics, record: Path | None = None) -> Iterator[Application]:
     """The conversations on models that are loaded for them."""
+    config = replace(config, turn=replace(config.turn, reversible=False))  # clients have the audio already
     clock, recorder = Clock(), Recorder(_SPANS)
     with recorded(record, config, clock, recorder) as recording:
         pool = load_pool(config, locate(config, ModelStore()), clock, recording.tap if recording else None)

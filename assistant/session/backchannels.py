@@ -6,7 +6,7 @@ import re
 # and what closes a conversation ("thanks").
 _PHRASES = (
     # sounds
-    "m", "mm", "hm", "hmm", "mhm", "uh", "huh", "um", "uhm", "ah", "aah", "aha", "oh", "ooh", "heh",
+    "m", "mm", "hm", "hmm", "mhm", "huh", "ah", "aah", "aha", "oh", "ooh", "heh",
     # what the recognizer reads of "hmm", "oh, I see" and "wow"
     "hammer", "oic", "well",
     # agreement

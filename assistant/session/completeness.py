@@ -23,7 +23,7 @@ _PARTICLES = _set("on off")
 """They end "hold on" and "turn it off", and not "turn on", if phrases begin with that."""
 _FILLERS = _set("um uh er erm hmm ah eh like well so okay")
 _SOUNDS = _set("oh mm hm hmm aha huh wow")
-"""Who makes one of them alone may be about to say something."""
+"""Alone, one of them is often followed by what is meant."""
 _WORD = re.compile(r"[\w']+")
 
 _WEIGHTS = {

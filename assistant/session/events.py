@@ -89,7 +89,7 @@ class ReplyDone:
     decided_ns: int
     boundaries: Boundaries | None
     interrupted: bool
-    reopened: bool  # the user went on before anything was heard: the next turn contains this one
+    reopened: bool  # the user went on before it was heard, or much of it: the next turn contains this one
     underruns: int
     reason: str = ""
     """Why the model came to an end, if it did; see `llm.decode.generate.Finished`."""

@@ -294,7 +294,7 @@ class Session:
         self._turn_tasks = {task for task in self._turn_tasks if not task.done()} | {exchange.turn_task}
         if self._held and self._held.reply:
             self._held.grow(self._held.reply)  # a device goes on for a moment after it was told to pause
-        if self.turn_config.prepares:
+        if self.turn_config.create_response:
             history, settings = self.conversation.messages(), self.reply_settings
             exchange.reply = Reply(number, self._context, history, user.transcripts, exchange.grow, settings)
             exchange.reply_task = group.create_task(self._run_reply(exchange.reply), name=f"reply-{number}")

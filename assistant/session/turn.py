@@ -71,11 +71,6 @@ class TurnConfig:
         """Log-odds that a turn is over from which it is."""
         return 4 * self.patience
 
-    @property
-    def prepares(self) -> bool:
-        """Whether a reply is made on speculation in each pause; how the turn reads comes of it, too."""
-        return self.create_response or self.detection == "semantic"
-
 
 # Events. A turn and the reply to it have one number.
 
@@ -318,6 +313,7 @@ class Pausing:
     audio: float | None = None
     text: float | None = None
     voice_start: int | None = None
+    no_turn: bool = False  # over a held reply: it was none, unless the voice that just begins goes on
     prepared: bool = True  # whether there is a reply to release: replies may be switched on in a pause
     held: "Held | None" = None
 

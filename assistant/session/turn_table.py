@@ -49,7 +49,7 @@ from assistant.session.turn import (
 S = TypeVar("S", Listening, Speaking, Pausing, Replying)
 E = TypeVar("E")
 
-_BY_SOUND = 2.5  # log-odds at most that the sound adds to the words'
+_BY_SOUND = 2.5  # log-odds that may be missing for the sound to be asked: it adds 1.5, silence the rest
 
 # Guards
 
@@ -88,8 +88,8 @@ def _ended(state: Pausing, window: Window, config: TurnConfig) -> bool:
 
 
 def _completed(state: Pausing, event: TextScored | AudioScored, config: TurnConfig) -> bool:
-    silent = state.voice_start is None and _its_own(state, event, config)
-    return silent and _is_over(_noted(state, event), config)
+    silent = state.voice_start is None and config.detection != "none"
+    return silent and _its_own(state, event, config) and _is_over(_noted(state, event), config)
 
 
 def _unsure(state: Pausing, event: TextScored, config: TurnConfig) -> bool:
@@ -151,8 +151,17 @@ def _takes_over(state: Speaking, window: Window, config: TurnConfig) -> bool:
 
 def _is_no_turn(state: Pausing, event: NothingSaid | Transcribed, config: TurnConfig) -> bool:
     """Whether what was said over the held reply leaves it be."""
+    return _may_be_no_turn(state, event, config) and state.voice_start is None
+
+
+def _may_be_no_turn(state: Pausing, event: NothingSaid | Transcribed, config: TurnConfig) -> bool:
+    """As `_is_no_turn`, if the voice that just begins is none."""
     nothing = isinstance(event, NothingSaid) or event.backchannel
     return nothing and state.held is not None and _its_own(state, event, config)
+
+
+def _was_no_turn(state: Pausing, window: Window, config: TurnConfig) -> bool:
+    return state.no_turn and window.voice < config.voice_on
 
 
 def _is_a_turn(state: Pausing, event: Transcribed, config: TurnConfig) -> bool:
@@ -195,7 +204,7 @@ def _pause(state: Speaking, window: Window, config: TurnConfig) -> Step:
         state.voice_end,
         number,
         window_end=window.end_sample,
-        prepared=config.prepares,
+        prepared=config.create_response,
         held=state.held,
     )
     return pausing, (Speculate(number, start, state.voice_end),)
@@ -284,10 +293,13 @@ def _let_it_go_on(state: Speaking | Pausing, _event: Event, _config: TurnConfig)
     """Drop the turn; the held reply goes on."""
     assert state.held is not None, "the guard has seen it"
     reply = replace(state.held.reply, next_number=state.next_number)
-    if isinstance(state, Speaking):
-        return reply, (Continue(reply.number),)
-    # Somebody may just begin to speak again.
-    return replace(reply, voice_start=state.voice_start), (Discard(state.number), Continue(reply.number))
+    commands: tuple[Command, ...] = (Discard(state.number),) if isinstance(state, Pausing) else ()
+    return reply, (*commands, Continue(reply.number))
+
+
+def _note_no_turn(state: Pausing, _event: Event, _config: TurnConfig) -> Step:
+    """A voice just begins: what comes of it decides."""
+    return replace(state, no_turn=True), ()
 
 
 def _let_go(state: Speaking | Pausing, _event: Event, _config: TurnConfig) -> Step:
@@ -414,6 +426,7 @@ TABLE: tuple[Row[Any, Any], ...] = (
     #
     Row(Pausing, Window, _undetected, _resume),
     Row(Pausing, Window, _resumed, _resume),
+    Row(Pausing, Window, _was_no_turn, _let_it_go_on),
     Row(Pausing, Window, _ended, _end),
     Row(Pausing, Window, _always, _wait),
     Row(Pausing, TextScored, _completed, _complete),
@@ -422,8 +435,10 @@ TABLE: tuple[Row[Any, Any], ...] = (
     Row(Pausing, AudioScored, _completed, _complete),
     Row(Pausing, AudioScored, _its_own, _note_score),
     Row(Pausing, Transcribed, _is_no_turn, _let_it_go_on),
+    Row(Pausing, Transcribed, _may_be_no_turn, _note_no_turn),
     Row(Pausing, Transcribed, _is_a_turn, _keep),
     Row(Pausing, NothingSaid, _is_no_turn, _let_it_go_on),
+    Row(Pausing, NothingSaid, _may_be_no_turn, _note_no_turn),
     Row(Pausing, NothingSaid, _its_own, _forget),
     Row(Pausing, ReplyFinished, _held_is_over, _let_go),
     Row(Pausing, ReplyCancelled, _holds, _let_go),
@@ -456,6 +471,10 @@ def step(state: State, event: Event, config: TurnConfig) -> Step:
     Whatever ends a hold stops the held reply first, but for a row that lets it go on, or reopens its turn.
     """
     if isinstance(event, Window) and config.detection == "none" and not isinstance(state, Pausing):
+        if isinstance(state, Replying) and state.ducked:
+            return _unduck(state, event, config)
+        if isinstance(state, Speaking) and state.held:
+            return _let_it_go_on(state, event, config)
         return state, ()
     for row in TABLE:
         if row.state is type(state) and row.event is type(event) and row.when(state, event, config):

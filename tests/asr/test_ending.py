@@ -54,6 +54,11 @@ def test_without_a_word_there_is_no_ending(pieces: list[str]) -> None:
     assert ending(pieces, [row() for _ in range(len(pieces) + 1)]) is None
 
 
+def test_a_decoder_that_puts_no_marks_tells_nothing_by_that() -> None:
+    assert ending(["\u2581stop"], [row(), row(dot=0.0004, comma=0.0004)]) is None
+    assert ending(["\u2581stop"], [row(), row(dot=0.0004, comma=0.01)]) is not None
+
+
 def test_a_vocabulary_without_marks_tells_nothing() -> None:
     marks = Marks([b"", "\u2581stop".encode()])
     assert not len(marks.watched)

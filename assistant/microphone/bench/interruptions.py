@@ -22,7 +22,7 @@ from asr.audio import RATE, AudioSpan
 from asr.stabilize import Partial
 from asr.words import Hypothesis
 from assistant.audio import FRAME_MS, INDEX, AudioError, Clip, ClipError, find_clips, read_clip, to_asr_rate
-from assistant.config import Config, LlmConfig, read_config
+from assistant.config import Config, ConfigError, LlmConfig, read_config
 from assistant.microphone.bench.narrator import narrator
 from assistant.microphone.bench.over_reply import (
     AUDIBLE,
@@ -214,8 +214,9 @@ def clips_of(folders: Sequence[Path]) -> list[Spoken]:
     """The clips of a known kind; raises ClipError where there is none, and AudioError."""
     found = []
     for folder in folders:
+        clips = find_clips(folder)
         entries = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        for clip, entry in zip(find_clips(folder), entries, strict=True):
+        for clip, entry in zip(clips, entries, strict=True):
             if entry.get("kind") in get_args(Kind) and clip.speech_start_sample is not None:
                 audio, rate = read_clip(clip)
                 voice_sample = clip.speech_start_sample * RATE // rate
@@ -291,7 +292,7 @@ def main() -> None:
             remote = RemoteConfig(url=url, model="narrator")
             config = replace(config, llm=LlmConfig(remote=remote))
             found = asyncio.run(_measure(options, config, clips, console))
-    except (AudioError, ClipError, ModelStoreError, OSError) as error:
+    except (AudioError, ClipError, ConfigError, ModelStoreError, OSError) as error:
         raise SystemExit(f"assistant.microphone.bench.interruptions: {error}") from error
     console.print(table(found))
     if options.json:

@@ -36,7 +36,7 @@ class Sweep:
     """The sessions of `traces`; `unrecorded` gives each trace the real models."""
 
     def __init__(self, traces: Sequence[Trace], unrecorded: Callable[[Trace], Unrecorded]) -> None:
-        """Raises TraceError: traces of different settings, or whose turns do not end by scores."""
+        """Raises TraceError: traces of different settings, or whose turns do not end by words and sound."""
         self.present = _present(traces)
         self.simulations = self.spared = self.failures = 0
         """How many were run, how many were not as their outcome was known, and models' errors in them."""
@@ -97,7 +97,7 @@ def _present(traces: Sequence[Trace]) -> TurnConfig:
         if trace.config.turn != present:
             raise TraceError(f"{trace.folder}: has another [turn] than {traces[0].name}")
         if trace.config.turn.detection != "semantic":
-            raise TraceError(f"{trace.folder}: its turns do not end by scores ([turn] detection)")
+            raise TraceError(f"{trace.folder}: its turns do not end by words and sound ([turn] detection)")
     return present
 
 

@@ -382,11 +382,21 @@ def test_a_reply_goes_on_after_a_backchannel_or_nothing(heard: int, event: Event
     assert machine.state == Listening(2)
 
 
-def test_a_voice_that_begins_as_the_reply_goes_on_holds_it_192_ms_later() -> None:
+@pytest.mark.parametrize("event", [Transcribed(1, True), NothingSaid(1)])
+def test_a_voice_that_begins_when_it_was_a_backchannel_decides(event: Event) -> None:
+    """A click lets the reply go on; who speaks on says one thing with what they said before."""
     machine = asking()
     machine.hear("#")
-    assert machine.send(Transcribed(1, True)) == [Discard(1), Continue(0)]
-    assert kinds(machine.hear("#####")) == [(62, "Duck"), (66, "Hold")]
+    assert machine.send(event) == []
+    assert [c for _, c in machine.hear(".")] == [Discard(1), Continue(0)]
+    machine = asking()
+    machine.hear("#")
+    begun = machine.state
+    assert isinstance(begun, Pausing)
+    machine.send(event)
+    assert [c for _, c in machine.hear("#")] == [Discard(1)]
+    assert isinstance(machine.state, Speaking)
+    assert (machine.state.start_sample, machine.state.held) == (begun.start_sample, begun.held)
 
 
 def test_what_the_client_takes_back_while_the_user_speaks_is_nothing() -> None:
@@ -683,6 +693,26 @@ def test_without_detection_the_client_says_where_a_turn_begins_and_ends() -> Non
     assert machine.state == Listening(2)
 
 
+@pytest.mark.parametrize("event", [TextScored(0, SURE), AudioScored(0, 1.0)])
+def test_no_score_ends_a_turn_once_detection_is_off(event: Event) -> None:
+    machine = paused()
+    machine.hear("......")
+    machine.send(TextScored(0, 1.4))
+    machine.config = NONE
+    assert machine.send(event) == []
+
+
+def test_a_reply_that_is_ducked_or_held_sounds_again_once_detection_is_off() -> None:
+    machine = replying()
+    machine.send(ReplyHeard(0))
+    assert kinds(machine.hear("....##")) == [(24, "Duck")]
+    machine.config = NONE
+    assert kinds(machine.hear("#")) == [(25, "Unduck")]
+    machine = holding()
+    machine.config = NONE
+    assert [c for _, c in machine.hear("#")] == [Continue(0)]
+
+
 # What a client may say, in each state
 
 
@@ -831,7 +861,7 @@ class Ledger:
             case Speculate(number, start, voice_end):
                 assert start < voice_end
                 self._begin(number, start)
-                self.prepared = config.prepares
+                self.prepared = config.create_response
             case Respond(number):
                 assert isinstance(event, ReplyRequested) or not self.prepared
                 self._begin(number, None)
@@ -873,7 +903,7 @@ class Ledger:
             case Continue(number):
                 assert self.held == (number, self.held[1]) if self.held else False
                 assert self.alive is None, "a turn that was not dropped"
-                assert isinstance(event, NothingSaid | Transcribed | AudioCleared)
+                assert isinstance(event, NothingSaid | Transcribed | AudioCleared | Window)
                 self.alive, self.start, self.held = number, self.held[1], None
                 self.ended = self.released = self.heard = True
                 self.ducked = False

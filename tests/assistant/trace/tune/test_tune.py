@@ -241,7 +241,7 @@ def test_other_settings_in_one_of_the_traces(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match=r"has another \[turn\] than p0"):
         swept(one, replace(one, config=config))
     silent = replace(one.config, turn=replace(one.config.turn, detection="silence"))
-    with pytest.raises(TraceError, match="do not end by scores"):
+    with pytest.raises(TraceError, match="do not end by words and sound"):
         swept(replace(one, config=silent))
 
 
