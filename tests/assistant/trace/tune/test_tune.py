@@ -103,7 +103,7 @@ def test_a_cut_outside_of_pauses(tmp_path: Path) -> None:
 
 def tuned(folder: Path, **changes: object) -> tuple[Tuned, Sweep]:
     sweep = swept(*paused(folder, 8))
-    plan = replace(Plan(ranges_of(["turn.patience=0:1"]), points=6), **changes)  # type: ignore[arg-type]
+    plan = replace(Plan(ranges_of(["turn.patience=0.4:1"]), points=6), **changes)  # type: ignore[arg-type]
     return tune(sweep, plan), sweep
 
 
