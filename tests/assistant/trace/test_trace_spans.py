@@ -54,7 +54,7 @@ def test_the_shipped_trace_nests_and_loses_nothing(tmp_path: Path) -> None:
     assert all(nests(events) for events in threads.values())
     worker = [name for name, events in threads.items() if name.startswith("vad worker") for _ in events]
     with gzip.open(SHIPPED / "events.jsonl.gz", "rt", encoding="utf-8") as file:
-        assert len(worker) == sum('"stage": "vad"' in line for line in file) > 1000
+        assert len(worker) == sum('"stage":"vad"' in line for line in file) > 1000
     assert len(threads["turns"]) == 10
     for stage in ("asr.final", "llm.reply", "asr.partial"):
         found = [end - start for of in threads.values() for name, start, end in of if name == stage]
