@@ -42,7 +42,7 @@ class Marks:
         )
 
     def ending(self, tokens: Sequence[int], rows: Sequence[Row]) -> Ending | None:
-        """How `tokens` end, by the rows that chose the last of them and the end; None without a word or marks."""
+        """How `tokens` end, by the rows that chose the last of them; None without a word or marks."""
         words = len(tokens)
         while words and tokens[words - 1] in self._silent:
             words -= 1

@@ -83,7 +83,7 @@ def test_one_turn_from_the_last_voiced_sample_to_the_last_word() -> None:
 
 def test_the_graph_itself_records_where_the_time_went() -> None:
     """The words leave it open whether the turn is over, so its sound is scored behind the transcript."""
-    voice = Voice(320, 960, "how are you", reads=0.95)
+    voice = Voice(320, 960, "how are you", reads=0.96)
     world = play(Scene((voice,), {"how are you": "Fine. And you?"}, 4000))
     work = {s.track: (world.ms(s.start_ns), world.ms(s.end_ns)) for s in world.recorder.spans if s.reply == 0}
     assert work["transcribe"] == (1040, 1140)
