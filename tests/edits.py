@@ -89,7 +89,7 @@ MUTATIONS = (
     ),
     Edit(
         "the buffer of the playback is twice as long",
-        (Change(SINK, "latency_ms: float = 20.0,", "latency_ms: float = 40.0,"),),
+        (Change(SINK, "now_ns() + self._latency_ns", "now_ns() + 2 * self._latency_ns"),),
         "playback.start",
     ),
     Edit(
