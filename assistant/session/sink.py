@@ -156,7 +156,7 @@ class PacedSink:
     def _levels(self, start_ns: int, count: int) -> Audio:
         """The loudness, [count], of samples that sound from `start_ns` on."""
         after_ns = start_ns - self._level_ns + np.arange(count) * 1e9 / self._rate
-        moved = after_ns / (RAMP_MS * 1e6)
+        moved = np.maximum(after_ns, 0) / (RAMP_MS * 1e6)
         if self._wanted >= self._level:
             levels = np.minimum(self._level + moved, self._wanted)
         else:

@@ -493,6 +493,22 @@ def test_gain_changes_its_mind_on_the_way(room: Room) -> None:
     assert room.sound() == pytest.approx([1.0] * 100 + down + up[20:][:12] + [1.0] * 88)
 
 
+def test_a_change_in_the_middle_of_a_sample_begins_behind_it(room: Room) -> None:
+    """The sample that sounds is taken from its beginning, which is before the change."""
+
+    async def main() -> None:
+        await write(room, np.ones(300, np.float32))
+        await room.until(120.6)
+        room.sink.gain(0.125)
+        await room.until(220.6)
+        room.sink.gain(1.0)
+        await room.sink.drain()
+
+    room.run(main())
+    assert max(room.sound()) == 1.0 and min(room.sound()) == 0.125
+    assert room.sound()[100:104] == pytest.approx([1.0, 1.0 - 0.4 / 30, 1.0 - 1.4 / 30, 1.0 - 2.4 / 30])
+
+
 def test_a_reply_is_ducked_and_comes_back(room: Room) -> None:
     async def main() -> None:
         await room.play(chunk("One", 300, level=1.0))
