@@ -100,6 +100,7 @@ def decode(
     while ahead or (following != EOS and len(tokens) < limit):
         tokens.append(ahead.popleft() if ahead else following)
         if guard.push(tokens, peaks[: len(tokens)]):
+            tokens.pop()  # there is no row behind it
             break
         if len(tokens) > accepted:
             step = _pass(decoder, state, [following], 0, watched)

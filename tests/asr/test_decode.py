@@ -234,6 +234,7 @@ def test_what_goes_on_with_something_else_was_no_loop(
 def test_an_endless_loop_is_left(draft: tuple[int, ...]) -> None:
     reading = run(saying(PHRASE, 1000, lambda _: 3), draft, 1000)
     assert not reading.ended
+    assert len(reading.rows) == len(reading.tokens) + 1  # the words have times all the same
     assert len(reading.tokens) < 64
     assert reading.without_repetition().tokens == PHRASE
 
