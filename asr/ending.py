@@ -14,7 +14,6 @@ from asr.decode import Row
 _CLOSING = (".", "?", "!")
 _GOING_ON = (",", ";", "-", "...")
 _MARKS = frozenset(".?!,;:-\u2013\u2014\u2026\"'\u201d\u2019)\u2581 ")
-_NEVER = -20.0  # nats, where the vocabulary lacks a mark
 _UNMARKED = np.log(0.001)  # a decoder that puts marks so rarely tells nothing by that
 
 
@@ -47,16 +46,13 @@ class Marks:
         while words and tokens[words - 1] in self._silent:
             words -= 1
         behind = rows[len(rows) - 1 - (len(tokens) - words) :]  # quotes may come before the mark
-        if not words or not len(self.watched) or len(behind) <= len(tokens) - words:
+        if not words or not 0 < self._closing < len(self.watched) or len(behind) <= len(tokens) - words:
             return None
         told = np.stack([row.watched[-len(self.watched) :] for row in behind])  # [rows, marks]
         found = Ending(_likeliest(told[:, : self._closing]), _likeliest(told[:, self._closing :]))
-        unmarked = np.logaddexp(found.closing, found.going_on) < _UNMARKED
-        return None if unmarked or not 0 < self._closing < len(self.watched) else found
+        return found if np.logaddexp(found.closing, found.going_on) >= _UNMARKED else None
 
 
 def _likeliest(log_probs: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> float:
     """The largest log-probability of any of the marks, of all rows."""
-    if not log_probs.size:
-        return _NEVER
     return float(np.logaddexp.reduce(log_probs, axis=1).max())

@@ -68,7 +68,7 @@ class TurnConfig:
 
     @property
     def threshold(self) -> float:
-        """Log-odds that a turn is over from which it is."""
+        """The turn ends once the log-odds that it is over reach this."""
         return 4 * self.patience
 
 
