@@ -24,6 +24,7 @@ FLOORS = {
         {"spelling", "text_file"},
         {"runtime", "audio"},
         {"session"},
+        {"skills"},
         {"config"},
         {"models"},
         {"trace", "doctor"},

@@ -1,0 +1,97 @@
+"""All skills together, and what each conversation knows of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from assistant.skills.matcher import Matcher
+from assistant.skills.skill import Answer, Choice, Device, Intent, Services, Situation, Skill
+from llm.text.message import Message
+
+
+class Skills:
+    """The skills of a process; conversations share them."""
+
+    def __init__(self, skills: Sequence[Skill], services: Services) -> None:
+        self._skills, self.services = tuple(skills), services
+        self._matcher = Matcher(table for skill in skills for table in skill.sentences)
+        self._of = {
+            name: skill for skill in skills for table in skill.sentences for name in table.get("intents", {})
+        }
+
+    def open(self, device: Device | None = None) -> "Conversation":
+        """What one conversation asks."""
+        return Conversation(self, device)
+
+    def intents(self, text: str) -> list[Intent]:
+        """What `text` may mean, the most literal reading first."""
+        lists: dict[str, Sequence[Choice]] = {}
+        for skill in self._skills:
+            lists.update(skill.lists)
+        return self._matcher.match(text, lists)
+
+    def answer(self, intent: Intent, situation: Situation) -> Answer | None:
+        """What the intent's skill makes of it; None if there is none, or it declines."""
+        skill = self._of.get(intent.name)
+        return None if skill is None else skill.answer(intent, situation)
+
+
+class Conversation:
+    """Answers what skills understand, and knows what was understood last; see `session.stages.Skills`."""
+
+    def __init__(self, skills: Skills, device: Device | None) -> None:
+        self._skills, self._device = skills, device
+        self.before: Intent | None = None
+
+    def answer(self, transcript: str, history: Sequence[Message] = ()) -> "Planned | None":
+        """What comes of a transcript, before anything is done; None if no skill understands it."""
+        said = (message.content for message in reversed(history) if message.role == "assistant")
+        situation = Situation(self._skills.services.now(), next(said, ""), self.before, self._device)
+        for intent in self._skills.intents(transcript):
+            answer = self._skills.answer(intent, situation)
+            if answer is not None:
+                return Planned(answer.intent or intent, answer, self)
+        return None
+
+    def forget(self) -> None:
+        """No skill answered the turn that is over."""
+        self.before = None
+
+
+@dataclass(frozen=True)
+class Planned:
+    """An answer that is ready; nothing is done before `act`."""
+
+    understood: Intent
+    answer: Answer
+    conversation: Conversation = field(repr=False)
+
+    @property
+    def intent(self) -> str:
+        """The name of what was understood."""
+        return self.understood.name
+
+    @property
+    def slots(self) -> Mapping[str, object]:
+        """What was understood of it."""
+        return self.understood.slots
+
+    @property
+    def text(self) -> str:
+        """What is said if all goes as expected."""
+        return self.answer.text
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing need follow."""
+        return not self.understood.open_ended
+
+    async def act(self) -> str:
+        """Do it; returns what is to be said."""
+        said = await self.answer.act() if self.answer.act else None
+        self.conversation.before = self.understood
+        return self.answer.text if said is None else said
+
+    async def undo(self) -> None:
+        """Take back what was done."""
+        if self.answer.undo:
+            await self.answer.undo()
