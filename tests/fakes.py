@@ -244,17 +244,52 @@ class ScriptedWriter:
         assert set(self.transcripts) == set(self._scene.replies), "a reply that nobody asked for"
 
 
+@dataclass
+class ScriptedPlan:
+    """Says `text`, or `says` once it is carried out; an exception is raised. Notes what was done."""
+
+    text: str
+    says: str | Exception | None = None
+    complete: bool = True
+    intent: str = "Scripted"
+    slots: Mapping[str, object] = field(default_factory=dict)
+    done: list[str] = field(default_factory=list)
+
+    async def act(self) -> str:
+        self.done.append("act")
+        if isinstance(self.says, Exception):
+            raise self.says
+        return self.text if self.says is None else self.says
+
+    async def undo(self) -> None:
+        self.done.append("undo")
+
+
+class ScriptedSkills:
+    """Understands the scene's commands."""
+
+    def __init__(self, plans: Mapping[str, ScriptedPlan]) -> None:
+        self.plans, self.forgotten = plans, 0
+
+    def answer(self, transcript: str, history: Sequence[Message]) -> ScriptedPlan | None:
+        return self.plans.get(transcript)
+
+    def forget(self) -> None:
+        self.forgotten += 1
+
+
 class ScriptedSpeaker:
     """One chunk a word, each word at a level of its own, so that a recording shows what was said."""
 
     def __init__(self, scene: Scene, loop: VirtualLoop) -> None:
         self._scene, self._loop = scene, loop
         self.words: list[str] = []
+        self.also: list[str] = []  # that may be said besides the scene's replies
 
     def speak(
         self, phrase: str, *, speed: float | None = None, should_stop: Callable[[], bool]
     ) -> Iterator[SpeechChunk]:
-        replies = [FALLBACK, *(reply for reply in self._scene.replies.values() if isinstance(reply, str))]
+        replies = [FALLBACK, *self.also, *(r for r in self._scene.replies.values() if isinstance(r, str))]
         assert any(phrase in reply for reply in replies), f"{phrase!r} is of no reply"
         for text in re.findall(r"\s*\S+", phrase):
             if should_stop():

@@ -11,6 +11,7 @@ from fakes import (
     Scene,
     ScriptedReader,
     ScriptedScorer,
+    ScriptedSkills,
     ScriptedSpeaker,
     ScriptedVad,
     ScriptedWriter,
@@ -99,8 +100,10 @@ class World:
         machine: Machine | None = None,
         name: str = "",
         inputs: Mapping[int, Input] | None = None,
+        skills: ScriptedSkills | None = None,
     ) -> None:
         """`inputs` come besides the audio, each behind the frame that ends at so many milliseconds."""
+        self.skills = skills
         self.inputs = inputs or {}
         self.scene, self.loop = scene, loop or VirtualLoop()
         self.machine = machine or Machine(self.loop)
@@ -124,7 +127,7 @@ class World:
             SessionRecognizer(self.reader, machine.asr, clock),
         )
         language = SessionLanguageModel(self.writer, machine.llm, clock)
-        return Stages(language, hearing, SessionSynthesizer(self.speaker, machine.tts))
+        return Stages(language, hearing, SessionSynthesizer(self.speaker, machine.tts), self.skills)
 
     @property
     def records(self) -> list[ReplyDone]:
@@ -193,7 +196,7 @@ class World:
     def _over(self) -> list[Message]:
         history = [Message("system", SYSTEM)]
         for record in self.records:
-            if not record.reopened:
+            if not record.reopened and record.transcript:  # what is announced answers nothing
                 history.append(Message("user", record.transcript))
             if record.heard and not record.reopened:
                 history.append(Message("assistant", record.heard))
@@ -206,7 +209,9 @@ class World:
         under_way = self._under_way()
         if not (isinstance(self.session._state, turn.Replying) or self.holds):
             assert under_way == [], "something unsaid is in the history"
-        assert [message.role for message in under_way] == ["user", "assistant"][: len(under_way)]
+        unasked = isinstance(self.session._state, turn.Replying) and self.session._state.start_sample is None
+        roles = [message.role for message in under_way]
+        assert roles == ["user", "assistant"][: len(roles)] or (unasked and roles == ["assistant"])
         if len(under_way) == 2:
             now_ms = self.ms(self.loop.clock.now_ns())
             words = [word for word, _, end_ms in self.sounded() if end_ms <= now_ms + 1]

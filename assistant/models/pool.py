@@ -13,6 +13,7 @@ from assistant.runtime import Clock, ThreadWorker, Worker
 from assistant.runtime.machine import usable_threads
 from assistant.session.scheduled import (
     Generator,
+    PhraseCache,
     ScorerModel,
     SessionDetector,
     SessionLanguageModel,
@@ -24,7 +25,7 @@ from assistant.session.scheduled import (
     VadBatcher,
     VadModel,
 )
-from assistant.session.stages import Hearing, LanguageModel, Stages
+from assistant.session.stages import Hearing, LanguageModel, Skills, Stages
 
 
 class PoolBusy(RuntimeError):  # noqa: N818  # a condition with a name of its own
@@ -97,6 +98,8 @@ class Models:
     language: LanguageModels
     hearing: HearingModels | None = None
     speaker: Speaker | None = None
+    skills: Callable[[], Skills] | None = None
+    """What a conversation asks before the language model, opened for each."""
 
 
 class Tap:
@@ -128,6 +131,10 @@ class Tap:
     def speaker(self, model: Speaker, session: str) -> Speaker:  # noqa: ARG002
         """The voice, for one session."""
         return model
+
+    def skills(self, skills: Skills | None, session: str) -> Skills | None:  # noqa: ARG002
+        """The skills of one session."""
+        return skills
 
 
 @dataclass
@@ -180,6 +187,7 @@ class ModelPool:
         self._lock = Lock()  # guards `taken`
         self._models, self._clock, self._tap = models, clock, tap or Tap()
         self._workers = workers or Workers.in_threads(sessions)
+        self._phrases = PhraseCache()
         hearing = models.hearing
         self._detector = VadBatcher(self._tap.vad(hearing.vad), self._workers.vad) if hearing else None
 
@@ -201,8 +209,11 @@ class ModelPool:
         language, speaker = opened.language, self._models.speaker
         if isinstance(language, SessionLanguageModel):
             language.generator = self._tap.generator(language.generator, name)
-        voice = SessionSynthesizer(self._tap.speaker(speaker, name), self._workers.tts) if speaker else None
-        return Stages(language, hearing, voice, self._closer(opened))
+        voice = None
+        if speaker:
+            voice = SessionSynthesizer(self._tap.speaker(speaker, name), self._workers.tts, self._phrases)
+        skills = self._tap.skills(self._models.skills() if self._models.skills else None, name)
+        return Stages(language, hearing, voice, skills, self._closer(opened))
 
     @property
     def kv_bytes(self) -> int:

@@ -56,8 +56,13 @@ def _wants_more(phrase: str, begins_another: bool) -> bool:
     return last in _OPEN | _SOUNDS or (last in _PARTICLES and begins_another)
 
 
-def features(text: str, ending: Ending | None, commands: Collection[str] = ()) -> dict[str, float]:
-    """What the log-odds of `text` are a weighted sum of; `commands` are `complete_phrases`."""
+def features(
+    text: str, ending: Ending | None, commands: Collection[str] = (), *, complete: bool = False
+) -> dict[str, float]:
+    """What the log-odds of `text` are a weighted sum of; `commands` are `complete_phrases`.
+
+    `complete`: a skill understands all of it.
+    """
     words = _WORD.findall(text.lower())
     last = words[-1] if words else ""
     closing, going_on = (logit(exp(ending.closing)), ending.going_on) if ending else (0.0, -3.0)
@@ -69,14 +74,17 @@ def features(text: str, ending: Ending | None, commands: Collection[str] = ()) -
         "two": float(len(words) == 2),
         "open": float(last in _OPEN),
         "filler": float(last in _FILLERS),
-        "command": float(" ".join(words) in commands),
+        "command": float(complete or " ".join(words) in commands),
         "bias": 1.0,
     }
 
 
-def by_words(text: str, ending: Ending | None, commands: Collection[str] = ()) -> float:
-    """Log-odds that a turn which reads `text` is over; `commands` are `complete_phrases`."""
-    return sum(_WEIGHTS[name] * value for name, value in features(text, ending, commands).items())
+def by_words(
+    text: str, ending: Ending | None, commands: Collection[str] = (), *, complete: bool = False
+) -> float:
+    """Log-odds that a turn which reads `text` is over; the rest is as for `features`."""
+    found = features(text, ending, commands, complete=complete)
+    return sum(_WEIGHTS[name] * value for name, value in found.items())
 
 
 def with_sound(words: float, probability: float) -> float:

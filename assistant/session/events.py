@@ -9,6 +9,7 @@ from asr.stabilize import Partial
 from assistant.session.conversation import Change, ToolCall
 from assistant.session.parts import Boundaries
 from assistant.session.request import ReplyRequest
+from assistant.session.stages import Plan
 from tts.stream import SpeechChunk
 
 _CAPACITY = 1024
@@ -99,6 +100,8 @@ class ReplyDone:
     """From the first token to the last."""
     sounded: bool = False
     """Whether anything audible of it sounded before it was over."""
+    plan: Plan | None = None
+    """What a skill understood, if one answered."""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ class Exchange:
     number: int
     conversation: Conversation
     emit: Callable[[SessionEvent], None]
+    settle: Callable[[Reply, bool], None] = lambda *_: None
+    """Told of each released reply that is over, and whether its turn was not."""
     turn: UserTurn | None = None
     reply: Reply | None = None
     turn_task: asyncio.Task[None] | None = None
@@ -140,6 +142,7 @@ class Exchange:
             self.conversation.remove(self.user_item)
         if not reopened:
             self._call(reply)
+        self.settle(reply, reopened)
         self.conversation.forget(reply.dropped)
         self.emit(self._done(reply, "" if reopened else item.text, interrupted, reopened))
         self.reply_item = None
@@ -170,4 +173,5 @@ class Exchange:
             tokens=reply.tokens,
             generating_s=reply.generating_ns / 1e9,
             sounded=reply.playback is not None and reply.playback.sounded,
+            plan=reply.plan,
         )

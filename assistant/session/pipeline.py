@@ -8,7 +8,7 @@ from assistant.runtime import Edge, Graph, Node
 if TYPE_CHECKING:  # `assistant graph` prints it without loading the models' libraries
     from assistant.session import turn
     from assistant.session.ring import Frame
-    from assistant.session.stages import Utterance
+    from assistant.session.stages import Plan, Utterance
     from llm.decode.generate import Generated
     from llm.decode.responder import Prompt
     from tts.stream import SpeechChunk
@@ -16,9 +16,10 @@ if TYPE_CHECKING:  # `assistant graph` prints it without loading the models' lib
 
 @dataclass(frozen=True)
 class Transcript:
-    """What the user said."""
+    """What the user said, and the reply to it if that needs no language model."""
 
     text: str
+    plan: "Plan | None" = None
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ RECOGNIZE = Node("recognize", "session", "asr", "partial transcripts while the u
 READ_AHEAD = Node("read_ahead", "session", "llm", "committed words into the KV cache")
 TRANSCRIBE = Node("transcribe", "turn", "asr", "the final transcript of the turn")
 SCORE = Node("score", "turn", "asr", "how complete the turn sounds")
-ASSEMBLE = Node("assemble", "reply", "loop", "history and transcript to token ids")
-GENERATE = Node("generate", "reply", "llm", "prefill, then the reply token by token")
+ASSEMBLE = Node("assemble", "reply", "loop", "a skill's plan, or history and transcript to token ids")
+GENERATE = Node("generate", "reply", "llm", "the reply token by token, or the plan once released")
 PHRASE = Node("phrase", "reply", "loop", "tokens to phrases that can be spoken")
 SPEAK = Node("speak", "reply", "tts", "phrases to chunks of audio")
 PLAY = Node("play", "reply", "loop", "waits for the release, paces the sink, knows what was heard")
@@ -69,7 +70,7 @@ SCORES: "Edge[Due]" = Edge("scores", (TURN,), SCORE, "Due", 1, "drop_oldest")
 TRANSCRIPTS: "Edge[Transcript | None]" = Edge(
     "transcripts", (TRANSCRIBE, TURN), ASSEMBLE, "Transcript | None", 1
 )
-PROMPTS: "Edge[Prompt]" = Edge("prompts", (ASSEMBLE,), GENERATE, "Prompt", 1)
+PROMPTS: "Edge[Prompt | Plan]" = Edge("prompts", (ASSEMBLE,), GENERATE, "Prompt | Plan", 1)
 GENERATED: "Edge[Generated]" = Edge("generated", (GENERATE,), PHRASE, "Generated", 16)
 PHRASES: "Edge[Phrase]" = Edge("phrases", (PHRASE,), SPEAK, "Phrase", 4)
 AUDIO: "Edge[SpeechChunk]" = Edge("audio", (SPEAK,), PLAY, "SpeechChunk", 32)

@@ -10,13 +10,14 @@ from contextlib import aclosing
 
 from assistant.runtime import Channel, Urgency, Value
 from assistant.session import turn
-from assistant.session.context import Context
+from assistant.session.context import Context, one_line
 from assistant.session.conversation import Spoken
 from assistant.session.events import AudioDelta, Failed, TextDelta
 from assistant.session.parts import Boundaries
 from assistant.session.pipeline import AUDIO, GENERATED, PHRASES, PROMPTS, Phrase, Transcript
 from assistant.session.playback import Playback
 from assistant.session.request import ReplySettings
+from assistant.session.stages import Plan
 from llm.decode.engine import ContextFull, CudaBroken, EngineOutOfMemory
 from llm.decode.generate import Called, Finished, Generated, Prefilled, Started, Token
 from llm.decode.responder import Prompt
@@ -29,6 +30,7 @@ from tts.phrases import PhraseSplitter
 from tts.stream import SpeechChunk
 
 FALLBACK = "Sorry, I have no answer to that."
+UNDONE = "Sorry, that did not work."
 
 _RELEASED, _SPECULATIVE, _HELD = 0, 1, 2
 _ANSWERED_OVER_MS = 1000  # of the end of a question
@@ -57,6 +59,8 @@ class Reply:
         self.prompt_tokens = self.tokens = 0
         self.generating_ns = 0  # from the first token to the last
         self.calls: list[Called] = []
+        self.plan: Plan | None = None  # of the skill that answers
+        self.acted = False  # it was, or is being, carried out
         spoken = settings.spoken and context.stages.synthesizer is not None
         self.playback = Playback(context.sink, context.clock) if spoken and context.sink else None
         self._context, self._clock, self._tracer = context, context.clock, tracer
@@ -67,7 +71,7 @@ class Reply:
         self._released = asyncio.Event()
         self._playing: asyncio.Task[None] | None = None
         self._transcripts = transcripts
-        self._prompts: Channel[Prompt] = Channel(PROMPTS, tracer)
+        self._prompts: Channel[Prompt | Plan] = Channel(PROMPTS, tracer)
         self._generated: Channel[Generated] = Channel(GENERATED, tracer)
         self._phrases: Channel[Phrase] = Channel(PHRASES, tracer)
         self._audio: Channel[SpeechChunk] = Channel(AUDIO, tracer)
@@ -94,7 +98,7 @@ class Reply:
         ends = {
             "endpoint.wait": self.released_ns,
             "asr.final": transcribed_ns,
-            "prompt.assemble": self._prompts.first_ns[Prompt],
+            "prompt.assemble": min(self._prompts.first_ns.values()),
             "llm.queue": generated[Started],
             "llm.prefill": generated.get(Prefilled, generated[Started]),
             "llm.first_token": generated.get(Token, generated.get(Finished, generated[Started])),
@@ -175,6 +179,10 @@ class Reply:
 
     async def _assemble(self) -> None:
         async for transcript in self._transcripts:
+            if transcript and transcript.plan:
+                self.plan = transcript.plan
+                await self._prompts.put(transcript.plan)
+                continue
             text = transcript.text if transcript else None
             prompt = self._context.stages.language.prompt(self._history, text, self._settings.options)
             self.dropped, self.prompt_tokens = prompt.dropped, len(prompt.ids)
@@ -183,6 +191,9 @@ class Reply:
 
     async def _generate(self) -> None:
         async for prompt in self._prompts:
+            if not isinstance(prompt, Prompt):
+                await self._carry_out(prompt)
+                continue
             try:
                 await self._generate_from(prompt)
             except CudaBroken as error:
@@ -194,6 +205,29 @@ class Reply:
                 self.reason = "error"
                 await self._generated.put(Finished("error", ""))
         self._generated.close()
+
+    async def _carry_out(self, plan: Plan) -> None:
+        """Synthesize what will probably be said; once the turn is over, do it and tell what came of it."""
+        await self._generated.put(Started())
+        await self._prepare(plan.text)
+        await self.released()
+        self.acted, start_ns = True, self._clock.now_ns()
+        try:
+            said, self.reason = await plan.act(), "end"
+        except Exception as error:  # noqa: BLE001  # a skill may raise anything; the session goes on
+            self._context.emit(Failed("skill", one_line(error), self.number))
+            said, self.reason = UNDONE, "error"
+        self._tracer.record("skill", "generate", start_ns, intent=plan.intent)
+        await self._generated.put(Finished("end", said))
+
+    async def _prepare(self, text: str) -> None:
+        synthesizer = self._context.stages.synthesizer
+        if self.playback is None or synthesizer is None:
+            return
+        for phrase in split(text):
+            if self.released_ns is not None:
+                return  # the rest is synthesized while this one sounds
+            await synthesizer.prepare(phrase, self.urgency, self._settings.speed)
 
     async def _generate_from(self, prompt: Prompt) -> None:
         language = self._context.stages.language
@@ -277,6 +311,12 @@ class Reply:
                 sample = self._context.sample_at(self.playback.audible_ns)
                 await self._context.report(turn.ReplyHeard(self.number, sample))
         await self.playback.drain()
+
+
+def split(text: str) -> list[str]:
+    """The phrases of a whole reply."""
+    splitter = PhraseSplitter()
+    return [*splitter.push(text), *splitter.flush()]
 
 
 def _duration_ns(chunk: SpeechChunk) -> int:

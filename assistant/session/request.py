@@ -15,6 +15,8 @@ class ReplySettings:
     speed: float | None = None
     """Of the voice: 1.25 takes 0.8 of the time. None is the configuration's."""
     options: ReplyOptions = ReplyOptions()
+    skilled: bool = True
+    """Whether skills answer what they understand; else all is the language model's."""
 
 
 @dataclass(frozen=True)
@@ -30,3 +32,5 @@ class ReplyRequest:
     """Answered in place of the conversation."""
     in_conversation: bool = True
     """Whether the reply becomes an item of it."""
+    say: str | None = None
+    """Said in place of a reply, by the assistant of its own accord: a timer that is over."""

@@ -1,7 +1,8 @@
 """A session's stages on the workers and models that all sessions share, and what is more urgent than what."""
 
-from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections import OrderedDict, deque
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -194,16 +195,55 @@ class SessionLanguageModel:
         )
 
 
+class PhraseCache:
+    """Audio of the phrases that were prepared last, of all sessions: answers that need no model recur."""
+
+    def __init__(self, phrases: int = 64) -> None:
+        self._phrases = phrases
+        self._chunks: OrderedDict[tuple[str, float | None], tuple[SpeechChunk, ...]] = OrderedDict()
+
+    def get(self, phrase: str, speed: float | None) -> tuple[SpeechChunk, ...] | None:
+        """All of a phrase's audio, if it is there."""
+        if (phrase, speed) in self._chunks:
+            self._chunks.move_to_end((phrase, speed))
+        return self._chunks.get((phrase, speed))
+
+    def put(self, phrase: str, speed: float | None, chunks: Iterable[SpeechChunk]) -> None:
+        """Keep a phrase, in place of the one that was wanted longest ago if need be."""
+        self._chunks[phrase, speed] = tuple(chunks)
+        while len(self._chunks) > self._phrases:
+            self._chunks.popitem(last=False)
+
+
 class SessionSynthesizer:
     """The voice that all sessions share: each step is a chunk, the most urgent session's first."""
 
-    def __init__(self, speaker: Speaker, worker: Worker) -> None:
+    def __init__(self, speaker: Speaker, worker: Worker, cache: PhraseCache | None = None) -> None:
         self._speaker, self._worker = speaker, worker
+        self._cache = cache or PhraseCache()
 
-    def speak(
+    async def prepare(self, phrase: str, urgency: AskUrgency, speed: float | None = None) -> None:
+        """See Synthesizer."""
+        if self._cache.get(phrase, speed) is None:
+            async with aclosing(self._synthesize(phrase, urgency, speed)) as chunks:
+                self._cache.put(phrase, speed, [chunk async for chunk in chunks])
+
+    async def speak(
         self, phrase: str, urgency: AskUrgency, speed: float | None = None
     ) -> AsyncGenerator[SpeechChunk, None]:
         """See Synthesizer."""
+        prepared = self._cache.get(phrase, speed)
+        if prepared is not None:
+            for chunk in prepared:
+                yield chunk
+            return
+        async with aclosing(self._synthesize(phrase, urgency, speed)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    def _synthesize(
+        self, phrase: str, urgency: AskUrgency, speed: float | None
+    ) -> AsyncGenerator[SpeechChunk, None]:
         return self._worker.stream(
             lambda stopped: self._speaker.speak(phrase, speed=speed, should_stop=stopped), urgency=urgency
         )

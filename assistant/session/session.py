@@ -1,12 +1,14 @@
 """One conversation: a TaskGroup that listens, takes turns and speaks, from one source to one sink."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from asr.stream import StreamConfig
 from assistant.runtime import Channel, Clock, Recorder, Tracer
 from assistant.session import turn
+from assistant.session.announcement import Announced, Announcement
 from assistant.session.backchannels import is_backchannel
 from assistant.session.completeness import complete_phrases
 from assistant.session.context import Context, one_line
@@ -26,13 +28,14 @@ from assistant.session.reply import Reply
 from assistant.session.request import ReplyRequest, ReplySettings
 from assistant.session.ring import Frame
 from assistant.session.sink import Sink
-from assistant.session.stages import Stages
+from assistant.session.stages import Plan, Stages
 from assistant.session.turn import TurnConfig
 from assistant.session.turn_table import Decide, step
 from assistant.session.user_turn import UserTurn
 from llm.decode.engine import CudaBroken
 from llm.text.chat import Message
 
+_ANNOUNCEMENTS = 16  # that wait for a silence; older ones are dropped
 _BEHIND = 50  # frames that may wait for the detector: what a client sends faster than it is heard waits there
 
 
@@ -56,7 +59,7 @@ class Typed:
     text: str
 
 
-Input = Frame | Typed | turn.External
+Input = Frame | Typed | Announcement | turn.External
 
 
 class Session:
@@ -91,6 +94,7 @@ class Session:
         self._exchange: Exchange | None = None
         self._held: Exchange | None = None  # whose reply is held: that, or the one before it
         self._turn_tasks: set[asyncio.Task[None]] = set()  # some outlive their reply
+        self._announcements: deque[str] = deque(maxlen=_ANNOUNCEMENTS)
         self._events: Channel[turn.Event] = Channel(EVENTS, self._tracer)
         self._context = Context(
             stages,
@@ -194,7 +198,9 @@ class Session:
                 await frames.drained()  # it comes behind the audio that came before it
             if isinstance(item, turn.AudioCommitted) and frames is None:
                 continue  # nobody listens
-            if isinstance(item, Typed):
+            if isinstance(item, Announcement):
+                await self._events.put(turn.ReplyRequested(ReplyRequest(say=item.text)))
+            elif isinstance(item, Typed):
                 await self._events.put(turn.ReplyCancelled())
                 await self._events.drained()
                 self.conversation.add(UserItem(self.conversation.new_id(), item.text))
@@ -217,16 +223,28 @@ class Session:
 
     async def _follow_events(self, group: asyncio.TaskGroup) -> None:
         async for event in self._events:
-            before = self._state
-            self._state, commands = self._decide(before, event, self.turn_config)
-            if isinstance(event, turn.ReplyFinished) and self._state is not before:
-                self._finish(event.number)
-            self._begin_speech()
-            for command in commands:
-                self._execute(command, group)
-            self._end_speech(before)
-            if self._listening and isinstance(event, turn.Window):
-                self._listening.follow(self._state, event)
+            if isinstance(event, turn.ReplyRequested) and event.request.say is not None:
+                self._announcements.append(event.request.say)
+            else:
+                self._follow(event, group)
+            if self._announcements and self._nobody_speaks():
+                said = ReplyRequest(say=self._announcements.popleft())
+                self._follow(turn.ReplyRequested(said), group)
+
+    def _nobody_speaks(self) -> bool:
+        return isinstance(self._state, turn.Listening) and self._state.voice_start is None
+
+    def _follow(self, event: turn.Event, group: asyncio.TaskGroup) -> None:
+        before = self._state
+        self._state, commands = self._decide(before, event, self.turn_config)
+        if isinstance(event, turn.ReplyFinished) and self._state is not before:
+            self._finish(event.number)
+        self._begin_speech()
+        for command in commands:
+            self._execute(command, group)
+        self._end_speech(before)
+        if self._listening and isinstance(event, turn.Window):
+            self._listening.follow(self._state, event)
 
     def _begin_speech(self) -> None:
         start = _speech_start(self._state)
@@ -283,8 +301,9 @@ class Session:
             hearing,
             lambda end: listening.ring.audio(listening.begin(start), end),
             self._commands,
+            lambda text: self._plan(text, self.conversation.messages(), self.reply_settings),
         )
-        exchange = Exchange(number, self.conversation, self._emit, user)
+        exchange = Exchange(number, self.conversation, self._emit, self._settler(group), user)
         exchange.turn_item = self._speech_item or self.conversation.new_id()
         exchange.voice_end_sample = command.voice_end_sample
         exchange.voice_end_ns = listening.ring.recorded_ns(command.voice_end_sample)
@@ -302,7 +321,7 @@ class Session:
 
     def _respond(self, number: int, request: ReplyRequest, group: asyncio.TaskGroup) -> Exchange:
         conversation = self.conversation if request.in_conversation else self.conversation.aside()
-        exchange = Exchange(number, conversation, self._emit, request=request)
+        exchange = Exchange(number, conversation, self._emit, self._settler(group), request=request)
         exchange.reply_task = group.create_task(self._answer(exchange, request), name=f"reply-{number}")
         return exchange
 
@@ -312,13 +331,47 @@ class Session:
         if self._turn_tasks:
             await asyncio.wait(self._turn_tasks)
         history, text = self._asked(request)
+        plan: Plan | None = None
+        if request.say is not None:
+            text, plan = None, Announced(request.say)
+        elif text is not None:
+            plan = self._plan(text, history, settings)
         exchange.transcript = text or ""
         transcripts = Channel(TRANSCRIPTS, self._tracer.of_reply(exchange.number))
         exchange.reply = Reply(exchange.number, self._context, history, transcripts, exchange.grow, settings)
         exchange.release()
-        transcripts.put_now(None if text is None else Transcript(text))
+        transcripts.put_now(None if text is None and plan is None else Transcript(text or "", plan))
         transcripts.close()
         await self._run_reply(exchange.reply)
+
+    def _plan(self, text: str, history: Sequence[Message], settings: ReplySettings) -> Plan | None:
+        """The reply that skills give, if they understand; `settings` say whether they are asked."""
+        skills = self._stages.skills
+        if skills is None or not settings.skilled:
+            return None
+        start_ns = self._tracer.clock.now_ns()
+        try:
+            return skills.answer(text, history)
+        except Exception as error:  # noqa: BLE001  # a skill may raise anything; the language model answers
+            self._emit(Failed("skill", one_line(error)))
+            return None
+        finally:
+            self._tracer.record("match", "assemble", start_ns)
+
+    def _settler(self, group: asyncio.TaskGroup) -> Callable[[Reply, bool], None]:
+        def settle(reply: Reply, reopened: bool) -> None:
+            if reply.plan is None and not reopened and self._stages.skills:
+                self._stages.skills.forget()
+            elif reply.plan and reply.acted and reopened:
+                group.create_task(self._undo(reply.plan), name=f"undo-{reply.number}")
+
+        return settle
+
+    async def _undo(self, plan: Plan) -> None:
+        try:
+            await plan.undo()
+        except Exception as error:  # noqa: BLE001  # a skill may raise anything; the session goes on
+            self._emit(Failed("skill", one_line(error)))
 
     def _asked(self, request: ReplyRequest) -> tuple[Sequence[Message], str | None]:
         """What came before, and what the user said last; None if they did not speak last."""

@@ -3,7 +3,7 @@
 Models are shared and run elsewhere (`scheduled`); what is opened here is one session's own.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -82,8 +82,56 @@ class LanguageModel(Protocol):
     def reply(self, prompt: Prompt, urgency: AskUrgency) -> AsyncGenerator[Generated, None]: ...  # noqa: D102
 
 
+class Plan(Protocol):
+    """A reply that needs no language model: what is said, and what is done once the turn is over."""
+
+    @property
+    def intent(self) -> str:
+        """The name of what was understood."""
+        ...
+
+    @property
+    def slots(self) -> Mapping[str, object]:
+        """What was understood of it."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """What is said if all goes as expected."""
+        ...
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing need follow what the user said."""
+        ...
+
+    async def act(self) -> str:
+        """Do it, and tell what is to be said."""
+        ...
+
+    async def undo(self) -> None:
+        """Take back what was done: the turn was not over."""
+        ...
+
+
+class Skills(Protocol):
+    """What is answered without the language model; see `assistant.skills`."""
+
+    def answer(self, transcript: str, history: Sequence[Message]) -> Plan | None:
+        """What comes of a transcript, in a few milliseconds and with nothing done; None if not understood."""
+        ...
+
+    def forget(self) -> None:
+        """The language model answers: what was understood before is no longer what is talked about."""
+        ...
+
+
 class Synthesizer(Protocol):
     """A phrase to chunks of audio, at a speed from 0.25 to 1.5 or the configuration's; see `tts.stream`."""
+
+    async def prepare(self, phrase: str, urgency: AskUrgency, speed: float | None = None) -> None:
+        """Synthesize a phrase that will be spoken, or was before and may be again."""
+        ...
 
     def speak(  # noqa: D102
         self, phrase: str, urgency: AskUrgency, speed: float | None = None
@@ -109,5 +157,6 @@ class Stages:
     language: LanguageModel
     hearing: Hearing | None = None
     synthesizer: Synthesizer | None = None
+    skills: Skills | None = None
     close: Callable[[], Awaitable[None]] = _nothing
     """Gives back what the session holds, when the last step of its models is over."""

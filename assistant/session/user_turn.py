@@ -10,11 +10,14 @@ from assistant.session.completeness import by_words
 from assistant.session.context import Context, one_line
 from assistant.session.events import Failed
 from assistant.session.pipeline import SCORES, TRANSCRIPTS, UTTERANCES, Due, Transcript
-from assistant.session.stages import Audio, Hearing, Utterance
+from assistant.session.stages import Audio, Hearing, Plan, Utterance
 
 
 class UserTurn:
-    """The nodes of one turn. `audio` gives what of it is before a sample; `commands` need no more words."""
+    """The nodes of one turn. `audio` gives what of it is before a sample; `commands` need no more words.
+
+    `plan` answers what needs no language model.
+    """
 
     def __init__(
         self,
@@ -23,6 +26,7 @@ class UserTurn:
         hearing: Hearing,
         audio: Callable[[int | None], Audio],
         commands: Collection[str] = (),
+        plan: Callable[[str], Plan | None] = lambda _: None,
     ) -> None:
         tracer = context.tracer.of_reply(number)
         self.number = number
@@ -31,7 +35,7 @@ class UserTurn:
         self.utterances: Channel[Utterance] = Channel(UTTERANCES, tracer)
         self._scores: Channel[Due] = Channel(SCORES, tracer)
         self._context, self._hearing, self._audio, self._tracer = context, hearing, audio, tracer
-        self._commands = commands
+        self._commands, self._plan = commands, plan
         self._scoring: asyncio.Task[None] | None = None
 
     async def run(self, utterance: Utterance) -> None:
@@ -63,10 +67,12 @@ class UserTurn:
             said = any(c.isalnum() for c in text) and not self._context.is_echo(text)
             self.transcript = text if said else ""
             if self.transcript:
-                await self.transcripts.put(Transcript(text))
+                plan = self._plan(text)
+                await self.transcripts.put(Transcript(text, plan))
                 backchannel = self._context.is_backchannel(text)
                 await self._context.report(turn.Transcribed(self.number, backchannel))
-                log_odds = by_words(text, final.ending, self._commands)
+                complete = plan is not None and plan.complete
+                log_odds = by_words(text, final.ending, self._commands, complete=complete)
                 self._tracer.record("words", "transcribe", self._context.clock.now_ns(), log_odds=log_odds)
                 await self._context.report(turn.TextScored(self.number, log_odds))
             else:

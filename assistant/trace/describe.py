@@ -49,6 +49,10 @@ def _gave(stage: str, gave: Json) -> str:
             return str(gave["text"])
         case "score" | "vad":
             return f"{float(gave):.2f}"
+        case "skill":
+            return f"{gave['intent']}: {gave['text']}"
+        case "skill.act":
+            return str(gave)
         case "llm.prompt":
             return f"{len(gave['ids'])} tokens"
         case "llm.reply" if gave[0] in ("token", "finished"):

@@ -134,7 +134,9 @@ def critical_path(
     found = _Turn(log, record, voice_end_sample)
     chunk_ns, released_ns = ends_ns["tts.first_chunk"], ends_ns["endpoint.wait"]
     walk.back_to(max(chunk_ns, released_ns), "playback", "time")
-    if released_ns >= chunk_ns:
+    if record.plan is not None:
+        walk.job("loop", number, "skill.act")
+    if released_ns >= min(chunk_ns, walk.at_ns):
         _released(walk, found)
     else:
         walk.job("tts", number)

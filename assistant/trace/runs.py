@@ -15,6 +15,7 @@ from assistant.config import Config
 from assistant.models.pool import ModelPool
 from assistant.runtime import SESSION, Clock, Recorder
 from assistant.session import turn
+from assistant.session.announcement import Announcement
 from assistant.session.events import ReplyDone
 from assistant.session.parts import Boundaries
 from assistant.session.ring import Frame
@@ -32,7 +33,10 @@ _FRAME_NS = FRAME_MS * 1_000_000
 _SILENT = np.zeros(RATE * FRAME_MS // 1000, np.float32)
 _ALIGNED = math.lcm(len(_SILENT), WINDOW) // len(_SILENT)  # so many frames move no window of the detector
 _LIMIT = 120_000 // FRAME_MS  # frames of silence, where a reply lasts longer than it did
-_INPUTS = {of.__name__: of for of in (Typed, turn.AudioCommitted, turn.AudioCleared, turn.ReplyCancelled)}
+_INPUTS = {
+    of.__name__: of
+    for of in (Typed, Announcement, turn.AudioCommitted, turn.AudioCleared, turn.ReplyCancelled)
+}
 
 
 def clip_of(line: Mapping[str, Any], number: int = 1) -> Clip:

@@ -46,6 +46,14 @@ class Scene:
         self.loop.block(self.times.fitted_ms(stage), stage)
         return self.unrecorded.answer(stage, given, real)
 
+    def recorded_on_loop(self, stage: str, given: str) -> Json | None:
+        """What a call on the event loop gave in the recording; None, in no time, if there was none."""
+        call = self.recorded.take(stage, given)
+        if call is None:
+            return None
+        self.loop.block(self.times.recorded_ms(call, 0), stage)
+        return call.steps[0].gave
+
     def stream(
         self,
         stage: str,

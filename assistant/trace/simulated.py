@@ -22,8 +22,8 @@ from assistant.session.scheduled import (
     Transcriber,
     VadModel,
 )
-from assistant.session.stages import Audio
-from assistant.trace.digest import UtteranceDigest, audio_digest
+from assistant.session.stages import Audio, Plan, Skills
+from assistant.trace.digest import UtteranceDigest, audio_digest, digest
 from assistant.trace.items import Json, generated_of, hypothesis_of, partial_of, prompt_of
 from assistant.trace.reading import Reading
 from assistant.trace.scene import Scene
@@ -66,6 +66,10 @@ class SimulatedTap(Tap):
     def speaker(self, model: Speaker, session: str) -> Speaker:  # noqa: ARG002
         """See Tap."""
         return _Speaker(self._scenes[session], self._voice)
+
+    def skills(self, skills: Skills | None, session: str) -> Skills:  # noqa: ARG002
+        """See Tap."""
+        return _Skills(self._scenes[session])
 
 
 @dataclass(eq=False)
@@ -241,6 +245,37 @@ class _Speaker:
         rate = plain["rate"]
         audio = self._voice[rate][start : start + samples] if samples else np.zeros(0, np.float32)
         return SpeechChunk(audio, rate, plain["text"])
+
+
+class _Skills:
+    """Understands what was understood in the recording; all else is the language model's."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+
+    def answer(self, transcript: str, history: Sequence[Message]) -> Plan | None:  # noqa: ARG002
+        gave = self._scene.recorded_on_loop("skill", digest(transcript))
+        return None if gave is None else _Plan(self._scene, digest(transcript), **gave)
+
+    def forget(self) -> None:
+        """Nothing is remembered."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    scene: Scene
+    given: str
+    intent: str
+    slots: Mapping[str, object]
+    text: str
+    complete: bool
+
+    async def act(self) -> str:
+        said = self.scene.recorded_on_loop("skill.act", self.given)
+        return self.text if said is None else str(said)
+
+    async def undo(self) -> None:
+        """Nothing was done."""
 
 
 def _hearing(scene: Scene) -> HearingModels:

@@ -13,7 +13,7 @@ from asr.words import Hypothesis
 from assistant.models.pool import Tap
 from assistant.runtime import Clock, Stopped, asked_ns
 from assistant.session.scheduled import Generator, ScorerModel, Speaker, Transcriber, VadModel
-from assistant.session.stages import Audio
+from assistant.session.stages import Audio, Plan, Skills
 from assistant.trace.digest import UtteranceDigest, audio_digest, digest
 from assistant.trace.items import (
     Json,
@@ -104,6 +104,10 @@ class RecordingTap(Tap):
     def speaker(self, model: Speaker, session: str) -> Speaker:
         """See Tap."""
         return _Speaker(model, self._notes, session)
+
+    def skills(self, skills: Skills | None, session: str) -> Skills | None:
+        """See Tap."""
+        return _Skills(skills, self._notes, session) if skills else None
 
 
 class _Vad:
@@ -261,6 +265,56 @@ class _Speaker:
                 yield chunk
         finally:
             steps.end()
+
+
+class _Skills:
+    """Writes down what is understood: what is not is the language model's, and written there."""
+
+    def __init__(self, skills: Skills, notes: Notes, session: str) -> None:
+        self._skills, self._notes, self._session = skills, notes, session
+
+    def answer(self, transcript: str, history: Sequence[Message]) -> Plan | None:
+        began_ns = self._notes.now_ns()
+        plan = self._skills.answer(transcript, history)
+        if plan is None:
+            return None
+        gave = {
+            "intent": plan.intent,
+            "slots": dict(plan.slots),
+            "text": plan.text,
+            "complete": plan.complete,
+        }
+        self._note("skill", began_ns, transcript, gave)
+        return _Plan(plan, transcript, self._notes, self._note)
+
+    def forget(self) -> None:
+        self._skills.forget()
+
+    def _note(self, stage: str, began_ns: int, transcript: str, gave: Json) -> None:
+        self._notes.call(
+            self._session,
+            stage,
+            began_ns,
+            self._notes.now_ns(),
+            lambda _: {"input": digest(transcript), "given": transcript, "work": 1, "gave": gave},
+        )
+
+
+class _Plan:
+    def __init__(
+        self, plan: Plan, transcript: str, notes: Notes, note: Callable[[str, int, str, Json], None]
+    ) -> None:
+        self._plan, self._transcript, self._notes, self._note = plan, transcript, notes, note
+        self.intent, self.slots, self.text, self.complete = plan.intent, plan.slots, plan.text, plan.complete
+
+    async def act(self) -> str:
+        began_ns = self._notes.now_ns()
+        said = await self._plan.act()
+        self._note("skill.act", began_ns, self._transcript, said)
+        return said
+
+    async def undo(self) -> None:
+        await self._plan.undo()
 
 
 class _Steps:

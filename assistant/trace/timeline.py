@@ -32,6 +32,8 @@ CALLS: Mapping[str, Mapping[str, Literal["main", "side"]]] = {
         "llm.reply": "main",
         "llm.read_ahead": "side",
         "llm.prompt": "side",
+        "skill": "side",
+        "skill.act": "side",
     },
     "tts": {"tts.speak": "main"},
 }

@@ -1,0 +1,155 @@
+"""Replies that skills give, on virtual time: worked out by hand as in test_session.py."""
+
+import pytest
+from fakes import Scene, ScriptedPlan, ScriptedSkills, Timing, Voice
+from world import SYSTEM, World
+
+from assistant.session.announcement import Announcement
+from assistant.session.events import Failed
+from assistant.session.reply import UNDONE
+from assistant.session.request import ReplySettings
+from assistant.session.session import Input, Typed
+from llm.text.chat import Message
+
+LIGHT = Voice(320, 960, "light on")
+
+
+def world(
+    voices: tuple[Voice, ...],
+    plans: dict[str, ScriptedPlan],
+    replies: dict[str, str] | None = None,
+    inputs: dict[int, Input] | None = None,
+    timing: Timing | None = None,
+) -> World:
+    scene = Scene(voices, replies or {}, 6000, timing or Timing())
+    made = World(scene, inputs=inputs, skills=ScriptedSkills(plans))
+    said = [plan.says for plan in plans.values() if isinstance(plan.says, str)]
+    made.speaker.also += [UNDONE, *said, *(plan.text for plan in plans.values())]
+    return made
+
+
+def test_a_command_is_done_once_its_turn_is_over_and_answered_without_the_language_model() -> None:
+    """The transcript is there at 1140, both words are synthesized by 1200; decided at 1220, and heard behind
+    20 ms of latency and 10 of leading silence."""
+    plan = ScriptedPlan("It's on.")
+    made = world((LIGHT,), {"light on": plan}).run()
+    (record,) = made.records
+    assert (record.reply, record.heard, record.reason) == ("It's on.", "It's on.", "end")
+    assert record.plan is plan and plan.done == ["act"]
+    assert made.writer.transcripts == [], "the language model was asked"
+    assert made.ms(record.decided_ns) == 1220
+    assert record.boundaries is not None
+    assert made.ms(record.boundaries.ends_ns["playback.start"]) == pytest.approx(1250, abs=1)
+    assert made.history()[1:] == [Message("user", "light on"), Message("assistant", "It's on.")]
+
+
+def test_nothing_is_done_for_a_turn_that_goes_on() -> None:
+    """The pause is shorter than what ends a turn."""
+    on, both = ScriptedPlan("It's on."), ScriptedPlan("Both are on.")
+    voices = (LIGHT, Voice(1100, 1600, "and heating"))
+    made = world(voices, {"light on": on, "light on and heating": both}).run()
+    assert on.done == [] and both.done == ["act"]
+    assert [record.reply for record in made.records] == ["Both are on."]
+
+
+def test_what_was_done_too_early_is_taken_back() -> None:
+    """Decided at 1220 and done; from 1260 the user goes on, before the reply sounds, and the turn is one."""
+    on, both = ScriptedPlan("It's on."), ScriptedPlan("Both are on.")
+    voices = (LIGHT, Voice(1260, 1900, "and heating"))
+    timing = Timing(chunk=100)  # two words, from 1140 on: 1340
+    made = world(voices, {"light on": on, "light on and heating": both}, timing=timing).run()
+    cut, whole = made.records
+    assert cut.reopened and not whole.reopened
+    assert on.done in (["act", "undo"], []) and both.done == ["act"]
+
+
+def test_an_action_whose_turn_was_not_over_is_undone() -> None:
+    """Prepared by 1200, done at 1220 and heard from 1250; a voice from 1260 on reopens the turn."""
+    on, both = ScriptedPlan("It's on, and it is warm."), ScriptedPlan("Both are on.")
+    voices = (LIGHT, Voice(1260, 1900, "and heating"))
+    made = world(voices, {"light on": on, "light on and heating": both}, timing=Timing(chunk=1)).run()
+    assert [record.reopened for record in made.records] == [True, False]
+    assert on.done == ["act", "undo"] and both.done == ["act"]
+
+
+def test_what_came_of_it_is_said_and_not_what_was_expected() -> None:
+    plan = ScriptedPlan("It's on.", says="The light does not answer.")
+    made = world((LIGHT,), {"light on": plan}).run()
+    assert [record.heard for record in made.records] == ["The light does not answer."]
+    assert [word for word, _, _ in made.sounded()] == ["The", "light", "does", "not", "answer."]
+
+
+def test_a_skill_that_fails_is_said_to_have_failed() -> None:
+    plan = ScriptedPlan("It's on.", says=OSError("disk full"))
+    made = world((LIGHT,), {"light on": plan}).run()
+    assert [(record.heard, record.reason) for record in made.records] == [(UNDONE, "error")]
+    assert [(failed.stage, failed.why) for failed in made.failures] == [("skill", "disk full")]
+
+
+class Raising(ScriptedSkills):
+    def answer(self, transcript: str, history: object) -> ScriptedPlan | None:
+        raise RuntimeError("no such list")
+
+
+def test_the_language_model_answers_where_skills_cannot_be_asked() -> None:
+    made = World(Scene((LIGHT,), {"light on": "Which one?"}, 4000), skills=Raising({})).run()
+    assert [record.reply for record in made.records] == ["Which one?"]
+    assert [type(failed) for failed in made.failures] == [Failed]
+
+
+def test_the_language_model_answers_where_a_client_wants_no_skills() -> None:
+    made = world((LIGHT,), {"light on": ScriptedPlan("It's on.")}, {"light on": "Which one?"})
+    made.session.reply_settings = ReplySettings(skilled=False)
+    made.run()
+    assert [record.reply for record in made.records] == ["Which one?"]
+
+
+def test_what_was_talked_about_is_forgotten_once_the_language_model_has_answered() -> None:
+    voices = (LIGHT, Voice(3000, 3600, "who are you"))
+    made = world(voices, {"light on": ScriptedPlan("It's on.")}, {"who are you": "A friend."})
+    made.run()
+    assert [record.reply for record in made.records] == ["It's on.", "A friend."]
+    assert made.skills is not None and made.skills.forgotten == 1
+
+
+def test_a_typed_command_is_done_at_once() -> None:
+    plan = ScriptedPlan("It's on.")
+    made = world((), {"light on": plan}, inputs={1000: Typed("light on")}).run_unchecked()
+    assert plan.done == ["act"] and made.records[0].heard == "It's on."
+
+
+def test_a_phrase_that_was_said_before_is_not_synthesized_again() -> None:
+    plan = ScriptedPlan("It's on.")
+    made = world((LIGHT, Voice(3000, 3640, "light on")), {"light on": plan}).run()
+    assert [record.heard for record in made.records] == ["It's on.", "It's on."]
+    assert made.speaker.words == ["It's", " on."]
+
+
+ANNOUNCED = "The tea is ready."
+
+
+def announced(at_ms: int, *voices: Voice, replies: dict[str, str] | None = None) -> World:
+    made = world(voices, {}, replies, {at_ms: Announcement(ANNOUNCED)})
+    made.speaker.also.append(ANNOUNCED)
+    return made.run_unchecked()
+
+
+def test_an_announcement_is_said_at_once_where_nobody_speaks() -> None:
+    made = announced(1000)
+    assert [(record.heard, record.transcript) for record in made.records] == [(ANNOUNCED, "")]
+    assert made.history() == [Message("system", SYSTEM), Message("assistant", ANNOUNCED)]
+    assert made.sounded()[0][1] < 1200
+
+
+def test_an_announcement_waits_until_the_user_was_answered() -> None:
+    made = announced(800, LIGHT, replies={"light on": "Which one?"})
+    assert [record.heard for record in made.records] == ["Which one?", ANNOUNCED]
+    assert not any(record.interrupted for record in made.records)
+
+
+def test_announcements_that_come_together_are_said_one_after_the_other() -> None:
+    later = "The eggs are ready."
+    made = world((), {}, None, {1000: Announcement(ANNOUNCED), 1020: Announcement(later)})
+    made.speaker.also += [ANNOUNCED, later]
+    made.run_unchecked()
+    assert [record.heard for record in made.records] == [ANNOUNCED, later]
