@@ -6,7 +6,7 @@ session cut it out rightly. A call that the scene does not expect fails, and so 
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log
 
@@ -18,7 +18,7 @@ from asr.stabilize import Partial
 from asr.words import Hypothesis
 from assistant.runtime import VirtualLoop
 from assistant.session.reply import FALLBACK
-from assistant.session.stages import Audio
+from assistant.session.stages import Audio, Device
 from llm.decode.generate import Called, Finished, Generated, Prefilled, Started, Token
 from llm.decode.options import AS_CONFIGURED, ReplyOptions
 from llm.decode.responder import Prompt
@@ -271,8 +271,12 @@ class ScriptedSkills:
     def __init__(self, plans: Mapping[str, ScriptedPlan]) -> None:
         self.plans, self.forgotten = plans, 0
 
-    def answer(self, transcript: str, history: Sequence[Message]) -> ScriptedPlan | None:
+    def answer(self, transcript: str, history: Sequence[Message], device: Device) -> ScriptedPlan | None:
         return self.plans.get(transcript)
+
+    async def announcements(self) -> AsyncIterator[str]:
+        for text in ():
+            yield text
 
     def forget(self) -> None:
         self.forgotten += 1

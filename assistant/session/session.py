@@ -13,6 +13,7 @@ from assistant.session.backchannels import is_backchannel
 from assistant.session.completeness import complete_phrases
 from assistant.session.context import Context, one_line
 from assistant.session.conversation import Conversation, UserItem, messages
+from assistant.session.device import SessionDevice
 from assistant.session.events import (
     Failed,
     Listener,
@@ -96,6 +97,7 @@ class Session:
         self._turn_tasks: set[asyncio.Task[None]] = set()  # some outlive their reply
         self._announcements: deque[str] = deque(maxlen=_ANNOUNCEMENTS)
         self._events: Channel[turn.Event] = Channel(EVENTS, self._tracer)
+        self._device = SessionDevice(lambda: self._context.sink, lambda: self.reply_settings, self._configure)
         self._context = Context(
             stages,
             None,
@@ -179,7 +181,9 @@ class Session:
                 if self._listening:
                     group.create_task(self._listening.run(), name="listening")
                 group.create_task(self._deliver(source), name="source")
-                group.create_task(self._take_turns(group), name="turn")
+                announcing = group.create_task(self._announce(), name="announce")
+                turns = group.create_task(self._take_turns(group), name="turn")
+                turns.add_done_callback(lambda _: announcing.cancel())
         finally:
             self._over = True
             for listener in self._listeners:
@@ -211,6 +215,14 @@ class Session:
             frames.close()
             await frames.drained()
         self._events.close()
+
+    async def _announce(self) -> None:
+        if self._stages.skills is not None:
+            async for text in self._stages.skills.announcements():
+                await self._events.put(turn.ReplyRequested(ReplyRequest(say=text)))
+
+    def _configure(self, settings: ReplySettings) -> None:
+        self.reply_settings = settings
 
     async def _take_turns(self, group: asyncio.TaskGroup) -> None:
         try:
@@ -351,7 +363,7 @@ class Session:
             return None
         start_ns = self._tracer.clock.now_ns()
         try:
-            return skills.answer(text, history)
+            return skills.answer(text, history, self._device)
         except Exception as error:  # noqa: BLE001  # a skill may raise anything; the language model answers
             self._emit(Failed("skill", one_line(error)))
             return None

@@ -3,7 +3,7 @@
 Models are shared and run elsewhere (`scheduled`); what is opened here is one session's own.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -114,11 +114,35 @@ class Plan(Protocol):
         ...
 
 
+class Device(Protocol):
+    """How the user hears the assistant, as far as that can be changed in a conversation."""
+
+    @property
+    def volume(self) -> float | None:
+        """Percent; None where it cannot be set from here."""
+        ...
+
+    @volume.setter
+    def volume(self, percent: float) -> None: ...
+
+    @property
+    def speed(self) -> float:
+        """Of the voice, from 0.25 to 1.5."""
+        ...
+
+    @speed.setter
+    def speed(self, speed: float) -> None: ...
+
+
 class Skills(Protocol):
     """What is answered without the language model; see `assistant.skills`."""
 
-    def answer(self, transcript: str, history: Sequence[Message]) -> Plan | None:
+    def answer(self, transcript: str, history: Sequence[Message], device: Device) -> Plan | None:
         """What comes of a transcript, in a few milliseconds and with nothing done; None if not understood."""
+        ...
+
+    def announcements(self) -> AsyncIterator[str]:
+        """What is to be said without being asked, from now on."""
         ...
 
     def forget(self) -> None:

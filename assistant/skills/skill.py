@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from assistant.session.stages import Device
 from assistant.skills.store import Store
 
 Value = str | int | float
@@ -38,15 +39,6 @@ class Answer:
     """Takes back what `act` did: the turn was not over after all."""
     intent: Intent | None = None
     """What was meant, where that is another intent: "make it ten" changes a timer."""
-
-
-class Device(Protocol):
-    """What the user hears the assistant by."""
-
-    volume: int | None
-    """Percent; None where it cannot be set from here."""
-    speed: float
-    """Of the voice, in multiples of its own."""
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,32 @@
 """All skills together, and what each conversation knows of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from assistant.session.stages import Device
+from assistant.skills.announcements import Announcements
 from assistant.skills.matcher import Matcher
-from assistant.skills.skill import Answer, Choice, Device, Intent, Services, Situation, Skill
+from assistant.skills.skill import Answer, Choice, Intent, Services, Situation, Skill
 from llm.text.message import Message
 
 
 class Skills:
     """The skills of a process; conversations share them."""
 
-    def __init__(self, skills: Sequence[Skill], services: Services) -> None:
+    def __init__(
+        self, skills: Sequence[Skill], services: Services, announcements: Announcements | None = None
+    ) -> None:
+        """`announcements` are what `services.announce` fills, if it does."""
         self._skills, self.services = tuple(skills), services
+        self.announcements = announcements or Announcements()
         self._matcher = Matcher(table for skill in skills for table in skill.sentences)
         self._of = {
             name: skill for skill in skills for table in skill.sentences for name in table.get("intents", {})
         }
 
-    def open(self, device: Device | None = None) -> "Conversation":
+    def open(self) -> "Conversation":
         """What one conversation asks."""
-        return Conversation(self, device)
+        return Conversation(self)
 
     def intents(self, text: str) -> list[Intent]:
         """What `text` may mean, the most literal reading first."""
@@ -38,19 +44,25 @@ class Skills:
 class Conversation:
     """Answers what skills understand, and knows what was understood last; see `session.stages.Skills`."""
 
-    def __init__(self, skills: Skills, device: Device | None) -> None:
-        self._skills, self._device = skills, device
+    def __init__(self, skills: Skills) -> None:
+        self._skills = skills
         self.before: Intent | None = None
 
-    def answer(self, transcript: str, history: Sequence[Message] = ()) -> "Planned | None":
+    def answer(
+        self, transcript: str, history: Sequence[Message] = (), device: Device | None = None
+    ) -> "Planned | None":
         """What comes of a transcript, before anything is done; None if no skill understands it."""
         said = (message.content for message in reversed(history) if message.role == "assistant")
-        situation = Situation(self._skills.services.now(), next(said, ""), self.before, self._device)
+        situation = Situation(self._skills.services.now(), next(said, ""), self.before, device)
         for intent in self._skills.intents(transcript):
             answer = self._skills.answer(intent, situation)
             if answer is not None:
                 return Planned(answer.intent or intent, answer, self)
         return None
+
+    def announcements(self) -> AsyncIterator[str]:
+        """What is to be said without being asked, from now on."""
+        return self._skills.announcements.listen()
 
     def forget(self) -> None:
         """No skill answered the turn that is over."""

@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
-from functools import partial
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -184,8 +183,7 @@ async def _heard(source: AsyncIterable[Input], notes: Notes, session: str) -> As
             if isinstance(item, Frame):
                 frames.append((notes.now_ns(), item))
             else:
-                at = notes.now_ns()
-                notes.put(partial(_input, session, at, item))
+                notes.input(session, item)
             if len(frames) >= _FRAMES or not isinstance(item, Frame):
                 _note_frames(frames, notes, session)
                 frames = []
@@ -223,11 +221,6 @@ def heard_file(session: str) -> str:
 def detected_file(session: str) -> str:
     """The file of what its voice detector heard, where that was other audio."""
     return f"detect-{session}.flac"
-
-
-def _input(session: str, at: int, item: Input, _: Files) -> dict[str, Any]:
-    fields = asdict(item) if is_dataclass(item) else {}
-    return {"is": "input", "session": session, "at": at, "what": type(item).__name__, "fields": fields}
 
 
 def _span(span: Span, start: int, end: int) -> dict[str, Any]:

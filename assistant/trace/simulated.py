@@ -1,7 +1,7 @@
 """What a simulation puts in the place of each model: one that answers as recorded and takes as long."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,7 +22,7 @@ from assistant.session.scheduled import (
     Transcriber,
     VadModel,
 )
-from assistant.session.stages import Audio, Plan, Skills
+from assistant.session.stages import Audio, Device, Plan, Skills
 from assistant.trace.digest import UtteranceDigest, audio_digest, digest
 from assistant.trace.items import Json, generated_of, hypothesis_of, partial_of, prompt_of
 from assistant.trace.reading import Reading
@@ -253,9 +253,14 @@ class _Skills:
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
 
-    def answer(self, transcript: str, history: Sequence[Message]) -> Plan | None:  # noqa: ARG002
+    def answer(self, transcript: str, history: Sequence[Message], device: Device) -> Plan | None:  # noqa: ARG002
         gave = self._scene.recorded_on_loop("skill", digest(transcript))
         return None if gave is None else _Plan(self._scene, digest(transcript), **gave)
+
+    async def announcements(self) -> AsyncIterator[str]:
+        """They are inputs of the recording."""
+        for text in list[str]():
+            yield text
 
     def forget(self) -> None:
         """Nothing is remembered."""

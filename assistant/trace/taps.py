@@ -1,7 +1,7 @@
 """What a recording puts in the place of each model: the model, with every call and step written down."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import partial
 from threading import current_thread
 from typing import Any
@@ -12,8 +12,9 @@ from asr.vad import VadState
 from asr.words import Hypothesis
 from assistant.models.pool import Tap
 from assistant.runtime import Clock, Stopped, asked_ns
+from assistant.session.announcement import Announcement
 from assistant.session.scheduled import Generator, ScorerModel, Speaker, Transcriber, VadModel
-from assistant.session.stages import Audio, Plan, Skills
+from assistant.session.stages import Audio, Device, Plan, Skills
 from assistant.trace.digest import UtteranceDigest, audio_digest, digest
 from assistant.trace.items import (
     Json,
@@ -52,6 +53,12 @@ class Notes:
     def put(self, line: Callable[[Files], dict[str, Any]]) -> None:
         """Write what `line` gives; it is worked out in the writer's thread."""
         self.writer.put(lambda files: files.write(line(files)))
+
+    def input(self, session: str, item: object) -> None:
+        """Write what came in besides audio."""
+        at, fields = self.now_ns(), asdict(item) if is_dataclass(item) and not isinstance(item, type) else {}
+        line = {"is": "input", "session": session, "at": at, "what": type(item).__name__, "fields": fields}
+        self.put(lambda _: line)
 
     def call(
         self, session: str, stage: str, began_ns: int, ended_ns: int, rest: Callable[[Files], dict[str, Json]]
@@ -273,9 +280,9 @@ class _Skills:
     def __init__(self, skills: Skills, notes: Notes, session: str) -> None:
         self._skills, self._notes, self._session = skills, notes, session
 
-    def answer(self, transcript: str, history: Sequence[Message]) -> Plan | None:
+    def answer(self, transcript: str, history: Sequence[Message], device: Device) -> Plan | None:
         began_ns = self._notes.now_ns()
-        plan = self._skills.answer(transcript, history)
+        plan = self._skills.answer(transcript, history, device)
         if plan is None:
             return None
         gave = {
@@ -286,6 +293,11 @@ class _Skills:
         }
         self._note("skill", began_ns, transcript, gave)
         return _Plan(plan, transcript, self._notes, self._note)
+
+    async def announcements(self) -> AsyncIterator[str]:
+        async for text in self._skills.announcements():
+            self._notes.input(self._session, Announcement(text))
+            yield text
 
     def forget(self) -> None:
         self._skills.forget()

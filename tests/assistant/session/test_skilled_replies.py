@@ -87,7 +87,7 @@ def test_a_skill_that_fails_is_said_to_have_failed() -> None:
 
 
 class Raising(ScriptedSkills):
-    def answer(self, transcript: str, history: object) -> ScriptedPlan | None:
+    def answer(self, transcript: str, history: object, device: object) -> ScriptedPlan | None:
         raise RuntimeError("no such list")
 
 
