@@ -285,6 +285,19 @@ def evaluate_asr(
     run_evaluate_asr(folder, json, config, conditions, modes, noise)
 
 
+@evaluate.command("requests")
+def evaluate_requests(
+    folder: Annotated[Path, typer.Argument(help="Holds requests.json and, if there is one, home.json.")],
+    spoken: Annotated[bool, typer.Option("--spoken", help="Through the voice and the recognizer.")] = False,
+    json: JsonOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Measure what comes of everyday requests."""
+    from assistant.commands.evaluate_requests import run_evaluate_requests
+
+    run_evaluate_requests(folder, json, config, spoken=spoken)
+
+
 @evaluate.command("guards")
 def evaluate_guards(
     folder: Annotated[

@@ -169,6 +169,22 @@ class MicrophoneConfig:
 
 
 @dataclass(frozen=True)
+class SkillsConfig:
+    """What the assistant does itself: commands, sums, and what it knows that it cannot."""
+
+    enabled: bool = True
+    """Without skills the language model answers everything."""
+    file: str | None = None
+    """Where timers, alarms and lists are kept. By default a file of the user's own data."""
+    country: str = "US"
+    """ISO 3166-1 alpha-2 code: measures, and the telephone numbers of help."""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch("[A-Z]{2}", self.country):
+            raise ValueError("country must be two capital letters, such as US or GB")
+
+
+@dataclass(frozen=True)
 class Config:
     """Everything that can be set, one section a component."""
 
@@ -178,6 +194,7 @@ class Config:
     tts: SpeakerConfig = SpeakerConfig()
     server: ServerConfig = ServerConfig()
     microphone: MicrophoneConfig = MicrophoneConfig()
+    skills: SkillsConfig = SkillsConfig()
 
 
 def read_config(path: Path | None) -> Config:

@@ -6,7 +6,10 @@ from assistant.client.errors import RealtimeError
 from assistant.config import ConfigError
 from assistant.microphone.devices.errors import DeviceError
 from assistant.models.catalog import ModelStoreError
+from assistant.requests import RequestError
 from assistant.server.errors import ServerError
+from assistant.skills import StoreError
+from assistant.skills.household import SkillError
 from assistant.trace.errors import TraceError
 from assistant.trace.otel import OtelError
 from assistant.trace.perfetto import PerfettoError
@@ -37,7 +40,10 @@ EXPECTED: tuple[type[Exception], ...] = (
     RealtimeError,
     RemoteError,
     ReportError,
+    RequestError,
     ServerError,
+    SkillError,
+    StoreError,
     TokenizerError,
     TraceError,
     TtsError,

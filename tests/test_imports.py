@@ -28,7 +28,7 @@ FLOORS = {
         {"skills"},
         {"config"},
         {"models"},
-        {"trace", "doctor"},
+        {"trace", "doctor", "requests"},
         {"server", "mqtt", "microphone", "endpointing"},
         {"client"},
         {"commands"},

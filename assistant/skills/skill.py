@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from assistant.home.entities import Home
+from assistant.home.scripted import ScriptedHome
 from assistant.session.stages import Device
 from assistant.skills.store import Store
 
@@ -93,5 +95,7 @@ class Services:
     now: Callable[[], datetime]
     announce: Callable[[str], None]
     """Says something as soon as nobody speaks, in every conversation that is open."""
+    home: Home = field(default_factory=lambda: ScriptedHome(()))
+    """What can be switched; by default nothing."""
     country: str = "US"
     """ISO 3166-1 alpha-2 code: telephone numbers of help differ."""
