@@ -54,6 +54,12 @@ class PhraseConfig:
             raise ValueError(f"phrase limits out of order: {self}")
 
 
+def split(text: str) -> list[str]:
+    """The phrases of a whole text."""
+    splitter = PhraseSplitter()
+    return [*splitter.push(text), *splitter.flush()]
+
+
 class PhraseSplitter:
     """Cuts a stream of text into phrases; joined they are the text, less white space at its very end."""
 

@@ -11,6 +11,7 @@ from typing import TextIO
 
 import typer
 
+from assistant.commands.household import open_skills
 from assistant.commands.preflight import check_sound_file
 from assistant.commands.say import write_speech
 from assistant.commands.speech_options import SpeechOptions
@@ -46,11 +47,13 @@ def run_chat(source: TextIO, speech: Path | None, config_path: Path | None, opti
     path = None if config.llm.is_remote else locate_llm(config.llm, ModelStore())
     voice = locate_voice(config.tts, ModelStore()) if speech else None
     clock = Clock()
-    pool = ModelPool(frozen(lambda: Models(load_language(config.llm, path))), clock)
-    try:
-        chat = asyncio.run(_converse(source, pool, SessionConfig(config.llm.system_prompt), clock))
-    finally:
-        pool.close()
+    with open_skills(config) as skills:
+        language = frozen(lambda: Models(load_language(config.llm, path), skills=skills.open))
+        pool = ModelPool(language, clock)
+        try:
+            chat = asyncio.run(_converse(source, pool, SessionConfig(config.llm.system_prompt), clock))
+        finally:
+            pool.close()
     if speech and chat.replies:
         write_speech(speech, load_speaker(config.tts, voice), chat.replies)
     if chat.interrupts > 1:

@@ -8,6 +8,7 @@ import typer
 from numpy.typing import NDArray
 
 from assistant.audio import find_clips, read_clip, write_wav
+from assistant.commands.household import open_skills
 from assistant.commands.preflight import check_sound_file
 from assistant.config import read_config
 from assistant.models.load import load_pool, locate
@@ -30,15 +31,16 @@ def run_demo(path: Path, output: Path, config_path: Path | None) -> None:
     check_sound_file(output)
     typer.echo("Loading the models ...")
     clock = Clock()
-    pool = load_pool(config, locate(config, ModelStore()), clock)
     turns: list[ReplayedTurn] = []
     sink = PacedSink(clock)
-    typer.echo(f"Listening to {clip.path}, {seconds_since_start():.1f} s after the start ...")
-    try:
-        replayer = Replayer(pool, config, clock, Recorder(), on_turn=turns.append)
-        asyncio.run(replayer.play([clip], sink))
-    finally:
-        pool.close()
+    with open_skills(config, in_memory=True) as skills:
+        pool = load_pool(config, locate(config, ModelStore()), clock, skills=skills.open)
+        typer.echo(f"Listening to {clip.path}, {seconds_since_start():.1f} s after the start ...")
+        try:
+            replayer = Replayer(pool, config, clock, Recorder(), on_turn=turns.append)
+            asyncio.run(replayer.play([clip], sink))
+        finally:
+            pool.close()
     _show(turns[0], output, joined(sink))
 
 

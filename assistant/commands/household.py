@@ -23,7 +23,7 @@ def open_skills(config: Config, *, home: Home | None = None, in_memory: bool = F
     store = Store(None if in_memory else _file(config))
     try:
         services = Services(store, _now, announcements, home or ScriptedHome(()), config.skills.country)
-        yield household(services, announcements)
+        yield household(services, announcements) if config.skills.enabled else Skills((), services)
     finally:
         store.close()
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 import typer
 
+from assistant.commands.household import open_skills
 from assistant.commands.preflight import check_file, readable_clips
 from assistant.commands.record import recorded
 from assistant.config import Config, read_config
@@ -67,9 +68,12 @@ def play(
     Raises TraceError.
     """
     clock = Clock()
-    with recorded(record, config, clock, recorder, say) as recording:
+    with (
+        recorded(record, config, clock, recorder, say) as recording,
+        open_skills(config, in_memory=True) as skills,
+    ):
         tap = recording.tap if recording else None
-        pool = load_pool(config, locate(config, ModelStore()), clock, tap)
+        pool = load_pool(config, locate(config, ModelStore()), clock, tap, skills.open)
         try:
             replayer = Replayer(pool, config, clock, recorder, recording=recording, on_turn=on_turn)
             return asyncio.run(replayer.replay(lines))

@@ -14,7 +14,7 @@ from assistant.commands.typed import clean
 from assistant.config import read_config
 from assistant.models.speech import load_speaker, locate_voice
 from assistant.models.store import ModelStore
-from tts.phrases import PhraseSplitter
+from tts.phrases import split
 from tts.speakable import is_readable
 from tts.stream import Speaker, SpeechChunk
 
@@ -42,6 +42,5 @@ def write_speech(path: Path, speaker: Speaker, texts: Iterable[str]) -> float:
 
 def speak_text(speaker: Speaker, text: str) -> Iterator[SpeechChunk]:
     """The chunks of all phrases of `text`."""
-    splitter = PhraseSplitter()
-    for phrase in [*splitter.push(text), *splitter.flush()]:
+    for phrase in split(text):
         yield from speaker.speak(phrase)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import typer
 
+from assistant.commands.household import open_skills
 from assistant.commands.record import recorded
 from assistant.config import Config, read_config
 from assistant.models.load import load_pool, locate
@@ -72,8 +73,9 @@ def loaded(config: Config, metrics: Metrics, record: Path | None = None) -> Iter
     """The conversations on models that are loaded for them."""
     config = replace(config, turn=replace(config.turn, reversible=False))  # clients have the audio already
     clock, recorder = Clock(), Recorder(_SPANS)
-    with recorded(record, config, clock, recorder) as recording:
-        pool = load_pool(config, locate(config, ModelStore()), clock, recording.tap if recording else None)
+    with recorded(record, config, clock, recorder) as recording, open_skills(config) as skills:
+        tap = recording.tap if recording else None
+        pool = load_pool(config, locate(config, ModelStore()), clock, tap, skills.open)
         try:
             metrics.watch_cache(lambda: pool.kv_bytes)
             metrics.watch_queues(pool.pending)

@@ -5,6 +5,7 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from assistant.commands.household import open_skills
 from assistant.commands.record import recorded
 from assistant.commands.talk import Parts, TalkRequest, talk
 from assistant.config import Config, read_config
@@ -54,12 +55,14 @@ def talk_here(request: TalkRequest, config_file: Path | None, record: Path | Non
             models.pool.close()
 
     with ExitStack() as stack:
+        skills = stack.enter_context(open_skills(config))
 
         def load(clock: Clock) -> _Models:
             recorder = Recorder()
             recording = stack.enter_context(recorded(record, loud, clock, recorder))
             tap = recording.tap if recording else None
-            return _Models(load_pool(loud, locate(loud, ModelStore()), clock, tap), recorder, recording)
+            paths = locate(loud, ModelStore())
+            return _Models(load_pool(loud, paths, clock, tap, skills.open), recorder, recording)
 
         talk(request, config, load, opened, lambda: model_digests(config))
 

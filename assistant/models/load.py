@@ -1,7 +1,8 @@
 """Loading every model into a `ModelPool`."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asr.stream import Transcriber
@@ -23,6 +24,7 @@ from assistant.models.speech import (
 )
 from assistant.models.store import ModelStore
 from assistant.runtime import Clock
+from assistant.session.stages import Skills
 from tts.stream import Speaker
 
 
@@ -65,9 +67,22 @@ def locate_llm(config: LlmConfig, store: ModelStore) -> Path:
     return Path(config.model) if config.is_path else fetch(store, [config.model])[config.model]
 
 
-def load_pool(config: Config, paths: Paths, clock: Clock, tap: Tap | None = None) -> ModelPool:
-    """Load and warm up every model; raises the typed error of the one that cannot be loaded."""
-    return ModelPool(frozen(lambda: load_models(config, paths)), clock, config.llm.sessions, tap)
+def load_pool(
+    config: Config,
+    paths: Paths,
+    clock: Clock,
+    tap: Tap | None = None,
+    skills: Callable[[], Skills] | None = None,
+) -> ModelPool:
+    """Load and warm up every model; raises the typed error of the one that cannot be loaded.
+
+    `skills` opens those of a session, which are asked before the language model.
+    """
+
+    def load() -> Models:
+        return replace(load_models(config, paths), skills=skills)
+
+    return ModelPool(frozen(load), clock, config.llm.sessions, tap)
 
 
 def load_models(config: Config, paths: Paths) -> Models:

@@ -89,6 +89,7 @@ class Connection:
         self._websocket, self._session, self._state, self._clock = websocket, session, state, clock
         self._turn = replace(turn, reversible=False)  # nobody can hold what a client has been sent already
         self._limits, self._watch, self._sent = limits, watch, sent
+        self._instructions = state.settings.instructions
         self.run_session: Callable[[AsyncIterable[Input], Sink], Coroutine[None, None, None]] = session.run
         """A recording may be put around it."""
         self._inputs = Inputs(clock, state.settings.input_format, limits.audio_ahead_s)
@@ -221,7 +222,9 @@ class Connection:
         settings, session = state.settings, self._session
         read = session.conversation.instructions, session.reply_settings.options
         session.turn_config = settings.turn_config(self._turn)
-        session.reply_settings = settings.reply
+        # A client with functions or instructions of its own has an assistant of its own.
+        own = settings.reply.options.tools or settings.instructions != self._instructions
+        session.reply_settings = replace(settings.reply, skilled=not own)
         session.pre_roll_ms = settings.pre_roll_ms
         self._inputs.change_format(settings.input_format)
         session.conversation.instructions = settings.instructions

@@ -2,23 +2,25 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial as bound
 
 from asr.audio import RATE
 from asr.stream import StreamConfig
-from assistant.runtime import Channel
+from assistant.runtime import Channel, Urgency
 from assistant.session import turn
 from assistant.session.context import Context, one_line
 from assistant.session.events import Failed
-from assistant.session.pipeline import COMMITTED, FRAMES, PARTIALS, CommittedWords, Due
+from assistant.session.pipeline import COMMITTED, FRAMES, PARTIALS, SO_FAR, CommittedWords, Due, WordsSoFar
+from assistant.session.request import SPECULATIVE, ReplySettings
 from assistant.session.ring import AudioRing, Frame
 from assistant.session.stages import Hearing, Utterance
 from llm.decode.engine import CudaBroken, EngineOutOfMemory
-from llm.decode.options import ReplyOptions
 from llm.text.message import Message
+from tts.phrases import split
 
 
 class Listening:
-    """The nodes that hear the user. `history` and `options` are asked when a prompt is read ahead."""
+    """The nodes that hear the user. `history` and `settings` are asked when a reply is begun ahead."""
 
     def __init__(
         self,
@@ -26,14 +28,17 @@ class Listening:
         hearing: Hearing,
         config: StreamConfig,
         history: Callable[[], Sequence[Message]],
-        options: Callable[[], ReplyOptions],
+        settings: Callable[[], ReplySettings],
+        expected: Callable[[str], str] = lambda _: "",
     ) -> None:
+        """`expected` is what a skill would say to words; "" if none understands them."""
         self.ring = AudioRing(config.max_turn_s)
         self.frames: Channel[Frame] = Channel(FRAMES, context.tracer)
         self._context, self._hearing, self._config = context, hearing, config
-        self._history, self._options = history, options
+        self._history, self._settings, self._expected = history, settings, expected
         self._partials = Channel(PARTIALS, context.tracer)
         self._committed = Channel(COMMITTED, context.tracer)
+        self._so_far = Channel(SO_FAR, context.tracer)
         self.pre_roll_ms = config.pre_roll_ms
         self._speaking: int | None = None  # where the turn begins of which partials are wanted
         self._turn: int | None = None  # where the turn begins that was decoded last
@@ -46,7 +51,7 @@ class Listening:
     async def run(self) -> None:
         """Run the nodes until the frames end."""
         async with asyncio.TaskGroup() as group:
-            for node in (self._detect, self._recognize, self._read_ahead):
+            for node in (self._detect, self._recognize, self._read_ahead, self._rehearse):
                 group.create_task(node(), name=node.__name__.strip("_"))
 
     async def _detect(self) -> None:
@@ -64,6 +69,7 @@ class Listening:
         self._speaking = None
         self._partials.close()
         self._committed.close()
+        self._so_far.close()
 
     def follow(self, state: turn.State, window: turn.Window) -> None:
         """Ask for a partial when enough is new; a reopened turn goes on where it was."""
@@ -118,10 +124,25 @@ class Listening:
             if due.start_sample == self._turn:
                 self._decoded_sample = decoded[0].span.end_sample
             self._context.emit(partial)
+            self._so_far.put_now(WordsSoFar(due.start_sample, f"{partial.stable} {partial.unstable}".strip()))
             if partial.stable != self._words and self._speaking == due.start_sample:
                 self._words = partial.stable
                 if partial.stable:
                     self._committed.put_now(CommittedWords(due.start_sample, partial.stable))
+
+    async def _rehearse(self) -> None:
+        """Synthesize how a reply would begin that needs no language model: it is there when the turn ends."""
+        async for words in self._so_far:
+            synthesizer, settings = self._context.stages.synthesizer, self._settings()
+            wanted = settings.spoken and words.start_sample == self._speaking
+            phrases = split(self._expected(words.text)) if wanted else []
+            if not phrases or synthesizer is None:
+                continue
+            urgency = SPECULATIVE, self._context.clock.now_ns()
+            try:
+                await synthesizer.prepare(phrases[0], bound(_always, urgency), settings.speed)
+            except Exception as error:  # noqa: BLE001  # a model may raise anything; the session goes on
+                self._context.emit(Failed("rehearse", one_line(error)))
 
     async def _read_ahead(self) -> None:
         """Let the language model read what will not be taken back, so that little is left at the end.
@@ -137,7 +158,7 @@ class Listening:
             if wanted():
                 try:
                     await self._context.stages.language.read_ahead(
-                        self._history(), committed.text, wanted, self._options()
+                        self._history(), committed.text, wanted, self._settings().options
                     )
                 except EngineOutOfMemory as error:
                     self._context.tracer.record("failed", "read_ahead", start_ns, why=str(error))
@@ -145,3 +166,7 @@ class Listening:
                     raise  # no reply will ever come again: the session ends
                 except Exception as error:  # noqa: BLE001  # a model may raise anything; the session goes on
                     self._context.emit(Failed("read_ahead", one_line(error)))
+
+
+def _always(urgency: Urgency) -> Urgency:
+    return urgency

@@ -46,11 +46,20 @@ class CommittedWords:
     text: str
 
 
+@dataclass(frozen=True)
+class WordsSoFar:
+    """All words of a partial transcript of the turn at `start_sample`."""
+
+    start_sample: int
+    text: str
+
+
 SOURCE = Node("source", "session", "loop", "delivers 20 ms frames, 16 kHz mono, as they are recorded")
 DETECT = Node("detect", "session", "vad", "keeps the latest audio, scores voice every 32 ms")
 TURN = Node("turn", "session", "loop", "the turn machine; starts, releases and cancels replies")
 RECOGNIZE = Node("recognize", "session", "asr", "partial transcripts while the user speaks")
 READ_AHEAD = Node("read_ahead", "session", "llm", "committed words into the KV cache")
+REHEARSE = Node("rehearse", "session", "tts", "the reply to a command that is complete so far, into audio")
 TRANSCRIBE = Node("transcribe", "turn", "asr", "the final transcript of the turn")
 SCORE = Node("score", "turn", "asr", "how complete the turn sounds")
 ASSEMBLE = Node("assemble", "reply", "loop", "a skill's plan, or history and transcript to token ids")
@@ -65,6 +74,7 @@ PARTIALS: "Edge[Due]" = Edge("partials", (TURN,), RECOGNIZE, "Due", 1, "drop_old
 COMMITTED: "Edge[CommittedWords]" = Edge(
     "committed", (RECOGNIZE,), READ_AHEAD, "CommittedWords", 1, "drop_oldest"
 )
+SO_FAR: "Edge[WordsSoFar]" = Edge("so_far", (RECOGNIZE,), REHEARSE, "WordsSoFar", 1, "drop_oldest")
 UTTERANCES: "Edge[Utterance]" = Edge("utterances", (TURN,), TRANSCRIBE, "Utterance", 1)
 SCORES: "Edge[Due]" = Edge("scores", (TURN,), SCORE, "Due", 1, "drop_oldest")
 TRANSCRIPTS: "Edge[Transcript | None]" = Edge(
@@ -82,6 +92,7 @@ GRAPH = Graph(
         TURN,
         RECOGNIZE,
         READ_AHEAD,
+        REHEARSE,
         TRANSCRIBE,
         SCORE,
         ASSEMBLE,
@@ -95,6 +106,7 @@ GRAPH = Graph(
         EVENTS,
         PARTIALS,
         COMMITTED,
+        SO_FAR,
         UTTERANCES,
         SCORES,
         TRANSCRIPTS,

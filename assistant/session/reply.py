@@ -16,7 +16,7 @@ from assistant.session.events import AudioDelta, Failed, TextDelta
 from assistant.session.parts import Boundaries
 from assistant.session.pipeline import AUDIO, GENERATED, PHRASES, PROMPTS, Phrase, Transcript
 from assistant.session.playback import Playback
-from assistant.session.request import ReplySettings
+from assistant.session.request import HELD, RELEASED, SPECULATIVE, ReplySettings
 from assistant.session.stages import Plan
 from llm.decode.engine import ContextFull, CudaBroken, EngineOutOfMemory
 from llm.decode.generate import Called, Finished, Generated, Prefilled, Started, Token
@@ -26,13 +26,12 @@ from llm.decode.served import Kernels
 from llm.decode.speculate import Speculated
 from llm.remote import RemoteError
 from llm.text.chat import Message
-from tts.phrases import PhraseSplitter
+from tts.phrases import PhraseSplitter, split
 from tts.stream import SpeechChunk
 
 FALLBACK = "Sorry, I have no answer to that."
 UNDONE = "Sorry, that did not work."
 
-_RELEASED, _SPECULATIVE, _HELD = 0, 1, 2
 _ANSWERED_OVER_MS = 1000  # of the end of a question
 
 
@@ -163,12 +162,12 @@ class Reply:
         one that is held behind them all.
         """
         if self.held:
-            return _HELD, self._created_ns
+            return HELD, self._created_ns
         if self.released_ns is None:
-            return _SPECULATIVE, self._created_ns
+            return SPECULATIVE, self._created_ns
         if self.playback is None or self.playback.audible_ns is None:
-            return _RELEASED, self.released_ns
-        return _RELEASED, self.playback.end_ns + self._ahead_ns
+            return RELEASED, self.released_ns
+        return RELEASED, self.playback.end_ns + self._ahead_ns
 
     async def run(self) -> None:
         """Run every node until the reply has sounded to its end, or this task is cancelled."""
@@ -311,12 +310,6 @@ class Reply:
                 sample = self._context.sample_at(self.playback.audible_ns)
                 await self._context.report(turn.ReplyHeard(self.number, sample))
         await self.playback.drain()
-
-
-def split(text: str) -> list[str]:
-    """The phrases of a whole reply."""
-    splitter = PhraseSplitter()
-    return [*splitter.push(text), *splitter.flush()]
 
 
 def _duration_ns(chunk: SpeechChunk) -> int:

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from assistant.session.conversation import Item
 from llm.decode.options import ReplyOptions
 
+RELEASED, SPECULATIVE, HELD = 0, 1, 2
+"""How urgent what a reply needs is, the most urgent first: somebody waits for it, may want it, or speaks."""
+
 
 @dataclass(frozen=True)
 class ReplySettings:

@@ -1,5 +1,6 @@
 """A session's stages on the workers and models that all sessions share, and what is more urgent than what."""
 
+import asyncio
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
@@ -195,12 +196,27 @@ class SessionLanguageModel:
         )
 
 
+_Key = tuple[str, float | None]
+
+
+@dataclass(eq=False)
+class _UnderWay:
+    """A phrase that is being synthesized, and how urgent it is to each who waits for it."""
+
+    asked: list[AskUrgency]
+    over: asyncio.Event
+
+    def urgency(self) -> Urgency:
+        return min(ask() for ask in self.asked)
+
+
 class PhraseCache:
     """Audio of the phrases that were prepared last, of all sessions: answers that need no model recur."""
 
     def __init__(self, phrases: int = 64) -> None:
         self._phrases = phrases
-        self._chunks: OrderedDict[tuple[str, float | None], tuple[SpeechChunk, ...]] = OrderedDict()
+        self._chunks: OrderedDict[_Key, tuple[SpeechChunk, ...]] = OrderedDict()
+        self._under_way: dict[_Key, _UnderWay] = {}
 
     def get(self, phrase: str, speed: float | None) -> tuple[SpeechChunk, ...] | None:
         """All of a phrase's audio, if it is there."""
@@ -208,9 +224,34 @@ class PhraseCache:
             self._chunks.move_to_end((phrase, speed))
         return self._chunks.get((phrase, speed))
 
-    def put(self, phrase: str, speed: float | None, chunks: Iterable[SpeechChunk]) -> None:
+    async def fill(
+        self,
+        phrase: str,
+        speed: float | None,
+        urgency: AskUrgency,
+        synthesize: Callable[[AskUrgency], AsyncGenerator[SpeechChunk, None]],
+    ) -> None:
+        """Have a phrase's audio there. What somebody else is waiting for already is not made twice."""
+        key = phrase, speed
+        while self.get(phrase, speed) is None:
+            if (other := self._under_way.get(key)) is not None:
+                other.asked.append(urgency)
+                try:
+                    await other.over.wait()
+                finally:
+                    other.asked.remove(urgency)
+                continue  # it may have been cancelled
+            mine = self._under_way[key] = _UnderWay([urgency], asyncio.Event())
+            try:
+                async with aclosing(synthesize(mine.urgency)) as chunks:
+                    self._keep(key, [chunk async for chunk in chunks])
+            finally:
+                del self._under_way[key]
+                mine.over.set()
+
+    def _keep(self, key: _Key, chunks: Iterable[SpeechChunk]) -> None:
         """Keep a phrase, in place of the one that was wanted longest ago if need be."""
-        self._chunks[phrase, speed] = tuple(chunks)
+        self._chunks[key] = tuple(chunks)
         while len(self._chunks) > self._phrases:
             self._chunks.popitem(last=False)
 
@@ -224,9 +265,7 @@ class SessionSynthesizer:
 
     async def prepare(self, phrase: str, urgency: AskUrgency, speed: float | None = None) -> None:
         """See Synthesizer."""
-        if self._cache.get(phrase, speed) is None:
-            async with aclosing(self._synthesize(phrase, urgency, speed)) as chunks:
-                self._cache.put(phrase, speed, [chunk async for chunk in chunks])
+        await self._cache.fill(phrase, speed, urgency, lambda ask: self._synthesize(phrase, ask, speed))
 
     async def speak(
         self, phrase: str, urgency: AskUrgency, speed: float | None = None

@@ -114,7 +114,8 @@ class Session:
                 stages.hearing,
                 config.asr,
                 self.conversation.messages,
-                lambda: self.reply_settings.options,
+                lambda: self.reply_settings,
+                self._expected,
             )
             if stages.hearing
             else None
@@ -346,7 +347,7 @@ class Session:
         plan: Plan | None = None
         if request.say is not None:
             text, plan = None, Announced(request.say)
-        elif text is not None:
+        elif text is not None and request.instructions is None and request.items is None:
             plan = self._plan(text, history, settings)
         exchange.transcript = text or ""
         transcripts = Channel(TRANSCRIPTS, self._tracer.of_reply(exchange.number))
@@ -359,7 +360,7 @@ class Session:
     def _plan(self, text: str, history: Sequence[Message], settings: ReplySettings) -> Plan | None:
         """The reply that skills give, if they understand; `settings` say whether they are asked."""
         skills = self._stages.skills
-        if skills is None or not settings.skilled:
+        if skills is None or settings.options.tools or not self.reply_settings.skilled:
             return None
         start_ns = self._tracer.clock.now_ns()
         try:
@@ -369,6 +370,11 @@ class Session:
             return None
         finally:
             self._tracer.record("match", "assemble", start_ns)
+
+    def _expected(self, words: str) -> str:
+        """What a skill would say to `words`, of which more may follow."""
+        plan = self._plan(words, self.conversation.messages(), self.reply_settings)
+        return plan.text if plan else ""
 
     def _settler(self, group: asyncio.TaskGroup) -> Callable[[Reply, bool], None]:
         def settle(reply: Reply, reopened: bool) -> None:
