@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -29,7 +29,7 @@ class Turn:
     say: Annotated[str, Field(min_length=1)]
     intent: str = ""
     """Alternatives with "|" between."""
-    slots: Mapping[str, str | int | float] = Field(default_factory=dict)
+    slots: Mapping[str, str | int | float] = field(default_factory=dict)
     """Words may be alternatives as well."""
     spoken: tuple[str, ...] = ()
     """Regular expressions that must all be found in the reply, without case."""
