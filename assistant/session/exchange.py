@@ -29,8 +29,6 @@ class Exchange:
     number: int
     conversation: Conversation
     emit: Callable[[SessionEvent], None]
-    settle: Callable[[Reply, bool], None] = lambda *_: None
-    """Told of each released reply that is over, and whether its turn was not."""
     turn: UserTurn | None = None
     reply: Reply | None = None
     turn_task: asyncio.Task[None] | None = None
@@ -42,6 +40,8 @@ class Exchange:
     voice_end_sample: int = 0
     voice_end_ns: int | None = None  # None if nobody spoke
     transcript: str = ""
+    settle: Callable[[Reply, bool], None] = lambda *_: None
+    """Told of each released reply that is over, and whether its turn was not."""
 
     async def run_turn(self, user: UserTurn, utterance: Utterance) -> None:
         """Transcribe the turn; what it says may be known only after it has ended."""

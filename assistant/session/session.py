@@ -316,7 +316,7 @@ class Session:
             self._commands,
             lambda text: self._plan(text, self.conversation.messages(), self.reply_settings),
         )
-        exchange = Exchange(number, self.conversation, self._emit, self._settler(group), user)
+        exchange = Exchange(number, self.conversation, self._emit, user, settle=self._settler(group))
         exchange.turn_item = self._speech_item or self.conversation.new_id()
         exchange.voice_end_sample = command.voice_end_sample
         exchange.voice_end_ns = listening.ring.recorded_ns(command.voice_end_sample)
@@ -334,7 +334,7 @@ class Session:
 
     def _respond(self, number: int, request: ReplyRequest, group: asyncio.TaskGroup) -> Exchange:
         conversation = self.conversation if request.in_conversation else self.conversation.aside()
-        exchange = Exchange(number, conversation, self._emit, self._settler(group), request=request)
+        exchange = Exchange(number, conversation, self._emit, request=request, settle=self._settler(group))
         exchange.reply_task = group.create_task(self._answer(exchange, request), name=f"reply-{number}")
         return exchange
 

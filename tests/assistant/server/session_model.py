@@ -79,7 +79,7 @@ class Reply:
         self.spoken: tuple[Spoken, ...] = ()
         self.reason, self.prompt_tokens, self.tokens, self.generating_ns = "end", 7, 0, 0
         self.calls: list[Called] = []
-        self.playback = None
+        self.playback = self.plan = None
 
     def boundaries(self, _transcribing_ns: int | None) -> None:
         return None
