@@ -4,10 +4,10 @@ A package of your own adds one by an entry point of the group `assistant.skills`
 `Services` to a `Skill`; docs/skills.md has an example.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from assistant.home.entities import Home
 from assistant.home.scripted import ScriptedHome
@@ -83,6 +83,20 @@ class Skill(Protocol):
 
         Changes nothing, and takes a few milliseconds at most: partial transcripts are answered as well.
         """
+        ...
+
+
+@runtime_checkable
+class Recognizes(Protocol):
+    """A skill may also find what is meant by itself, where templates of whole sentences are too narrow."""
+
+    names: Collection[str]
+    """The intents that it may find."""
+    urgent: bool
+    """What it finds goes before all that templates find; otherwise after it."""
+
+    def recognize(self, text: str) -> Intent | None:
+        """What is meant by `text`, in a millisecond at most; None if the skill does not know."""
         ...
 
 

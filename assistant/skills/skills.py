@@ -1,12 +1,12 @@
 """All skills together, and what each conversation knows of them."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from assistant.session.stages import Device
 from assistant.skills.announcements import Announcements
 from assistant.skills.matcher import Matcher
-from assistant.skills.skill import Answer, Choice, Intent, Services, Situation, Skill
+from assistant.skills.skill import Answer, Choice, Intent, Recognizes, Services, Situation, Skill
 from llm.text.message import Message
 
 
@@ -20,25 +20,38 @@ class Skills:
         self._skills, self.services = tuple(skills), services
         self.announcements = announcements or Announcements()
         self._matcher = Matcher(table for skill in skills for table in skill.sentences)
-        self._of = {
-            name: skill for skill in skills for table in skill.sentences for name in table.get("intents", {})
-        }
+        self._of = {name: skill for skill in skills for name in _names(skill)}
 
     def open(self) -> "Conversation":
         """What one conversation asks."""
         return Conversation(self)
 
     def intents(self, text: str) -> list[Intent]:
-        """What `text` may mean, the most literal reading first."""
+        """What `text` may mean, the most literal reading first; see `Recognizes` for what is around it."""
         lists: dict[str, Sequence[Choice]] = {}
         for skill in self._skills:
             lists.update(skill.lists)
-        return self._matcher.match(text, lists)
+        urgent, others = self._recognized(text, urgent=True), self._recognized(text, urgent=False)
+        return [*urgent, *self._matcher.match(text, lists), *others]
+
+    def _recognized(self, text: str, *, urgent: bool) -> Iterator[Intent]:
+        for skill in self._skills:
+            if isinstance(skill, Recognizes) and skill.urgent == urgent:
+                intent = skill.recognize(text)
+                if intent is not None:
+                    yield intent
 
     def answer(self, intent: Intent, situation: Situation) -> Answer | None:
         """What the intent's skill makes of it; None if there is none, or it declines."""
         skill = self._of.get(intent.name)
         return None if skill is None else skill.answer(intent, situation)
+
+
+def _names(skill: Skill) -> Iterator[str]:
+    for table in skill.sentences:
+        yield from table.get("intents", {})
+    if isinstance(skill, Recognizes):
+        yield from skill.names
 
 
 class Conversation:

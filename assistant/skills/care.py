@@ -1,0 +1,86 @@
+"""When somebody may need help: a fixed answer that names people and numbers, before any model is asked.
+
+It never diagnoses and never says how much of anything to take. A false alarm costs a sentence; a miss may
+cost more, so the phrases in `sentences/care.yaml` are wide.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from assistant.skills.phrases import Phrases
+from assistant.skills.sentences import our_own
+from assistant.skills.skill import Answer, Choice, Intent, Services, Situation
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Whom to call in a country, as it is spoken after "call"."""
+
+    emergency: str = "your local emergency number"
+    crisis: str = "a crisis line near you"
+    """Somebody who listens, at any hour."""
+    poison: str = "your local poison centre"
+    health: str = "a doctor or pharmacist"
+    """Advice when no life is in danger."""
+
+
+# Checked against: 911.gov, 988lifeline.org, poison.org (US); nhs.uk, samaritans.org (GB); hse.ie, poisons.ie,
+# samaritans.org/ireland (IE); canada.ca, infopoison.ca (CA); triplezero.gov.au, lifeline.org.au,
+# poisonsinfo.health.gov.au (AU); 1737.org.nz, poisons.co.nz, healthify.nz (NZ); Decision 91/396/EEC (112).
+_COUNTRIES: Mapping[str, Numbers] = {
+    "US": Numbers("911", "988", "Poison Control at 1-800-222-1222"),
+    "GB": Numbers("999", "Samaritans at 116 123", "NHS 111", "a pharmacist or NHS 111"),
+    "IE": Numbers("112 or 999", "Samaritans at 116 123", "the poisons line at 01 809 2166"),
+    "CA": Numbers("911", "988", "Poison Control at 1-844-764-7669", "a pharmacist or 811"),
+    "AU": Numbers("triple zero", "Lifeline at 13 11 14", "the Poisons Information Centre at 13 11 26"),
+    "NZ": Numbers("111", "1737", "the Poisons Centre at 0800 764 766", "Healthline at 0800 611 116"),
+}
+_EUROPE = Numbers("112")
+_EUROPEAN = frozenset(
+    "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IT LT LU LV MT NL PL PT RO SE SI SK IS LI NO CH".split()
+)
+_WORDS: Mapping[str, str] = {
+    "CareSuicide": "I'm really sorry that it hurts this much. Please talk to someone now: call {crisis}, or tell "
+    "a person you trust. If there is danger right now, call {emergency}.",
+    "CareFire": "Get everyone out now, and leave the door closed behind you. Call {emergency} from outside, and "
+    "don't go back in.",
+    "CareMedical": "This could be an emergency, so please call {emergency} now. I can't call for you, but they "
+    "will tell you what to do. Stay with the person, and get someone nearby to help.",
+    "CareDanger": "I'm sorry, that sounds frightening, and it isn't your fault. If you are in danger, go somewhere "
+    "safe and call {emergency}. I can't call for you.",
+    "CarePet": "Please call your vet or an emergency animal clinic right away. Tell them what it was, how much, "
+    "and when.",
+    "CarePoison": "Call {poison} right away, and don't make anyone vomit. If they can't breathe, have a fit or "
+    "won't wake up, call {emergency}.",
+    "CareDose": "I can't advise on medicines. Follow the label, and ask {health} before you take anything. If "
+    "too much was taken, call {poison}.",
+}
+
+
+def numbers(country: str) -> Numbers:
+    """Whom to call in a country, by its ISO 3166-1 alpha-2 code."""
+    code = country.upper()
+    return _COUNTRIES.get(code, _EUROPE if code in _EUROPEAN else Numbers())
+
+
+class Care:
+    """Crises, danger, emergencies, poison and doses."""
+
+    sentences: Sequence[Mapping[str, Any]] = ()
+    lists: Mapping[str, Sequence[Choice]] = {}
+    urgent = True
+
+    def __init__(self, services: Services) -> None:
+        self._numbers = vars(numbers(services.country))
+        self._phrases = Phrases(our_own("care"))
+        self.names = self._phrases.names
+
+    def recognize(self, text: str) -> Intent | None:
+        """What help somebody may need."""
+        name = self._phrases.find(text)
+        return None if name is None else Intent(name, {}, text)
+
+    def answer(self, intent: Intent, situation: Situation) -> Answer | None:  # noqa: ARG002 - always the same
+        """Whom to ask or call."""
+        return Answer(_WORDS[intent.name].format(**self._numbers))
