@@ -55,6 +55,8 @@ _WORDS: Mapping[str, str] = {
     "won't wake up, call {emergency}.",
     "CareDose": "I can't advise on medicines. Follow the label, and ask {health} before you take anything. If "
     "too much was taken, call {poison}.",
+    "CareHelp": "I'm listening. In an emergency call {emergency} yourself, because I can't. Otherwise tell me what "
+    "you need.",
 }
 
 

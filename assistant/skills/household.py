@@ -1,11 +1,15 @@
 """All skills that come with the assistant, and those of packages that are installed beside it."""
 
+import random
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 
 from assistant.skills.announcements import Announcements
+from assistant.skills.cannot import Cannot
+from assistant.skills.care import Care
 from assistant.skills.skill import Services, Skill
 from assistant.skills.skills import Skills
+from assistant.skills.small_talk import SmallTalk
 
 GROUP = "assistant.skills"
 
@@ -16,7 +20,8 @@ class SkillError(Exception):
 
 def household(services: Services, announcements: Announcements) -> Skills:
     """The skills of one home; raises SkillError."""
-    return Skills([*_installed(services)], services, announcements)
+    skills = [Care(services), *_installed(services), SmallTalk(random.Random()), Cannot()]
+    return Skills(skills, services, announcements)
 
 
 def _installed(services: Services) -> Iterator[Skill]:

@@ -1,7 +1,7 @@
 """Phrases found within what was said, where whole sentences have too many forms to write down.
 
 The table is `hassil`'s: intents with blocks of sentence templates, and rules that they share. In a template
-`{word}` is any word and `{few}` up to four. A block also has `where` (`anywhere`, the default; `start`: the
+`{word}` is any word, `{few}` up to four, and `{year}` a year in figures. A block also has `where` (`anywhere`, the default; `start`: the
 phrase begins what was said; `whole`: it is all that was said) and `unless`, phrases that must not be there.
 Small words around ("hey", "please") count as nothing. The first intent of the table wins.
 """
@@ -16,7 +16,7 @@ from hassil.expression import Alternative, Expression, Group, ListReference, Rul
 from assistant.skills.written import as_spoken
 
 _SPACE = r"(?:\s+|(?<=\s))"
-_GAPS = {"word": r"\S+", "few": r"(?:\S+\s+){0,4}?"}
+_GAPS = {"word": r"\S+", "few": r"(?:\S+\s+){0,4}?", "year": r"(?:1\d{3}|20\d\d)s?"}
 _SHORT = (
     (re.compile(r"\bcan(?:'?t|not)\b"), "can not"),
     (re.compile(r"\bwon'?t\b"), "will not"),
