@@ -4,6 +4,7 @@ It never diagnoses and never says how much of anything to take. A false alarm co
 cost more, so the phrases in `sentences/care.yaml` are wide.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,33 +38,15 @@ _COUNTRIES: Mapping[str, Numbers] = {
     "NZ": Numbers("111", "1737", "the Poisons Centre at 0800 764 766", "Healthline at 0800 611 116"),
 }
 _EUROPE = Numbers("112")
-_EUROPEAN = frozenset(
-    "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IT LT LU LV MT NL PL PT RO SE SI SK IS LI NO CH".split()
+_EUROPEAN = re.compile(
+    "AT|BE|BG|CY|CZ|DE|DK|EE|ES|FI|FR|GR|HR|HU|IT|LT|LU|LV|MT|NL|PL|PT|RO|SE|SI|SK|IS|LI|NO|CH"
 )
-_WORDS: Mapping[str, str] = {
-    "CareSuicide": "I'm really sorry that it hurts this much. Please talk to someone now: call {crisis}, or tell "
-    "a person you trust. If there is danger right now, call {emergency}.",
-    "CareFire": "Get everyone out now, and leave the door closed behind you. Call {emergency} from outside, and "
-    "don't go back in.",
-    "CareMedical": "This could be an emergency, so please call {emergency} now. I can't call for you, but they "
-    "will tell you what to do. Stay with the person, and get someone nearby to help.",
-    "CareDanger": "I'm sorry, that sounds frightening, and it isn't your fault. If you are in danger, go somewhere "
-    "safe and call {emergency}. I can't call for you.",
-    "CarePet": "Please call your vet or an emergency animal clinic right away. Tell them what it was, how much, "
-    "and when.",
-    "CarePoison": "Call {poison} right away, and don't make anyone vomit. If they can't breathe, have a fit or "
-    "won't wake up, call {emergency}.",
-    "CareDose": "I can't advise on medicines. Follow the label, and ask {health} before you take anything. If "
-    "too much was taken, call {poison}.",
-    "CareHelp": "I'm listening. In an emergency call {emergency} yourself, because I can't. Otherwise tell me what "
-    "you need.",
-}
 
 
 def numbers(country: str) -> Numbers:
     """Whom to call in a country, by its ISO 3166-1 alpha-2 code."""
     code = country.upper()
-    return _COUNTRIES.get(code, _EUROPE if code in _EUROPEAN else Numbers())
+    return _COUNTRIES.get(code, _EUROPE if _EUROPEAN.fullmatch(code) else Numbers())
 
 
 class Care:
@@ -76,6 +59,7 @@ class Care:
     def __init__(self, services: Services) -> None:
         self._numbers = vars(numbers(services.country))
         self._phrases = Phrases(our_own("care"))
+        self._answers: Mapping[str, str] = our_own("care_answers")
         self.names = self._phrases.names
 
     def recognize(self, text: str) -> Intent | None:
@@ -85,4 +69,4 @@ class Care:
 
     def answer(self, intent: Intent, situation: Situation) -> Answer | None:  # noqa: ARG002 - always the same
         """Whom to ask or call."""
-        return Answer(_WORDS[intent.name].format(**self._numbers))
+        return Answer(self._answers[intent.name].format(**self._numbers))

@@ -1,9 +1,10 @@
 """Phrases found within what was said, where whole sentences have too many forms to write down.
 
 The table is `hassil`'s: intents with blocks of sentence templates, and rules that they share. In a template
-`{word}` is any word, `{few}` up to four, and `{year}` a year in figures. A block also has `where` (`anywhere`, the default; `start`: the
-phrase begins what was said; `whole`: it is all that was said) and `unless`, phrases that must not be there.
-Small words around ("hey", "please") count as nothing. The first intent of the table wins.
+`{word}` is any word, `{few}` up to four, and `{year}` a year in figures. A block also has `where`
+(`anywhere`, the default; `start`: the phrase begins what was said; `whole`: it is all that was said) and
+`unless`, phrases that must not be there. Small words around ("hey", "please") count as nothing. The first
+intent of the table wins.
 """
 
 import re
