@@ -1,10 +1,10 @@
 """Phrases found within what was said, where whole sentences have too many forms to write down.
 
-The table is `hassil`'s: intents with blocks of sentence templates, and rules that they share. In a template
-`{word}` is any word, `{few}` up to four, and `{year}` a year in figures. A block also has `where`
-(`anywhere`, the default; `start`: the phrase begins what was said; `whole`: it is all that was said) and
-`unless`, phrases that must not be there. Small words around ("hey", "please") count as nothing. The first
-intent of the table wins.
+The table is `hassil`'s: intents with blocks of sentence templates, and rules, which may use those before
+them. In a template `{word}` is any word, `{few}` up to four, and `{year}` a year in figures. A block also has
+`where` (`anywhere`, the default; `start`: the phrase begins what was said; `whole`: it is all that was said)
+and `unless`, phrases that must not be there. Small words around ("hey", "please") count as nothing. The
+first intent of the table wins.
 """
 
 import re
@@ -16,8 +16,8 @@ from hassil.expression import Alternative, Expression, Group, ListReference, Rul
 
 from assistant.skills.written import as_spoken
 
-_SPACE = r"(?:\s+|(?<=\s))"
-_GAPS = {"word": r"\S+", "few": r"(?:\S+\s+){0,4}?", "year": r"(?:1\d{3}|20\d\d)s?"}
+_SPACE = r"(?: |(?<= ))"
+_GAPS = {"word": r"\S+", "few": r"(?:\S+ ){0,4}?", "year": r"(?:1\d{3}|20\d\d)s?"}
 _SHORT = (
     (re.compile(r"\bcan(?:'?t|not)\b"), "can not"),
     (re.compile(r"\bwon'?t\b"), "will not"),
@@ -43,8 +43,8 @@ _AFTER = (
     r"|really|so much|very much|a lot|mate|man|dear|buddy|there|though|everyone))*\s*$"
 )
 _SPOTS = {
-    "anywhere": r"(?<=\s)(?:{})(?:(?=\s)|(?<=\s))",
-    "start": rf"^{_BEFORE}(?:{{}})(?:(?=\s)|(?<=\s))",
+    "anywhere": r"(?<= )(?:{})(?:(?= )|(?<= ))",
+    "start": rf"^{_BEFORE}(?:{{}})(?:(?= )|(?<= ))",
     "whole": rf"^{_BEFORE}(?:{{}}){_AFTER}",
 }
 
@@ -53,8 +53,10 @@ class Phrases:
     """A table of phrases, compiled; a search takes well below a millisecond."""
 
     def __init__(self, table: Mapping[str, Any]) -> None:
-        rules = table.get("expansion_rules", {})
-        self._blocks = [
+        rules: dict[str, str] = {}
+        for name, template in table.get("expansion_rules", {}).items():
+            rules[name] = _template(template, rules)
+        self._blocks: list[tuple[str, re.Pattern[str], re.Pattern[str] | None]] = [
             (name, _any(block["sentences"], block.get("where", "anywhere"), rules), _unless(block, rules))
             for name, intent in table["intents"].items()
             for block in intent["data"]
@@ -100,7 +102,7 @@ def _regex(part: Expression, rules: Mapping[str, str]) -> str:
         case Group(items=items):
             return "".join(_regex(item, rules) for item in items)
         case RuleReference(rule_name=name):
-            return f"(?:{_template(rules[name], rules)})"
+            return f"(?:{rules[name]})"
         case ListReference(list_name=name):
             return _GAPS[name]
     raise AssertionError(f"{part} in a phrase")
