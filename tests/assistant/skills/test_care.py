@@ -37,12 +37,15 @@ def test_what_was_thought_of_is_understood(name: str, text: str) -> None:
 
 
 def test_most_of_what_was_not_thought_of_is_understood() -> None:
-    """When the list was new, 43 of 52 were found, and 2 of 35 that are harmless were taken for one."""
+    """Nobody looks at the misses of this list to change a rule: 28 of 34, and none of 22 that are harmless.
+
+    Of two lists before it, which are among the known by now, 69 of 97 and 43 of 52 were found at first.
+    """
     found = [(name != "-", CARE.recognize(text) is not None) for name, text in said("care_held_out.txt")]
     needs = [answered for needed, answered in found if needed]
     harmless = [answered for needed, answered in found if not needed]
-    assert sum(needs) / len(needs) >= 0.82
-    assert sum(harmless) / len(harmless) <= 0.06
+    assert sum(needs) / len(needs) >= 0.8
+    assert sum(harmless) / len(harmless) <= 0.05
 
 
 @pytest.mark.parametrize(
