@@ -42,6 +42,13 @@ _EUROPEAN = re.compile(
     "AT|BE|BG|CY|CZ|DE|DK|EE|ES|FI|FR|GR|HR|HU|IT|LT|LU|LV|MT|NL|PL|PT|RO|SE|SI|SK|IS|LI|NO|CH"
 )
 
+_ERRAND = re.compile(
+    r"(?:(?:hey|please|can you|could you|would you)\W+)*"
+    r"(?:remind me|wake me|(?:add|put)\b.+\blist|set (?:an?|the|my|another) (?:\S+ )*(?:timer|alarm|reminder))\b",
+    re.IGNORECASE,
+)
+"""What is to be done later ("remind me to call the doctor") is no emergency now."""
+
 
 def numbers(country: str) -> Numbers:
     """Whom to call in a country, by its ISO 3166-1 alpha-2 code."""
@@ -65,7 +72,9 @@ class Care:
     def recognize(self, text: str) -> Intent | None:
         """What help somebody may need."""
         name = self._phrases.find(text)
-        return None if name is None else Intent(name, {}, text)
+        if name is None or (name != "CareSuicide" and _ERRAND.match(text)):
+            return None
+        return Intent(name, {}, text)
 
     def answer(self, intent: Intent, situation: Situation) -> Answer | None:  # noqa: ARG002 - always the same
         """Whom to ask or call."""

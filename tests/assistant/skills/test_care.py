@@ -90,3 +90,22 @@ def test_care_answers_before_all_others(text: str) -> None:
     all_of_them = Skills([Cannot(), SmallTalk(random.Random(1)), CARE], services())
     planned = all_of_them.open().answer(text)
     assert planned is not None and planned.intent.startswith("Care")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Remind me to call the doctor.",
+        "Please remind me at nine to call the vet.",
+        "Can you remind me to give the dog his tablets?",
+        "Set a timer for ten minutes to take my medicine.",
+        "Add dog food and aspirin to my shopping list.",
+        "Put bleach on the shopping list.",
+    ],
+)
+def test_errands_are_no_emergencies(text: str) -> None:
+    assert CARE.recognize(text) is None
+
+
+def test_no_errand_hides_a_wish_to_die() -> None:
+    assert named(CARE.recognize("Remind me tonight to kill myself.")) == "CareSuicide"
