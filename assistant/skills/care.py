@@ -44,7 +44,8 @@ _EUROPEAN = re.compile(
 
 _ERRAND = re.compile(
     r"(?:(?:hey|please|can you|could you|would you)\W+)*"
-    r"(?:remind me|wake me|(?:add|put)\b.+\blist|set (?:an?|the|my|another) (?:\S+ )*(?:timer|alarm|reminder))\b",
+    r"(?:remind me|wake me|(?:add|put)\b.+\blist"
+    r"|set (?:an?|the|my|another) (?:\S+ )*(?:timer|alarm|reminder))\b",
     re.IGNORECASE,
 )
 """What is to be done later ("remind me to call the doctor") is no emergency now."""
