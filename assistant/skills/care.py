@@ -26,7 +26,7 @@ class Numbers:
     """Advice when no life is in danger."""
 
 
-# Checked against: 911.gov, 988lifeline.org, poison.org (US); nhs.uk, samaritans.org (GB); hse.ie, poisons.ie,
+# Published at: 911.gov, 988lifeline.org, poison.org (US); nhs.uk, samaritans.org (GB); hse.ie, poisons.ie,
 # samaritans.org/ireland (IE); canada.ca, infopoison.ca (CA); triplezero.gov.au, lifeline.org.au,
 # poisonsinfo.health.gov.au (AU); 1737.org.nz, poisons.co.nz, healthify.nz (NZ); Decision 91/396/EEC (112).
 _COUNTRIES: Mapping[str, Numbers] = {
