@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from assistant.skills.phrases import Phrases
+from assistant.skills.spotting import Phrases
 from assistant.skills.sentences import our_own
 from assistant.skills.skill import Answer, Choice, Intent, Situation
 

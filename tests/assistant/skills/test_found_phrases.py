@@ -2,7 +2,7 @@
 
 import pytest
 
-from assistant.skills.phrases import Phrases, in_full
+from assistant.skills.spotting import Phrases, in_full
 
 TABLE = {
     "intents": {
