@@ -4,8 +4,10 @@ import json
 import re
 import tomllib
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
+from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -101,6 +103,10 @@ class ServerConfig:
     unread_s: float = 2.0
     drain_s: float = 25.0
     log_transcripts: bool = False
+    wyoming: str | None = None
+    """Where Wyoming is spoken, too, as `tcp://host:port`."""
+    wyoming_clients: tuple[str, ...] = ()
+    """Addresses and networks from which clients of Wyoming may come, besides this machine."""
 
     def __post_init__(self) -> None:
         if not self.host:
@@ -113,6 +119,10 @@ class ServerConfig:
             )
         if not all(_ORIGIN.fullmatch(origin) for origin in self.origins):
             raise ValueError("origins must be like https://example.org or http://192.168.1.2:8000")
+        if self.wyoming is not None and not _is_tcp(self.wyoming):
+            raise ValueError("wyoming must be like tcp://127.0.0.1:10300")
+        for network in self.wyoming_clients:
+            ip_network(network)  # its ValueError says what is wrong
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key go together")
         if self.message_bytes < 1024 or self.retry_after_s < 0:
@@ -138,6 +148,16 @@ class ServerConfig:
                 raise ValueError(f"{name} must be above 0")
         if self.instructions_bytes < 0 or self.tools < 0:
             raise ValueError("instructions_bytes and tools must not be negative")
+
+
+def _is_tcp(uri: str) -> bool:
+    """Whether `uri` is tcp://host:port and no more."""
+    parts = urlsplit(uri)
+    try:
+        whole = parts.hostname is not None and parts.port is not None
+    except ValueError:  # the port is none
+        return False
+    return whole and uri == f"tcp://{parts.netloc}" and "@" not in parts.netloc
 
 
 WakeName = Literal["hey-jarvis", "hey-mycroft", "okay-nabu"]

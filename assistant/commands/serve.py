@@ -3,8 +3,9 @@
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import typer
 
 from assistant.commands.household import open_skills
 from assistant.commands.record import recorded
+from assistant.commands.serve_wyoming import open_wyoming, say_wyoming, serve_wyoming
 from assistant.config import Config, read_config
 from assistant.models.load import load_pool, locate
 from assistant.models.store import ModelStore
@@ -32,7 +34,12 @@ Opened = Callable[[Config, Metrics], AbstractContextManager[Application]]
 
 
 def read_settings(
-    path: Path | None, host: str | None, port: int | None, token: str | None, tls: tuple[Path, Path] | None
+    path: Path | None,
+    host: str | None,
+    port: int | None,
+    token: str | None,
+    tls: tuple[Path, Path] | None,
+    wyoming: str | None = None,
 ) -> Config:
     """The configuration, with what the command line sets; raises ConfigError and ServerError."""
     config = read_config(path)
@@ -45,6 +52,7 @@ def read_settings(
             token=token or config.server.token,
             tls_cert=cert,
             tls_key=key,
+            wyoming=config.server.wyoming if wyoming is None else wyoming,
         )
     except ValueError as error:
         raise ServerError(str(error)) from error
@@ -64,8 +72,12 @@ def run_serve(
     configure_logs(log, transcripts=config.server.log_transcripts)
     metrics = Metrics()
     open_models = opened or partial(loaded, record=record)
-    with closing(listen(config.server)) as listener, open_models(config, metrics) as application:
-        asyncio.run(_serve(application, config, metrics, listener))
+    with (
+        closing(listen(config.server)) as listener,
+        open_wyoming(config.server, record) or nullcontext() as wyoming,
+        open_models(config, metrics) as application,
+    ):
+        asyncio.run(_serve(application, config, metrics, listener, wyoming))
 
 
 @contextmanager
@@ -85,24 +97,37 @@ def loaded(config: Config, metrics: Metrics, record: Path | None = None) -> Iter
             pool.close()
 
 
-async def _serve(application: Application, config: Config, metrics: Metrics, listener: Listener) -> None:
+async def _serve(
+    application: Application,
+    config: Config,
+    metrics: Metrics,
+    listener: Listener,
+    wyoming: socket.socket | None,
+) -> None:
     stop = asyncio.Event()
 
     def say_ready() -> None:
         if listener.tls is None and not is_loopback(config.server.host):
             logger().warning("without TLS, speech and token can be read on the way")
         typer.echo(f"listening on {listener.url}\npage at {listener.page}")
+        if wyoming is not None:
+            say_wyoming(config.server, wyoming)
 
     with _signals(stop):
-        await run_server(
-            application,
-            config.server,
-            metrics,
-            listener,
-            stop,
-            models=[_model(config)],
-            on_ready=say_ready,
-        )
+        async with asyncio.TaskGroup() as group:
+            serving = run_server(
+                application,
+                config.server,
+                metrics,
+                listener,
+                stop,
+                models=[_model(config)],
+                on_ready=say_ready,
+            )
+            group.create_task(serving, name="server")
+            if wyoming is not None:
+                assert isinstance(application, Realtime), "Wyoming needs the models themselves"
+                group.create_task(serve_wyoming(application, wyoming, stop), name="wyoming")
 
 
 @contextmanager

@@ -1,0 +1,85 @@
+"""Replies to texts: the conversations that clients name, and who answers in them."""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from assistant.runtime import Clock
+from assistant.server.logs import logger
+from assistant.session.conversation import AssistantItem, Conversation, Spoken, UserItem
+from assistant.session.stages import LanguageModel, Stages
+from llm.decode import BrokenLogits, ContextFull, CudaBroken, EngineOutOfMemory, Finished, Prompt, Token
+from llm.remote import RemoteError
+from tts.phrases import PhraseSplitter
+
+_MOST_KEPT = 32
+_KEPT_NS = 300_000_000_000  # as long as Home Assistant keeps a conversation's id
+_MOST_ITEMS = 64
+
+Respond = Callable[[str], Awaitable[str | None]]
+"""A text to the reply; None if there is none."""
+
+Responder = Callable[[Stages, Conversation, Clock], Respond]
+"""Who answers in a conversation. What is said is theirs to add to it."""
+
+
+@dataclass
+class Conversations:
+    """The latest conversations, by the ids that clients give them.
+
+    Home Assistant connects anew for each text, with the id of the conversation in the event's context.
+    """
+
+    instructions: str
+    clock: Clock
+    _kept: OrderedDict[str, tuple[Conversation, int]] = field(default_factory=OrderedDict)
+
+    def new(self) -> Conversation:
+        """One that nobody can come back to."""
+        return Conversation(self.instructions)
+
+    def get(self, name: str) -> Conversation:
+        """The conversation called `name`, a new one if it is not kept."""
+        now_ns = self.clock.now_ns()
+        conversation, last_ns = self._kept.pop(name, (self.new(), now_ns))
+        if now_ns - last_ns > _KEPT_NS:
+            conversation = self.new()
+        self._kept[name] = conversation, now_ns
+        while len(self._kept) > _MOST_KEPT:
+            self._kept.popitem(last=False)
+        return conversation
+
+
+def by_language_model(stages: Stages, conversation: Conversation, clock: Clock) -> Respond:
+    """The language model answers, with what was said before; see Responder."""
+
+    async def respond(text: str) -> str | None:
+        try:
+            prompt = stages.language.prompt(conversation.messages(), text)
+            reply = await _generated(stages.language, prompt, clock.now_ns())
+        except (BrokenLogits, ContextFull, CudaBroken, EngineOutOfMemory, RemoteError) as error:
+            logger().warning("no reply", why=str(error))
+            return None
+        if not any(map(str.isalnum, reply)):
+            return None
+        conversation.forget(max(prompt.dropped, len(conversation.items) + 2 - _MOST_ITEMS))
+        conversation.add(UserItem(conversation.new_id(), text))
+        spoken = (Spoken(reply, 0.0),)
+        conversation.add(AssistantItem(conversation.new_id(), spoken, complete=True))
+        return reply
+
+    return respond
+
+
+async def _generated(language: LanguageModel, prompt: Prompt, asked_ns: int) -> str:
+    """The whole reply. A sentence that ran into the limit is left out: it will be spoken."""
+    splitter, phrases, rest = PhraseSplitter(), list[str](), list[str]()
+    async with aclosing(language.reply(prompt, lambda: (0, asked_ns))) as items:
+        async for item in items:
+            if isinstance(item, Token | Finished):
+                phrases += splitter.push(item.text)
+            if isinstance(item, Finished):
+                rest = splitter.flush()
+                phrases += [] if phrases and item.reason == "length" else rest
+    return "".join(phrases).strip()
