@@ -2,8 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -33,6 +33,9 @@ from assistant.wyoming.speaking import Speech
 from assistant.wyoming.wire import WireLimits, read_event, write_event
 
 T = TypeVar("T")
+_Said = Mapping[str, str | bool | None]
+"""What is logged of a request; what was said only where that is wanted."""
+_Serve = Callable[[Event, Stages], Awaitable[_Said]]
 
 _EVENTS_READ_AHEAD = 2
 _NAME_CHARS = 128
@@ -114,7 +117,7 @@ class Connection:
                 reading = group.create_task(self._read(), name="wyoming.read")
                 await self._serve()
                 reading.cancel()
-        except* (_Gone, ConnectionError):
+        except* (_Gone, OSError):
             pass
         except* Unread as unread:
             logger().warning("wyoming client cut off", why=one_line(unread))
@@ -129,7 +132,7 @@ class Connection:
     async def _refuse(self, error: WireError) -> None:
         logger().warning("wyoming request refused", code=error.code, why=error.message)
         self._service.metrics.event_error(error.code)
-        with suppress(ConnectionError, TimeoutError, Unread):
+        with suppress(OSError, Unread):
             await self._send(Error(error.message, error.code).event())
             self._writer.write_eof()
             async with asyncio.timeout(self._limits.linger_s):
@@ -177,37 +180,31 @@ class Connection:
             case "ping":
                 await self._send(Pong(self._text(event) if event.data.get("text") else None).event())
             case "audio-start":
-                async with self._place("asr") as stages:
-                    await self._transcribe(event, stages)
+                await self._request("asr", self._transcribe, event)
             case "synthesize":
-                async with self._place("tts") as stages:
-                    await self._speak(event, stages)
+                await self._request("tts", self._speak, event)
             case "synthesize-start":
-                async with self._place("tts") as stages:
-                    await self._speak_stream(event, stages)
+                await self._request("tts", self._speak_stream, event)
             case "transcript":
-                async with self._place("handle") as stages:
-                    await self._answer(event, stages)
+                await self._request("handle", self._answer, event)
             case part if part in _PARTS:
                 raise WireError("unexpected_event", f"{part} without its start")
 
-    @asynccontextmanager
-    async def _place(self, service: str) -> AsyncIterator[Stages]:
-        """A place for a request; raises WireError `busy`."""
-        began_ns = self._service.clock.now_ns()
+    async def _request(self, service: str, serve: _Serve, event: Event) -> None:
+        """Serve the request that `event` begins with a place of its own; raises WireError `busy`."""
+        clock, began_ns = self._service.clock, self._service.clock.now_ns()
         try:
             stages = self._service.pool.open(f"wyoming_{secrets.token_hex(6)}")
         except PoolBusy as busy:
             raise WireError("busy", str(busy)) from busy
         try:
-            yield stages
+            said = await serve(event, stages)
         finally:
             await stages.close()
         self._service.metrics.wyoming_request(service)
-        ms = (self._service.clock.now_ns() - began_ns) / 1e6
-        logger().info("wyoming request", service=service, ms=round(ms))
+        logger().info("wyoming", service=service, ms=round((clock.now_ns() - began_ns) / 1e6), **said)
 
-    async def _transcribe(self, start: Event, stages: Stages) -> None:
+    async def _transcribe(self, start: Event, stages: Stages) -> _Said:
         assert stages.hearing is not None, "a server listens"
 
         async def tell(words: str) -> None:
@@ -219,7 +216,7 @@ class Connection:
         text = await transcription.run(self._audio(PcmFormat.of(start.data)))
         await self._send(Transcript(text, language="en").event())
         await self._send(TranscriptStop().event())
-        logger().info("wyoming transcript", transcript=text)
+        return {"transcript": text}
 
     async def _audio(self, stated: PcmFormat) -> AsyncIterator[Audio]:
         """The audio up to `audio-stop`, at 16 kHz; raises WireError."""
@@ -235,27 +232,29 @@ class Connection:
             yield audio
         yield decoder.flush()
 
-    async def _speak(self, event: Event, stages: Stages) -> None:
+    async def _speak(self, event: Event, stages: Stages) -> _Said:
         text = self._text(event)
         speech = self._speech(event, stages)
         await speech.start()
         await speech.push(text)
         await speech.finish()
+        return {"text": text}
 
-    async def _speak_stream(self, start: Event, stages: Stages) -> None:
+    async def _speak_stream(self, start: Event, stages: Stages) -> _Said:
         """Speak text as it comes. The `synthesize` that repeats all of it is for servers that cannot."""
-        speech, chars = self._speech(start, stages), 0
+        speech, said = self._speech(start, stages), ""
         await speech.start()
         while (event := await self._next(self._limits.stalled_s)).type != "synthesize-stop":
             if event.type == "synthesize-chunk":
                 text = self._text(event)
-                chars += len(text)
-                self._check_length(chars)
+                said += text
+                self._check_length(said)
                 await speech.push(text)
             elif event.type != "synthesize":
                 raise WireError("unexpected_event", f"{shown(event.type)} in a stream of text")
         await speech.finish()
         await self._send(SynthesizeStopped().event())
+        return {"text": said}
 
     def _speech(self, event: Event, stages: Stages) -> Speech:
         assert stages.synthesizer is not None, "a server speaks"
@@ -263,13 +262,13 @@ class Connection:
             raise WireError("invalid_value", "'text_format' must be text", "text_format")
         return Speech(stages.synthesizer, self._service.clock, self._send)
 
-    async def _answer(self, event: Event, stages: Stages) -> None:
+    async def _answer(self, event: Event, stages: Stages) -> _Said:
         text, conversation = self._text(event), self._conversation(event)
         respond = self._service.responder(stages, conversation, self._service.clock)
         reply = await self._unless_gone(respond(text)) if text.strip() else None
         answer = NotHandled(FALLBACK) if reply is None else Handled(reply)
         await self._send(answer.event())
-        logger().info("wyoming reply", transcript=text, reply=reply, handled=reply is not None)
+        return {"transcript": text, "reply": reply, "handled": reply is not None}
 
     def _conversation(self, event: Event) -> Conversation:
         """The one that the client names, else that of the connection."""
@@ -295,11 +294,11 @@ class Connection:
         text = event.data.get("text")
         if not isinstance(text, str):
             raise WireError("invalid_value", "'text' must be a string", "text")
-        self._check_length(len(text))
+        self._check_length(text)
         return text
 
-    def _check_length(self, chars: int) -> None:
-        if chars > self._limits.text_chars:
+    def _check_length(self, text: str) -> None:
+        if len(text) > self._limits.text_chars:
             raise WireError(
                 "text_too_long", f"a text has at most {self._limits.text_chars} characters", "text"
             )

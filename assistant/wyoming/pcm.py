@@ -41,7 +41,7 @@ class PcmFormat:
             )
         samples: NDArray[np.float32]
         if self.width == 1:
-            samples = (np.frombuffer(payload, np.uint8).astype(np.float32) - 128) / 128
+            samples = np.frombuffer(payload, np.uint8).astype(np.float32) / np.float32(128) - np.float32(1)
         else:
             raw = np.frombuffer(payload, np.uint8).reshape(-1, self.width)
             wide = np.zeros((len(raw), 4), np.uint8)

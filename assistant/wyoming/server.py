@@ -42,16 +42,17 @@ def wyoming_url(config: ServerConfig, sock: socket.socket) -> str:
 
 async def run_wyoming(service: Service, sock: socket.socket, stop: asyncio.Event) -> None:
     """Serve until `stop` is set, then let the requests that are begun end within `drain_s` seconds."""
-    clients = _Clients(service)
-    server = await asyncio.start_server(clients.hold, sock=sock, limit=service.limits.wire.header)
-    try:
-        await stop.wait()
-        server.close()
-        await clients.drained(service.config.server.drain_s)
-    finally:
-        server.close()
-        await clients.cancelled()
-        await server.wait_closed()
+    async with asyncio.TaskGroup() as group:
+        clients = _Clients(service, group)
+        server = await asyncio.start_server(clients.admit, sock=sock, limit=service.limits.wire.header)
+        try:
+            await stop.wait()
+            server.close()
+            await clients.drained(service.config.server.drain_s)
+        finally:
+            server.close()
+            clients.cancel()
+    await server.wait_closed()
 
 
 def may_connect(address: str, config: ServerConfig) -> bool:
@@ -64,30 +65,24 @@ def may_connect(address: str, config: ServerConfig) -> bool:
 class _Clients:
     """The open connections and their tasks."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, service: Service, group: asyncio.TaskGroup) -> None:
+        self._service, self._group = service, group
         self._most = _CONNECTIONS_PER_PLACE * service.pool.sessions
         self._open: dict[asyncio.Task[None], Connection] = {}
 
-    async def hold(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one client; called in a task of its own."""
-        task = asyncio.current_task()
-        assert task is not None
-        peer = writer.get_extra_info("peername")
-        count = len(self._open)
+    def admit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a client that has connected, in a task of its own, or turn it away."""
+        count, peer = len(self._open), writer.get_extra_info("peername")
         if peer is None or count >= 2 * self._most or not may_connect(peer[0], self._service.config.server):
             logger().warning("wyoming client refused", remote=peer[0] if peer else "gone", connections=count)
             writer.transport.abort()
             return
         connection = Connection(reader, writer, self._service)
+        full = WireError("busy", f"{self._most} connections are open")
+        serving = connection.run() if count < self._most else connection.refuse(full)
+        task = self._group.create_task(serving, name="wyoming.client")
         self._open[task] = connection
-        try:
-            if count >= self._most:
-                await connection.refuse(WireError("busy", f"{self._most} connections are open"))
-            else:
-                await connection.run()
-        finally:
-            del self._open[task]
+        task.add_done_callback(self._open.pop)
 
     async def drained(self, within_s: float) -> None:
         """End the connections that wait, and wait for the requests of the others."""
@@ -98,13 +93,10 @@ class _Clients:
         if self._open:
             await asyncio.wait(list(self._open), timeout=within_s)
 
-    async def cancelled(self) -> None:
-        """Cancel what has not ended, and wait until it has."""
-        tasks = list(self._open)
-        for task in tasks:
+    def cancel(self) -> None:
+        """Cancel what has not ended."""
+        for task in self._open:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
 
 
 def _address(uri: str) -> tuple[str, int]:

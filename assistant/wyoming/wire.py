@@ -41,7 +41,7 @@ async def read_event(reader: asyncio.StreamReader, limits: WireLimits) -> Event 
         payload = await reader.readexactly(payload_bytes)
     except asyncio.LimitOverrunError:
         raise WireError("event_too_large", f"a header has at most {limits.header} bytes") from None
-    except (asyncio.IncompleteReadError, ConnectionError):
+    except (asyncio.IncompleteReadError, OSError):
         return None
     kind = header.get("type")
     if not isinstance(kind, str) or len(kind) > _MAX_SHOWN:
@@ -52,7 +52,7 @@ async def read_event(reader: asyncio.StreamReader, limits: WireLimits) -> Event 
 
 
 async def write_event(event: Event, writer: asyncio.StreamWriter, unread_s: float) -> None:
-    """Send `event`; raises Unread if the client takes nothing for `unread_s`, ConnectionError if it is gone."""
+    """Send `event`; raises Unread if the client takes nothing for `unread_s`, OSError if it left."""
     try:
         async with asyncio.timeout(unread_s):
             await async_write_event(event, writer)
