@@ -12,7 +12,7 @@ from wyoming.info import (
     TtsVoice,
 )
 
-from assistant import __version__
+import assistant
 from assistant.config import Config
 
 _NAME = "assistant"
@@ -42,7 +42,7 @@ def _asr(config: Config) -> AsrProgram:
         attribution=_OURS,
         installed=True,
         description="Streaming speech recognition",
-        version=__version__,
+        version=assistant.__version__,
         models=[heard],
         supports_transcript_streaming=True,
     )
@@ -62,7 +62,7 @@ def _tts(config: Config) -> TtsProgram:
         attribution=_OURS,
         installed=True,
         description="Speech synthesis, phrase by phrase",
-        version=__version__,
+        version=assistant.__version__,
         voices=[voice],
         supports_synthesize_streaming=True,
     )
@@ -82,6 +82,6 @@ def _handle(model: str) -> HandleProgram:
         attribution=_OURS,
         installed=True,
         description="Conversation",
-        version=__version__,
+        version=assistant.__version__,
         models=[answers],
     )
