@@ -210,10 +210,10 @@ class Connection:
         async def tell(words: str) -> None:
             await self._send(TranscriptChunk(words).event())
 
-        await self._send(TranscriptStart(language="en").event())
-        config = self._service.config
+        config, stated = self._service.config, PcmFormat.of(start.data)
         transcription = Transcription(stages.hearing, config.asr, config.turn.voice_on, tell)
-        text = await transcription.run(self._audio(PcmFormat.of(start.data)))
+        await self._send(TranscriptStart(language="en").event())
+        text = await transcription.run(self._audio(stated))
         await self._send(Transcript(text, language="en").event())
         await self._send(TranscriptStop().event())
         return {"transcript": text}
