@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from wyoming.asr import Transcript, TranscriptChunk, TranscriptStart, TranscriptStop
+from wyoming.audio import AudioStop
 from wyoming.error import Error
 from wyoming.event import Event
 from wyoming.handle import Handled, NotHandled
@@ -33,9 +34,6 @@ from assistant.wyoming.speaking import Speech
 from assistant.wyoming.wire import WireLimits, read_event, write_event
 
 T = TypeVar("T")
-_Said = Mapping[str, str | bool | None]
-"""What is logged of a request; what was said only where that is wanted."""
-_Serve = Callable[[Event, Stages], Awaitable[_Said]]
 
 _EVENTS_READ_AHEAD = 2
 _NAME_CHARS = 128
@@ -71,6 +69,17 @@ class Service:
     conversations: Conversations
     responder: Responder
     limits: Limits = Limits()
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A request that is over: its last events, and what is logged of it, what was said where that is wanted."""
+
+    last: tuple[Event, ...]
+    said: Mapping[str, str | bool | None]
+
+
+_Serve = Callable[[Event, Stages], Awaitable[_Done]]
 
 
 class _Gone(Exception):  # noqa: N818  # it ends the tasks of a connection
@@ -191,20 +200,26 @@ class Connection:
                 raise WireError("unexpected_event", f"{part} without its start")
 
     async def _request(self, service: str, serve: _Serve, event: Event) -> None:
-        """Serve the request that `event` begins with a place of its own; raises WireError `busy`."""
+        """Serve the request that `event` begins with a place of its own; raises WireError `busy`.
+
+        The place is given back before the last events are sent: the client's next request may be there as
+        soon as it has them.
+        """
         clock, began_ns = self._service.clock, self._service.clock.now_ns()
         try:
             stages = self._service.pool.open(f"wyoming_{secrets.token_hex(6)}")
         except PoolBusy as busy:
             raise WireError("busy", str(busy)) from busy
         try:
-            said = await serve(event, stages)
+            done = await serve(event, stages)
         finally:
             await stages.close()
+        for last in done.last:
+            await self._send(last)
         self._service.metrics.wyoming_request(service)
-        logger().info("wyoming", service=service, ms=round((clock.now_ns() - began_ns) / 1e6), **said)
+        logger().info("wyoming", service=service, ms=round((clock.now_ns() - began_ns) / 1e6), **done.said)
 
-    async def _transcribe(self, start: Event, stages: Stages) -> _Said:
+    async def _transcribe(self, start: Event, stages: Stages) -> _Done:
         assert stages.hearing is not None, "a server listens"
 
         async def tell(words: str) -> None:
@@ -214,9 +229,9 @@ class Connection:
         transcription = Transcription(stages.hearing, config.asr, config.turn.voice_on, tell)
         await self._send(TranscriptStart(language="en").event())
         text = await transcription.run(self._audio(stated))
-        await self._send(Transcript(text, language="en").event())
-        await self._send(TranscriptStop().event())
-        return {"transcript": text}
+        return _Done(
+            (Transcript(text, language="en").event(), TranscriptStop().event()), {"transcript": text}
+        )
 
     async def _audio(self, stated: PcmFormat) -> AsyncIterator[Audio]:
         """The audio up to `audio-stop`, at 16 kHz; raises WireError."""
@@ -232,15 +247,15 @@ class Connection:
             yield audio
         yield decoder.flush()
 
-    async def _speak(self, event: Event, stages: Stages) -> _Said:
+    async def _speak(self, event: Event, stages: Stages) -> _Done:
         text = self._text(event)
         speech = self._speech(event, stages)
         await speech.start()
         await speech.push(text)
         await speech.finish()
-        return {"text": text}
+        return _Done((AudioStop().event(),), {"text": text})
 
-    async def _speak_stream(self, start: Event, stages: Stages) -> _Said:
+    async def _speak_stream(self, start: Event, stages: Stages) -> _Done:
         """Speak text as it comes. The `synthesize` that repeats all of it is for servers that cannot."""
         speech, said = self._speech(start, stages), ""
         await speech.start()
@@ -253,8 +268,7 @@ class Connection:
             elif event.type != "synthesize":
                 raise WireError("unexpected_event", f"{shown(event.type)} in a stream of text")
         await speech.finish()
-        await self._send(SynthesizeStopped().event())
-        return {"text": said}
+        return _Done((AudioStop().event(), SynthesizeStopped().event()), {"text": said})
 
     def _speech(self, event: Event, stages: Stages) -> Speech:
         assert stages.synthesizer is not None, "a server speaks"
@@ -262,13 +276,13 @@ class Connection:
             raise WireError("invalid_value", "'text_format' must be text", "text_format")
         return Speech(stages.synthesizer, self._service.clock, self._send)
 
-    async def _answer(self, event: Event, stages: Stages) -> _Said:
+    async def _answer(self, event: Event, stages: Stages) -> _Done:
         text, conversation = self._text(event), self._conversation(event)
         respond = self._service.responder(stages, conversation, self._service.clock)
         reply = await self._unless_gone(respond(text)) if text.strip() else None
         answer = NotHandled(FALLBACK) if reply is None else Handled(reply)
-        await self._send(answer.event())
-        return {"transcript": text, "reply": reply, "handled": reply is not None}
+        said = {"transcript": text, "reply": reply, "handled": reply is not None}
+        return _Done((answer.event(),), said)
 
     def _conversation(self, event: Event) -> Conversation:
         """The one that the client names, else that of the connection."""

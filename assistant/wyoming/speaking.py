@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
-from wyoming.audio import AudioChunk, AudioStart, AudioStop
+from wyoming.audio import AudioChunk, AudioStart
 from wyoming.event import Event
 
 from assistant.runtime import Clock, Urgency
@@ -19,7 +19,7 @@ Send = Callable[[Event], Awaitable[None]]
 
 
 class Speech:
-    """One stream of audio: its start at once, chunks as phrases are synthesized, its stop at `finish`."""
+    """One stream of audio: its start, and chunks as phrases are synthesized."""
 
     def __init__(self, synthesizer: Synthesizer, clock: Clock, send: Send) -> None:
         self._synthesizer, self._clock, self._send = synthesizer, clock, send
@@ -36,10 +36,9 @@ class Speech:
             await self._say(phrase)
 
     async def finish(self) -> None:
-        """Say the rest, and end the stream."""
+        """Say the rest. The stream's stop is left to the caller."""
         for phrase in self._splitter.flush():
             await self._say(phrase)
-        await self._send(AudioStop().event())
 
     async def _say(self, phrase: str) -> None:
         async with aclosing(self._synthesizer.speak(phrase, self._urgency)) as chunks:

@@ -193,6 +193,21 @@ async def test_one_connection_may_ask_for_everything_in_turn() -> None:
     assert [counted("assistant_wyoming_requests_total", {"service": name}) for name in services] == [1, 1, 1]
 
 
+async def test_one_place_is_enough_for_who_asks_for_one_thing_after_another() -> None:
+    """Home Assistant has a new connection for each; a place that was still taken would refuse it."""
+    async with serving(sessions=1) as server:
+        for _ in range(20):
+            async with client(server.port) as talking:
+                await say(talking, 0.3)
+                assert (await until(talking, "transcript"))[-1].type == "transcript"
+            async with client(server.port) as talking:
+                await talking.write_event(Transcript("Hello.").event())
+                assert (await until(talking, "handled"))[-1].type == "handled"
+            async with client(server.port) as talking:
+                await talking.write_event(Synthesize("Hello.").event())
+                assert (await until(talking, "audio-stop"))[-1].type == "audio-stop"
+
+
 async def test_several_at_once_get_what_is_theirs() -> None:
     async def length(port: int, seconds: float) -> int:
         async with client(port) as talking:
