@@ -39,9 +39,9 @@ def say_wyoming(config: ServerConfig, sock: socket.socket) -> None:
 async def serve_wyoming(server: Realtime, sock: socket.socket, stop: asyncio.Event) -> None:
     """Offer the models of `server` by Wyoming, too, until `stop` is set and the requests have ended."""
     from assistant.wyoming.answering import Conversations, by_language_model  # noqa: PLC0415  # optional
-    from assistant.wyoming.connection import Service  # noqa: PLC0415
     from assistant.wyoming.describing import describe  # noqa: PLC0415
     from assistant.wyoming.server import run_wyoming  # noqa: PLC0415
+    from assistant.wyoming.service import Service  # noqa: PLC0415
 
     config = server.config
     conversations = Conversations(config.llm.system_prompt, server.clock)

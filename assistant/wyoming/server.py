@@ -11,7 +11,8 @@ from assistant.server.errors import ServerError
 from assistant.server.listen import bound
 from assistant.server.logs import logger
 from assistant.server.wire import WireError
-from assistant.wyoming.connection import Connection, Service
+from assistant.wyoming.connection import Connection
+from assistant.wyoming.service import Service
 
 # Home Assistant has one for each thing that it wants; who only asks for a description needs no place.
 _CONNECTIONS_PER_PLACE = 4

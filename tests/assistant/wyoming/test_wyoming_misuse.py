@@ -17,7 +17,7 @@ from wyoming_serving import ENDLESS, Meter, client, error_of, serving, until
 
 from asr.stream import StreamConfig
 from assistant.config import Config
-from assistant.wyoming.connection import Limits
+from assistant.wyoming.service import Limits
 
 START = AudioStart(16000, 2, 1).event()
 SECOND = AudioChunk(16000, 2, 1, b"\x00\x40" * 16000).event()
@@ -143,6 +143,17 @@ async def test_without_a_place_a_request_is_refused_and_a_description_is_not() -
         for event in (SECOND, STOP):
             await speaking.write_event(event)
         assert (await until(speaking, "transcript-stop"))[-2].data["text"].startswith("heard 16000")
+
+
+async def test_who_is_refused_while_they_still_send_is_told_all_the_same() -> None:
+    """Closing at once would reset the connection, and the client would never see why."""
+    async with serving(sessions=1) as server, client(server.port) as speaking:
+        await speaking.write_event(START)
+        await until(speaking, "transcript-start")
+        async with client(server.port) as talking:
+            for event in (START, *[SECOND] * 30, STOP):
+                await talking.write_event(event)
+            assert await error_of(talking) == "busy"
 
 
 async def test_connections_are_bounded_by_the_places() -> None:

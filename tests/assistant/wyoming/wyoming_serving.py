@@ -19,9 +19,9 @@ from assistant.runtime import Clock, Worker
 from assistant.server.metrics import Metrics
 from assistant.session.stages import Audio
 from assistant.wyoming.answering import Conversations, by_language_model
-from assistant.wyoming.connection import Limits, Service
 from assistant.wyoming.describing import describe
 from assistant.wyoming.server import listen_wyoming, run_wyoming
+from assistant.wyoming.service import Limits, Service
 from llm.decode import Finished, Generated, Prompt, Token
 from llm.decode.options import AS_CONFIGURED, ReplyOptions
 from llm.text.chat import Message
