@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,13 +87,13 @@ def test_with_a_token_it_gets_as_far_as_its_models(
     assert last.startswith("assistant: model ") and "s3cret" not in err
 
 
-def test_without_its_package_wyoming_is_one_line(assistant: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith(("wyoming", "assistant.wyoming"))]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "wyoming", None)
-    assert "pip install -e '.[wyoming]'" in refusal(
-        assistant("serve", "--port", "0", "--wyoming", "tcp://127.0.0.1:0")
-    )
+def test_without_its_package_wyoming_is_one_line() -> None:
+    """In a process of its own, which has not imported it."""
+    code = "import sys; sys.modules['wyoming'] = None; from assistant.cli import main; main()"
+    words = [sys.executable, "-c", code, "serve", "--port", "0", "--wyoming", "tcp://127.0.0.1:0"]
+    root = Path(__file__).parents[3]
+    done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
+    assert "pip install -e '.[wyoming]'" in refusal((done.returncode, done.stdout, done.stderr))
 
 
 def test_wyoming_is_off_unless_it_is_asked_for(tmp_path: Path) -> None:
