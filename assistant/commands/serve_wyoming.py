@@ -38,15 +38,18 @@ def say_wyoming(config: ServerConfig, sock: socket.socket) -> None:
 
 async def serve_wyoming(server: Realtime, sock: socket.socket, stop: asyncio.Event) -> None:
     """Offer the models of `server` by Wyoming, too, until `stop` is set and the requests have ended."""
-    from assistant.wyoming.answering import Conversations, by_language_model  # noqa: PLC0415  # optional
+    from assistant.wyoming.answering import (  # noqa: PLC0415  # optional
+        Conversations,
+        by_language_model,
+        by_skills,
+    )
     from assistant.wyoming.describing import describe  # noqa: PLC0415
     from assistant.wyoming.server import run_wyoming  # noqa: PLC0415
     from assistant.wyoming.service import Service  # noqa: PLC0415
 
     config = server.config
-    conversations = Conversations(config.llm.system_prompt, server.clock)
+    conversations = Conversations(config.llm.system_prompt, server.clock, server.pool.open_skills)
     info = describe(config, server.model)
-    service = Service(
-        server.pool, config, server.clock, server.metrics, info, conversations, by_language_model
-    )
+    responder = by_skills(by_language_model)
+    service = Service(server.pool, config, server.clock, server.metrics, info, conversations, responder)
     await run_wyoming(service, sock, stop)

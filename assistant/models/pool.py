@@ -212,8 +212,12 @@ class ModelPool:
         voice = None
         if speaker:
             voice = SessionSynthesizer(self._tap.speaker(speaker, name), self._workers.tts, self._phrases)
-        skills = self._tap.skills(self._models.skills() if self._models.skills else None, name)
+        skills = self._tap.skills(self.open_skills(), name)
         return Stages(language, hearing, voice, skills, self._closer(opened))
+
+    def open_skills(self) -> Skills | None:
+        """Those of one conversation, if there are any."""
+        return self._models.skills() if self._models.skills else None
 
     @property
     def kv_bytes(self) -> int:

@@ -16,9 +16,9 @@ from asr.audio import RATE
 from assistant.models.pool import PoolBusy
 from assistant.server.logs import logger
 from assistant.server.wire import WireError, shown
-from assistant.session.conversation import Conversation
 from assistant.session.reply import FALLBACK
 from assistant.session.stages import Audio, Stages
+from assistant.wyoming.answering import Talk
 from assistant.wyoming.hearing import Transcription
 from assistant.wyoming.pcm import Decoder, PcmFormat
 from assistant.wyoming.service import Service
@@ -155,14 +155,14 @@ class Requests:
         return Speech(stages.synthesizer, self._service.clock, self._link.send)
 
     async def _answer(self, event: Event, stages: Stages) -> _Done:
-        text, conversation = self._text(event), self._conversation(event)
-        respond = self._service.responder(stages, conversation, self._service.clock)
+        text, talk = self._text(event), self._talk(event)
+        respond = self._service.responder(stages, talk, self._service.clock)
         reply = await self._link.unless_gone(respond(text)) if text.strip() else None
         answer = NotHandled(FALLBACK) if reply is None else Handled(reply)
         said = {"transcript": text, "reply": reply, "handled": reply is not None}
         return _Done((answer.event(),), said)
 
-    def _conversation(self, event: Event) -> Conversation:
+    def _talk(self, event: Event) -> Talk:
         """The one that the client names, else that of the connection."""
         context = event.data.get("context")
         name = context.get("conversation_id") if isinstance(context, dict) else None
