@@ -12,7 +12,7 @@ from assistant.session.conversation import AssistantItem, Conversation, Spoken, 
 from assistant.session.device import SessionDevice
 from assistant.session.reply import UNDONE
 from assistant.session.request import ReplySettings
-from assistant.session.stages import LanguageModel, Skills, Stages
+from assistant.session.stages import LanguageModel, Plan, Skills, Stages
 from llm.decode import BrokenLogits, ContextFull, CudaBroken, EngineOutOfMemory, Finished, Prompt, Token
 from llm.remote import RemoteError
 from tts.phrases import PhraseSplitter
@@ -82,11 +82,7 @@ def by_skills(otherwise: Responder) -> Responder:
 
         async def respond(text: str) -> str | None:
             try:
-                plan = (
-                    talk.skills.answer(text, talk.conversation.messages(), _NO_DEVICE)
-                    if talk.skills
-                    else None
-                )
+                plan = _plan(talk, text)
                 reply = await plan.act() if plan else None
             except Exception as error:  # noqa: BLE001  # a skill may raise anything; the next text may succeed
                 logger().warning("skill failed", why=one_line(error))
@@ -101,6 +97,12 @@ def by_skills(otherwise: Responder) -> Responder:
         return respond
 
     return responder
+
+
+def _plan(talk: Talk, text: str) -> Plan | None:
+    if talk.skills is None:
+        return None
+    return talk.skills.answer(text, talk.conversation.messages(), _NO_DEVICE)
 
 
 def by_language_model(stages: Stages, talk: Talk, clock: Clock) -> Respond:

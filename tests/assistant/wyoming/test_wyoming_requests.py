@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from fakes import ScriptedPlan, ScriptedSkills
 from wyoming.asr import Transcribe, Transcript
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.client import AsyncTcpClient
@@ -14,6 +15,7 @@ from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, Synthesize
 from wyoming_serving import LIMIT, SILENCE, client, serving, until
 
 from assistant import __version__
+from assistant.session.reply import UNDONE
 
 
 def samples(width: int, count: int, level: float = 0.5) -> bytes:
@@ -152,6 +154,24 @@ async def test_a_text_is_answered_in_the_conversation_that_the_client_names() ->
         "You said 'two' after 0 messages.",
         "You said 'three' after 2 messages.",
     ]
+
+
+async def test_a_command_is_done_and_needs_no_language_model() -> None:
+    plans = {
+        "light on": ScriptedPlan("It's on.", says="The light is on."),
+        "heat on": ScriptedPlan("Warm.", says=OSError("no heating")),
+    }
+    async with serving(skills=ScriptedSkills(plans)) as server, client(server.port) as talking:
+        said = []
+        for text in ("light on", "heat on", "who are you"):
+            await talking.write_event(Transcript(text).event())
+            said += await until(talking, "handled")
+    assert [event.data["text"] for event in said] == [
+        "The light is on.",
+        UNDONE,
+        "You said 'who are you' after 2 messages.",
+    ]
+    assert plans["light on"].done == ["act"]
 
 
 async def test_without_a_name_the_conversation_is_the_connection() -> None:

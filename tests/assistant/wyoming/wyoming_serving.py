@@ -17,8 +17,8 @@ from assistant.config import Config, ServerConfig
 from assistant.models.pool import HearingModels, ModelPool, Models, Opened, on_worker
 from assistant.runtime import Clock, Worker
 from assistant.server.metrics import Metrics
-from assistant.session.stages import Audio
-from assistant.wyoming.answering import Conversations, by_language_model
+from assistant.session.stages import Audio, Skills
+from assistant.wyoming.answering import Conversations, by_language_model, by_skills
 from assistant.wyoming.describing import describe
 from assistant.wyoming.server import listen_wyoming, run_wyoming
 from assistant.wyoming.service import Limits, Service
@@ -144,6 +144,7 @@ async def serving(
     meter: Meter | None = None,
     pool: ModelPool | None = None,
     config: Config | None = None,
+    skills: Skills | None = None,
     **server: object,
 ) -> AsyncIterator[Serving]:
     """A server that has ended, and left no task and no place taken, when the block is left."""
@@ -153,10 +154,9 @@ async def serving(
     config = replace(config or Config(), server=settings)
     models = pool or scripted(echo, sessions, meter or Meter())
     system = config.llm.system_prompt if pool else SYSTEM
-    conversations, info = Conversations(system, clock), describe(config, "echo")
-    service = Service(
-        models, config, clock, metrics, info, conversations, by_language_model, limits or Limits()
-    )
+    conversations, info = Conversations(system, clock, lambda: skills), describe(config, "echo")
+    responder = by_skills(by_language_model)
+    service = Service(models, config, clock, metrics, info, conversations, responder, limits or Limits())
     sock = listen_wyoming(settings)
     task = asyncio.create_task(run_wyoming(service, sock, stop))
     served = Serving(sock.getsockname()[1], models, echo, metrics, stop, task)
