@@ -5,14 +5,14 @@ from importlib.resources import files
 from pathlib import Path
 
 from assistant.config import Config
-from assistant.models.catalog import load_catalog
 from assistant.models.load import model_names
+from assistant.models.own import load_catalogs
 from assistant.models.speech import voice_model
 
 
 def model_digests(config: Config) -> list[dict[str, str]]:
     """Name and SHA-256 of every model that `config` uses; those of the store were verified on loading."""
-    catalog = load_catalog()
+    catalog = load_catalogs()
     stored = [{"name": name, "sha256": catalog[name].sha256 or ""} for name in model_names(config)]
     own = Path(config.llm.model)
     brought = [{"name": own.name, "sha256": _sha256(own)}] if config.llm.is_path else []
