@@ -11,6 +11,7 @@ from assistant.models.catalog import HubFile, ModelSpec, ModelStoreError
 from assistant.models.hub import PREFIX, UNKNOWN, read_reference
 from assistant.models.progress import add_with_bar
 from assistant.models.store import ModelStore
+from llm.cpu.graph import check_heads
 from llm.gguf import GgufError, open_gguf, read_config
 from llm.text import ChatTemplate, ChatTemplateError, Tokenizer, TokenizerError
 
@@ -35,7 +36,7 @@ def check_runs(spec: ModelSpec, path: Path) -> None:
     """Read all that says what the file is; raises ModelStoreError if the engine cannot run it."""
     try:
         gguf = open_gguf(path)
-        read_config(gguf)
+        check_heads(gguf, read_config(gguf))
         ChatTemplate.from_gguf(gguf, Tokenizer.from_gguf(gguf))
     except (GgufError, TokenizerError, ChatTemplateError) as error:
         reason = str(error).replace(f"{path}: ", "")

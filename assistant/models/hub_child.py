@@ -21,13 +21,14 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+_TIMEOUT_S = 10  # as the library has it for downloads
 _LOG_IN = "log in with `hf auth login`, or set HF_TOKEN"
 
 
 def look_up(repo: str, file: str, revision: str) -> dict[str, Any]:
     """The commit of `revision`, the file's size and SHA-256 as far as they are stated, and the names of all
     GGUF files."""
-    info = HfApi().model_info(repo, revision=revision, files_metadata=True)
+    info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=_TIMEOUT_S)
     files = {sibling.rfilename: sibling for sibling in info.siblings or ()}
     found = files.get(file)
     return {

@@ -197,7 +197,9 @@ class ModelStore:
                         settle(found, target)
                     target.replace(self._file(found))
         except SourceError as error:
-            again = "" if error.is_final else f"; {self._remedy(spec)} to try again"
+            again = (
+                f"; then {self._remedy(spec)}" if error.is_final else f"; {self._remedy(spec)} to try again"
+            )
             raise ModelStoreError(f"model {spec.name}: {error}{again}") from error
         except OSError as error:
             where = f"model {spec.name}: cannot write in {self.root}: {error.strerror}"

@@ -28,7 +28,8 @@ NAME = "tiny-q8_0"
 def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
     """Two models that the engine runs."""
     folder = tmp_path_factory.mktemp("models")
-    first, second = (write_llama(folder / "m.gguf", c).read_bytes() for c in (SMALL_QWEN2, SMALL_QWEN3))
+    shapes = (replace(config, head_dim=16) for config in (SMALL_QWEN2, SMALL_QWEN3))
+    first, second = (write_llama(folder / "m.gguf", shape).read_bytes() for shape in shapes)
     return first, second
 
 
@@ -251,6 +252,12 @@ def test_a_file_is_used_where_it_lies(
     ended = assistant("models", "remove", "my--own--m-del")
     assert (ended.code, path.read_bytes()) == (0, models[0])
     assert (written(tmp_path), stored(tmp_path)) == ([], [])
+
+
+def test_a_model_of_a_shape_that_the_engine_cannot_run(assistant: Command, tmp_path: Path) -> None:
+    path = write_llama(tmp_path / "m.gguf", SMALL_QWEN2)
+    assert "m: this engine cannot run it: heads of 8 channels" in assistant("models", "add", path).err
+    assert written(tmp_path) == []
 
 
 def test_a_file_that_is_no_model(assistant: Command, tmp_path: Path) -> None:
