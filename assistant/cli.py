@@ -262,12 +262,15 @@ def memory(
     ] = None,
     sessions: Annotated[int, typer.Option(min=0, max=1_000_000, help="Conversations at once.")] = 1,
     kv: Annotated[Literal["int8", "f16", "f32"], typer.Option(help="Type of keys and values.")] = "int8",
-    json: Annotated[bool, typer.Option("--json", help="Print bytes as JSON.")] = False,
+    speed: Annotated[
+        bool, typer.Option("--speed", help="Load it, and say whether it is fast enough for speech.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Count what MODEL takes of this machine's memory, and say whether it fits."""
     from assistant.commands.memory import run_memory
 
-    run_memory(model, context, sessions, kv, json)
+    run_memory(model, context, sessions, kv, json, speed=speed)
 
 
 @evaluate.command("asr")
