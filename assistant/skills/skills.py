@@ -7,7 +7,8 @@ from assistant.session.stages import Device
 from assistant.skills.announcements import Announcements
 from assistant.skills.matcher import Matcher
 from assistant.skills.skill import Answer, Choice, Intent, Services, Situation, Skill
-from llm.text.message import Message
+from assistant.skills.tools import slots_of
+from llm.text.message import Message, Tool
 
 
 class Skills:
@@ -18,6 +19,8 @@ class Skills:
     ) -> None:
         """`announcements` are what `services.announce` fills, if it does."""
         self._skills, self.services = tuple(skills), services
+        self.tools: tuple[Tool, ...] = ()
+        """Functions that language models are told of which take any; none unless somebody sets them."""
         self.announcements = announcements or Announcements()
         self._matcher = Matcher(table for skill in skills for table in skill.sentences)
         self._of = {
@@ -34,6 +37,11 @@ class Skills:
         for skill in self._skills:
             lists.update(skill.lists)
         return self._matcher.match(text, lists)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all intents."""
+        return tuple(self._of)
 
     def answer(self, intent: Intent, situation: Situation) -> Answer | None:
         """What the intent's skill makes of it; None if there is none, or it declines."""
@@ -53,12 +61,34 @@ class Conversation:
     ) -> "Planned | None":
         """What comes of a transcript, before anything is done; None if no skill understands it."""
         said = (message.content for message in reversed(history) if message.role == "assistant")
-        situation = Situation(self._skills.services.now(), next(said, ""), self.before, device)
+        situation = self._situation(next(said, ""), device)
         for intent in self._skills.intents(transcript):
             answer = self._skills.answer(intent, situation)
             if answer is not None:
                 return Planned(answer.intent or intent, answer, self)
         return None
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """Functions that a language model is told of, if it takes any."""
+        return self._skills.tools
+
+    @property
+    def calls(self) -> tuple[str, ...]:
+        """Names of all functions that a language model may call."""
+        return self._skills.names
+
+    def call(self, name: str, arguments: str, device: Device | None = None) -> "Planned | None":
+        """What comes of a language model's call; None if no skill takes it as it is."""
+        slots = slots_of(name, arguments)
+        if slots is None:
+            return None
+        intent = Intent(name, slots)
+        answer = self._skills.answer(intent, self._situation("", device))
+        return None if answer is None else Planned(answer.intent or intent, answer, self)
+
+    def _situation(self, last_reply: str, device: Device | None) -> Situation:
+        return Situation(self._skills.services.now(), last_reply, self.before, device)
 
     def announcements(self) -> AsyncIterator[str]:
         """What is to be said without being asked, from now on."""

@@ -250,12 +250,19 @@ class _Speaker:
 class _Skills:
     """Understands what was understood in the recording; all else is the language model's."""
 
+    tools = calls = ()
+
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
 
     def answer(self, transcript: str, history: Sequence[Message], device: Device) -> Plan | None:  # noqa: ARG002
         gave = self._scene.recorded_on_loop("skill", digest(transcript))
         return None if gave is None else _Plan(self._scene, digest(transcript), **gave)
+
+    def call(self, name: str, arguments: str, device: Device) -> Plan | None:  # noqa: ARG002
+        given = digest(f"{name}({arguments})")
+        gave = self._scene.recorded_on_loop("skill.call", given)
+        return None if gave is None else _Plan(self._scene, given, **gave)
 
     async def announcements(self) -> AsyncIterator[str]:
         """They are inputs of the recording."""
