@@ -163,22 +163,24 @@ class Alarms:
         return undoable(self._due, asked.meant({}), "Okay.", change)
 
     def _snooze(self, asked: Asked) -> Answer | None:
-        rung = self._rung()
+        rung = self._rung() or self._due.rung(_JUST_RUNG_S)
         words = str(asked.slots.get("span", asked.slots.get("more", "")))
         length = span(words) if words else None
         if (words and length is None) or ("more" in asked.slots and not (length and length.more)):
             return None
         if rung is None:
             return Answer("No alarm is ringing.") if "snooze" in asked.intent.text.casefold() else None
+        again = Item(rung.kind, None, rung.text, rung.length_s)
         length_s = length.total_s if length else _SNOOZE_S
 
         def change() -> Change:
             self._due.silence()
             later_s = self._services.now().timestamp() + length_s
-            return Change((), (self._due.put(Item("alarm", later_s)),))
+            return Change((), (self._due.put(replace(again, due_s=later_s)),))
 
         intent = asked.meant(length.slots if length else {})
-        return undoable(self._due, intent, f"I'll wake you again in {in_words(length_s)}.", change)
+        verb = {"alarm": "wake you", "reminder": "remind you", "timer": "ring"}[rung.kind]
+        return undoable(self._due, intent, f"I'll {verb} again in {in_words(length_s)}.", change)
 
     def _rung(self) -> Item | None:
         """The alarm that rings, or rang until the user spoke."""

@@ -7,13 +7,26 @@ from typing import Literal
 
 from assistant.skills.asked import spoken_time
 from assistant.skills.times import When, when
+from assistant.skills.written import as_spoken
 
 Link = Literal["", "to", "that", "about", "of", "for"]
 _LINK = re.compile(
-    r"^(?:please )?(?:(?P<link>to|that|about|of|for)\s+|(?=(?:I|I'm|I've|we|we're)\s))(?P<text>\S.*)$",
+    r"^(?:please )?(?:(?P<link>to|that|about|of|for)\s+|(?=(?:I|I'm|I've|we|we're)\s))"
+    r"(?:(?:please|also|just|uh|um) )*(?P<text>\S.*)$",
     re.IGNORECASE | re.DOTALL,
 )
-_ENDS = re.compile(r"[\s,.!?]+$|[\s,]+(?:please|thanks|thank you|okay)$", re.IGNORECASE)
+_ENDS = re.compile(
+    r"[\s,.!?]+$|[\s,]+(?:please|okay)$|(?<!\bsay)(?<!\bsend)(?<!\bwrite)[\s,]+(?:thanks|thank you)$",
+    re.IGNORECASE,
+)
+_AFTER_SOMETHING = re.compile(
+    r"^(?P<condition>(?:after|before|when|while|once|if|as soon as|during) .+?) to (?P<text>\S.*)$",
+    re.IGNORECASE,
+)
+"""No clock shows when that is, so it is asked."""
+_BEFORE_IT = re.compile(
+    r"^.*?\b(?:remind (?:me|us)|reminder|let (?:me|us) forget)\b\s*", re.IGNORECASE | re.DOTALL
+)
 # A number alone is part of the text, "chapter 7"; after these words it is a time.
 _MARKED = re.compile(
     r"^(?:at|in|on|for|after|around|about|tomorrow|today|tonight|this|next|later|every|each|daily|weekdays|weekends"
@@ -49,7 +62,14 @@ def reminder(ahead: str, rest: str) -> Reminder | None:
     readings = [_after_time(first, time, more) for time, more in _heads(rest)]
     if (only := when(rest)) is not None:
         readings.append(_with(Reminder(time=first), only))
+    if (asked := _AFTER_SOMETHING.match(rest)) is not None:
+        readings.append(_linked(first, f"to {asked['text']} {asked['condition']}"))
     return next((reading for reading in [*readings, _linked(first, rest)] if reading), None)
+
+
+def said_after(text: str) -> str:
+    """All that follows "remind me": of slots, words are missing that are politeness elsewhere ("say hi")."""
+    return _BEFORE_IT.sub("", as_spoken(text), count=1)
 
 
 def yours(text: str) -> str:
@@ -84,7 +104,8 @@ def _linked(first: When, rest: str) -> Reminder | None:
     for place in range(1, len(words)):
         end = " ".join(words[place:])
         time = when(end) if _MARKED.search(end) else None
-        both = _with(Reminder(_tidy(" ".join(words[:place])), first, link), time) if time else None
+        text = words if words[place - 1] == "by" else words[:place]  # a deadline is part of it
+        both = _with(Reminder(_tidy(" ".join(text)), first, link), time) if time else None
         if both is not None:
             return both
     return Reminder(" ".join(words), first, link)

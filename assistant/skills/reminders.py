@@ -8,7 +8,7 @@ from typing import Any
 from assistant.skills.asked import Asked, ask_which, asked_time, time_slots
 from assistant.skills.due import Due, Item
 from assistant.skills.moments import clock_in_words, days_in_words, is_meant, moment, moment_in_words
-from assistant.skills.reminder_words import Reminder, reminder, yours
+from assistant.skills.reminder_words import Reminder, reminder, said_after, yours
 from assistant.skills.sentences import our_own
 from assistant.skills.skill import Answer, Choice, Intent, Services, Situation, Value
 from assistant.skills.spans import and_more, in_words
@@ -53,7 +53,8 @@ class Reminders:
             return self._remind(asked, said) if said else None
         if "that" in asked.slots:
             return self._move(asked)
-        said = reminder(str(asked.slots.get("ahead", "")), str(asked.slots.get("rest", "")))
+        rest = said_after(asked.intent.text) if "rest" in asked.slots else ""
+        said = reminder(str(asked.slots.get("ahead", "")), rest)
         if said is None or (said.link in ("that", "about", "of", "for") and said.time == When()):
             return None
         return self._remind(asked, said)

@@ -75,15 +75,22 @@ class TimerAsked:
 
     def the(self, timer: Item) -> str:
         """The timer as the subject of a sentence."""
-        return f"The {timer_name(timer)}" if timer.text or len(self.timers) > 1 else "The timer"
+        return f"The {timer_name(timer)}" if self._has_name(timer) else "The timer"
 
     def left(self, timer: Item) -> str:
         """How much is left of it, as a sentence."""
         left = in_words(timer.left(self.situation.now))
         if timer.due_s is None:
             return f"{self.the(timer)} is paused with {left} left."
-        on = f" on the {timer_name(timer)}" if timer.text or len(self.timers) > 1 else ""
-        return f"{left} left{on}."
+        return f"{left} left{self.on(timer)}."
+
+    def on(self, timer: Item) -> str:
+        """Which timer it is that something is left on, if that is to be said."""
+        return f" on the {timer_name(timer)}" if self._has_name(timer) else ""
+
+    def _has_name(self, timer: Item) -> bool:
+        """Whether it is to be called by more than "the timer"."""
+        return bool(timer.text or self.request.start or len(self.timers) > 1)
 
     def order(self, timer: Item) -> tuple[bool, float]:
         """The next first, and those that are paused behind."""

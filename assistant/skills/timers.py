@@ -1,10 +1,12 @@
 """Timers, with Home Assistant's intents: several at a time, named or known by how long they were to run."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from assistant.skills.due import Due, Item, Kind, timer_name
+from assistant.skills.figures import in_figures
 from assistant.skills.sentences import home_assistant, our_own
 from assistant.skills.skill import Answer, Choice, Intent, Services, Situation
 from assistant.skills.spans import UNITS, Unit, and_more, in_words, listed, span
@@ -17,6 +19,10 @@ _NOT_OURS = ("{area}", "{timer_command")
 _JUST_RUNG_S = 20.0
 _SAID = 4
 _PLACES = {"first": 0, "oldest": 0, "second": 1, "third": 2, "last": -1, "newest": -1, "latest": -1}
+_GONE = ("HassCancelTimer", "HassCancelAllTimers")
+"""After these there is no timer that "make it ten" could mean."""
+_UNFINISHED = re.compile(r"(?:\d|\bhours?)\W*$")
+"""A number may get a unit yet, and an hour may be an hour and a half."""
 _EVERY = ("both", "all", "all of them", "both of them", "every one", "all of those")
 
 
@@ -56,12 +62,16 @@ class Timers:
         return self._answers[intent.name](TimerAsked(intent, said, situation, running))
 
     def _start(self, asked: TimerAsked) -> Answer | None:
-        said = asked.request
-        before = asked.before
-        if "asked" in asked.intent.slots:
-            if before is None or before.name != "HassStartTimer" or last(before).start:
-                return None
-            said = replace(said, name=str(before.slots.get("name", "")))
+        said, before, slots = asked.request, asked.before, asked.intent.slots
+        if (
+            before
+            and before.name == "HassStartTimer"
+            and not last(before).start
+            and ("asked" in slots or said.that)
+        ):
+            said = replace(said, that=False, name=str(before.slots.get("name", "")))
+        elif "asked" in slots:
+            return None
         elif said.that or "change" in asked.intent.slots:
             return self._change(asked)
         if said.length is None:
@@ -84,7 +94,8 @@ class Timers:
             number = instead_of.id if instead_of else 0
             return Change(known, (self._due.put(Item("timer", due_s, said.name, length_s, id=number)),))
 
-        intent = asked.meant(replace(said, start=None), open_ended=said.length.bare)
+        more_may_follow = _UNFINISHED.search(in_figures(asked.intent.text)) is not None
+        intent = asked.meant(replace(said, start=None), open_ended=more_may_follow)
         return undoable(self._due, intent, text[0].upper() + text[1:], change)
 
     def _change(self, asked: TimerAsked) -> Answer | None:
@@ -92,7 +103,7 @@ class Timers:
         before, length = asked.before, asked.request.length
         if length is None or length.more or (asked.request.name and not asked.found()):
             return None
-        if asked.request.that and (before is None or before.name == "HassCancelTimer"):
+        if asked.request.that and (before is None or before.name in _GONE):
             return None
         if length.bare and before:
             length = span(str(length.minutes), _unit(before)) or length
@@ -151,6 +162,8 @@ class Timers:
             return None
         if short and (not asked.timers or self._rung("alarm")):
             return None
+        if short and asked.before:
+            asked = replace(asked, request=replace(asked.request, that=True))
         return self._with_one(asked, lambda asked, timer: self._add_to(asked, timer, sign * length.total_s))
 
     def _add_to(self, asked: TimerAsked, timer: Item, more_s: int) -> Answer:
@@ -158,7 +171,6 @@ class Timers:
         intent = asked.meant_one()
         if left_s <= 0:
             return Answer(f"There are only {in_words(left_s - more_s)} left on it.", intent=intent)
-        on = f" on the {timer_name(timer)}" if timer.text or len(asked.timers) > 1 else ""
 
         def change() -> Change:
             now = self._services.now()
@@ -168,7 +180,7 @@ class Timers:
             longer = replace(timer, due_s=due_s, left_s=timer.left_s + more_s if due_s is None else 0.0)
             return Change((timer,), (self._due.put(longer),))
 
-        return undoable(self._due, intent, f"Now {in_words(left_s)} left{on}.", change)
+        return undoable(self._due, intent, f"Now {in_words(left_s)} left{asked.on(timer)}.", change)
 
     def _pause(self, asked: TimerAsked) -> Answer | None:
         running = [item for item in asked.timers if item.due_s is not None]

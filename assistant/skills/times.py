@@ -48,8 +48,13 @@ class When:
     def open_ended(self) -> bool:
         """Whether more of it may follow: "tomorrow" - "at 8", "at 3" - "p.m."."""
         if self.span:
-            return self.span.bare
-        return self.clock is None or (len(self.clock.hours) > 1 and not self.part and not self.clock.minute)
+            return self.span.hours > 0 and not self.span.minutes  # "an hour" - "and a half"
+        if self.clock is None:
+            return True
+        clock = self.clock
+        if not clock.half and not clock.minute and clock.hour < 24:
+            return True  # "7" - "30"
+        return len(clock.hours) > 1 and not self.part and not self.day
 
 
 _HOUR = r"(?P<hour>[01]?\d|2[0-3])"
@@ -76,7 +81,7 @@ _DAY = re.compile(
 _DATE = re.compile(
     rf"(?:on |for )?(?:(?:the )?(?P<day>\d\d?)(?:st|nd|rd|th)?(?: of)? (?P<month>{'|'.join(MONTHS)})"
     rf"|(?P<month_first>{'|'.join(MONTHS)}) (?:the )?(?P<day_last>\d\d?)(?:st|nd|rd|th)?"
-    rf"|the (?P<only>\d\d?)(?:st|nd|rd|th)|(?P<iso>\d{{4}} \d\d \d\d))(?= |$)"
+    rf"|the (?P<only>\d\d?)(?:st|nd|rd|th)(?! \d+$)|(?P<iso>\d{{4}} \d\d \d\d))(?= |$)"
 )
 _PART = re.compile(
     r"(?:(?P<this>this |later this )|(?:(?:for |later )?(?:in|at) )?(?:the )?)"

@@ -90,6 +90,7 @@ NO_TIME = (
     "", "the pool", "in the pool", "3 eggs", "may", "half an hour", "quarter past", "13 pm", "25:30", "7:75",
     "tomorrow tomorrow", "at 5 at 6", "in ten", "next week some time", "monday tuesday", "the 41st", "7 a",
     "next to the door", "noon and night", "half a dozen", "second",
+    "the first one",
 )  # fmt: skip
 
 
