@@ -52,19 +52,34 @@ class Alarms:
 
     def _set(self, asked: Asked) -> Answer | None:
         before = asked.before("SetAlarm")
-        said, instead_of = asked_time(asked, "when", "day"), None
+        said, instead_of = asked_time(asked, "when", "wake", "day"), None
         if "asked" in asked.slots:
             said = _completed(asked, before)
         elif "moved" in asked.slots:
-            said, instead_of = asked_time(asked, "moved"), asked.only
+            return self._move(asked)
         elif "that" in asked.slots and before:
             instead_of = next((item for item in asked.items[::-1] if _is_of(item, before, asked)), None)
             said = (_completed_day(asked, before, "when") or said) if instead_of else None
         elif "that" in asked.slots:
             said = None
-        if said is None or ("moved" in asked.slots and instead_of is None):
+        if said is None or ("wake" in asked.slots and said.clock is None and said.span is None):
             return None
         return self._set_for(asked, said, instead_of)
+
+    def _move(self, asked: Asked) -> Answer | None:
+        """To another time, which is on the same day unless that is said."""
+        known, to = asked_time(asked, "known"), asked_time(asked, "moved")
+        if known is None or to is None or not asked.items:
+            return None
+        now = asked.situation.now
+        found = [item for item in asked.items if is_meant(known, _at(item, now), now)]
+        if len(found) != 1:
+            return Answer(
+                f"Which one? There are {listed([_said(item, now) for item in asked.items[:_SAID]])}."
+            )
+        if not to.day and not to.span and not to.days:
+            to = replace(to, day=f"{_at(found[0], now):%Y-%m-%d}", days=found[0].days)
+        return self._set_for(asked, to, found[0])
 
     def _set_for(self, asked: Asked, said: When, instead_of: Item | None) -> Answer:
         now = asked.situation.now

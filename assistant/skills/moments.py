@@ -69,7 +69,7 @@ def _dates(said: When, today: date) -> Iterator[date]:
         yield date.fromisoformat(said.day)
     elif said.day.startswith("-"):
         yield from _calendar(said.day, today)
-    elif (weekday := said.day.split(" ")[-1]) in WEEKDAYS:
+    elif (weekday := said.day.split(" ")[-1].replace("weekend", "saturday")) in WEEKDAYS:
         to_go = (WEEKDAYS.index(weekday) - today.weekday()) % 7
         if said.day.startswith("next "):  # that of the week that begins on the next Monday
             to_go = 7 - today.weekday() + WEEKDAYS.index(weekday)

@@ -25,12 +25,14 @@ _AFTER_SOMETHING = re.compile(
 )
 """No clock shows when that is, so it is asked."""
 _BEFORE_IT = re.compile(
-    r"^.*?\b(?:remind (?:me|us)|reminder|let (?:me|us) forget)\b\s*", re.IGNORECASE | re.DOTALL
+    r"^.*?\b(?:(?:remind|tell|ping|nudge|alert|notify|prompt) (?:me|us)|reminder|let (?:me|us) forget)\b\s*",
+    re.IGNORECASE | re.DOTALL,
 )
 # A number alone is part of the text, "chapter 7"; after these words it is a time.
 _MARKED = re.compile(
     r"^(?:at|in|on|for|after|around|about|tomorrow|today|tonight|this|next|later|every|each|daily|weekdays|weekends"
-    r"|the|noon|midnight|midday|(?:mon|tues|wednes|thurs|fri|satur|sun)days?)\b|[ap]\.? ?m\b|o'clock",
+    r"|the|noon|midnight|midday|(?:mon|tues|wednes|thurs|fri|satur|sun)days?)\b"
+    r"|\bfrom now$|[ap]\.? ?m\b|o'clock",
     re.IGNORECASE,
 )
 _YOURS = {

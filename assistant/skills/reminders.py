@@ -53,8 +53,14 @@ class Reminders:
             return self._remind(asked, said) if said else None
         if "that" in asked.slots:
             return self._move(asked)
-        rest = said_after(asked.intent.text) if "rest" in asked.slots else ""
-        said = reminder(str(asked.slots.get("ahead", "")), rest)
+        rest = said_after(asked.intent.text) if asked.slots.keys() & {"rest", "told"} else ""
+        ahead = str(asked.slots.get("ahead", ""))
+        said = reminder(ahead, rest)
+        if said is None and "reminder" in asked.intent.text.casefold():  # "reminder buy milk tomorrow"
+            said = reminder(ahead, f"to {rest}")
+            said = None if said is None or said.time == When() else said
+        if said and "told" in asked.slots and (said.link != "to" or said.time == When()):
+            return None
         if said is None or (said.link in ("that", "about", "of", "for") and said.time == When()):
             return None
         return self._remind(asked, said)

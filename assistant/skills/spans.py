@@ -13,7 +13,8 @@ _SECONDS: dict[Unit, int] = {"days": 86400, "hours": 3600, "minutes": 60, "secon
 _LONGEST_S = 366 * 86400
 
 _EDGES = re.compile(
-    r"^(?:for|of|about|just|only|a total of) | (?:please|thanks|thank you|for me|long|from now|now|then)$"
+    r"^(?:for|of|about|around|roughly|like|just|only|a total of) "
+    r"| (?:please|thanks|thank you|for me|long|from now|now|then)$"
 )
 _MORE = re.compile(r"\b(?:more|extra|additional|further|another|longer)\b")
 _REWRITTEN = (

@@ -48,7 +48,7 @@ class Stopwatch:
     def answer(self, intent: Intent, situation: Situation) -> Answer | None:
         """See `Skill`."""
         text, before = intent.text.casefold(), situation.before
-        named = "stopwatch" in text or "stop watch" in text
+        named = any(word in text for word in ("stopwatch", "stop watch", "timing"))
         if not named and (before is None or before.name not in _OURS):
             return None
         watch, now = self._watch(), situation.now

@@ -8,7 +8,7 @@ from assistant.skills.skill import Intent, Value
 from assistant.skills.spans import UNITS, Span, span
 
 _LONGEST_NAME = 4  # words
-_OPEN = frozenset(("duration", "asked", "more", "followed", "patience", "change"))
+_OPEN = frozenset(("duration", "explicit", "asked", "more", "followed", "patience", "change"))
 """Slots of our sentences that hold a duration. What they ask for beside it is in `Timers`."""
 _PATIENCE_S = 120
 """Who says "give me a minute" asks for no timer."""
@@ -20,7 +20,10 @@ _NO_NAME = re.compile(
     r"to|at|by|as|than|then|there|here|timer|timers|alarm|alarms|reminder|second|seconds|"
     r"minute|minutes|hour|hours|day|days|week|half|quarter|am|pm|today|tomorrow|tonight|"
     r"noon|midnight|o'clock|all|any|some|every|each|both|of|never|always|just|off|on|up|"
-    r"out|again|last|first|next|new|time|times|long|left|longer|more"
+    r"out|again|last|first|next|new|time|times|long|left|longer|more|pause|stop|cancel|"
+    r"extend|resume|add|increase|decrease|reset|restart|check|delete|remove|end|kill|continue|"
+    r"hold|unpause|abort|clear|shorten|change|use|used|using|set|start|started|run|runs|"
+    r"need|needs|want|wants|like|go|goes|went|make|put|give|get|got|buy"
     r")(?![\w'])"
 )
 _ARTICLE = re.compile(r"^(?:(?:the|my|our|a|an|another|new|quick|short|that|this) )+")
@@ -58,6 +61,8 @@ def request(intent: Intent) -> Request | None:
     for slot in _OPEN.intersection(slots):
         asked = replace(asked, length=span(str(slots[slot])))
         if asked.length is None or (slot == "more" and not asked.length.more):
+            return None
+        if slot == "explicit" and asked.length.bare:
             return None
         if slot == "patience" and (
             asked.length.total_s < _PATIENCE_S or asked.length.bare or asked.length.more

@@ -21,7 +21,7 @@ _SAID = 4
 _PLACES = {"first": 0, "oldest": 0, "second": 1, "third": 2, "last": -1, "newest": -1, "latest": -1}
 _GONE = ("HassCancelTimer", "HassCancelAllTimers")
 """After these there is no timer that "make it ten" could mean."""
-_UNFINISHED = re.compile(r"(?:\d|\bhours?)\W*$")
+_UNFINISHED = re.compile(r"(?:\d|(?<!half )(?<!of )\b(?:an|\d+) hours?)\W*$")
 """A number may get a unit yet, and an hour may be an hour and a half."""
 _EVERY = ("both", "all", "all of them", "both of them", "every one", "all of those")
 

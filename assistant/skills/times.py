@@ -75,7 +75,8 @@ _CLOCKS = tuple(
 )
 _WEEKDAY = f"(?:{'|'.join(WEEKDAYS)})"
 _DAY = re.compile(
-    rf"(?:on |for )?(?:(?P<same>the day after tomorrow|tomorrow|today|tonight)"
+    rf"(?:on |for |at )?(?:(?P<same>the day after tomorrow|tomorrow|today|tonight)"
+    rf"|(?P<weekend>(?:this|the|next|this coming) weekend)"
     rf"|(?P<which>next |this coming |this |the coming |coming )?(?P<weekday>{_WEEKDAY}))(?= |$)"
 )
 _DATE = re.compile(
@@ -146,7 +147,7 @@ def _take_day(words: str, place: int, said: When) -> _Taken:
     found = _DAY.match(words, place)
     if found is None or said.day:
         return None
-    day = found["same"] or (found["which"] or "") + found["weekday"]
+    day = found["same"] or found["weekend"] or (found["which"] or "") + found["weekday"]
     return replace(said, day=day, part="night" if day == "tonight" else said.part), found.end()
 
 
@@ -203,6 +204,8 @@ def _clock(found: re.Match[str]) -> Clock | None:
         hour, minute = int(joined[:-2]), int(joined[-2:])
     else:
         hour, minute = int(group["hour"]), int(group.get("minute") or 0)
+    if not half and str(group.get("hour") or group.get("joined"))[0] == "0":
+        half = "am"  # so clocks of 24 hours write it
     if hour > 24 or (half and hour > 12):
         return None
     if "way" in group:

@@ -94,6 +94,18 @@ def test_a_time_that_was_not_said_is_asked_for() -> None:
     assert len(home.due.items("alarm")) == 1
 
 
+def test_an_alarm_is_moved() -> None:
+    home = Home()
+    home.say("set an alarm for 6 a.m. every day")
+    home.say("set an alarm for 7:15 a.m. on saturday")
+    assert (
+        home.say("move my alarm to 9") == "Which one? There are 6 a.m. every day and 7:15 a.m. on Saturday."
+    )
+    assert home.say("move my 6 a.m. alarm to 6:30") == "Alarm is now set for 6:30 a.m. every day."
+    assert home.say("change the saturday alarm to 8") == "Alarm is now set for 8 a.m. on Saturday."
+    assert len(home.due.items("alarm")) == 2
+
+
 def test_a_time_that_is_over_is_not_set() -> None:
     home = Home()
     assert home.say("set an alarm for 3 p.m. today") == "That time is over already."

@@ -4,6 +4,21 @@ import pytest
 from spoken_to import Home
 
 ORDINARY = (
+    "Tell me about the meeting at three.",
+    "Tell me to go home.",
+    "I want to wake up.",
+    "We woke up at six.",
+    "Forget it.",
+    "Resume.",
+    "Cancel it.",
+    "Undo that.",
+    "Hold on.",
+    "Has the match finished yet?",
+    "Where are we on the project?",
+    "I used a timer for ten minutes.",
+    "The weekend was too short.",
+    "Alert me to any danger.",
+    "Time my run for me.",
     "I had to set a timer last time.",
     "Have you ever set a timer for an egg?",
     "My sister always sets a timer for ten minutes when she cooks.",

@@ -100,6 +100,26 @@ SET: dict[str, tuple[dict[str, Any], str, str]] = {
         "at 9 a.m. on Friday to submit the report by Friday",
         "2026-12-04 09:00",
     ),
+    "tell me to call mom at 5 pm": (
+        {"text": "call mom", "time": "17:00"},
+        "at 5 tomorrow afternoon to call mom",
+        "2026-12-03 17:00",
+    ),
+    "remind me to check the grill 10 minutes from now": (
+        {"text": "check the grill", "minutes": 10},
+        "in 10 minutes to check the grill",
+        "2026-12-02 17:40",
+    ),
+    "remind me this weekend to mow the lawn": (
+        {"text": "mow the lawn", "day": "this weekend"},
+        "at 9 a.m. on Saturday to mow the lawn",
+        "2026-12-05 09:00",
+    ),
+    "Reminder: call mom at 6.": (
+        {"text": "call mom", "time": "18:00"},
+        "at 6 this evening to call mom",
+        "2026-12-02 18:00",
+    ),
 }
 
 
