@@ -280,6 +280,9 @@ class ScriptedSkills:
         for text in ():
             yield text
 
+    async def run(self) -> None:
+        """Nothing."""
+
     tools: tuple[Tool, ...] = ()
 
     @property

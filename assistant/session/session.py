@@ -183,9 +183,12 @@ class Session:
                 if self._listening:
                     group.create_task(self._listening.run(), name="listening")
                 group.create_task(self._deliver(source), name="source")
-                announcing = group.create_task(self._announce(), name="announce")
+                beside = [
+                    group.create_task(self._announce(), name="announce"),
+                    group.create_task(self._run_skills(), name="skills"),
+                ]
                 turns = group.create_task(self._take_turns(group), name="turn")
-                turns.add_done_callback(lambda _: announcing.cancel())
+                turns.add_done_callback(lambda _: [task.cancel() for task in beside])
         finally:
             self._over = True
             for listener in self._listeners:
@@ -222,6 +225,13 @@ class Session:
         if self._stages.skills is not None:
             async for text in self._stages.skills.announcements():
                 await self._events.put(turn.ReplyRequested(ReplyRequest(say=text)))
+
+    async def _run_skills(self) -> None:
+        try:
+            if self._stages.skills is not None:
+                await self._stages.skills.run()
+        except Exception as error:  # noqa: BLE001  # a skill may raise anything; the session goes on
+            self._emit(Failed("skills", one_line(error)))
 
     def _configure(self, settings: ReplySettings) -> None:
         self.reply_settings = settings

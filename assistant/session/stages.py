@@ -146,6 +146,10 @@ class Skills(Protocol):
         """What is to be said without being asked, from now on."""
         ...
 
+    async def run(self) -> None:
+        """What goes on beside the conversation, while that lasts: timers run out."""
+        ...
+
     @property
     def tools(self) -> tuple[Tool, ...]:
         """Functions that a language model is told of, if it takes any."""

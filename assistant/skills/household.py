@@ -3,9 +3,14 @@
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 
+from assistant.skills.alarms import Alarms
 from assistant.skills.announcements import Announcements
+from assistant.skills.due import Due
+from assistant.skills.reminders import Reminders
 from assistant.skills.skill import Services, Skill
 from assistant.skills.skills import Skills
+from assistant.skills.stopwatch import Stopwatch
+from assistant.skills.timers import Timers
 
 GROUP = "assistant.skills"
 
@@ -15,8 +20,16 @@ class SkillError(Exception):
 
 
 def household(services: Services, announcements: Announcements) -> Skills:
-    """The skills of one home; raises SkillError."""
-    return Skills([*_installed(services)], services, announcements)
+    """The skills of one home, those first that win over others. Raises SkillError and StoreError."""
+    due = Due(services)
+    skills: list[Skill] = [
+        Timers(services, due),
+        Alarms(services, due),
+        Reminders(services, due),
+        Stopwatch(services),
+        *_installed(services),
+    ]
+    return Skills(skills, services, announcements, due)
 
 
 def _installed(services: Services) -> Iterator[Skill]:

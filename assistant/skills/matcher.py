@@ -12,13 +12,18 @@ from assistant.skills.sentences import shared
 from assistant.skills.skill import Choice, Intent, Value
 from assistant.skills.written import as_spoken
 
-_POLITE = (
-    "hey", "hi", "okay", "ok", "so", "well", "um", "uh", "now", "just", "then", "assistant", "computer",
-    "will you", "would you please", "can you please", "could you please", "can i", "may i", "could i",
-    "i need you to", "i want you to", "i'd like you to", "i would like you to", "i would like to",
-    "i would like", "go ahead and", "quickly", "right now", "right away", "thanks", "thank you",
-    "if you can", "if you could", "would you mind", "do me a favor and", "let's", "also",
-)  # fmt: skip
+_BEFORE = re.compile(
+    r"^(?:(?:hey|hi|hello|okay|ok|so|well|um|uh|now|just|then|also|assistant|computer|please)\s+"
+    r"|(?:(?:can|could|would|will) you|would you mind|do me a favor and|go ahead and|let's)\s+"
+    r"|i (?:need|want) you to\s+|i(?:'d| would) like(?: you)?(?: to)?\s+|(?:can|could|may) i\s+)+",
+    re.IGNORECASE,
+)
+_BEHIND = re.compile(
+    r"(?:[\s,]+(?:please|now|right now|right away|quickly|if you can|if you could|for me)"
+    r"|,\s*(?:thanks|thank you|assistant|computer|okay|ok))+[\s.?!]*$",
+    re.IGNORECASE,
+)
+"""Said around a request, and no part of it."""
 _EMPTY = TextSlotList.from_strings([])
 
 
@@ -33,12 +38,13 @@ class Matcher:
 
     def match(self, text: str, lists: Mapping[str, Sequence[Choice]]) -> list[Intent]:
         """All that `text` may mean, the most literal reading first; `lists` are words of slots by name."""
-        spoken = as_spoken(text)
-        if not spoken:
-            return []
         slots: dict[str, SlotList] = {name: self._list(name, choices) for name, choices in lists.items()}
-        found = list(recognize_all(spoken, self._intents, slot_lists=slots, skip_words=list(_POLITE)))
-        found.sort(key=lambda result: _free(result))
+        whole = as_spoken(text)
+        bare = _BEFORE.sub("", as_spoken(_BEHIND.sub("", text)))
+        found: list[RecognizeResult] = []
+        for spoken in dict.fromkeys((bare, whole)):
+            found += recognize_all(spoken, self._intents, slot_lists=slots) if spoken else []
+        found.sort(key=_free)
         return _unique(_intent(result, text) for result in found)
 
     def _list(self, name: str, choices: Sequence[Choice]) -> TextSlotList:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from assistant.session.stages import Device
 from assistant.skills.announcements import Announcements
+from assistant.skills.due import Due
 from assistant.skills.matcher import Matcher
 from assistant.skills.skill import Answer, Choice, Intent, Services, Situation, Skill
 from assistant.skills.tools import slots_of
@@ -15,9 +16,14 @@ class Skills:
     """The skills of a process; conversations share them."""
 
     def __init__(
-        self, skills: Sequence[Skill], services: Services, announcements: Announcements | None = None
+        self,
+        skills: Sequence[Skill],
+        services: Services,
+        announcements: Announcements | None = None,
+        due: Due | None = None,
     ) -> None:
-        """`announcements` are what `services.announce` fills, if it does."""
+        """`announcements` are what `services.announce` fills; `due` is what rings."""
+        self.due = due
         self._skills, self.services = tuple(skills), services
         self.tools: tuple[Tool, ...] = ()
         """Functions that language models are told of which take any; none unless somebody sets them."""
@@ -65,7 +71,7 @@ class Conversation:
         for intent in self._skills.intents(transcript):
             answer = self._skills.answer(intent, situation)
             if answer is not None:
-                return Planned(answer.intent or intent, answer, self)
+                return Planned(answer.intent or intent, answer, self, self.before)
         return None
 
     @property
@@ -85,7 +91,7 @@ class Conversation:
             return None
         intent = Intent(name, slots)
         answer = self._skills.answer(intent, self._situation("", device))
-        return None if answer is None else Planned(answer.intent or intent, answer, self)
+        return None if answer is None else Planned(answer.intent or intent, answer, self, self.before)
 
     def _situation(self, last_reply: str, device: Device | None) -> Situation:
         return Situation(self._skills.services.now(), last_reply, self.before, device)
@@ -94,9 +100,23 @@ class Conversation:
         """What is to be said without being asked, from now on."""
         return self._skills.announcements.listen()
 
+    async def run(self) -> None:
+        """Ring what is due, for as long as the conversation lasts; raises StoreError.
+
+        Every open conversation does: nothing rings where nobody hears it.
+        """
+        if self._skills.due is not None:
+            await self._skills.due.run()
+
     def forget(self) -> None:
-        """No skill answered the turn that is over."""
-        self.before = None
+        """The language model answered the turn that is over."""
+        self.note(None)
+
+    def note(self, understood: Intent | None) -> None:
+        """A turn of the user's is over: what rings falls silent."""
+        self.before = understood
+        if self._skills.due is not None:
+            self._skills.due.silence()
 
 
 @dataclass(frozen=True)
@@ -106,6 +126,8 @@ class Planned:
     understood: Intent
     answer: Answer
     conversation: Conversation = field(repr=False)
+    before: Intent | None = None
+    """What was understood in the turn before."""
 
     @property
     def intent(self) -> str:
@@ -130,10 +152,11 @@ class Planned:
     async def act(self) -> str:
         """Do it; returns what is to be said."""
         said = await self.answer.act() if self.answer.act else None
-        self.conversation.before = self.understood
+        self.conversation.note(self.understood)
         return self.answer.text if said is None else said
 
     async def undo(self) -> None:
         """Take back what was done."""
         if self.answer.undo:
             await self.answer.undo()
+        self.conversation.before = self.before

@@ -269,6 +269,9 @@ class _Skills:
         for text in list[str]():
             yield text
 
+    async def run(self) -> None:
+        """What it announced is an input of the recording."""
+
     def forget(self) -> None:
         """Nothing is remembered."""
 

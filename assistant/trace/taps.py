@@ -293,6 +293,9 @@ class _Skills:
             self._notes.input(self._session, Announcement(text))
             yield text
 
+    async def run(self) -> None:
+        await self._skills.run()
+
     @property
     def tools(self) -> tuple[Tool, ...]:
         return self._skills.tools
