@@ -28,7 +28,7 @@ _PARTS = (
 _SIGNS = {"½": " 1/2", "¼": " 1/4", "¾": " 3/4", "⅓": " 1/3", "⅔": " 2/3", "⅛": " 1/8"}
 _TOKEN = re.compile(r"\d+(?:\.\d+)?|\.\d+|[^\W\d_]+(?:'[^\W\d_]+)?|[^\w\s]")
 _BETWEEN_LETTERS = re.compile(r"(?<=[a-z])-(?=[a-z])")
-_LARGE = ("quadrillion", "quintillion", "sextillion", "septillion", "octillion")
+_LARGE = ("trillion", "quadrillion", "quintillion", "sextillion", "septillion", "octillion")
 
 Found = tuple[Fraction, int]
 """A number, and the index of the token behind it."""
@@ -74,16 +74,16 @@ def ordinal_at(words: Sequence[str], at: int) -> tuple[int, int] | None:
     return (_PLACES[word], at + 1) if word in _PLACES else None
 
 
-def spoken(value: Fraction, *, exact: int = 4, places: int = 2) -> str:
+def spoken(value: Fraction, *, exact: int = 4, places: int = 2, longest: int = 10**15) -> str:
     """`value` as it is said: with all of its decimals if those are at most `exact`, else "about" so much.
 
-    Rounded to `places` decimals, or to three digits below one. A comma in thousands keeps a voice from
-    reading a year.
+    Rounded to `places` decimals, or to three digits below one; from `longest`, which is a trillion or more,
+    in trillions and so on. A comma in thousands keeps a voice from reading a year.
     """
     if value < 0:
-        said = spoken(-value, exact=exact, places=places)
+        said = spoken(-value, exact=exact, places=places, longest=longest)
         return f"about minus {said[6:]}" if said.startswith("about ") else f"minus {said}"
-    if value >= 10**15:
+    if value >= longest:
         return _large(value)
     if (value * 10**exact).denominator == 1:
         return _digits(value, exact)
@@ -109,8 +109,8 @@ def _large(value: Fraction) -> str:
     thousands = exponent // 3
     exact = value == round(value / 1000**thousands, 2) * 1000**thousands
     about = "" if exact else "about "
-    if thousands - 5 < len(_LARGE):
-        return f"{about}{_digits(value / 1000**thousands, 2)} {_LARGE[thousands - 5]}"
+    if thousands - 4 < len(_LARGE):
+        return f"{about}{_digits(value / 1000**thousands, 2)} {_LARGE[thousands - 4]}"
     return f"{about}{_digits(value / 10**exponent, 2)} times 10^{exponent}"
 
 
