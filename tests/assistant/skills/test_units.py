@@ -23,7 +23,8 @@ FACTORS = """
     imperial_gallons liters 4.54609; cubic_feet liters 28.316846592; acres square_feet 43560
     square_miles acres 640; acres square_meters 4046.8564224; hectares square_meters 10000
     square_inches square_centimeters 6.4516; square_yards square_feet 9
-    miles_per_hour meters_per_second 0.44704; miles_per_hour kilometers_per_hour 1.609344; knots kilometers_per_hour 1.852
+    miles_per_hour meters_per_second 0.44704; miles_per_hour kilometers_per_hour 1.609344
+    knots kilometers_per_hour 1.852
     days minutes 1440; weeks hours 168; years days 365; years months 12; centuries decades 10
     gigabytes megabytes 1000; gibibytes bytes 1073741824; bytes bits 8; atmospheres pascals 101325
     bars kilopascals 100; calories kilojoules 4.184; kilowatt_hours joules 3600000; kilowatts watts 1000
@@ -101,7 +102,8 @@ NEAR_MISSES = """
     what's the temperature in Celsius; turn 90 degrees to the left; how far is it in miles
     how much does an elephant weigh; how much does it weigh; how many hours until midnight; in a minute
     five minutes in the oven; how many inches; set a timer for 5 minutes; how many cups; convert
-    a mile in my shoes; what is it in; how many minutes are left in the game; ten miles to go; two feet to the left; inch by inch
+    a mile in my shoes; what is it in; how many minutes are left in the game; ten miles to go
+    two feet to the left; inch by inch
 """
 
 
