@@ -3,18 +3,19 @@
 import calendar
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from assistant.skills.days import MONTHS, WEEKDAYS, Day, day, month_of, year_at
 from assistant.skills.holidays import holidays
 from assistant.skills.numbers import tokens
-from assistant.skills.places import places
+from assistant.skills.places import LANDS, places
 from assistant.skills.sentences import home_assistant, our_own
 from assistant.skills.skill import Answer, Choice, Intent, Services, Situation
 
 _PAST = re.compile(r"\b(?:was|did|since|ago)\b", re.IGNORECASE)
+_LONG = timedelta(800)  # in days it would tell nobody anything
 _NEAR = {0: "is today", 1: "is tomorrow", -1: "was yesterday"}
 
 
@@ -40,6 +41,8 @@ class Clock:
             if situation.before is None or situation.before.name != intent.name:
                 return None
             intent = _again(intent, situation.before)
+        if "ahead" in intent.slots:
+            intent = Intent(intent.name, {"day": f"{intent.slots['ahead']} from now"}, intent.text)
         text = self._text(intent, situation.now)
         if text is None:
             return None
@@ -61,15 +64,25 @@ class Clock:
             case "DaysInMonth":
                 return _days_in_month(slots["month"], today)
             case _:
-                return _leap_year(slots.get("year"), today, following="next" in intent.text.casefold())
+                return _leap_year(slots.get("year"), today, following="next leap" in intent.text.casefold())
 
     def _time(self, place: str, now: datetime) -> str | None:
-        name, zone = self._places.get(place.casefold(), ("", ""))
-        if not zone:
+        found = self._place(place.casefold().replace(",", ""))
+        if found is None:
             return None
+        name, zone = found
         there = now.astimezone(ZoneInfo(zone))
         on = "" if there.date() == now.date() else f" on {WEEKDAYS[there.weekday()]}"
         return f"It's {_clock(there)}{on} in {name}."
+
+    def _place(self, said: str) -> tuple[str, str] | None:
+        """Of "paris france", the first if both are places."""
+        words = said.split()
+        for at in range(1, len(words)):
+            city, land = " ".join(words[:at]), " ".join(words[at:])
+            if city in self._places and (land in self._places or land in LANDS):
+                return self._places[city]
+        return self._places.get(said)
 
     def _day(self, intent: Intent, today: date) -> Day | None:
         past = _PAST.search(intent.text) is not None
@@ -101,7 +114,8 @@ class Clock:
         if ahead in _NEAR:
             return f"{name} {_NEAR[ahead]}."
         first, last = sorted((today, asked.date))
-        span = _span(first, last, str(intent.slots.get("unit", "day")))
+        unit = intent.slots.get("unit", "year" if last - first > _LONG else "day")
+        span = _span(first, last, str(unit))
         if ahead < 0:
             return f"It has been {span} since {asked.name}."
         return f"There {'is' if span.startswith('1 ') else 'are'} {span} until {asked.name}."
@@ -129,17 +143,19 @@ def _part(part: str, today: date) -> str:
 
 
 def _span(first: date, last: date, unit: str) -> str:
-    """From one day to a later one: "25 days", "3 weeks and 4 days", "2 months and 1 day"."""
+    """From one day to a later one: "25 days", "3 weeks and 4 days", "2 months and 1 day", "5 years"."""
     days = (last - first).days
+    months = 12 * (last.year - first.year) + last.month - first.month
+    months -= _months_after(first, months) > last
     if unit == "week":
-        many, days = divmod(days, 7)
+        parts = [(days // 7, "week"), (days % 7, "day")]
     elif unit == "month":
-        many = 12 * (last.year - first.year) + last.month - first.month - (last.day < first.day)
-        days = (last - _months_after(first, many)).days
+        parts = [(months, "month"), ((last - _months_after(first, months)).days, "day")]
+    elif unit == "year" and months:
+        parts = [(months // 12, "year"), (months % 12, "month")]
     else:
-        many = 0
-    parts = [_count(many, unit)] * (many > 0) + [_count(days, "day")] * (days > 0)
-    return " and ".join(parts)
+        parts = [(days, "day")]
+    return " and ".join(_count(many, of) for many, of in parts if many)
 
 
 def _months_after(of: date, months: int) -> date:
@@ -153,12 +169,22 @@ def _count(many: int, unit: str) -> str:
 
 
 def _days_in_month(text: str, today: date) -> str | None:
+    years = {
+        "a leap year": "A leap year has 366 days.",
+        "this year": f"{today.year} has {_length(today.year)} days.",
+    }
+    if text.casefold() in years:
+        return years[text.casefold()]
     found = month_of(text, today)
     if found is None:
         return None
     year, month = found
     named = f"{MONTHS[month - 1]} {year}" if month == 2 or year != today.year else MONTHS[month - 1]
     return f"{named} has {calendar.monthrange(year, month)[1]} days."
+
+
+def _length(year: int) -> int:
+    return 366 if calendar.isleap(year) else 365
 
 
 def _leap_year(text: str | None, today: date, *, following: bool) -> str | None:

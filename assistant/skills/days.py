@@ -13,7 +13,7 @@ MONTHS = ("January", "February", "March", "April", "May", "June", "July", "Augus
           "November", "December")  # fmt: skip
 _MONTHS = {spelled.casefold(): at for at, name in enumerate(MONTHS, 1) for spelled in (name, name[:3])}
 _MONTHS |= {"sept": 9}
-_WEEKDAYS = {name.casefold(): at for at, name in enumerate(WEEKDAYS)}
+_WEEKDAYS = {name.casefold(): at for at, name in enumerate(WEEKDAYS)} | {"weekend": 5}
 _NEAR = {"after tomorrow": 2, "before yesterday": -2, "today": 0, "tomorrow": 1, "yesterday": -1,
          "day after tomorrow": 2, "day before yesterday": -2}  # fmt: skip
 _SPANS = {"day": 1, "week": 7, "fortnight": 14}

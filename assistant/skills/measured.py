@@ -55,6 +55,8 @@ def measured(text: str, measures: Measures) -> Measured | None:
 
 def _value(words: Sequence[str], at: int) -> Found:
     """A number with the article behind it ("half a"), or one for an article or nothing."""
+    if words[at : at + 1] == ["a"] and words[at + 1 : at + 2] and words[at + 1][0].isdecimal():
+        at += 1  # "a 10K"
     found = number_at(words, at)
     if found is None or found[0] == 1:
         begin = at

@@ -17,7 +17,12 @@ _TALES = tuple(
     for pattern, infix in (
         (r"add (.+ percent) (?:tip|gratuity|(?:sales )?tax|vat) to (.+)", r"(\2) + (\1)"),
         (r"(.+) (?:plus|and|with) (?:an? )?(.+ percent) (?:tip|gratuity|(?:sales )?tax|vat)", r"(\1) + (\2)"),
-        (r"add (.+) (?:to|and|with) (.+)", r"(\2) + (\1)"),
+        (r"add (.+) (?:to|with) (.+)", r"(\2) + (\1)"),
+        (r"(?:add|sum)(?: up)? (?!of\b)(.+ and .+?)(?: together)?", r"sum of \1"),
+        (r"average (?!of\b)(.+)", r"average of \1"),
+        (r"quotient of (.+) and (.+)", r"(\1) / (\2)"),
+        (r"(.+) less than (.+)", r"(\2) - (\1)"),
+        (r"(.+) more than (.+)", r"(\2) + (\1)"),
         (r"(?:subtract|take away|take|deduct) (.+?)(?: away)? from (.+)", r"(\2) - (\1)"),
         (r"(?:take |knock )?(.+ percent) off (?:of )?(.+)", r"(\2) - (\1)"),
         (r"(.+) (?:with|at) (.+ percent) off", r"(\1) - (\2)"),
@@ -60,7 +65,7 @@ _PARTS = tuple(
     (re.compile(pattern.replace("KIND", words)), kind)
     for words, kind in _KINDS
     for pattern in (
-        rf"(?:a |an )?(?P<part>.+ percent) KIND (?:on|for|of|from) {_WHOLE}",
+        rf"(?:a |an )?(?P<part>.+ percent) KIND (?:be )?(?:on|for|of|from) {_WHOLE}",
         rf"(?:a )?KIND of (?P<part>.+ percent) (?:on|for) {_WHOLE}",
         rf"(?:a )?KIND (?:on|for) {_WHOLE} at (?P<part>.+ percent)",
         rf"KIND (?P<part>.+ percent) on {_WHOLE}",

@@ -87,6 +87,11 @@ _MORE = """
     UTC: Greenwich Mean Time, Coordinated Universal Time, GMT, UTC
 """
 
+LANDS = frozenset(
+    ("australia", "canada", "brazil", "russia", "mexico", "indonesia", "usa", "united states", "america")
+)
+"""Names that may follow a city's, and have more than one time of their own."""
+
 
 def places() -> dict[str, tuple[str, str]]:
     """By each name in lower case: how it is written, and its zone; none where the system has no zones."""

@@ -27,6 +27,8 @@ ANSWERS = {
     "what time is it in San Francisco right now": "It's 2:05 PM in San Francisco.",
     "what's the time in India": "It's 3:35 AM on Tuesday in India.",
     "time in London": "It's 10:05 PM in London.",
+    "what's the time in Sydney, Australia": "It's 9:05 AM on Tuesday in Sydney.",
+    "tell me what time it is": "It's 5:05 PM.",
     "what is the current time in Phoenix": "It's 3:05 PM in Phoenix.",
     "what's today's date": "It's Monday, November 30, 2026.",
     "What is the date?": "It's Monday, November 30, 2026.",
@@ -49,6 +51,8 @@ ANSWERS = {
     "what day will it be in 10 days": "10 days from now is Thursday, December 10.",
     "what was the date three weeks ago": "Three weeks ago was Monday, November 9.",
     "what's the date a week from Friday": "A week from Friday is December 11.",
+    "what's 90 days from today": "90 days from now is Sunday, February 28, 2027.",
+    "on what day does Christmas fall this year": "Christmas is Friday, December 25.",
     "what year is it": "It's 2026.",
     "what month is it": "It's November.",
     "what week is it": "It's week 49.",
@@ -61,12 +65,16 @@ ANSWERS = {
     "how many days since the first of January": "It has been 333 days since January 1.",
     "how many days until December 1st": "December 1 is tomorrow.",
     "how far away is Halloween": "There are 335 days until Halloween.",
+    "how long ago was July 4th 1976": "It has been 50 years and 4 months since July 4, 1976.",
+    "how many more days until the weekend": "There are 5 days until Saturday.",
+    "how many days are in a leap year": "A leap year has 366 days.",
     "how many days are in February": "February 2026 has 28 days.",
     "how many days are there in February 2028": "February 2028 has 29 days.",
     "how many days in this month": "November has 30 days.",
     "is it a leap year": "No, 2026 is not a leap year.",
     "is 2028 a leap year": "Yes, 2028 is a leap year.",
     "was 1900 a leap year": "No, 1900 was not a leap year.",
+    "is next year a leap year": "No, 2027 is not a leap year.",
     "when is the next leap year": "The next leap year is 2028.",
 }
 FOLLOW_UPS = (
@@ -85,12 +93,15 @@ FOLLOW_UPS = (
 NEAR_MISSES = """
     how long until my birthday; when is dinner; when is my dentist appointment; what time is it in Narnia
     how long is a day; how long is a marathon; how soon is now; when is the next full moon
-    what day is trash day; how long until summer; how long till the movie; how long since we met; how long until 5 o'clock
-    time; what day is February 30; when is Thanksgiving dinner; what is dinner time; what time is dinner; what's up
+    what day is trash day; how long until summer; how long till the movie; how long since we met
+    how long until 5 o'clock
+    time; what day is February 30; when is Thanksgiving dinner; what is dinner time; what time is dinner
+    what's up
     what time does the store close; how many days in a row; how many days a week should I run; time flies
     what is the time signature; what year was the war; what month is the best; what week is my vacation
     how long is Easter break; is it a long year; is 2028 a good year; set an alarm for tomorrow
-    today is a good day; when was Napoleon born; what day should I come; is Friday the 13th unlucky; once upon a time
+    today is a good day; when was Napoleon born; what day should I come; is Friday the 13th unlucky
+    once upon a time
     next Friday; how many days until we leave; how many weeks pregnant am I; what is the meaning of Christmas
     merry Christmas
 """

@@ -42,6 +42,7 @@ CONVERSIONS = {
     "0 kelvin in celsius": "0 kelvins is minus 273.15 degrees Celsius.",
     "180 degrees in radians": "180 degrees is about 3.14 radians.",
     "how many teaspoons in a tablespoon": "1 tablespoon is 3 teaspoons.",
+    "how many miles is a 10K": "10 kilometers is about 6.21 miles.",
     "how many feet are there in a mile": "1 mile is 5,280 feet.",
     "5 foot 10 in centimeters": "5 feet 10 inches is 177.8 centimeters.",
     "what's 5'10\" in cm": "5 feet 10 inches is 177.8 centimeters.",
