@@ -16,9 +16,12 @@ from assistant.skills.sums import evaluate
 
 _THAT = re.compile(r"\b(?:that|it|this|the (?:result|answer))\b")
 _GOES_ON = re.compile(
-    r"(?:plus|minus|times|multiplied by|divided by|over|to the|squared|cubed|doubled|halved|x)\b|[-+*/]"
+    r"(?:plus|minus|times|multiplied by|divided by|over|to the|squared(?! root)|cubed(?! root)|doubled|halved|x)\b|[-+*/]"
 )
-_NO_SUMS = frozenset(("24/7", "9/11", "7/11", "50/50", "20/20", "7/7"))
+_NO_SUMS = re.compile(
+    r"24/7|9/11|7/11|50/50|20/20|7/7|\d+(?:[-/]\d+){2,}|\d{3,4}-\d+"
+)  # 9-1-1, 555-1234, dates
+_LONGEST = 300  # characters of a sum
 _CURRENCIES = {"dollars": "$", "pounds": "£", "euros": "€"}
 
 
@@ -39,7 +42,7 @@ class Calculator:
         """See `Skill`."""
         before = situation.before
         expression = _expression(intent, before if before and before.name == "Calculate" else None)
-        if expression is None or expression in _NO_SUMS:
+        if expression is None or _NO_SUMS.fullmatch(expression):
             return None
         sum_told = told(expression)
         try:
@@ -58,6 +61,8 @@ def _expression(intent: Intent, before: Intent | None) -> str | None:
     if "instead" in intent.slots:
         return _instead(str(before.slots["expression"]), str(intent.slots["instead"])) if before else None
     text = str(intent.slots.get("expression", "")).casefold()
+    if len(text) > _LONGEST:
+        return None
     tale = told(text)
     infix = tale.infix
     goes_on = _GOES_ON.match(infix)

@@ -109,7 +109,7 @@ _EVERYWHERE = """
     radians = [angle]:
     angle_degrees = 0.01745329251994329577 radians: degree, degrees
     kelvins = [temperature]: kelvin, k, degrees kelvin
-    degrees_Fahrenheit = 5 / 9 * kelvins; offset: 233.15 + 200 / 9: fahrenheit, f, degrees f, degree, degrees
+    degrees_Fahrenheit = 5 / 9 * kelvins; offset: 233.15 + 200 / 9: fahrenheit, farenheit, f, degree, degrees
     degrees_Celsius = kelvins; offset: 273.15: celsius, centigrade, degrees centigrade, c, degrees c, degrees
 """
 _CUSTOMARY = """

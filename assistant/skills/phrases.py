@@ -10,7 +10,7 @@ _LED_BY = re.compile(
     r"^(?:(?:and|then|now|so|okay|the) )+|"
     r"^(?:.* )?(?:if|when) (?:you|we|i) (?=(?:add|subtract|take|multiply|divide|split|share)\b)"
 )
-_ENDED_BY = re.compile(r"(?: (?:in total|altogether|again|as a decimal|each)| ?=)+$")
+_ENDED_BY = re.compile(r"(?: (?:in total|altogether|again|each)| ?=)+$")
 _MILLIONS = re.compile(r"(dollars|pounds|euros) (thousand|million|billion|trillion)\b")
 _TALES = tuple(
     (re.compile(pattern), infix)

@@ -30,8 +30,8 @@ _MULTIPLICATIVE = _table(
     %: mod, modulo"""
 )
 _PREFIXES = _table(
-    """root 2: square root of, square root, root of, √
-    root 3: cube root of, cube root
+    """root 2: square root of, squared root of, square root, root of, √
+    root 3: cube root of, cubed root of, cube root
     power 2: square of
     power 3: cube of
     factorial: factorial of
@@ -53,7 +53,10 @@ _LISTS = _table(
     difference: difference between, difference of"""
 )
 _POWERS = _table("""power: raised to the power of, to the power of, raised to the power, to the power, ^""")
-_PERCENTAGE = _table("""percentage: as a percentage, as a percent""")
+_FORMS = _table(
+    """percent: as a percentage, as a percent
+    decimal: as a decimal"""
+)
 
 
 def evaluate(text: str) -> Amount | None:
@@ -77,11 +80,10 @@ class _Parser:
         self.operations = 0
 
     def whole(self) -> Amount:
-        """The sum, and what it is as a percentage if that is asked for."""
+        """The sum, as a percentage if that is asked for."""
         amount = self.sum()
-        if self._take(_PERCENTAGE):
-            return Amount(100 * amount.value, "percent")
-        return amount
+        form = self._take(_FORMS)
+        return Amount(100 * amount.value, form) if form == "percent" else amount
 
     def sum(self) -> Amount:
         """Terms with plus and minus between them."""
@@ -161,9 +163,7 @@ class _Parser:
             return amount
         if self._skip(["pi"]):
             return Amount(_PI)
-        begin = self.at
         amount = self._number()
-        self.operations += "/" in self.words[begin : self.at]
         if (amount.unit == "percent" or amount.value.denominator > 1) and self._skip(["of"]):
             self.operations += 1
             return multiplied(amount, self._power(), "*")

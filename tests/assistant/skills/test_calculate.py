@@ -29,9 +29,10 @@ SUMS = {
     "What is 1,000 minus 37?": "That's 963.",
     "what's one hundred and twenty five times eight": "That's 1,000.",
     "3 plus 4 times 2": "That's 11.",
-    "12/3/4": "That's 1.",
+    "12 / 3 / 4": "That's 1.",
     "what's 12 divided by three quarters": "That's 16.",
     "minus 4 times 3": "That's minus 12.",
+    "squared root of 81": "That's 9.",
     "square root of 81": "That's 9.",
     "What's the square root of 2?": "That's about 1.41.",
     "the cube root of 27": "That's 3.",
@@ -121,7 +122,9 @@ NEAR_MISSES = """
     I have two dogs and three cats; what is the meaning of life; what's up; how many legs does a spider have
     what is 5; what's half; fifteen percent; three quarters; 12 times; what's 12 times; times; plus
     add two eggs to my shopping list; add milk; add 5 minutes; add two; set a timer for five minutes
-    what is 9/11; what's 24/7; 50/50; what is a 4x4; four by four; nine to five; seven eleven; catch 22; 7 up
+    what is 9/11; 9-1-1; 555-1234; 12/25/2026; what's 3/4; 1/2; what's 24/7; 50/50; what is a 4x4; four by four
+    nine to five; seven eleven
+    catch 22; 7 up; 911
     split the bill; split it; split 84 dollars; divide and conquer; split the kids between two cars
     double check that; take five; give me five; high five; one moment; just a second; one two three
     what's the root of all evil; square one; back to square one; the power of love; to the power
@@ -219,6 +222,10 @@ PIECES = tokens("of the two half percent square root to power times that and 9 ^
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map(" ".join) | st.text("019+-*/^(). ", max_size=80))
 def test_no_text_breaks_it(text: str) -> None:
     said(CALCULATOR, "12 times 9", text)
+
+
+def test_a_long_speech_is_no_sum() -> None:
+    assert said(CALCULATOR, "split 5 between 2 with 3 of 4 and " * 300 + "5 people") is None
 
 
 def test_powers_of_powers_end_soon() -> None:
