@@ -76,8 +76,17 @@ def multiplied(left: Amount, right: Amount, sign: str) -> Amount:
     return Amount(bounded(value), next(iter(units), ""))
 
 
-def applied(meaning: str, value: Fraction) -> Fraction:
+def raised(base: Amount, exponent: Fraction) -> Amount:
+    """To a power; raises SumError."""
+    return Amount(power(base.value, exponent), base.unit)
+
+
+def applied(meaning: str, amount: Amount) -> Amount:
     """With "root 2", "power 3", "times 2", "half" or "factorial"; raises SumError."""
+    return Amount(_applied(meaning, amount.value), amount.unit)
+
+
+def _applied(meaning: str, value: Fraction) -> Fraction:
     name, _, amount = meaning.partition(" ")
     if name == "root":
         return root(value, int(amount))

@@ -16,11 +16,11 @@ from assistant.skills.sums import evaluate
 
 _THAT = re.compile(r"\b(?:that|it|this|the (?:result|answer))\b")
 _GOES_ON = re.compile(
-    r"(?:plus|minus|times|multiplied by|divided by|over|to the|squared(?! root)|cubed(?! root)|doubled|halved|x)\b|[-+*/]"
+    r"(?:plus|minus|times|multiplied by|divided by|over|to the|(?:squared|cubed)(?! root)|doubled|halved|x)\b"
+    r"|[-+*/]"
 )
-_NO_SUMS = re.compile(
-    r"24/7|9/11|7/11|50/50|20/20|7/7|\d+(?:[-/]\d+){2,}|\d{3,4}-\d+"
-)  # 9-1-1, 555-1234, dates
+# Names, 9-1-1, dates, 555-1234.
+_NO_SUMS = re.compile(r"24/7|9/11|7/11|50/50|20/20|7/7|\d+(?:[-/]\d+){2,}|\d{3,4}-\d+")
 _LONGEST = 300  # characters of a sum
 _CURRENCIES = {"dollars": "$", "pounds": "£", "euros": "€"}
 

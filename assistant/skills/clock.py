@@ -1,18 +1,18 @@
 """The time, here and elsewhere, and the calendar: which day is when, and how long until then."""
 
-import calendar
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from assistant.skills.days import MONTHS, WEEKDAYS, Day, day, month_of, year_at
+from assistant.skills.days import MONTHS, WEEKDAYS, Day, day
 from assistant.skills.holidays import holidays
-from assistant.skills.numbers import tokens
+from assistant.skills.months import days_in_month, leap_year
 from assistant.skills.places import LANDS, places
 from assistant.skills.sentences import home_assistant, our_own
 from assistant.skills.skill import Answer, Choice, Intent, Services, Situation
+from assistant.skills.intervals import hours, span
 
 _PAST = re.compile(r"\b(?:was|did|since|ago)\b", re.IGNORECASE)
 _LONG = timedelta(800)  # in days it would tell nobody anything
@@ -57,17 +57,19 @@ class Clock:
                 return self._time(slots["place"], now) if "place" in slots else f"It's {_clock(now)}."
             case "HassGetCurrentDate":
                 return f"It's {_written(today)}, {today.year}."
+            case "TimeDifference":
+                return self._difference(slots["place"], slots.get("other"), now)
             case "GetDate":
                 return _part(slots["part"], today) if "part" in slots else self._when(intent, today)
             case "DaysUntil":
                 return self._until(intent, today)
             case "DaysInMonth":
-                return _days_in_month(slots["month"], today)
+                return days_in_month(slots["month"], today)
             case _:
-                return _leap_year(slots.get("year"), today, following="next leap" in intent.text.casefold())
+                return leap_year(slots.get("year"), today, following="next leap" in intent.text.casefold())
 
     def _time(self, place: str, now: datetime) -> str | None:
-        found = self._place(place.casefold().replace(",", ""))
+        found = self._place(place)
         if found is None:
             return None
         name, zone = found
@@ -75,8 +77,22 @@ class Clock:
         on = "" if there.date() == now.date() else f" on {WEEKDAYS[there.weekday()]}"
         return f"It's {_clock(there)}{on} in {name}."
 
+    def _difference(self, place: str, other: str | None, now: datetime) -> str | None:
+        """By how much the clocks of a place are ahead of another's, or of those here."""
+        first, second = self._place(place), self._place(other) if other else ("here", "")
+        if first is None or second is None:
+            return None
+        there = now.astimezone(ZoneInfo(first[1])).utcoffset()
+        here = now.astimezone(ZoneInfo(second[1])).utcoffset() if second[1] else now.utcoffset()
+        assert there is not None and here is not None, "both have a time zone"
+        minutes = int((there - here).total_seconds()) // 60
+        if minutes == 0:
+            return f"It's the same time in {first[0]} as {'in ' if second[1] else ''}{second[0]}."
+        return f"{first[0]} is {hours(abs(minutes))} {'ahead of' if minutes > 0 else 'behind'} {second[0]}."
+
     def _place(self, said: str) -> tuple[str, str] | None:
         """Of "paris france", the first if both are places."""
+        said = said.casefold().replace(",", "")
         words = said.split()
         for at in range(1, len(words)):
             city, land = " ".join(words[:at]), " ".join(words[at:])
@@ -115,10 +131,10 @@ class Clock:
             return f"{name} {_NEAR[ahead]}."
         first, last = sorted((today, asked.date))
         unit = intent.slots.get("unit", "year" if last - first > _LONG else "day")
-        span = _span(first, last, str(unit))
+        length = span(first, last, str(unit))
         if ahead < 0:
-            return f"It has been {span} since {asked.name}."
-        return f"There {'is' if span.startswith('1 ') else 'are'} {span} until {asked.name}."
+            return f"It has been {length} since {asked.name}."
+        return f"There {'is' if length.startswith('1 ') else 'are'} {length} until {asked.name}."
 
 
 def _again(intent: Intent, before: Intent) -> Intent:
@@ -129,6 +145,8 @@ def _again(intent: Intent, before: Intent) -> Intent:
 
 
 def _clock(at: datetime) -> str:
+    if at.minute == 0 and at.hour in (0, 12):
+        return "noon" if at.hour else "midnight"
     return f"{at.hour % 12 or 12}:{at.minute:02d} {'AM' if at.hour < 12 else 'PM'}"
 
 
@@ -140,66 +158,3 @@ def _part(part: str, today: date) -> str:
     if part == "week":
         return f"It's week {today.isocalendar().week}."
     return f"It's {MONTHS[today.month - 1] if part == 'month' else today.year}."
-
-
-def _span(first: date, last: date, unit: str) -> str:
-    """From one day to a later one: "25 days", "3 weeks and 4 days", "2 months and 1 day", "5 years"."""
-    days = (last - first).days
-    months = 12 * (last.year - first.year) + last.month - first.month
-    months -= _months_after(first, months) > last
-    if unit == "week":
-        parts = [(days // 7, "week"), (days % 7, "day")]
-    elif unit == "month":
-        parts = [(months, "month"), ((last - _months_after(first, months)).days, "day")]
-    elif unit == "year" and months:
-        parts = [(months // 12, "year"), (months % 12, "month")]
-    else:
-        parts = [(days, "day")]
-    return " and ".join(_count(many, of) for many, of in parts if many)
-
-
-def _months_after(of: date, months: int) -> date:
-    years, month = divmod(of.month - 1 + months, 12)
-    length = calendar.monthrange(of.year + years, month + 1)[1]
-    return date(of.year + years, month + 1, min(of.day, length))
-
-
-def _count(many: int, unit: str) -> str:
-    return f"{many:,} {unit}{'' if many == 1 else 's'}"
-
-
-def _days_in_month(text: str, today: date) -> str | None:
-    years = {
-        "a leap year": "A leap year has 366 days.",
-        "this year": f"{today.year} has {_length(today.year)} days.",
-    }
-    if text.casefold() in years:
-        return years[text.casefold()]
-    found = month_of(text, today)
-    if found is None:
-        return None
-    year, month = found
-    named = f"{MONTHS[month - 1]} {year}" if month == 2 or year != today.year else MONTHS[month - 1]
-    return f"{named} has {calendar.monthrange(year, month)[1]} days."
-
-
-def _length(year: int) -> int:
-    return 366 if calendar.isleap(year) else 365
-
-
-def _leap_year(text: str | None, today: date, *, following: bool) -> str | None:
-    if following:
-        year = next(year for year in range(today.year + 1, today.year + 9) if calendar.isleap(year))
-        return f"The next leap year is {year}."
-    years = {"next year": today.year + 1, "last year": today.year - 1}
-    words = tokens(text or "")
-    found = year_at(words, 0)
-    year = today.year if text is None else years.get(text.casefold(), 0)
-    if found and found[1] == len(words):
-        year = found[0]
-    if not year:
-        return None
-    verb = "was" if year < today.year else "is"
-    return (
-        f"Yes, {year} {verb} a leap year." if calendar.isleap(year) else f"No, {year} {verb} not a leap year."
-    )

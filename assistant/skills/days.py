@@ -11,8 +11,8 @@ from assistant.skills.numbers import number_at, ordinal_at, tokens
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
           "November", "December")  # fmt: skip
-_MONTHS = {spelled.casefold(): at for at, name in enumerate(MONTHS, 1) for spelled in (name, name[:3])}
-_MONTHS |= {"sept": 9}
+MONTH_NUMBERS = {spelled.casefold(): at for at, name in enumerate(MONTHS, 1) for spelled in (name, name[:3])}
+MONTH_NUMBERS |= {"sept": 9}
 _WEEKDAYS = {name.casefold(): at for at, name in enumerate(WEEKDAYS)} | {"weekend": 5}
 _NEAR = {"after tomorrow": 2, "before yesterday": -2, "today": 0, "tomorrow": 1, "yesterday": -1,
          "day after tomorrow": 2, "day before yesterday": -2}  # fmt: skip
@@ -61,19 +61,6 @@ def year_at(words: Sequence[str], at: int) -> tuple[int, int] | None:
     return (int(high[0]), high[1]) if 1000 <= high[0] <= 9999 else None
 
 
-def month_of(text: str, today: date) -> tuple[int, int] | None:
-    """The year and the month that `text` means: "this month", "February", "February 2028"."""
-    words = [word for word in tokens(text) if word not in ("of", "the", "in")]
-    for which, more in (("this", 0), ("next", 1), ("last", -1)):
-        if words == [which, "month"]:
-            years, month = divmod(today.month - 1 + more, 12)
-            return today.year + years, month + 1
-    named, year = _of_year(words, today)
-    if len(named) != 1 or named[0] not in _MONTHS:
-        return None
-    return year or today.year, _MONTHS[named[0]]
-
-
 def _near(words: list[str], today: date) -> Day | None:
     name = " ".join(words)
     if name not in _NEAR:
@@ -85,7 +72,7 @@ def _near(words: list[str], today: date) -> Day | None:
 def _holiday(
     words: list[str], today: date, holidays: Mapping[str, tuple[str, str]], past: bool
 ) -> Day | None:
-    words, year = _of_year(words, today)
+    words, year = of_year(words, today)
     shift = {"next": 1, "last": -1}.get(words[0] if words else "", 0)
     words = words[words[:1] in (["next"], ["last"], ["this"]) :]
     named = holidays.get(" ".join(words).replace("'", ""))
@@ -98,7 +85,7 @@ def _holiday(
     return Day(on(rule, year), f"{name} {year}" if year != today.year else name)
 
 
-def _of_year(words: list[str], today: date) -> tuple[list[str], int | None]:
+def of_year(words: list[str], today: date) -> tuple[list[str], int | None]:
     """What stands before a year, and that year."""
     for behind, more in (("this", 0), ("next", 1), ("last", -1)):
         if words[-2:] == [behind, "year"]:
@@ -139,7 +126,7 @@ def _dated(words: list[str], today: date, past: bool) -> Day | None:
     month, of_month, end = found
     rest, year = words[weekday:][end:], None
     if rest:
-        before, year = _of_year(["", *rest], today)
+        before, year = of_year(["", *rest], today)
         if year is None or before != [""]:
             return None
     if year is not None:
@@ -150,7 +137,7 @@ def _dated(words: list[str], today: date, past: bool) -> Day | None:
 
 def _month_and_day(words: Sequence[str], at: int) -> tuple[int | None, int, int] | None:
     """ "december 25", "25th december" or "25th", as month, day and the index behind."""
-    month = _MONTHS.get(words[at]) if at < len(words) else None
+    month = MONTH_NUMBERS.get(words[at]) if at < len(words) else None
     at += month is not None
     place, count = ordinal_at(words, at), number_at(words, at)
     if place is None and count and count[0].denominator == 1:
@@ -159,8 +146,8 @@ def _month_and_day(words: Sequence[str], at: int) -> tuple[int | None, int, int]
         of_month, end = place
     else:
         return None
-    if month is None and end < len(words) and words[end] in _MONTHS:
-        month, end = _MONTHS[words[end]], end + 1
+    if month is None and end < len(words) and words[end] in MONTH_NUMBERS:
+        month, end = MONTH_NUMBERS[words[end]], end + 1
     return None if (month is None and place is None) or not 1 <= of_month <= 31 else (month, of_month, end)
 
 

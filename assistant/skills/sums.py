@@ -1,12 +1,23 @@
 """Sums in words or figures, worked out exactly: a parser of expressions as they are spoken."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import ParamSpec
 
-from assistant.skills.amounts import Amount, NoSumError, added, amount_at, applied, multiplied, of_list
-from assistant.skills.exact import power
+from assistant.skills.amounts import (
+    Amount,
+    NoSumError,
+    added,
+    amount_at,
+    applied,
+    multiplied,
+    of_list,
+    raised,
+)
+from assistant.skills.exact import SumError
 from assistant.skills.numbers import ordinal_at, tokens
 
+_Given = ParamSpec("_Given")
 _Table = Sequence[tuple[Sequence[str], str]]
 
 
@@ -69,7 +80,11 @@ def evaluate(text: str) -> Amount | None:
         amount = parser.whole()
     except NoSumError:
         return None
-    return amount if parser.at == len(words) and parser.operations else None
+    if parser.at < len(words) or not parser.operations:
+        return None
+    if parser.error:
+        raise parser.error
+    return amount
 
 
 class _Parser:
@@ -78,6 +93,7 @@ class _Parser:
     def __init__(self, words: Sequence[str]) -> None:
         self.words, self.at = words, 0
         self.operations = 0
+        self.error: SumError | None = None
 
     def whole(self) -> Amount:
         """The sum, as a percentage if that is asked for."""
@@ -89,13 +105,13 @@ class _Parser:
         """Terms with plus and minus between them."""
         left = self._product()
         while sign := self._take(_ADDITIVE):
-            left = added(left, self._product(), sign)
+            left = self._do(added, left, self._product(), sign)
         return left
 
     def _product(self) -> Amount:
         left = self._signed()
         while sign := self._take(_MULTIPLICATIVE):
-            left = multiplied(left, self._signed(), sign)
+            left = self._do(multiplied, left, self._signed(), sign)
         return left
 
     def _signed(self) -> Amount:
@@ -107,7 +123,7 @@ class _Parser:
 
     def _power(self) -> Amount:
         base, exponent = self._postfixed(), self._exponent()
-        return base if exponent is None else Amount(power(base.value, exponent), base.unit)
+        return base if exponent is None else self._do(raised, base, exponent)
 
     def _exponent(self) -> Fraction | None:
         """What follows "to the power of", or of "to the third [power]"."""
@@ -124,7 +140,7 @@ class _Parser:
     def _postfixed(self) -> Amount:
         amount = self._prefixed()
         while meaning := self._take(_POSTFIXES):
-            amount = Amount(applied(meaning, amount.value), amount.unit)
+            amount = self._do(applied, meaning, amount)
         return amount
 
     def _prefixed(self) -> Amount:
@@ -132,8 +148,7 @@ class _Parser:
         if kind := self._take(_LISTS):
             return self._of_list(kind)
         if meaning := self._take(_PREFIXES):
-            amount = self._signed()
-            return Amount(applied(meaning, amount.value), amount.unit)
+            return self._do(applied, meaning, self._signed())
         return self._atom()
 
     def _of_list(self, kind: str) -> Amount:
@@ -148,7 +163,7 @@ class _Parser:
             except NoSumError:
                 self.at = before
                 break
-        return of_list(kind, amounts)
+        return self._do(of_list, kind, amounts)
 
     def _listed(self) -> Amount:
         minus = any(self._skip([word]) for word in _MINUS)
@@ -166,7 +181,7 @@ class _Parser:
         amount = self._number()
         if (amount.unit == "percent" or amount.value.denominator > 1) and self._skip(["of"]):
             self.operations += 1
-            return multiplied(amount, self._power(), "*")
+            return self._do(multiplied, amount, self._power(), "*")
         return amount
 
     def _number(self) -> Amount:
@@ -181,6 +196,14 @@ class _Parser:
             raise NoSumError
         amount, self.at = found
         return amount
+
+    def _do(self, operation: Callable[_Given, Amount], *given: _Given.args, **named: _Given.kwargs) -> Amount:
+        """What it comes to; an error waits until all is read, for only a sum deserves to be told of it."""
+        try:
+            return operation(*given, **named)
+        except SumError as error:
+            self.error = self.error or error
+            return Amount(Fraction(1))
 
     def _take(self, table: _Table) -> str:
         """What the words that follow mean, of those in `table`; "" if they are none of them."""

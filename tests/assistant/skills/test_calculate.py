@@ -122,7 +122,8 @@ NEAR_MISSES = """
     I have two dogs and three cats; what is the meaning of life; what's up; how many legs does a spider have
     what is 5; what's half; fifteen percent; three quarters; 12 times; what's 12 times; times; plus
     add two eggs to my shopping list; add milk; add 5 minutes; add two; set a timer for five minutes
-    what is 9/11; 9-1-1; 555-1234; 12/25/2026; what's 3/4; 1/2; what's 24/7; 50/50; what is a 4x4; four by four
+    what is 9/11; 9-1-1; 555-1234; 12/25/2026; what's 3/4; 1/2; what's 24/7; 50/50; what is a 4x4
+    four by four
     nine to five; seven eleven
     catch 22; 7 up; 911
     split the bill; split it; split 84 dollars; divide and conquer; split the kids between two cars
@@ -143,6 +144,7 @@ NEAR_MISSES = """
     reduce the brightness by 20 percent; turn the lights to half
     I'm 25 years old; call 911; what is 747; 42; room 101; is it 5 yet; 10 4
     what's 5 apples plus 3 pears; multiply; what's the product of our love; mean of; what do you mean
+    the square root of minus one in my heart; divide 5 by 0 people; factorial of half my age
 """
 
 

@@ -1,11 +1,14 @@
 """Sums, units and the calendar in one assistant: each question finds its skill, and most find none."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from said import services
 
 from assistant.skills import Skills
 from assistant.skills.calculate import Calculator
 from assistant.skills.clock import Clock
+from assistant.skills.numbers import tokens
 from assistant.skills.units import Units
 
 SERVICES = services()
@@ -74,3 +77,17 @@ def test_what_follows_goes_on_from_the_last(first: str, intent: str, second: str
 )
 def test_anything_else_is_for_others(sentence: str) -> None:
     assert meant(sentence) is None
+
+
+WORDS = tokens(
+    """what is the how many days weeks until since when was day date in on of to a and half point percent minus
+    times plus 5 12 1999 9999 0 31 february march first thirtieth next last friday easter christmas year month
+    ago from tomorrow today miles feet cups flour foot celsius degrees convert split between time tokyo london
+    difference about that million dozen hundred leap " - / ( ) , squared power root"""
+)
+
+
+@settings(max_examples=200)
+@given(st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join), st.sampled_from([*MEANT, ""]))
+def test_no_words_break_it(sentence: str, before: str) -> None:
+    meant(before, sentence)

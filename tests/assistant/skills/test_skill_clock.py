@@ -30,6 +30,11 @@ ANSWERS = {
     "what's the time in Sydney, Australia": "It's 9:05 AM on Tuesday in Sydney.",
     "tell me what time it is": "It's 5:05 PM.",
     "what is the current time in Phoenix": "It's 3:05 PM in Phoenix.",
+    "what's the time difference between Tokyo and London": "Tokyo is 9 hours ahead of London.",
+    "how many hours ahead is India": "India is 10 hours and 30 minutes ahead of here.",
+    "how many hours behind London is Los Angeles": "Los Angeles is 8 hours behind London.",
+    "what's the time difference between Paris and Berlin": "It's the same time in Paris as in Berlin.",
+    "is there a time difference with Toronto": "It's the same time in Toronto as here.",
     "what's today's date": "It's Monday, November 30, 2026.",
     "What is the date?": "It's Monday, November 30, 2026.",
     "what day is it": "Today is Monday, November 30.",
@@ -142,7 +147,7 @@ def test_the_intent_has_a_name_and_slots(sentence: str, intent: str, slots: dict
 
 @pytest.mark.parametrize(
     ("hour", "minute", "text"),
-    [(0, 0, "12:00 AM"), (0, 30, "12:30 AM"), (12, 0, "12:00 PM"), (23, 59, "11:59 PM"), (9, 7, "9:07 AM")],
+    [(0, 0, "midnight"), (0, 30, "12:30 AM"), (12, 0, "noon"), (23, 59, "11:59 PM"), (9, 7, "9:07 AM")],
 )
 def test_the_day_has_two_halves_of_twelve_hours(hour: int, minute: int, text: str) -> None:
     at = services(NOW.replace(hour=hour, minute=minute))
