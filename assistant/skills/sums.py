@@ -16,58 +16,13 @@ from assistant.skills.amounts import (
 )
 from assistant.skills.exact import SumError
 from assistant.skills.numbers import ordinal_at, tokens
+from assistant.skills.signs import ADDITIVE, FORMS, LISTS, MULTIPLICATIVE, POSTFIXES, POWERS, PREFIXES, Table
 
 _Given = ParamSpec("_Given")
-_Table = Sequence[tuple[Sequence[str], str]]
-
-
-def _table(lines: str) -> _Table:
-    """Words and what they mean, of lines such as "*: times, multiplied by"."""
-    rows = (line.split(":") for line in lines.strip().splitlines())
-    return tuple((words.split(), meaning.strip()) for meaning, many in rows for words in many.split(","))
-
-
 _MOST_WORDS = 60  # of an expression
 _PI = Fraction("3.14159265358979323846264338327950288419716939937510")
 _MISHEARD = {"to": 2, "too": 2, "for": 4, "ate": 8}
 _MINUS = ("minus", "negative", "-", "\N{MINUS SIGN}")
-_ADDITIVE = _table(
-    """+: plus, +, added to, and add
-    -: minus, -, \N{MINUS SIGN}, less, take away, subtract, and subtract, and take away"""
-)
-_MULTIPLICATIVE = _table(
-    """*: times, time, multiplied by, multiply by, x, *, \N{MULTIPLICATION SIGN}
-    /: divided by, divide by, over, /, ÷
-    %: mod, modulo"""
-)
-_PREFIXES = _table(
-    """root 2: square root of, squared root of, square root, root of, √
-    root 3: cube root of, cubed root of, cube root
-    power 2: square of
-    power 3: cube of
-    factorial: factorial of
-    times 2: double, twice
-    times 3: triple"""
-)
-_POSTFIXES = _table(
-    """power 2: squared
-    power 3: cubed
-    factorial: factorial
-    times 2: doubled
-    times 3: tripled
-    half: halved"""
-)
-_LISTS = _table(
-    """mean: average of, mean of
-    sum: sum of, total of
-    product: product of
-    difference: difference between, difference of"""
-)
-_POWERS = _table("""power: raised to the power of, to the power of, raised to the power, to the power, ^""")
-_FORMS = _table(
-    """percent: as a percentage, as a percent
-    decimal: as a decimal"""
-)
 
 
 def evaluate(text: str) -> Amount | None:
@@ -98,19 +53,19 @@ class _Parser:
     def whole(self) -> Amount:
         """The sum, as a percentage if that is asked for."""
         amount = self.sum()
-        form = self._take(_FORMS)
+        form = self._take(FORMS)
         return Amount(100 * amount.value, form) if form == "percent" else amount
 
     def sum(self) -> Amount:
         """Terms with plus and minus between them."""
         left = self._product()
-        while sign := self._take(_ADDITIVE):
+        while sign := self._take(ADDITIVE):
             left = self._do(added, left, self._product(), sign)
         return left
 
     def _product(self) -> Amount:
         left = self._signed()
-        while sign := self._take(_MULTIPLICATIVE):
+        while sign := self._take(MULTIPLICATIVE):
             left = self._do(multiplied, left, self._signed(), sign)
         return left
 
@@ -133,21 +88,21 @@ class _Parser:
                 self.operations += 1
                 self.at = place[1] + (self.words[place[1] : place[1] + 1] == ["power"])
                 return Fraction(place[0])
-        if self._take(_POWERS):
+        if self._take(POWERS):
             return self._signed().value
         return None
 
     def _postfixed(self) -> Amount:
         amount = self._prefixed()
-        while meaning := self._take(_POSTFIXES):
+        while meaning := self._take(POSTFIXES):
             amount = self._do(applied, meaning, amount)
         return amount
 
     def _prefixed(self) -> Amount:
         self._skip(["the"])
-        if kind := self._take(_LISTS):
+        if kind := self._take(LISTS):
             return self._of_list(kind)
-        if meaning := self._take(_PREFIXES):
+        if meaning := self._take(PREFIXES):
             return self._do(applied, meaning, self._signed())
         return self._atom()
 
@@ -205,7 +160,7 @@ class _Parser:
             self.error = self.error or error
             return Amount(Fraction(1))
 
-    def _take(self, table: _Table) -> str:
+    def _take(self, table: Table) -> str:
         """What the words that follow mean, of those in `table`; "" if they are none of them."""
         for words, meaning in table:
             if self._skip(words):

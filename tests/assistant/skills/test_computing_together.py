@@ -80,10 +80,10 @@ def test_anything_else_is_for_others(sentence: str) -> None:
 
 
 WORDS = tokens(
-    """what is the how many days weeks until since when was day date in on of to a and half point percent minus
-    times plus 5 12 1999 9999 0 31 february march first thirtieth next last friday easter christmas year month
-    ago from tomorrow today miles feet cups flour foot celsius degrees convert split between time tokyo london
-    difference about that million dozen hundred leap " - / ( ) , squared power root"""
+    """what is the how many days weeks until since when was day date in on of to a and half point percent
+    minus times plus 5 12 1999 9999 0 31 february march first thirtieth next last friday easter christmas year
+    month ago from tomorrow today miles feet cups flour foot celsius degrees convert split between time tokyo
+    london difference about that million dozen hundred leap " - / ( ) , squared power root"""
 )
 
 
