@@ -14,7 +14,7 @@ _AREAS = (
     "Pacific/",
 )
 # Cities, and states and countries that have one time in all or most of them, and name no zone.
-_MORE = """
+MORE = """
     America/Los_Angeles: San Francisco, Seattle, LA, Las Vegas, San Diego, Portland, San Jose
     America/Los_Angeles: Sacramento, California
     America/Los_Angeles: Oregon, Nevada, Washington State, Silicon Valley, Pacific time
@@ -99,7 +99,7 @@ def places() -> dict[str, tuple[str, str]]:
     cities = {
         zone.rpartition("/")[2].replace("_", " "): zone for zone in sorted(zones) if zone.startswith(_AREAS)
     }
-    for line in _MORE.strip().splitlines():
+    for line in MORE.strip().splitlines():
         zone, _, names = line.strip().partition(":")
         cities |= {name.strip(): zone for name in names.split(",") if zone in zones}
     return {name.casefold(): (name, zone) for name, zone in cities.items()}

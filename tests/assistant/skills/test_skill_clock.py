@@ -2,7 +2,7 @@
 
 import calendar
 from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +12,7 @@ from said import answers, said, services
 from assistant.skills.clock import Clock
 from assistant.skills.days import day
 from assistant.skills.holidays import easter, holidays, on
+from assistant.skills.places import MORE, places
 from tts.reading.numbers import ordinal, year
 
 NOW = datetime(2026, 11, 30, 17, 5, tzinfo=ZoneInfo("America/New_York"))
@@ -227,3 +228,17 @@ def test_easter_is_where_it_was_announced(text: str) -> None:
 def test_holidays_move_as_they_did(country: str, name: str, text: str) -> None:
     _, rule = holidays(country)[name]
     assert on(rule, int(text[:4])) == date.fromisoformat(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "zone"),
+    [("tokyo", "Asia/Tokyo"), ("new york", "America/New_York"), ("mumbai", "Asia/Kolkata"), ("gmt", "UTC"),
+     ("port moresby", "Pacific/Port_Moresby"), ("hawaii", "Pacific/Honolulu"), ("ukraine", "Europe/Kyiv")],
+)  # fmt: skip
+def test_a_place_has_its_zone(name: str, zone: str) -> None:
+    assert places()[name][1] == zone
+
+
+def test_no_place_is_lost_to_a_zone_that_is_misspelled() -> None:
+    named = {line.strip().partition(":")[0] for line in MORE.strip().splitlines()}
+    assert named <= available_timezones()
