@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 
 from assistant.skills.days import MONTHS, WEEKDAYS, Day, day
 from assistant.skills.holidays import holidays
+from assistant.skills.intervals import hours, span
 from assistant.skills.months import days_in_month, leap_year
 from assistant.skills.places import LANDS, places
 from assistant.skills.sentences import home_assistant, our_own
 from assistant.skills.skill import Answer, Choice, Intent, Services, Situation
-from assistant.skills.intervals import hours, span
 
 _PAST = re.compile(r"\b(?:was|did|since|ago)\b", re.IGNORECASE)
 _LONG = timedelta(800)  # in days it would tell nobody anything

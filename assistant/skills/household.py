@@ -5,12 +5,15 @@ from importlib.metadata import entry_points
 
 from assistant.skills.alarms import Alarms
 from assistant.skills.announcements import Announcements
+from assistant.skills.calculate import Calculator
+from assistant.skills.clock import Clock
 from assistant.skills.due import Due
 from assistant.skills.reminders import Reminders
 from assistant.skills.skill import Services, Skill
 from assistant.skills.skills import Skills
 from assistant.skills.stopwatch import Stopwatch
 from assistant.skills.timers import Timers
+from assistant.skills.units import Units
 
 GROUP = "assistant.skills"
 
@@ -27,6 +30,9 @@ def household(services: Services, announcements: Announcements) -> Skills:
         Alarms(services, due),
         Reminders(services, due),
         Stopwatch(services),
+        Clock(services),
+        Units(services),
+        Calculator(),
         *_installed(services),
     ]
     return Skills(skills, services, announcements, due)
