@@ -99,6 +99,12 @@ def by_silence(silence_ms: float) -> float:
     return -log(max(1 - share, _OVER))
 
 
+def log_odds(text: float, audio: float | None, silence_ms: float) -> float:
+    """Log-odds that a turn is over, by its words, by its sound, if that was scored, and by the silence."""
+    scored = text if audio is None else with_sound(text, audio)
+    return scored + by_silence(silence_ms)
+
+
 def logit(p: float) -> float:
     """Log-odds of a probability, between -6.9 and 6.9."""
     p = min(max(p, 1e-3), 1 - 1e-3)
