@@ -188,6 +188,44 @@ class MicrophoneConfig:
             raise ValueError("awake_s must be 1 to 3600")
 
 
+_LEVELS = re.compile(r"[^/#+$\s][^/#+\s]*(/[^/#+\s]+)*")  # a topic without wildcards
+
+
+@dataclass(frozen=True)
+class MqttConfig:
+    """The broker of the home; without a host there is none. Its password is in no configuration."""
+
+    host: str = ""
+    port: int = 1883
+    username: str | None = None
+    password_file: str | None = None
+    tls: bool = False
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    discovery_prefix: str = "homeassistant"
+    base_topic: str = "assistant"
+    name: str = "Assistant"
+    share_transcripts: bool = False
+
+    def __post_init__(self) -> None:
+        if "/" in self.host or " " in self.host:
+            raise ValueError("host must be a name or an address, without mqtt:// before it")
+        self.host.encode("idna")  # a ValueError, which says what is wrong
+        if not 1 <= self.port <= 65_535:
+            raise ValueError("port must be 1 to 65535")
+        if not (_LEVELS.fullmatch(self.discovery_prefix) and _LEVELS.fullmatch(self.base_topic)):
+            raise ValueError("discovery_prefix and base_topic must be topics, without # and +")
+        if not self.name.strip():
+            raise ValueError("name must not be empty")
+        if self.password_file is not None and self.username is None:
+            raise ValueError("password_file needs a username")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together")
+        if not self.tls and (self.tls_ca or self.tls_cert):
+            raise ValueError("tls_ca and tls_cert need tls = true")
+
+
 @dataclass(frozen=True)
 class SkillsConfig:
     """What the assistant does itself: commands, sums, and what it knows that it cannot."""
@@ -215,6 +253,7 @@ class Config:
     server: ServerConfig = ServerConfig()
     microphone: MicrophoneConfig = MicrophoneConfig()
     skills: SkillsConfig = SkillsConfig()
+    mqtt: MqttConfig = MqttConfig()
 
 
 def read_config(path: Path | None) -> Config:

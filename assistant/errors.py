@@ -7,6 +7,7 @@ from assistant.config import ConfigError
 from assistant.microphone.devices.errors import DeviceError
 from assistant.models.catalog import ModelStoreError
 from assistant.requests import RequestError
+from assistant.mqtt.errors import BrokerError
 from assistant.server.errors import ServerError
 from assistant.skills import StoreError
 from assistant.skills.household import SkillError
@@ -24,6 +25,7 @@ from tts.errors import TtsError
 EXPECTED: tuple[type[Exception], ...] = (
     AudioError,
     BrokenLogits,
+    BrokerError,
     ChatTemplateError,
     ClipError,
     ConfigError,
