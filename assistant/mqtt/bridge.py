@@ -12,7 +12,7 @@ from assistant.config import MqttConfig
 from assistant.home.effects import check, effect
 from assistant.home.entities import Command, Entity, HomeUnavailable, State
 from assistant.mqtt.answers import Answers
-from assistant.mqtt.broker import MOST_WAITING, Login, backoff_s, client, expiring
+from assistant.mqtt.broker import MOST_WAITING, TIMEOUT_S, Login, backoff_s, connected, expiring
 from assistant.mqtt.callbacks import Callbacks
 from assistant.mqtt.fields import one_line
 from assistant.mqtt.house import House
@@ -76,8 +76,8 @@ class Bridge:
 
     async def command(self, entity_id: str, command: Command) -> State | None:
         """See Home."""
-        connection, known = self._client, self._house.get(entity_id)
-        if connection is None:
+        client, known = self._client, self._house.get(entity_id)
+        if client is None:
             raise HomeUnavailable("the broker of the home cannot be reached")
         if known is None or not known.available:
             raise HomeUnavailable("it cannot be reached" if known else "it is not there any more")
@@ -86,7 +86,7 @@ class Bridge:
         publications = known.component.parts.publish(command, known.state)
         with self._answers.expected(entity_id, domain, command) as answer:
             deadline = asyncio.get_running_loop().time() + self._answer_s
-            await self._send(connection, publications, deadline)
+            await self._send(client, publications, deadline)
             if not known.reports:
                 return self._house.assume(entity_id, effect(domain, command, known.state))
             try:
@@ -95,14 +95,14 @@ class Bridge:
             except TimeoutError:
                 return answer.latest
 
-    async def _send(self, connection: Client, publications: tuple[Publication, ...], deadline: float) -> None:
+    async def _send(self, client: Client, publications: tuple[Publication, ...], deadline: float) -> None:
         """Give all to the broker. Raises HomeUnavailable if it does not confirm them in time."""
         try:
             async with asyncio.timeout_at(deadline):
                 for each in publications:
-                    await connection.publish(each.topic, each.payload, qos=1, properties=expiring())
+                    await client.publish(each.topic, each.payload, qos=1, properties=expiring())
         except (TimeoutError, MqttError, OSError, ValueError):
-            if self._client is connection:
+            if self._client is client:
                 self._broken.set()  # or the network would deliver it at some later time
             raise HomeUnavailable("the broker has not confirmed it", in_doubt=True) from None
 
@@ -137,7 +137,13 @@ class Bridge:
         failures, said = 0, ""
         while True:
             self._was_up = False
-            why = await self._connection()
+            connection = asyncio.create_task(self._connection(), name="mqtt-connection")
+            try:  # in a task of its own: its TaskGroup may forget a cancellation if it is lost just then
+                await asyncio.wait({connection})
+            finally:
+                connection.cancel()
+                await asyncio.wait({connection})
+            why = connection.result()
             if self._was_up:
                 failures, said = 0, ""
             if why != said:
@@ -150,22 +156,22 @@ class Bridge:
         """One connection, until it is lost; why it was."""
         why = ""
         try:
-            async with client(self._config, self._login, self._own.offline) as connection:
-                await self._converse(connection)
+            async with connected(self._config, self._login, self._own.offline) as client:
+                await self._converse(client)
         except* (MqttError, OSError, _Lost) as group:
             why = one_line(str(_first(group))) or "no connection"
         return why
 
-    async def _converse(self, connection: Client) -> None:
+    async def _converse(self, client: Client) -> None:
         self._broken.clear()
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._listen(connection), name="mqtt-listen")
-                group.create_task(self._speak(connection), name="mqtt-speak")
+                group.create_task(self._listen(client), name="mqtt-listen")
+                group.create_task(self._speak(client), name="mqtt-speak")
                 group.create_task(self._watch(), name="mqtt-watch")
         except asyncio.CancelledError:
-            with suppress(MqttError):
-                await connection.publish(*_arguments(self._own.offline), timeout=1.0)
+            with suppress(MqttError, OSError):
+                await _publish(client, self._own.offline)
             raise
         finally:
             self._client = None
@@ -175,19 +181,19 @@ class Bridge:
         await self._broken.wait()
         raise _Lost("the broker does not answer")
 
-    async def _listen(self, connection: Client) -> None:
+    async def _listen(self, client: Client) -> None:
         """Take all that comes in. Entities are told of when nothing more waits: they come in crowds."""
         wanted = {*subscriptions(self._config.discovery_prefix), *self._own.commands}
-        subscribed = await _subscribe(connection, set(), wanted | self._house.topics)
-        self._client, self._was_up = connection, True
+        subscribed = await _subscribe(client, set(), wanted | self._house.topics)
+        self._client, self._was_up = client, True
         self._callbacks.tell(f"{self._where}: connected")
-        changed, incoming = False, connection.messages
+        changed, incoming = False, client.messages
         async for message in incoming:
             if len(incoming) >= MOST_WAITING - 1:
                 raise _Lost("more messages than can be looked at")
             changed = self._take(message) or changed
             if not len(incoming):
-                subscribed = await _subscribe(connection, subscribed, wanted | self._house.topics)
+                subscribed = await _subscribe(client, subscribed, wanted | self._house.topics)
                 if changed:
                     changed = False
                     self.changed()
@@ -214,21 +220,23 @@ class Bridge:
             self._callbacks.mute(asked.muted)
             self.muted(asked.muted)
 
-    async def _speak(self, connection: Client) -> None:
+    async def _speak(self, client: Client) -> None:
         """Tell what the assistant is and does, then what changes; with each connection anew."""
         self._untold.clear()
         for publication in (*self._own.discovery, self._own.online, *self._latest.values()):
-            await connection.publish(*_arguments(publication))
+            await _publish(client, publication)
         while True:
             while self._untold:
                 publication = self._untold.pop(next(iter(self._untold)))
-                await connection.publish(*_arguments(publication))
+                await _publish(client, publication)
             self._something.clear()
             await self._something.wait()
 
 
-def _arguments(publication: Publication) -> tuple[str, str, int, bool]:
-    return publication.topic, publication.payload, 1, publication.retain
+async def _publish(client: Client, publication: Publication) -> None:
+    """Raises MqttError, and TimeoutError for a broker that does not confirm it."""
+    async with asyncio.timeout(TIMEOUT_S):
+        await client.publish(publication.topic, publication.payload, qos=1, retain=publication.retain)
 
 
 def _first(error: BaseException) -> BaseException:
@@ -237,11 +245,13 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
-async def _subscribe(connection: Client, subscribed: set[str], wanted: set[str]) -> set[str]:
-    """Subscribe to what is wanted now, with QoS 1, and to nothing else; raises MqttError."""
+async def _subscribe(client: Client, subscribed: set[str], wanted: set[str]) -> set[str]:
+    """Subscribe to what is wanted now, with QoS 1, and to nothing else. Raises MqttError and TimeoutError."""
     new, old = sorted(wanted - subscribed), sorted(subscribed - wanted)
     for start in range(0, len(new), _TOPICS_AT_ONCE):
-        await connection.subscribe([(topic, 1) for topic in new[start : start + _TOPICS_AT_ONCE]])
+        async with asyncio.timeout(TIMEOUT_S):
+            await client.subscribe([(topic, 1) for topic in new[start : start + _TOPICS_AT_ONCE]])
     for start in range(0, len(old), _TOPICS_AT_ONCE):
-        await connection.unsubscribe(old[start : start + _TOPICS_AT_ONCE])
+        async with asyncio.timeout(TIMEOUT_S):
+            await client.unsubscribe(old[start : start + _TOPICS_AT_ONCE])
     return wanted

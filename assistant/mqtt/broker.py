@@ -1,11 +1,14 @@
 """Connections to the broker, one after the other: each is a client of its own, so nothing is sent again."""
 
+import asyncio
 import logging
+import math
 import os
 import socket
 import ssl
 import struct
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -23,7 +26,9 @@ PASSWORD = "ASSISTANT_MQTT_PASSWORD"  # the name of the variable
 MOST_WAITING = 8192
 """Messages that wait to be looked at; what comes beyond is lost, and the connection is made anew for it."""
 _KEEPALIVE_S = 15
-_TIMEOUT_S = 5.0
+TIMEOUT_S = 5.0
+"""What a broker has for an answer; the connection is given up then."""
+_GOODBYE_S = 1.0
 _EXPIRY_S = 5
 _BACKOFF_S, _MOST_BACKOFF_S = 1.0, 60.0
 # A closed connection sends nothing more: what the network holds up would come at a time when nobody wants it.
@@ -77,8 +82,24 @@ def _no_password() -> str:
     raise BrokerError("the key has a password, which cannot be asked for")
 
 
-def client(config: MqttConfig, given: Login, will: Publication) -> Client:
-    """A client for one connection: MQTT 5, which bounds the size of messages and the life of commands."""
+@asynccontextmanager
+async def connected(config: MqttConfig, given: Login, will: Publication) -> AsyncIterator[Client]:
+    """One connection. Raises MqttError, and OSError (so TimeoutError) if there is none, or none any more."""
+    client = _client(config, given, will)
+    async with asyncio.timeout(TIMEOUT_S):
+        await client.__aenter__()
+    try:
+        yield client
+    finally:
+        async with asyncio.timeout(_GOODBYE_S):
+            await client.__aexit__(None, None, None)
+
+
+def _client(config: MqttConfig, given: Login, will: Publication) -> Client:
+    """MQTT 5, which bounds the size of messages and the life of commands.
+
+    Its own timeouts are off: they are asyncio.wait_for's, which on Python 3.11 may lose a cancellation.
+    """
     connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     connect.MaximumPacketSize = MOST_CONFIG_BYTES + 4096
     return Client(
@@ -91,7 +112,7 @@ def client(config: MqttConfig, given: Login, will: Publication) -> Client:
         properties=connect,
         will=Will(will.topic, will.payload, qos=1, retain=True),
         keepalive=_KEEPALIVE_S,
-        timeout=_TIMEOUT_S,
+        timeout=math.inf,
         max_queued_incoming_messages=MOST_WAITING,
         socket_options=[_RESET],
         logger=_SILENT,

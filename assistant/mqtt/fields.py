@@ -81,8 +81,10 @@ class Fields:
 
     def topic(self, key: str) -> str:
         """A topic, or "" if there is none. Raises Invalid."""
-        topic = self.text(key)
-        if topic and not is_topic(topic):
+        topic = self.config.get(key)
+        if topic is None or topic == "":
+            return ""
+        if not isinstance(topic, str) or not is_topic(topic):
             raise Invalid(f"{key} is no topic")
         return topic
 

@@ -20,7 +20,8 @@ from assistant.mqtt.parts import Parts
 MOST_CONFIG_BYTES = 131_072
 """Longer discovery messages are left out; those of devices with a hundred components have some 50,000."""
 _MOST_COMPONENTS = 200
-_MOST_NAME = 80
+_MOST_NAME = 80  # of what is spoken and listened for
+_MOST_WRITTEN = 255
 _ID = r"[a-zA-Z0-9_-]+"
 _SHARED = (
     "availability",
@@ -130,15 +131,21 @@ def _component(entity_id: str, kind: str, object_id: str, config: dict[str, obje
     name = _name(config, about, object_id)
     if not any(map(str.isalnum, name)):
         raise Invalid("no name")
-    area = one_line(about.get("suggested_area"), _MOST_NAME)
+    area = _line(about.get("suggested_area"))
     entity = Entity(entity_id[:255], name, domain, area)
     unique_id = one_line(fields.text("unique_id"))
     return Component(entity, unique_id, COMPONENTS[domain](fields), availability(config))
 
 
+def _line(value: object) -> str:
+    if value is not None and (not isinstance(value, str) or len(value) > _MOST_WRITTEN):
+        raise Invalid("no name")
+    return one_line(value, _MOST_NAME)
+
+
 def _name(config: Mapping[str, object], device: Mapping[str, object], object_id: str) -> str:
     """As Home Assistant names it: the device's name and behind it the entity's, if it has one of its own."""
-    of_device, own = one_line(device.get("name"), _MOST_NAME), one_line(config.get("name"), _MOST_NAME)
+    of_device, own = _line(device.get("name")), _line(config.get("name"))
     if not own and "name" not in config:
         own = one_line(config.get("device_class"), _MOST_NAME).replace("_", " ")
     if own.casefold().startswith(of_device.casefold()):
