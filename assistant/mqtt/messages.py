@@ -84,7 +84,8 @@ def read_discovery(prefix: str, topic: str, payload: bytes) -> Discovery | None:
         if component == "device":
             base = {"~": written["~"]} if "~" in written else {}
             return Discovery(source, _device(source, config, base))
-        return Discovery(source, _components([(source, component, name, config)]))
+        single = _component(source, component, name, config)
+        return Discovery(source, (single,) if single else ())
     except (Invalid, UnicodeDecodeError):
         return None
 

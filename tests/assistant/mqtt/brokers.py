@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from getpass import getuser
 from math import inf
 from pathlib import Path
 
@@ -32,7 +33,7 @@ class Broker:
         self.port = free_port()
         self._config = folder / "mosquitto.conf"
         self._config.write_text(
-            f"listener {self.port} {HOST}\nlog_dest stderr\n{options}\n", encoding="utf-8"
+            f"listener {self.port} {HOST}\nlog_dest stderr\nuser {getuser()}\n{options}\n", encoding="utf-8"
         )
         self._process: asyncio.subprocess.Process | None = None
         self._log: asyncio.Task[bytes] | None = None
