@@ -7,7 +7,7 @@ from random import Random
 
 from aiomqtt import Client, Message, MqttError
 
-from assistant import __version__
+import assistant
 from assistant.config import MqttConfig
 from assistant.home.effects import check, effect
 from assistant.home.entities import Command, Entity, HomeUnavailable, State
@@ -46,7 +46,9 @@ class Bridge:
         self.changed: Callable[[], None] = lambda: None
         self._config, self._login, self._callbacks = config, login, callbacks
         self._answer_s, self._random, self._wait_s = answer_s, random or Random(), wait_s
-        self._own = Own(config, __version__, Offers(callbacks.say is not None, callbacks.mute is not None))
+        self._own = Own(
+            config, assistant.__version__, Offers(callbacks.say is not None, callbacks.mute is not None)
+        )
         self._house = House(config.discovery_prefix, frozenset(p.topic for p in self._own.discovery))
         self._answers = Answers()
         self._told: Told = "idle"

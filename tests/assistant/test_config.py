@@ -157,6 +157,15 @@ def test_a_value_of_another_type_is_refused(text: str, key: str, value: str, tmp
         ("[asr]\npartial_ms = 0\n", "partial_ms"),
         ("[asr]\nmax_turn_s = 0\n", "max_turn_s"),
         ("[asr]\ntail_ms = -1\n", "tail_ms"),
+        ('[mqtt]\nhost = "mqtt://broker"\n', "without mqtt://"),
+        ('[mqtt]\nhost = "a..b"\n', "label empty"),
+        ("[mqtt]\nport = 0\n", "port"),
+        ('[mqtt]\nbase_topic = "home/#"\n', "base_topic"),
+        ('[mqtt]\ndiscovery_prefix = ""\n', "discovery_prefix"),
+        ('[mqtt]\nname = " "\n', "name"),
+        ('[mqtt]\npassword_file = "x"\n', "username"),
+        ('[mqtt]\ntls_ca = "ca.pem"\n', "tls = true"),
+        ('[mqtt]\ntls = true\ntls_key = "k"\n', "tls_cert"),
         ("[server]\nport = 65536\n", "port"),
         ('[server]\nhost = ""\n', "host"),
         ('[server]\ntoken = ""\n', "token"),
@@ -200,3 +209,8 @@ def test_a_token_is_never_shown(tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", ["awake_s = 0.5", "awake_s = 4000.0", 'wake = "hello"'])
 def test_a_wake_word_is_one_of_those_there_are_and_is_needed_again(line: str, tmp_path: Path) -> None:
     assert refusal(write(tmp_path, f"[microphone]\n{line}\n")).startswith("microphone")
+
+
+def test_the_brokers_password_does_not_belong_in_the_file(tmp_path: Path) -> None:
+    refused = refusal(write(tmp_path, '[mqtt]\nhost = "broker"\npassword = "s3cret"\n'))
+    assert "'mqtt.password'" in refused and "s3cret" not in refused
