@@ -12,7 +12,7 @@ from assistant.config import MqttConfig
 from assistant.home.effects import check, effect
 from assistant.home.entities import Command, Entity, HomeUnavailable, State
 from assistant.mqtt.answers import Answers
-from assistant.mqtt.broker import MOST_WAITING, TIMEOUT_S, Login, backoff_s, connected, expiring
+from assistant.mqtt.broker import MOST_WAITING, TIMEOUT_S, Login, backoff_s, expiring, open_connection
 from assistant.mqtt.callbacks import Callbacks
 from assistant.mqtt.fields import one_line
 from assistant.mqtt.house import House
@@ -103,7 +103,7 @@ class Bridge:
             async with asyncio.timeout_at(deadline):
                 for each in publications:
                     await client.publish(each.topic, each.payload, qos=1, properties=expiring())
-        except (TimeoutError, MqttError, OSError, ValueError):
+        except (MqttError, OSError):  # TimeoutError, too
             if self._client is client:
                 self._broken.set()  # or the network would deliver it at some later time
             raise HomeUnavailable("the broker has not confirmed it", in_doubt=True) from None
@@ -158,7 +158,7 @@ class Bridge:
         """One connection, until it is lost; why it was."""
         why = ""
         try:
-            async with connected(self._config, self._login, self._own.offline) as client:
+            async with open_connection(self._config, self._login, self._own.offline) as client:
                 await self._converse(client)
         except* (MqttError, OSError, _Lost) as group:
             why = one_line(str(_first(group))) or "no connection"

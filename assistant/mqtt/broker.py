@@ -83,7 +83,7 @@ def _no_password() -> str:
 
 
 @asynccontextmanager
-async def connected(config: MqttConfig, given: Login, will: Publication) -> AsyncIterator[Client]:
+async def open_connection(config: MqttConfig, given: Login, will: Publication) -> AsyncIterator[Client]:
     """One connection. Raises MqttError, and OSError (so TimeoutError) if there is none, or none any more."""
     client = _client(config, given, will)
     async with asyncio.timeout(TIMEOUT_S):

@@ -76,7 +76,6 @@ class House:
         discovery = read_discovery(self._prefix, topic, payload)
         if discovery is None:
             return False
-        before = set(self.entities)
         self._payloads.pop(topic, None)
         replaced = self._sources.pop(discovery.source, ())
         old = {each.entity.id: self._known[each.entity.id] for each in replaced}
@@ -85,7 +84,7 @@ class House:
         added = tuple(each for each in discovery.components if self._add(each, old.get(each.entity.id)))
         if added:
             self._sources[discovery.source], self._payloads[topic] = added, hash(payload)
-        return set(self.entities) != before
+        return [each.entity for each in replaced] != [each.entity for each in added]
 
     def report(self, topic: str, payload: bytes) -> list[str]:
         """Take a message on a device's topic; the ids of the entities that have read something in it."""

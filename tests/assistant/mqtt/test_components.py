@@ -85,10 +85,10 @@ def published(kind: str, config: dict[str, Any], command: Command) -> list[tuple
         ("vacuum", {"payload_return_to_base": "home"}, ReturnToBase(), [("c", "home")]),
         ("cover", {}, Open(), [("c", "OPEN")]),
         ("cover", {"payload_stop": "HALT"}, Stop(), [("c", "HALT")]),
-        ("cover", {"set_position_topic": "p"}, SetPosition(30), [("p", "30")]),
+        ("cover", {"position_topic": "q", "set_position_topic": "p"}, SetPosition(30), [("p", "30")]),
         (
             "cover",
-            {"set_position_topic": "p", "position_open": 0, "position_closed": 255},
+            {"position_topic": "q", "set_position_topic": "p", "position_open": 0, "position_closed": 255},
             SetPosition(20),
             [("p", "204")],
         ),
@@ -96,6 +96,7 @@ def published(kind: str, config: dict[str, Any], command: Command) -> list[tuple
             "cover",
             {
                 "command_topic": None,
+                "position_topic": "q",
                 "set_position_topic": "p",
                 "set_position_template": '{"to": {{ position }} }',
             },
