@@ -111,7 +111,7 @@ async def test_garbage_that_is_retained_harms_nothing(broker: Broker) -> None:
 async def test_a_lamp_that_says_nothing_is_no_failure(broker: Broker) -> None:
     async with (
         devices(broker.port, {"lamp/set": lambda _: []}) as lamp,
-        bridged(broker.port, answer_s=0.3) as home,
+        bridged(broker.port, answer_s=1.0) as home,
     ):
         await lamp.say(ANNOUNCED, json.dumps(LAMP))
         await home.until(lambda: len(home.bridge.entities) == 1)
@@ -121,7 +121,7 @@ async def test_a_lamp_that_says_nothing_is_no_failure(broker: Broker) -> None:
 
 async def test_a_lamp_that_stays_off_says_so(broker: Broker) -> None:
     stubborn = {"lamp/set": lambda _: [("lamp/state", "OFF")]}
-    async with devices(broker.port, stubborn) as lamp, bridged(broker.port, answer_s=0.5) as home:
+    async with devices(broker.port, stubborn) as lamp, bridged(broker.port, answer_s=1.5) as home:
         await lamp.say(ANNOUNCED, json.dumps(LAMP))
         await home.until(lambda: len(home.bridge.entities) == 1)
         assert await home.bridge.command("light/lamp", TurnOn()) == State("off")
@@ -238,7 +238,7 @@ async def test_a_command_to_a_broker_that_stands_still_is_in_doubt_and_comes_onc
     broker: Broker,
 ) -> None:
     """It has the command in its socket's buffer, and goes on when that was given up."""
-    async with devices(broker.port, OBEDIENT) as lamp, bridged(broker.port, answer_s=1.0) as home:
+    async with devices(broker.port, OBEDIENT) as lamp, bridged(broker.port, answer_s=2.0) as home:
         await lamp.say(ANNOUNCED, json.dumps(LAMP))
         await home.until(lambda: len(home.bridge.entities) == 1)
         await home.told(": connected")
