@@ -6,8 +6,8 @@ from assistant.client.errors import RealtimeError
 from assistant.config import ConfigError
 from assistant.microphone.devices.errors import DeviceError
 from assistant.models.catalog import ModelStoreError
-from assistant.requests import RequestError
 from assistant.mqtt.errors import BrokerError
+from assistant.requests import RequestError
 from assistant.server.errors import ServerError
 from assistant.skills import StoreError
 from assistant.skills.household import SkillError
