@@ -4,15 +4,15 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, closing, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import typer
 
-from assistant.commands.household import open_skills
+from assistant.commands.household import at_home, open_skills
 from assistant.commands.record import recorded
 from assistant.commands.serve_wyoming import open_wyoming, say_wyoming, serve_wyoming
 from assistant.config import Config, read_config
@@ -92,7 +92,9 @@ def loaded(config: Config, metrics: Metrics, record: Path | None = None) -> Iter
             metrics.watch_cache(lambda: pool.kv_bytes)
             metrics.watch_queues(pool.pending)
             metrics.watch_waits(recorder)
-            yield Realtime(pool, config, clock, recorder, metrics, _model(config), recording=recording)
+            yield Realtime(
+                pool, config, clock, recorder, metrics, _model(config), recording=recording, skills=skills
+            )
         finally:
             pool.close()
 
@@ -114,7 +116,7 @@ async def _serve(
             say_wyoming(config.server, wyoming)
 
     with _signals(stop):
-        async with asyncio.TaskGroup() as group:
+        async with _home(application, config), asyncio.TaskGroup() as group:
             serving = run_server(
                 application,
                 config.server,
@@ -128,6 +130,20 @@ async def _serve(
             if wyoming is not None:
                 assert isinstance(application, Realtime), "Wyoming needs the models themselves"
                 group.create_task(serve_wyoming(application, wyoming, stop), name="wyoming")
+
+
+@asynccontextmanager
+async def _home(application: Application, config: Config) -> AsyncIterator[None]:
+    """What the skills of `application` can switch."""
+    if not isinstance(application, Realtime) or application.skills is None:
+        yield
+        return
+
+    def tell(line: str) -> None:
+        logger().info("home", what=line)
+
+    async with at_home(config, application.skills, application.pool.expect, tell=tell):
+        yield
 
 
 @contextmanager

@@ -1,11 +1,12 @@
 """Loading every model into a `ModelPool`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from asr.stream import Transcriber
+from asr.recognizer import Recognizer
+from asr.stream import StreamConfig, Transcriber
 from asr.turn_end import TurnEnd
 from asr.vad import Vad
 from assistant.config import Config, LlmConfig
@@ -95,11 +96,23 @@ def load_models(config: Config, paths: Paths) -> Models:
 
 
 def _load_speech(config: Config, paths: Paths) -> tuple[HearingModels, Speaker]:
-    recognizer = load_recognizer(paths.asr, config.asr)
-    hearing = HearingModels(
-        Vad(paths.vad), TurnEnd(paths.turn_end), lambda: Transcriber(recognizer, config.asr)
-    )
+    expecting = _Expecting(load_recognizer(paths.asr, config.asr), config.asr)
+    hearing = HearingModels(Vad(paths.vad), TurnEnd(paths.turn_end), expecting.transcriber, expecting.expect)
     return hearing, load_speaker(config.tts, paths.voice)
+
+
+class _Expecting:
+    """The recognizer, and what is likely to be said."""
+
+    def __init__(self, recognizer: Recognizer, config: StreamConfig) -> None:
+        self._recognizer, self._config = recognizer, config
+
+    def transcriber(self) -> Transcriber:
+        return Transcriber(self._recognizer, self._config, lambda: self._recognizer)
+
+    def expect(self, names: Sequence[str]) -> None:
+        phrases = (*self._config.phrases, *names)
+        self._recognizer = self._recognizer.biased_to(phrases, self._config.phrase_bonus)
 
 
 def _llm_path(config: LlmConfig, found: dict[str, Path]) -> Path | None:

@@ -21,6 +21,7 @@ from assistant.server.wire import WireError, error_event, write_event
 from assistant.session.events import ReplyDone, SessionEvent
 from assistant.session.parts import split, ttfa_ms
 from assistant.session.session import Session, SessionConfig
+from assistant.skills import Skills
 from assistant.trace.recording import Recording
 
 _OTHERS = ("gpt-", "whisper-", "assistant")  # what clients call the model unless they are told a name
@@ -41,6 +42,8 @@ class Realtime:
     ready: bool = True
     recording: Recording | None = None
     """Of the pool's tap."""
+    skills: Skills | None = None
+    """What the pool's sessions ask before the language model."""
 
     @property
     def capacity(self) -> int:

@@ -24,6 +24,7 @@ class Skills:
     ) -> None:
         """`announcements` are what `services.announce` fills; `due` is what rings."""
         self.due = due
+        self.home = services.home
         self._skills, self.services = tuple(skills), services
         self.tools: tuple[Tool, ...] = ()
         """Functions that language models are told of which take any; none unless somebody sets them."""
