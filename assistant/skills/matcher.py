@@ -51,7 +51,9 @@ class Matcher:
         known = self._lists.get(name)
         if known is None or known[0] != choices:
             compiled = TextSlotList.from_tuples(
-                [(choice.said, choice.value, dict(choice.context)) for choice in choices], name=name
+                [(choice.said, choice.value, dict(choice.context)) for choice in choices],
+                allow_template=False,  # "TV (bedroom)" is a name
+                name=name,
             )
             known = self._lists[name] = (choices, compiled if choices else _EMPTY)
         return known[1]
