@@ -79,7 +79,8 @@ def _free(result: RecognizeResult) -> tuple[int, int]:
 
 def _intent(result: RecognizeResult, text: str) -> Intent:
     slots = {name: _value(entity.value) for name, entity in result.entities.items()}
-    last = result.entities_list[-1] if result.entities_list else None
+    said = [entity for entity in result.entities_list if entity.text]  # templates set some of their own
+    last = said[-1] if said else None
     ends = re.sub(r"\W+$", "", as_spoken(text)).casefold()
     open_ended = last is not None and last.is_wildcard and ends.endswith(last.text_clean.casefold())
     return Intent(result.intent.name, slots, text, open_ended)
