@@ -34,7 +34,7 @@ _CLEAR = re.compile(
 """Without one of these "light blue" and "bedroom 2" are no wish for light."""
 _HERE = re.compile(r"\b(?:here|this room|this space|this area)\b", re.IGNORECASE)
 _NO_DEVICE = re.compile(
-    r"\b(?:it|them|that|this|those|these|me|you|us|him|her|everything|all|something|anything|music|songs?"
+    r"\b(?:it|them|that|this|those|these|me|you|your|yourself|us|him|her|everything|all|something|anything|music|songs?"
     r"|radio|news|podcasts?|timers?|alarms?|reminders?|volume|notifications?|microphone|mic|charm|page|subtitles"
     r"|who|what|when|which|because|if|never|always)\b|^(?:a|an|some|to|at|in|on|off|the)\b",
     re.IGNORECASE,
@@ -181,7 +181,7 @@ class House:
         by = _STEPS[step] if isinstance(step, str) else float(step)
         new = min(100.0, max(0.0, (level if isinstance(level, int | float) else 50.0) + by))
         slots: dict[str, Value] = {**intent.slots, "volume_level": int(new)}
-        return replace(intent, name="HassSetVolume", slots=slots)
+        return replace(intent, name="HassSetVolumeRelative", slots=slots)
 
     def _unknown(self, intent: Intent) -> Answer | None:
         slots = intent.slots

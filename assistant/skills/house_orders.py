@@ -76,7 +76,7 @@ def command(intent: Intent, entity: Entity, state: State | None) -> Command:
             wanted = SetPosition(float(slots["position"]))
         case "HassFanSetSpeed":
             wanted = SetSpeed(float(slots["percentage"]))
-        case "HassSetVolume":
+        case "HassSetVolume" | "HassSetVolumeRelative":
             wanted = SetVolume(float(slots["volume_level"]))
         case "HassVacuumStart":
             wanted = Start()

@@ -44,7 +44,7 @@ def _compare(intent: Intent, known: Sequence[Entity], which: Sequence[Entity], h
         return f"{len(which)} of {len(known)}: {all_of(which)}." if which else "None of them."
     if not which:
         return f"{'None of them is' if _counts(intent) else 'No, none of them is'} {word}."
-    yes = "" if _counts(intent) else "Yes, " if _ANY.search(intent.text) else "Not all of them: "
+    yes = "" if _counts(intent) else "Yes, " if _ANY.search(intent.text) else "No, only "
     names = all_of(which) if yes else capital(all_of(which))
     return f"{yes}{names} {are(which)} {word}."
 

@@ -32,10 +32,11 @@ _STANDS = {Open: "open", Close: "closed", Lock: "locked", TurnOff: "off", Start:
 
 
 def the(entity: Entity) -> str:
-    """The entity as it is named within a sentence: "the kitchen light", "Anna's lamp"."""
+    """The entity as it is named within a sentence: "the kitchen light", "Anna's lamp", "lamp 2"."""
     words = [word.lower() if word.istitle() else word for word in entity.name.split()]
     name = " ".join(words)
-    return name if words[0].endswith(("'s", "\u2019s")) or words[0] in ("the", "my", "our") else f"the {name}"
+    plain = words[0].endswith(("'s", "\u2019s")) or words[0] in ("the", "my", "our") or words[-1].isdecimal()
+    return name if plain else f"the {name}"
 
 
 def all_of(entities: Sequence[Entity]) -> str:

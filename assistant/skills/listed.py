@@ -24,10 +24,16 @@ _NO_ITEM = re.compile(
     re.IGNORECASE,
 )
 _NO_FOLLOWING_ITEM = re.compile(
-    r"(?:what|how|when|who|where|why|which|is|are|am|was|were|can|could|do|does|did|will|would|should|shall"
+    r"(?:me|him|her|us|them|your|what|how|when|who|where|why|which|is|are|am|was|were|can|could|do|does|did|will|would|should|shall"
     r"|have|has|had|set|turn|switch|tell|play|remind|call|read|remove|take|delete|cancel|stop|start|open|close"
     r"|dim|make|show|give|i|i'm|i'll|i've|you|he|she|it|it's|we|they|that|that's|this|there|then|now|so|yes"
     r"|no|not|thanks|thank|my|if|because|but|or|don't|please|let|let's|in|at|on|by|for|with|to)\b",
+    re.IGNORECASE,
+)
+_ELSEWHERE = re.compile(r"\b(?:to|on|onto|in|into|out|from|together)\b", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"(?:[\d.,]+|zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven"
+    r"|eigh|nine)teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundred|thousand|\s|-)+$",
     re.IGNORECASE,
 )
 _LONGEST = 6  # words that follow "and": more of them are a sentence
@@ -68,7 +74,8 @@ def is_item(item: str) -> bool:
 
 def may_follow(item: str) -> bool:
     """Whether "and ITEM" goes on with a list, rather than saying something else."""
-    return is_item(item) and not _NO_FOLLOWING_ITEM.match(item) and len(item.split()) <= _LONGEST
+    said_of_else = _NO_FOLLOWING_ITEM.match(item) or _ELSEWHERE.search(item) or _NUMBER.match(item)
+    return is_item(item) and not said_of_else and len(item.split()) <= _LONGEST
 
 
 def spoken(words: Sequence[str]) -> str:
