@@ -39,6 +39,12 @@ _NO_DEVICE = re.compile(
     r"|who|what|when|which|because|if|never|always)\b|^(?:a|an|some|to|at|in|on|off|the)\b",
     re.IGNORECASE,
 )
+_LATER = re.compile(
+    r"\s(?:at|for|until|till|after|before|every|tomorrow|tonight|later|in (?:\d+|an?|half|\w+) (?:\w+ )?"
+    r"(?:seconds?|minutes?|hours?|days?))\b",
+    re.IGNORECASE,
+)
+_NOT_LATER = "I can't switch things later or for a while, only right now."
 _LIGHT = re.compile(r"\s(?:lights?|lamps?)$")
 _LONGEST_NAME = 5  # words
 
@@ -187,6 +193,9 @@ class House:
         slots = intent.slots
         thing = " ".join(str(slots[name]) for name in ("thing", "kind") if name in slots)
         thing = re.sub(r"^(?:the|my|our)\s+", "", thing)
+        later = "when" in slots or ("turn" in slots and _LATER.search(thing))
+        if later and not _NO_DEVICE.search(thing):
+            return Answer(_NOT_LATER, intent=replace(intent, name="CannotSwitchLater", slots={}))
         if not thing or _NO_DEVICE.search(thing) or len(thing.split()) > _LONGEST_NAME + 3:
             return None
         several = self._several(intent, thing)

@@ -15,6 +15,7 @@ _TOO = re.compile(r"\b(?:and|also|too|as well|same)\b", re.IGNORECASE)
 _WHAT_ABOUT = re.compile(r"\b(?:and|what about|how about)\b", re.IGNORECASE)
 _ONE_LIGHT = re.compile(r"\b(?:the|my|our|that) (light|lamp)\b", re.IGNORECASE)
 _STEP = 20  # percent: a step that is seen
+_LEAST = 10.0  # percent: "dimmer" is not "off"
 _A_BIT = re.compile(r"\b(?:bit|little|tad|slightly|touch|somewhat)\b", re.IGNORECASE)
 _A_LOT = re.compile(r"\b(?:lot|much)\b", re.IGNORECASE)
 _LEVEL: Mapping[Domain, tuple[str, str, str]] = {
@@ -119,8 +120,11 @@ def _more(
     step = _step(intent, found[0].domain)
     new = level + (step if up else -step)
     if found[0].domain != "climate":
-        new = min(100.0, max(0.0 if level == 0 else 1.0, new))
-    kept = {key: value for key, value in where.items() if key != "domain" or "domain" in place}
+        new = min(100.0, max(min(_LEAST, level), new))
+    kept = {name: value for name, value in where.items() if name != "domain" or "domain" in place}
+    shining = [entity for entity in found if _of(home.state(entity.id), attribute) != 0.0]
+    if 0 < len(shining) < len(found):  # what is off stays off
+        kept["names"] = ", ".join(key(entity.name) for entity in shining)
     return _with(name, kept, {slot: int(new) if new == int(new) else new}, intent)
 
 

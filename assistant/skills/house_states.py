@@ -100,8 +100,8 @@ def _known(state: State | None) -> bool:
 def _is(entity: Entity, state: State, wanted: str) -> bool:
     if entity.domain == "binary_sensor":
         wanted = {"open": "on", "closed": "off"}.get(wanted, wanted)
-    if entity.domain == "media_player" and wanted == "on":
-        return state.value != "off"
+    if entity.domain in ("media_player", "climate") and wanted == "on":
+        return state.value != "off"  # it plays, or heats
     return state.value == wanted
 
 
@@ -114,6 +114,8 @@ def _value(entity: Entity, state: State) -> str:
     """A state in words."""
     if entity.domain == "binary_sensor" and state.attributes.get("device_class", "opening") in _OPENED:
         return {"on": "open", "off": "closed"}.get(state.value, state.value)
+    if entity.domain == "climate" and state.value != "off":
+        return f"on, in {state.value.replace('_', ' ')} mode"
     brightness, position = state.attributes.get("brightness_pct"), state.attributes.get("position")
     if state.value == "on" and isinstance(brightness, int | float):
         return f"on, at {brightness:.0f} percent"
@@ -130,6 +132,4 @@ def _describe(entity: Entity, home: Home) -> str:
     if entity.domain == "climate" and isinstance(target, int | float):
         return capital(f"{the(entity)} is set to {degrees(target)}.")
     value = f"{state.value} {unit}" if entity.domain == "sensor" and unit else _value(entity, state)
-    return capital(
-        f"{the(entity)} {are([entity])} {'in ' + value + ' mode' if entity.domain == 'climate' else value}."
-    )
+    return capital(f"{the(entity)} {are([entity])} {value}.")

@@ -53,8 +53,10 @@ def key(name: str) -> str:
 
 
 def _ways(name: str) -> Iterator[str]:
-    """ "lamp 2" is heard as "lamp two" as well."""
+    """ "lamp 2" is heard as "lamp two" as well, and people say "the garage" of its door."""
     yield name
+    if name.endswith("garage door"):
+        yield name.removesuffix(" door")
     head, _, last = name.rpartition(" ")
     if head and last.isdecimal() and int(last) < len(_DIGITS):
         yield f"{head} {_DIGITS[int(last)]}"

@@ -59,6 +59,10 @@ class Lists:
                 if not all(may_follow(item) for item in _said(intent)):
                     return None
                 return self._add(replace(intent, name=about.name), _list_of(about, None))
+            case "TakeOff" if about is not None:
+                name = _list_of(about, None)
+                known = all(same(item, self._kept.items(name)) for item in _said(intent))
+                return self._remove(replace(intent, name=_REMOVE[-1]), name) if known else None
             case "TakeOffAgain" if about is not None and about.name in _ADD:
                 return self._remove(replace(intent, name=_REMOVE[-1]), _list_of(about, None), _added(about))
             case "ReadIt" if about is not None:

@@ -327,6 +327,42 @@ def test_questions() -> None:
     assert talk.say("what is the thermostat set to").said == "The thermostat is set to 19 degrees."
 
 
+def test_the_heating_is_the_thermostat() -> None:
+    talk = Talk(house, home())
+    assert talk.say("Is the heating on?").said == "Yes, the thermostat is on, in heat mode."
+    talk.say("turn the heating off")
+    assert talk.say("Is the heating on?").said == "No, the thermostat is off."
+
+
+def test_dimmer_leaves_off_what_is_off() -> None:
+    talk = Talk(house, home())
+    talk.say("set the kitchen light to 25 percent")
+    for says in ("dim the lights", "dim the lights"):
+        assert talk.say(says).said == "The kitchen light is at 10 percent."
+    assert {name for name, _ in told(talk)} == {"Kitchen light"}
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        "turn on the kitchen light at 6",
+        "turn the bedside lamp on for ten minutes",
+        "turn off the tv in an hour",
+    ],
+)
+def test_nothing_is_switched_later(says: str) -> None:
+    talk = Talk(house, home())
+    turn = talk.say(says)
+    assert (turn.intent, told(talk)) == ("CannotSwitchLater", []) and "only right now" in turn.said
+
+
+def test_close_all_and_short_names() -> None:
+    talk = Talk(house, home())
+    talk.say("close all the blinds")
+    talk.say("open the garage")
+    assert told(talk) == [("Blinds", Close()), ("Garage door", Open())]
+
+
 def test_what_is_not_there_is_said() -> None:
     talk = Talk(house, home())
     turn = talk.say("Turn on the sprinkler.")

@@ -81,6 +81,10 @@ DIALOGUES = {
         [("Add tea and jam to my list", ADD), ("Take the tea off my shopping list", TAKE)],
         ["jam"],
     ),
+    "one of them": (
+        [("Add tea and jam to my list", ADD), ("Remove the tea", TAKE), ("remove the stain", "")],
+        ["jam"],
+    ),
     "ticked": ([("Add tea to my list", ADD), ("Tick tea off the list", TAKE)], []),
     "cleared": ([("Add tea and jam to my list", ADD), ("Clear my shopping list", "ClearList")], []),
     "everything off": (
