@@ -7,7 +7,10 @@ from assistant.skills.alarms import Alarms
 from assistant.skills.announcements import Announcements
 from assistant.skills.calculate import Calculator
 from assistant.skills.clock import Clock
+from assistant.skills.control import Control
 from assistant.skills.due import Due
+from assistant.skills.house import House
+from assistant.skills.lists import Lists
 from assistant.skills.reminders import Reminders
 from assistant.skills.skill import Services, Skill
 from assistant.skills.skills import Skills
@@ -33,6 +36,9 @@ def household(services: Services, announcements: Announcements) -> Skills:
         Clock(services),
         Units(services),
         Calculator(),
+        Lists(services),
+        Control(),
+        House(services),
         *_installed(services),
     ]
     return Skills(skills, services, announcements, due)
