@@ -4,8 +4,8 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, closing, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -92,8 +92,9 @@ def loaded(config: Config, metrics: Metrics, record: Path | None = None) -> Iter
             metrics.watch_cache(lambda: pool.kv_bytes)
             metrics.watch_queues(pool.pending)
             metrics.watch_waits(recorder)
+            home = partial(at_home, config, skills, pool.expect, tell=_tell_home)
             yield Realtime(
-                pool, config, clock, recorder, metrics, _model(config), recording=recording, skills=skills
+                pool, config, clock, recorder, metrics, _model(config), recording=recording, beside=home
             )
         finally:
             pool.close()
@@ -116,7 +117,8 @@ async def _serve(
             say_wyoming(config.server, wyoming)
 
     with _signals(stop):
-        async with _home(application, config), asyncio.TaskGroup() as group:
+        beside = application.beside() if isinstance(application, Realtime) else nullcontext()
+        async with beside, asyncio.TaskGroup() as group:
             serving = run_server(
                 application,
                 config.server,
@@ -132,18 +134,8 @@ async def _serve(
                 group.create_task(serve_wyoming(application, wyoming, stop), name="wyoming")
 
 
-@asynccontextmanager
-async def _home(application: Application, config: Config) -> AsyncIterator[None]:
-    """What the skills of `application` can switch."""
-    if not isinstance(application, Realtime) or application.skills is None:
-        yield
-        return
-
-    def tell(line: str) -> None:
-        logger().info("home", what=line)
-
-    async with at_home(config, application.skills, application.pool.expect, tell=tell):
-        yield
+def _tell_home(line: str) -> None:
+    logger().info("home", what=line)
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 import asyncio
 import secrets
 import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import parse_qs, urlsplit
@@ -21,7 +23,6 @@ from assistant.server.wire import WireError, error_event, write_event
 from assistant.session.events import ReplyDone, SessionEvent
 from assistant.session.parts import split, ttfa_ms
 from assistant.session.session import Session, SessionConfig
-from assistant.skills import Skills
 from assistant.trace.recording import Recording
 
 _OTHERS = ("gpt-", "whisper-", "assistant")  # what clients call the model unless they are told a name
@@ -42,8 +43,8 @@ class Realtime:
     ready: bool = True
     recording: Recording | None = None
     """Of the pool's tap."""
-    skills: Skills | None = None
-    """What the pool's sessions ask before the language model."""
+    beside: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
+    """What is open while it serves: the home that its skills know."""
 
     @property
     def capacity(self) -> int:

@@ -24,7 +24,6 @@ class Skills:
     ) -> None:
         """`announcements` are what `services.announce` fills; `due` is what rings."""
         self.due = due
-        self.home = services.home
         self._skills, self.services = tuple(skills), services
         self.tools: tuple[Tool, ...] = ()
         """Functions that language models are told of which take any; none unless somebody sets them."""
@@ -37,6 +36,10 @@ class Skills:
     def open(self) -> "Conversation":
         """What one conversation asks."""
         return Conversation(self)
+
+    def warm_up(self) -> None:
+        """Match once: what `hassil` makes of numbers takes a third of a second, the first time."""
+        self.open().answer("set a timer for 5 minutes and dim the lights to 20 percent at 10 degrees")
 
     def intents(self, text: str) -> list[Intent]:
         """What `text` may mean, the most literal reading first."""
