@@ -24,7 +24,8 @@ from assistant.models.speech import load_speaker, locate_voice
 from assistant.models.store import ModelStore
 from assistant.runtime import Clock, Recorder
 from assistant.session.conversation import ItemAdded
-from assistant.session.events import Failed, ReplyDone, ReplyDropped, TextDelta
+from assistant.session.events import Failed, ReplyDone, ReplyDropped, ReplyStarted, TextDelta
+from assistant.session.request import ReplyRequest
 from assistant.session.session import Input, Session, SessionConfig, Typed
 from assistant.session.stages import Stages
 from assistant.session.turn import ReplyCancelled
@@ -98,6 +99,7 @@ class Chat:
 
     def __init__(self, session: Session, source: TextIO) -> None:
         self.replies: list[str] = []
+        self._announced: int | None = None  # what was said last that answers nothing
         self.interrupts = 0  # since the last line; two of them leave
         self._session, self._events, self._source = session, session.subscribe(), source
         # A line, two interrupts and the end: a line is taken once the one before it is answered.
@@ -154,14 +156,17 @@ class Chat:
             match event:
                 case ItemAdded(item=item):
                     added.append(item.id)
-                case TextDelta(text=text):
+                case ReplyStarted(number=number, request=ReplyRequest(say=str(text))):
+                    self._announced = number
+                    typer.echo(f"* {text}")
+                case TextDelta(number=number, text=text) if number != self._announced:
                     typer.echo(text, nl=False)
                 case Failed(why=why):
                     failed = why
                 case ReplyDropped():
                     typer.echo()
                     return
-                case ReplyDone(heard=heard):
+                case ReplyDone(number=number, heard=heard) if number != self._announced:
                     self._end(heard, added, failed)
                     return
 
