@@ -45,6 +45,7 @@ FLOORS = {
     ),
     "llm": (
         {"gguf"},
+        {"lora"},
         {"text"},
         {"decode"},
         {"serve"},
