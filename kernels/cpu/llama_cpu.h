@@ -230,19 +230,26 @@ INLINE const LowRank *low_of(const Product *p, int row) { /* NULL: nothing is ad
     return low->a.n ? low : NULL;
 }
 
-INLINE HOT Floats add_low(const Product *p, const LowRank *low, int i, int group, int row, Floats y) {
+/* y[tile] += b (a x), of rows that have the same adapter */
+INLINE HOT void add_low(const Product *p, const LowRank *low, int i, int group, int row, const int tile, Floats *y) {
     const int rank = low->rank[i];
     const uint16_t *b = low->b[i] + (size_t)group * rank * LANES;
     const float *x = p->low + (size_t)row * MOST_RANKS;
     for (int j = 0; j < i; j++) x += low->rank[j];
-    Floats odd = all(0.0f);
+    Floats odd[TILE]; /* two sums, as each waits for itself */
+    for (int t = 0; t < tile; t++) odd[t] = all(0.0f);
     int r = 0;
     for (; r + 2 <= rank; r += 2) {
-        y = multiply_add(load_half(b + r * LANES), all(x[r]), y);
-        odd = multiply_add(load_half(b + (r + 1) * LANES), all(x[r + 1]), odd);
+        Floats first = load_half(b + r * LANES), second = load_half(b + (r + 1) * LANES);
+        _Pragma("GCC unroll 8") for (int t = 0; t < tile; t++) {
+            y[t] = multiply_add(first, all(x[t * MOST_RANKS + r]), y[t]);
+            odd[t] = multiply_add(second, all(x[t * MOST_RANKS + r + 1]), odd[t]);
+        }
     }
-    if (r < rank) y = multiply_add(load_half(b + r * LANES), all(x[r]), y);
-    return add(y, odd);
+    for (int t = 0; t < tile; t++) {
+        if (r < rank) y[t] = multiply_add(load_half(b + r * LANES), all(x[t * MOST_RANKS + r]), y[t]);
+        y[t] = add(y[t], odd[t]);
+    }
 }
 
 static void wait_for_lows(Product *p) {
@@ -252,20 +259,31 @@ static void wait_for_lows(Product *p) {
     }
 }
 
-INLINE HOT void finish(Product *p, int i, int group, int row, const int tile, const Floats *acc, const Floats *up) {
+/* What adapters add to matrix `i`, for each of the rows that have one. */
+INLINE HOT void adapt(const Product *p, int i, int group, int row, const int tile, Floats *y) {
+    const LowRank *low = low_of(p, row);
+    int same = 1;
+    for (int t = 1; t < tile; t++) same &= low_of(p, row + t) == low;
+    if (same && low && low->rank[i]) add_low(p, low, i, group, row, tile, y);
+    for (int t = 0; !same && t < tile; t++)
+        if ((low = low_of(p, row + t)) && low->rank[i]) add_low(p, low, i, group, row + t, 1, y + t);
+}
+
+INLINE HOT void finish(Product *p, int i, int group, int row, const int tile, Floats *acc, Floats *up) {
     int from = group * LANES, left = p->matrix[i]->n - from, n = left < LANES ? left : LANES;
-    if (p->lows) wait_for_lows(p);
+    if (p->lows) {
+        wait_for_lows(p);
+        adapt(p, i, group, row, tile, acc);
+        if (p->mode == GATE) adapt(p, 1, group, row, tile, up);
+    }
     for (int t = 0; t < tile; t++) {
         float *to = p->out[i] + (size_t)(row + t) * p->stride[i] + from;
-        const LowRank *low = low_of(p, row + t);
         Floats y = acc[t];
-        if (low) y = add_low(p, low, i, group, row + t, y);
         if (p->bias[i]) y = add(y, load_first(p->bias[i] + from, n));
         if (p->mode == ADD) y = add(y, load_first(to, n));
         if (p->mode == GATE) { /* silu(gate) * up */
-            Floats e = exponential(subtract(all(0.0f), y)), u = up[t];
-            if (low) u = add_low(p, low, 1, group, row + t, u);
-            y = multiply(divide(y, add(e, all(1.0f))), u);
+            Floats e = exponential(subtract(all(0.0f), y));
+            y = multiply(divide(y, add(e, all(1.0f))), up[t]);
         }
         store_first(to, y, n);
     }
@@ -284,7 +302,7 @@ HOT static void low_item(Product *p, const LowItem *item) {
     const LowRank *low = low_of(p, item->row);
     Floats scales = load(low->scales + item->group * LANES);
     int row = item->row, end = item->row + item->rows;
-    while (end - row >= 4) LOW_TILE(4)
+    while (end - row >= TILE) LOW_TILE(TILE)
     while (row < end) LOW_TILE(1)
     atomic_fetch_add_explicit(&p->lows_done, 1, memory_order_release);
 }

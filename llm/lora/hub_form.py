@@ -99,7 +99,8 @@ def read_hub(weights: Path, config_file: Path, model: LlamaConfig) -> Mapping[st
 
 def _read_config(path: Path) -> _Config:
     """The configuration, of which nothing that matters is left unread; raises LoraError."""
-    raw = path.open("rb").read(_MAX_CONFIG_BYTES + 1)
+    with path.open("rb") as file:
+        raw = file.read(_MAX_CONFIG_BYTES + 1)
     try:
         if len(raw) > _MAX_CONFIG_BYTES:
             raise ValueError(f"more than {_MAX_CONFIG_BYTES} bytes")  # noqa: TRY301
