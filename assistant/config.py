@@ -1,6 +1,7 @@
 """Configuration: one frozen dataclass of the components' own, read strictly from a TOML file."""
 
 import json
+import os
 import re
 import tomllib
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -36,6 +37,9 @@ class LlmConfig:
     """Which model writes the replies: a name of the model store, or the path of a GGUF file."""
 
     model: str = "smollm2-135m-instruct-q4_1"
+    adapter: str | None = None
+    """A LoRA adapter: a name of the model store, or the path of a `.gguf`, of a `.safetensors` in the hub's
+    form (PEFT), or of its folder. What has neither ending is a path if there is a slash in it."""
     device: Device = "auto"
     """What runs it: auto is a GPU that can, else the CPU. Where "cuda" cannot be had, a warning says why, and
     the CPU runs it."""
@@ -68,6 +72,12 @@ class LlmConfig:
     def is_path(self) -> bool:
         """Whether `model` is a file of the user's own."""
         return self.model.endswith(".gguf")
+
+    @property
+    def adapter_is_path(self) -> bool:
+        """Whether there is an adapter, and it is a file or folder of the user's own."""
+        own = self.adapter or ""
+        return own.endswith((".gguf", ".safetensors")) or "/" in own or os.sep in own
 
     @property
     def is_remote(self) -> bool:

@@ -18,6 +18,7 @@ from assistant.trace.summary import ReportError
 from llm.decode import BrokenLogits, ContextFull, CudaBroken, EngineOutOfMemory
 from llm.eval import EvalError
 from llm.gguf import GgufError
+from llm.lora import LoraError
 from llm.remote import RemoteError
 from llm.text import ChatTemplateError, TokenizerError
 from tts.errors import TtsError
@@ -35,6 +36,7 @@ EXPECTED: tuple[type[Exception], ...] = (
     EngineOutOfMemory,
     EvalError,
     GgufError,
+    LoraError,
     ModelFileError,
     ModelStoreError,
     OtelError,

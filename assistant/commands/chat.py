@@ -18,7 +18,7 @@ from assistant.commands.speech_options import SpeechOptions
 from assistant.commands.typed import read_line
 from assistant.config import read_config
 from assistant.models.language import load_language
-from assistant.models.load import locate_llm
+from assistant.models.load import locate_adapter, locate_llm
 from assistant.models.pool import ModelPool, Models, frozen
 from assistant.models.speech import load_speaker, locate_voice
 from assistant.models.store import ModelStore
@@ -46,10 +46,11 @@ def run_chat(source: TextIO, speech: Path | None, config_path: Path | None, opti
     if speech:
         check_sound_file(speech)
     path = None if config.llm.is_remote else locate_llm(config.llm, ModelStore())
+    adapter = locate_adapter(config.llm, ModelStore())
     voice = locate_voice(config.tts, ModelStore()) if speech else None
     clock = Clock()
     with open_skills(config) as skills:
-        language = frozen(lambda: Models(load_language(config.llm, path), skills=skills.open))
+        language = frozen(lambda: Models(load_language(config.llm, path, adapter), skills=skills.open))
         pool = ModelPool(language, clock)
         try:
             chat = asyncio.run(_converse(source, pool, SessionConfig(config.llm.system_prompt), clock))

@@ -27,6 +27,7 @@ from assistant.server.logs import LogStyle, configure_logs, logger
 from assistant.server.metrics import Metrics
 from assistant.server.realtime import Realtime
 from assistant.server.server import run_server
+from assistant.trace.provenance import model_version
 
 _SPANS = 2000  # that are kept
 
@@ -94,7 +95,7 @@ def loaded(config: Config, metrics: Metrics, record: Path | None = None) -> Iter
             metrics.watch_waits(recorder)
             home = partial(at_home, config, skills, pool.expect, tell=_tell_home)
             yield Realtime(
-                pool, config, clock, recorder, metrics, _model(config), recording=recording, beside=home
+                pool, config, clock, recorder, metrics, model_version(config.llm), recording=recording, beside=home
             )
         finally:
             pool.close()
@@ -125,7 +126,7 @@ async def _serve(
                 metrics,
                 listener,
                 stop,
-                models=[_model(config)],
+                models=[model_version(config.llm)],
                 on_ready=say_ready,
             )
             group.create_task(serving, name="server")
@@ -156,10 +157,3 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
     finally:
         for number in wanted:
             loop.remove_signal_handler(number)
-
-
-def _model(config: Config) -> str:
-    """The language model's name, without the folders of a file."""
-    if config.llm.is_remote:
-        return config.llm.remote.model or "remote"
-    return Path(config.llm.model).stem if config.llm.is_path else config.llm.model

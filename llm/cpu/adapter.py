@@ -42,7 +42,8 @@ def _joined(pairs: Sequence[Pair | None]) -> LowRank:
 
     Else small numbers would be less than float16 can tell.
     """
-    rows, scales, columns = [], [], []
+    rows, scales = [], []
+    columns: list[NDArray[np.float16] | None] = []
     for pair in pairs:
         if pair is None:
             columns.append(None)

@@ -16,8 +16,7 @@ from safetensors import SafetensorError, safe_open
 
 from llm.gguf.config import LlamaConfig
 from llm.lora.adapter import TARGETS, LoraError, LowRank, assemble, check_factor, check_finite
-
-WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+from llm.lora.digest import CONFIG
 
 _MODULES: Mapping[str, str] = MappingProxyType(
     {

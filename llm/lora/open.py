@@ -1,13 +1,13 @@
 """Opening an adapter, in whichever of the two forms it is."""
 
-import hashlib
 from pathlib import Path
 
 from llm.gguf.config import read_config
 from llm.gguf.file import GgufFile
 from llm.lora.adapter import Adapter, LoraError
+from llm.lora.digest import CONFIG, WEIGHTS, adapter_sha256
 from llm.lora.gguf_form import read_gguf
-from llm.lora.hub_form import CONFIG, WEIGHTS, read_hub
+from llm.lora.hub_form import read_hub
 
 
 def open_adapter(path: Path, base: GgufFile) -> Adapter:
@@ -26,14 +26,3 @@ def open_adapter(path: Path, base: GgufFile) -> Adapter:
         return Adapter(path, adapter_sha256(path), read_hub(weights, weights.with_name(CONFIG), config))
     except OSError as error:
         raise LoraError(path, None, f"cannot be read: {error}") from error
-
-
-def adapter_sha256(path: Path) -> str:
-    """See `Adapter.sha256`; raises OSError."""
-    weights = path / WEIGHTS if path.is_dir() else path
-    digest = hashlib.sha256()
-    for file in [weights] if path.suffix == ".gguf" else [weights, weights.with_name(CONFIG)]:
-        with file.open("rb") as opened:
-            while piece := opened.read(1 << 20):
-                digest.update(piece)
-    return digest.hexdigest()

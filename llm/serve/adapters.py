@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from llm.decode.served import Operation
 from llm.lora.adapter import Adapter
 
 Choice = Adapter | Literal["default"] | None
@@ -27,3 +28,10 @@ def chosen(choice: Choice, default: Adapter | None, *, merged: str | None = None
     if merged is not None and adapter is not default:
         raise AdapterMerged(merged)
     return adapter
+
+
+def operation_of(adapter: Adapter) -> Operation:
+    """The adapter as something that served a pass: its digest, and what it adds to."""
+    ranks = sorted({len(pair.a) for pair in adapter.pairs.values()})
+    shape = f"rank {' and '.join(map(str, ranks))}, {len(adapter.pairs)} matrices"
+    return Operation("adapter", f"LoRA, sha256 {adapter.sha256}", shape, "float32 as read")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from llm.decode.engine import ContextFull
 from llm.decode.served import FormT, Operation, Served, Tally
 from llm.lora.adapter import Adapter
+from llm.serve.adapters import operation_of
 from llm.serve.batch import Batcher, Part
 
 
@@ -189,7 +190,11 @@ class SlotEngine:
 
     def take_served(self) -> Sequence[Served]:
         """What served this sequence's passes since this was asked last."""
-        return self._sessions.tallies[self._slot].take()
+        served = self._sessions.tallies[self._slot].take()
+        if self.adapter is None or not served:
+            return served
+        passes = sum(one.passes for one in served if one.operation.name == "embedding")
+        return [*served, Served(operation_of(self.adapter), passes)]
 
     def cache_prefix(self) -> None:
         """Put what is held into the prefix cache, for sequences that begin alike.

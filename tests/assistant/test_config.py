@@ -81,6 +81,24 @@ def test_a_model_is_a_name_or_the_path_of_a_gguf_file(model: str, own: bool, tmp
     assert read_config(write(tmp_path, f'[llm]\nmodel = "{model}"\n')).llm.is_path is own
 
 
+@pytest.mark.parametrize(
+    ("adapter", "own"),
+    [
+        ("polite", False),
+        ("polite.gguf", True),
+        ("adapter_model.safetensors", True),
+        ("./polite", True),
+        ("/adapters/polite", True),
+    ],
+)
+def test_an_adapter_is_a_name_or_the_path_of_a_file_or_folder(
+    adapter: str, own: bool, tmp_path: Path
+) -> None:
+    config = read_config(write(tmp_path, f'[llm]\nadapter = "{adapter}"\n')).llm
+    assert (config.adapter, config.adapter_is_path) == (adapter, own)
+    assert (Config().llm.adapter, Config().llm.adapter_is_path) == (None, False)
+
+
 def test_the_language_model_runs_on_a_gpu_that_can_unless_it_is_told_otherwise(tmp_path: Path) -> None:
     assert Config().llm.device == "auto"
     assert read_config(write(tmp_path, '[llm]\ndevice = "cuda"\n')).llm.device == "cuda"
