@@ -41,7 +41,7 @@ def _of_adapter(config: LlmConfig) -> str:
     """SHA-256 of the adapter, as `llm.lora.Adapter` has it; raises LoraError."""
     assert config.adapter is not None
     if not config.adapter_is_path:
-        return load_catalog()[config.adapter].sha256 or ""
+        return load_catalogs()[config.adapter].sha256 or ""
     try:
         return adapter_sha256(path := Path(config.adapter))
     except OSError as error:

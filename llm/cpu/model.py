@@ -179,13 +179,16 @@ def _compiled(
 
 
 def _on_onnxruntime(
-    gguf: GgufFile, model: LlamaConfig, config: CpuConfig, cache: Path | None, adapter: Adapter | None
+    gguf: GgufFile,
+    model: LlamaConfig,
+    config: CpuConfig,
+    cache: Path | None,
+    adapter: Adapter | None,  # noqa: ARG001  # it is in the weights
 ) -> tuple[KvSlots, Run[Part]]:
-    """The model `gguf`, which has the adapter in its weights."""
     context = min(config.context, model.context)
     variant = f"context={context} kv={config.kv} weights={config.weights}"
-    if adapter is not None:
-        variant += f" adapter={adapter.sha256}"
+    if gguf.variant:
+        variant += f" {gguf.variant}"
 
     def build() -> CpuGraph:
         scales = _kv_scales(gguf, config) if config.kv == "int8" else None

@@ -36,6 +36,8 @@ class GgufFile:
     _replaced: Mapping[str, Callable[[], NDArray[np.float32]]] = field(
         default_factory=dict, repr=False, compare=False
     )
+    variant: str = ""
+    """What was made of the file since: "" for what lies in it. What is kept of it is kept by this, too."""
 
     def raw(self, name: str) -> NDArray[np.uint8]:
         """A tensor's bytes as they lie in the file, uint8 [n_bytes], a read-only view of the mapped file."""
@@ -51,11 +53,15 @@ class GgufFile:
         raw = self.raw(name)
         return dequantize(raw, self.tensors[name].type, self.tensors[name].shape)
 
-    def replaced(self, tensors: Mapping[str, Callable[[], NDArray[np.float32]]]) -> "GgufFile":
-        """The same file with other tensors of these names and shapes, float32, each made when it is read."""
+    def replaced(self, tensors: Mapping[str, Callable[[], NDArray[np.float32]]], variant: str) -> "GgufFile":
+        """The same file with other tensors of these names and shapes, float32, each made when it is read.
+
+        `variant` names them, as a digest of what they come from does.
+        """
         infos = {name: _float32(self.tensors[name]) for name in tensors}
         every = MappingProxyType({**self.tensors, **infos})
-        return replace(self, tensors=every, _replaced=MappingProxyType({**self._replaced, **tensors}))
+        both = MappingProxyType({**self._replaced, **tensors})
+        return replace(self, tensors=every, _replaced=both, variant=f"{self.variant} {variant}".strip())
 
     def get_int(self, key: str, default: int | None = None) -> int:
         """An integer of the metadata. Another type is a GgufError, as is a missing key without default."""

@@ -11,7 +11,8 @@ from llm.lora.adapter import Adapter, LowRank
 
 def merge(base: GgufFile, adapter: Adapter) -> GgufFile:
     """The model with `adapter` in its weights; what it changes is float32, and computed when it is read."""
-    return base.replaced({name: partial(_merged, base, name, pair) for name, pair in adapter.pairs.items()})
+    changed = {name: partial(_merged, base, name, pair) for name, pair in adapter.pairs.items()}
+    return base.replaced(changed, adapter.sha256)
 
 
 def _merged(base: GgufFile, name: str, pair: LowRank) -> NDArray[np.float32]:

@@ -169,6 +169,15 @@ def test_engines_that_merge(name: str, config: LlamaConfig, tmp_path: Path) -> N
     assert np.sqrt(np.mean((wanted - without) ** 2)) > 0.3 * wanted.std()
 
 
+def test_a_merged_model_is_not_taken_for_its_base(tmp_path: Path) -> None:
+    """Both are of one file, of which a graph is kept."""
+    base, adapter = base_and_adapter(tmp_path, LLAMA, alpha=4, rank=4)
+    cache = tmp_path / "graphs"
+    read(on_onnxruntime(base, None, cache).open())
+    merged = read(on_onnxruntime(merge(base, adapter), None, cache).open())
+    np.testing.assert_array_equal(merged, read(on_onnxruntime(base, adapter, None).open()))
+
+
 @pytest.mark.parametrize("name", ENGINES)
 def test_a_session_cannot_have_another_than_the_merged_one(name: str, tmp_path: Path) -> None:
     base, adapter = base_and_adapter(tmp_path, LLAMA, alpha=4, rank=4)
