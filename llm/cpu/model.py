@@ -95,7 +95,10 @@ class CpuModel:
         The compiled kernel takes any adapter that was read for this model, in passes with other sessions'.
         """
         merged = "ONNX Runtime" if self.kernel == "onnxruntime" else None
-        return self.sessions.open(wait_s, chosen(adapter, self.adapter, merged=merged))
+        found = chosen(adapter, self.adapter, merged=merged)
+        if found is not None and isinstance(self._runner, native.NativeRunner):
+            self._runner.prepare(found)  # now, or the others in its first pass would wait for it
+        return self.sessions.open(wait_s, found)
 
     def _run(self, parts: Sequence[Part]) -> list[NDArray[np.float32]]:
         """See `llm.serve.batch.Run`."""

@@ -71,7 +71,7 @@ class NativeRunner:
 
     def __call__(self, parts: Sequence[Part]) -> list[NDArray[np.float32]]:
         """Read the parts, of any lengths and with any adapters; the logits of each."""
-        adapters = {part.slot: self._ready(part.adapter) for part in parts if part.adapter is not None}
+        adapters = {part.slot: self.prepare(part.adapter) for part in parts if part.adapter is not None}
 
         def run(ids: Rows, slots: Rows, positions: Rows, wanted: Rows) -> Logits:
             of_rows = [adapters.get(slot) for slot in slots.tolist()] if adapters else None
@@ -79,8 +79,8 @@ class NativeRunner:
 
         return read_rows(parts, MAX_ROWS, run)
 
-    def _ready(self, adapter: Adapter) -> KernelAdapter:
-        """As the kernel wants it; kept as long as the adapter is."""
+    def prepare(self, adapter: Adapter) -> KernelAdapter:
+        """The adapter as the kernel wants it; it is kept as long as the adapter is."""
         if adapter not in self._prepared:
             self._prepared[adapter] = prepare(adapter, self._config)
         return self._prepared[adapter]

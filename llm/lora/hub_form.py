@@ -30,7 +30,7 @@ _MODULES: Mapping[str, str] = MappingProxyType(
     }
 )
 _NAME = re.compile(
-    r"base_model\.model\.(model\.layers\.(\d{1,4})\.(\w+\.\w+))\.lora_([AB])\.weight", re.ASCII
+    r"base_model\.model\.(model\.layers\.(0|[1-9]\d{0,3})\.(\w+\.\w+))\.lora_([AB])\.weight", re.ASCII
 )
 _MAX_CONFIG_BYTES = 1 << 20
 _MAX_TENSORS = 2 * len(TARGETS) * 1024

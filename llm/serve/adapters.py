@@ -34,4 +34,4 @@ def operation_of(adapter: Adapter) -> Operation:
     """The adapter as something that served a pass: its digest, and what it adds to."""
     ranks = sorted({len(pair.a) for pair in adapter.pairs.values()})
     shape = f"rank {' and '.join(map(str, ranks))}, {len(adapter.pairs)} matrices"
-    return Operation("adapter", f"LoRA, sha256 {adapter.sha256}", shape, "float32 as read")
+    return Operation("adapter", f"LoRA, sha256 {adapter.sha256}", shape, "float32")

@@ -139,6 +139,7 @@ REFUSED: Mapping[str, tuple[Callable[[Path], Path], str]] = {
     "hub: the head": (in_hub(tensors={HEAD: A}), "lm_head"),
     "hub: an expert": (in_hub(tensors={QA.replace("q_proj", "experts"): A}), "experts"),
     "hub: a name with more behind": (in_hub(tensors={f"{QA}.1": A}), "weight.1"),
+    "hub: a layer told in two ways": (in_hub(tensors={QA.replace("layers.0", "layers.00"): A}), "layers.00"),
     "hub: no B": (in_hub(tensors={QB: None}), f"{Q0!r} has only one"),
     "hub: a layer too many": (in_hub(tensors={QA.replace("layers.0", "layers.2"): A}), "layer 2"),
     "hub: a wider base": (in_hub(tensors={QA: np.zeros((RANK, 64), np.float32)}), QA),
