@@ -30,7 +30,7 @@ _WINDOWS = 4
 class Part:
     """What is read of one sequence: `tokens`, behind the `start` held in `slot`; logits of the last ones.
 
-    With `adapter` in place of the model's own weights, if there is one.
+    `adapter` is what is added to the model's weights for it, if anything is.
     """
 
     slot: int
