@@ -95,7 +95,14 @@ def loaded(config: Config, metrics: Metrics, record: Path | None = None) -> Iter
             metrics.watch_waits(recorder)
             home = partial(at_home, config, skills, pool.expect, tell=_tell_home)
             yield Realtime(
-                pool, config, clock, recorder, metrics, model_version(config.llm), recording=recording, beside=home
+                pool,
+                config,
+                clock,
+                recorder,
+                metrics,
+                model_version(config.llm),
+                recording=recording,
+                beside=home,
             )
         finally:
             pool.close()
