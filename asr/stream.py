@@ -4,7 +4,7 @@ Audio is encoded once, as it comes in. A partial decodes the words that are not 
 hypothesis before as a draft. Long-form audio is cut into segments, so that state and work stay bounded.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
@@ -78,15 +78,21 @@ class Transcriber:
     Used by one thread at a time; others may use the same models.
     """
 
-    def __init__(self, models: Recognizer, config: StreamConfig | None = None) -> None:
-        self._models = models
+    def __init__(
+        self,
+        models: Recognizer,
+        config: StreamConfig | None = None,
+        latest: Callable[[], Recognizer] | None = None,
+    ) -> None:
+        """`latest` gives the models for each utterance anew: what is likely to be said may change."""
+        self._models, self._latest = models, latest or (lambda: models)
         self.config = config or StreamConfig()
         self._tail = np.zeros(self.config.tail_ms * RATE // 1000, np.float32)
         self.begin()
 
     def begin(self, start_sample: int = 0) -> None:
         """Start another utterance, with sample number `start_sample`: no draft, nothing stable."""
-        self._next = start_sample
+        self._models, self._next = self._latest(), start_sample
         self._ended: list[Word] = []  # words of the segments before this one, as they were shown
         self._rescored: list[Word] = []  # the same after the second pass over their segment
         self._segment = Segment(self._models, 0.0)

@@ -204,6 +204,10 @@ def serve(
         Optional[tuple[Path, Path]],  # noqa: UP045
         typer.Option(metavar="CERT KEY", help="Certificate and key, PEM files: serve wss and https."),
     ] = None,
+    wyoming: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="URI", help="Speak Wyoming to Home Assistant, too: tcp://127.0.0.1:10300."),
+    ] = None,
     log: Annotated[Literal["text", "json"], typer.Option(help="Form of the log on standard error.")] = "text",
     record: Annotated[Optional[Path], typer.Option(help="Record a trace into this new folder.")] = None,  # noqa: UP045
     config: ConfigOption = None,
@@ -211,7 +215,7 @@ def serve(
     """Serve remote clients over WebSocket, in the protocol of OpenAI's Realtime API."""
     from assistant.commands.serve import read_settings, run_serve
 
-    run_serve(read_settings(config, host, port, token, tls), log, record=record)
+    run_serve(read_settings(config, host, port, token, tls, wyoming), log, record=record)
 
 
 @app.command()
@@ -258,12 +262,15 @@ def memory(
     ] = None,
     sessions: Annotated[int, typer.Option(min=0, max=1_000_000, help="Conversations at once.")] = 1,
     kv: Annotated[Literal["int8", "f16", "f32"], typer.Option(help="Type of keys and values.")] = "int8",
-    json: Annotated[bool, typer.Option("--json", help="Print bytes as JSON.")] = False,
+    speed: Annotated[
+        bool, typer.Option("--speed", help="Load it, and say whether it is fast enough for speech.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Count what MODEL takes of this machine's memory, and say whether it fits."""
     from assistant.commands.memory import run_memory
 
-    run_memory(model, context, sessions, kv, json)
+    run_memory(model, context, sessions, kv, json, speed=speed)
 
 
 @evaluate.command("asr")

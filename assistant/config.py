@@ -1,11 +1,14 @@
 """Configuration: one frozen dataclass of the components' own, read strictly from a TOML file."""
 
 import json
+import os
 import re
 import tomllib
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
+from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -34,6 +37,9 @@ class LlmConfig:
     """Which model writes the replies: a name of the model store, or the path of a GGUF file."""
 
     model: str = "smollm2-135m-instruct-q4_1"
+    adapter: str | None = None
+    """A LoRA adapter: a name of the model store, or the path of a `.gguf`, of a `.safetensors` in the hub's
+    form (PEFT), or of its folder. What has neither ending is a path if there is a slash in it."""
     device: Device = "auto"
     """What runs it: auto is a GPU that can, else the CPU. Where "cuda" cannot be had, a warning says why, and
     the CPU runs it."""
@@ -66,6 +72,12 @@ class LlmConfig:
     def is_path(self) -> bool:
         """Whether `model` is a file of the user's own."""
         return self.model.endswith(".gguf")
+
+    @property
+    def adapter_is_path(self) -> bool:
+        """Whether there is an adapter, and it is a file or folder of the user's own."""
+        own = self.adapter or ""
+        return own.endswith((".gguf", ".safetensors")) or "/" in own or os.sep in own
 
     @property
     def is_remote(self) -> bool:
@@ -101,6 +113,10 @@ class ServerConfig:
     unread_s: float = 2.0
     drain_s: float = 25.0
     log_transcripts: bool = False
+    wyoming: str | None = None
+    """Where Wyoming is spoken, too, as `tcp://host:port`."""
+    wyoming_clients: tuple[str, ...] = ()
+    """Addresses and networks from which clients of Wyoming may come, besides this machine."""
 
     def __post_init__(self) -> None:
         if not self.host:
@@ -113,6 +129,10 @@ class ServerConfig:
             )
         if not all(_ORIGIN.fullmatch(origin) for origin in self.origins):
             raise ValueError("origins must be like https://example.org or http://192.168.1.2:8000")
+        if self.wyoming is not None and not _is_tcp(self.wyoming):
+            raise ValueError("wyoming must be like tcp://127.0.0.1:10300")
+        for network in self.wyoming_clients:
+            ip_network(network)  # its ValueError says what is wrong
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key go together")
         if self.message_bytes < 1024 or self.retry_after_s < 0:
@@ -138,6 +158,16 @@ class ServerConfig:
                 raise ValueError(f"{name} must be above 0")
         if self.instructions_bytes < 0 or self.tools < 0:
             raise ValueError("instructions_bytes and tools must not be negative")
+
+
+def _is_tcp(uri: str) -> bool:
+    """Whether `uri` is tcp://host:port and no more."""
+    parts = urlsplit(uri)
+    try:
+        whole = parts.hostname is not None and parts.port is not None
+    except ValueError:  # the port is none
+        return False
+    return whole and uri == f"tcp://{parts.netloc}" and "@" not in parts.netloc
 
 
 WakeName = Literal["hey-jarvis", "hey-mycroft", "okay-nabu"]
@@ -168,6 +198,44 @@ class MicrophoneConfig:
             raise ValueError("awake_s must be 1 to 3600")
 
 
+_LEVELS = re.compile(r"[^/#+$\s][^/#+\s]*(/[^/#+\s]+)*")  # a topic without wildcards
+
+
+@dataclass(frozen=True)
+class MqttConfig:
+    """The broker of the home; without a host there is none. Its password is in no configuration."""
+
+    host: str = ""
+    port: int = 1883
+    username: str | None = None
+    password_file: str | None = None
+    tls: bool = False
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    discovery_prefix: str = "homeassistant"
+    base_topic: str = "assistant"
+    name: str = "Assistant"
+    share_transcripts: bool = False
+
+    def __post_init__(self) -> None:
+        if "/" in self.host or " " in self.host:
+            raise ValueError("host must be a name or an address, without mqtt:// before it")
+        self.host.encode("idna")  # a ValueError, which says what is wrong
+        if not 1 <= self.port <= 65_535:
+            raise ValueError("port must be 1 to 65535")
+        if not (_LEVELS.fullmatch(self.discovery_prefix) and _LEVELS.fullmatch(self.base_topic)):
+            raise ValueError("discovery_prefix and base_topic must be topics, without # and +")
+        if not self.name.strip():
+            raise ValueError("name must not be empty")
+        if self.password_file is not None and self.username is None:
+            raise ValueError("password_file needs a username")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together")
+        if not self.tls and (self.tls_ca or self.tls_cert):
+            raise ValueError("tls_ca and tls_cert need tls = true")
+
+
 @dataclass(frozen=True)
 class SkillsConfig:
     """What the assistant does itself: commands, sums, and what it knows that it cannot."""
@@ -195,6 +263,7 @@ class Config:
     server: ServerConfig = ServerConfig()
     microphone: MicrophoneConfig = MicrophoneConfig()
     skills: SkillsConfig = SkillsConfig()
+    mqtt: MqttConfig = MqttConfig()
 
 
 def read_config(path: Path | None) -> Config:

@@ -6,6 +6,7 @@ from assistant.client.errors import RealtimeError
 from assistant.config import ConfigError
 from assistant.microphone.devices.errors import DeviceError
 from assistant.models.catalog import ModelStoreError
+from assistant.mqtt.errors import BrokerError
 from assistant.requests import RequestError
 from assistant.server.errors import ServerError
 from assistant.skills import StoreError
@@ -17,6 +18,7 @@ from assistant.trace.summary import ReportError
 from llm.decode import BrokenLogits, ContextFull, CudaBroken, EngineOutOfMemory
 from llm.eval import EvalError
 from llm.gguf import GgufError
+from llm.lora import LoraError
 from llm.remote import RemoteError
 from llm.text import ChatTemplateError, TokenizerError
 from tts.errors import TtsError
@@ -24,6 +26,7 @@ from tts.errors import TtsError
 EXPECTED: tuple[type[Exception], ...] = (
     AudioError,
     BrokenLogits,
+    BrokerError,
     ChatTemplateError,
     ClipError,
     ConfigError,
@@ -33,6 +36,7 @@ EXPECTED: tuple[type[Exception], ...] = (
     EngineOutOfMemory,
     EvalError,
     GgufError,
+    LoraError,
     ModelFileError,
     ModelStoreError,
     OtelError,

@@ -10,7 +10,7 @@ USER_TURN = "assistant/session/user_turn.py"
 PIPELINE = "assistant/session/pipeline.py"
 SINK = "assistant/session/sink.py"
 POOL = "assistant/models/pool.py"
-TABLE = "assistant/session/turn_table.py"
+SPEECH = "assistant/session/turn_speech.py"
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ MUTATIONS = (
 HARMLESS = (
     Edit("a local variable has another name", (Change(REPLY, "silent_so_far", "was_silent", 2),)),
     Edit("a private function has another name", (Change(REPLY, "_duration_ns(", "_length_ns(", 3),)),
-    Edit("a comment", (Change(TABLE, "# Guards\n", "# Guards: when a row of the table fits\n"),)),
+    Edit("a comment", (Change(SPEECH, "# Guards\n", "# Guards: when a row of the table fits\n"),)),
     Edit(
         "another docstring",
         (Change(REPLY, '"""Silence, now."""', '"""Fall silent, now, and stay so."""'),),

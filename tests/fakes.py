@@ -5,6 +5,7 @@ audio it is given which part of the scene that is: the transcript of an utteranc
 session cut it out rightly. A call that the scene does not expect fails, and so does an unused line.
 """
 
+import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from llm.decode.responder import Prompt
 from llm.decode.served import Kernels, Operation, Served
 from llm.decode.speculate import Speculated
 from llm.text.chat import Message
+from llm.text.message import Tool
 from tts.stream import SpeechChunk
 
 SERVED = (
@@ -232,7 +234,7 @@ class ScriptedWriter:
             self._loop.spend(self._scene.timing.token)
             yield Token(number, text)
         for call in () if isinstance(reply, str) else reply:
-            assert call.name in [tool.name for tool in prompt.options.shown], "a tool nobody declared"
+            assert call.name in prompt.options.callable, "a tool nobody declared"
             self._loop.spend(self._scene.timing.token)
             yield call
         yield Speculated(drafted=8, accepted=6, passes=4, length=3)
@@ -277,6 +279,19 @@ class ScriptedSkills:
     async def announcements(self) -> AsyncIterator[str]:
         for text in ():
             yield text
+
+    async def run(self) -> None:
+        """Nothing."""
+
+    tools: tuple[Tool, ...] = ()
+
+    @property
+    def calls(self) -> tuple[str, ...]:
+        return ("do",)
+
+    def call(self, name: str, arguments: str, device: Device) -> ScriptedPlan | None:
+        assert name == "do", "a function nobody declared"
+        return self.plans.get(json.loads(arguments)["what"])
 
     def forget(self) -> None:
         self.forgotten += 1

@@ -30,7 +30,7 @@ FLOORS = {
         {"models"},
         {"trace", "doctor", "requests"},
         {"server", "mqtt", "microphone", "endpointing"},
-        {"client"},
+        {"client", "wyoming"},
         {"commands"},
         {"errors"},
         {"cli"},
@@ -45,6 +45,7 @@ FLOORS = {
     ),
     "llm": (
         {"gguf"},
+        {"lora"},
         {"text"},
         {"decode"},
         {"serve"},

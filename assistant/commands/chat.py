@@ -18,13 +18,14 @@ from assistant.commands.speech_options import SpeechOptions
 from assistant.commands.typed import read_line
 from assistant.config import read_config
 from assistant.models.language import load_language
-from assistant.models.load import locate_llm
+from assistant.models.load import locate_adapter, locate_llm
 from assistant.models.pool import ModelPool, Models, frozen
 from assistant.models.speech import load_speaker, locate_voice
 from assistant.models.store import ModelStore
 from assistant.runtime import Clock, Recorder
 from assistant.session.conversation import ItemAdded
-from assistant.session.events import Failed, ReplyDone, ReplyDropped, TextDelta
+from assistant.session.events import Failed, ReplyDone, ReplyDropped, ReplyStarted, TextDelta
+from assistant.session.request import ReplyRequest
 from assistant.session.session import Input, Session, SessionConfig, Typed
 from assistant.session.stages import Stages
 from assistant.session.turn import ReplyCancelled
@@ -45,10 +46,11 @@ def run_chat(source: TextIO, speech: Path | None, config_path: Path | None, opti
     if speech:
         check_sound_file(speech)
     path = None if config.llm.is_remote else locate_llm(config.llm, ModelStore())
+    adapter = locate_adapter(config.llm, ModelStore())
     voice = locate_voice(config.tts, ModelStore()) if speech else None
     clock = Clock()
     with open_skills(config) as skills:
-        language = frozen(lambda: Models(load_language(config.llm, path), skills=skills.open))
+        language = frozen(lambda: Models(load_language(config.llm, path, adapter), skills=skills.open))
         pool = ModelPool(language, clock)
         try:
             chat = asyncio.run(_converse(source, pool, SessionConfig(config.llm.system_prompt), clock))
@@ -98,6 +100,7 @@ class Chat:
 
     def __init__(self, session: Session, source: TextIO) -> None:
         self.replies: list[str] = []
+        self._announced: int | None = None  # what was said last that answers nothing
         self.interrupts = 0  # since the last line; two of them leave
         self._session, self._events, self._source = session, session.subscribe(), source
         # A line, two interrupts and the end: a line is taken once the one before it is answered.
@@ -154,14 +157,17 @@ class Chat:
             match event:
                 case ItemAdded(item=item):
                     added.append(item.id)
-                case TextDelta(text=text):
+                case ReplyStarted(number=number, request=ReplyRequest(say=str(text))):
+                    self._announced = number
+                    typer.echo(f"* {text}")
+                case TextDelta(number=number, text=text) if number != self._announced:
                     typer.echo(text, nl=False)
                 case Failed(why=why):
                     failed = why
                 case ReplyDropped():
                     typer.echo()
                     return
-                case ReplyDone(heard=heard):
+                case ReplyDone(number=number, heard=heard) if number != self._announced:
                     self._end(heard, added, failed)
                     return
 

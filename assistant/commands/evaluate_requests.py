@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ def run_evaluate_requests(
     requests = read_requests(folder)
     home = read_home(folder)
     check_file(json, ReportError)
-    heard = _through_speech(config) if spoken else _as_it_is
+    heard = _through_speech(config, home) if spoken else _as_it_is
     answered = asyncio.run(_ask_all(config, requests, home, heard))
     _print(answered)
     if json:
@@ -111,11 +111,13 @@ def _as_it_is(text: str) -> str:
     return text
 
 
-def _through_speech(config: Config) -> Callable[[str], str]:
-    """What the recognizer reads of a text that the voice speaks."""
+def _through_speech(config: Config, home: ScriptedHome) -> Callable[[str], str]:
+    """What the recognizer reads of a text that the voice speaks, expecting the names of the home."""
     store = ModelStore()
     speaker = load_speaker(config.tts, locate_voice(config.tts, store))
-    loaded = load_recognizers(asr_paths(store), config.asr)
+    names = dict.fromkeys(name for entity in home.entities for name in (entity.name, entity.area) if name)
+    asr = replace(config.asr, phrases=(*config.asr.phrases, *names))
+    loaded = load_recognizers(asr_paths(store), asr)
 
     def heard(text: str) -> str:
         chunks = [chunk for chunk in speak_text(speaker, text) if len(chunk.audio)]

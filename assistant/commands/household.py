@@ -1,31 +1,107 @@
 """Skills as commands use them: with the user's file, time zone and home."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from platformdirs import user_data_path
 
 from assistant.config import Config
 from assistant.home.entities import Home
-from assistant.home.scripted import ScriptedHome
+from assistant.home.late import LateHome
+from assistant.mqtt.callbacks import Callbacks
+from assistant.mqtt.connect import connected
 from assistant.skills import Announcements, Services, Skills, Store
-from assistant.skills.household import household
+from assistant.skills.skills import Conversation
+
+if TYPE_CHECKING:
+    from assistant.mqtt.bridge import Bridge
 
 _FILE = "household.db"
+_SETTLED_S = 0.5
+_MOST_NAMES = 300
+
+
+@dataclass(frozen=True)
+class Household:
+    """Skills that are being made ready in a thread, while models are loaded: it takes most of a second."""
+
+    announcements: Announcements
+    home: LateHome
+    _skills: Future[Skills]
+
+    def open(self) -> Conversation:
+        """The skills of one conversation, once they are ready; raises SkillError and StoreError."""
+        return self._skills.result().open()
 
 
 @contextmanager
-def open_skills(config: Config, *, home: Home | None = None, in_memory: bool = False) -> Iterator[Skills]:
-    """The skills of `config`; `in_memory` they forget all. Raises StoreError and SkillError."""
-    announcements = Announcements()
+def open_skills(config: Config, *, home: Home | None = None, in_memory: bool = False) -> Iterator[Household]:
+    """The skills of `config`; `in_memory` they forget all. Raises StoreError."""
+    announcements, late = Announcements(), LateHome(home)
     store = Store(None if in_memory else _file(config))
-    try:
-        services = Services(store, _now, announcements, home or ScriptedHome(()), config.skills.country)
-        yield household(services, announcements) if config.skills.enabled else Skills((), services)
-    finally:
-        store.close()
+    services = Services(store, _now, announcements, late, config.skills.country)
+
+    def make() -> Skills:
+        if not config.skills.enabled:
+            return Skills((), services)
+        from assistant.skills.household import household  # noqa: PLC0415  # its libraries take half a second
+
+        skills = household(services, announcements)
+        skills.warm_up()
+        return skills
+
+    with ThreadPoolExecutor(1, "skills") as thread:
+        try:
+            yield Household(announcements, late, thread.submit(make))
+        finally:
+            thread.shutdown()
+            store.close()
+
+
+@asynccontextmanager
+async def at_home(
+    config: Config,
+    skills: Household,
+    expect: Callable[[Sequence[str]], None],
+    *,
+    mute: Callable[[bool], None] | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> AsyncIterator["Bridge | None"]:
+    """What skills can switch, for as long as the context lasts: the home behind `[mqtt]`, if that is set.
+
+    `expect` is told its names. Raises BrokerError.
+    """
+    callbacks = Callbacks(skills.announcements, mute, tell)
+    async with connected(config.mqtt, callbacks) as bridge:
+        if bridge is not None:
+            names = _Names(skills.home, expect)
+            skills.home.changed = names.change
+            skills.home.become(bridge)
+        yield bridge
+
+
+class _Names:
+    """Tells the names of the home once it has changed; devices are announced many at once."""
+
+    def __init__(self, home: Home, expect: Callable[[Sequence[str]], None]) -> None:
+        self._home, self._expect = home, expect
+        self._later: asyncio.TimerHandle | None = None
+
+    def change(self) -> None:
+        if self._later is None:
+            self._later = asyncio.get_running_loop().call_later(_SETTLED_S, self._tell)
+
+    def _tell(self) -> None:
+        self._later = None
+        entities = self._home.entities[:_MOST_NAMES]
+        names = dict.fromkeys(name for entity in entities for name in (entity.name, entity.area) if name)
+        self._expect(tuple(names))
 
 
 def _file(config: Config) -> Path:

@@ -1,4 +1,4 @@
-"""`assistant memory`: what a language model takes of this machine's memory, counted before it is loaded."""
+"""`assistant memory`: what a language model takes of this machine's memory, and whether it is fast enough."""
 
 import json
 from dataclasses import asdict
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from assistant.commands.memory_speed import Suitability, measure_suitability, suitability_lines
 from assistant.config import LlmConfig
 from assistant.models.load import locate_llm
 from assistant.models.store import ModelStore
@@ -21,12 +22,16 @@ from llm.serve import Kernel, KvType
 _ENGINE_KV = get_args(KvType)
 
 
-def run_memory(model: str, context: int | None, sessions: int, kv: PlannedKv, as_json: bool) -> None:
+def run_memory(
+    model: str, context: int | None, sessions: int, kv: PlannedKv, as_json: bool, *, speed: bool = False
+) -> None:
     """Print the parts of the memory that `model` takes, and whether they fit into what is available.
+
+    With `speed` the model is loaded then, if it fits, and timed (`assistant.commands.memory_speed`).
 
     `model` is a name of the model store or the path of a .gguf file. A context beyond the model's own is cut
     to it, as when it runs; None is the default of the configuration. Raises ModelStoreError, GgufError and
-    SizeError.
+    SizeError, and with `speed` what `measure_suitability` does.
     """
     config = LlmConfig(model=model)
     gguf = open_gguf(locate_llm(config, ModelStore()))
@@ -34,14 +39,23 @@ def run_memory(model: str, context: int | None, sessions: int, kv: PlannedKv, as
     tokens = min(config.context if context is None else context, shape.context)
     kernel: Kernel = "compiled" if fits(shape) else "onnxruntime"
     needs = memory(gguf, tokens, sessions, kv, psutil.virtual_memory().available, kernel)
+    found = measure_suitability(gguf, config) if speed and needs.fits else None
     if as_json:
         counts = {"model": model, "context": tokens, "sessions": sessions, "kv": kv, "engine_kv": _ENGINE_KV}
         sizes = {f"{name}_bytes": size for name, size in (asdict(needs) | {"total": needs.total}).items()}
-        typer.echo(json.dumps({**counts, **sizes, "fits": needs.fits}, indent=1))
+        measured = {"speed": found and _as_json(found)} if speed else {}
+        typer.echo(json.dumps({**counts, **sizes, "fits": needs.fits, **measured}, indent=1))
         return
     _print(needs, shape, tokens, sessions, kv)
     if context is not None and tokens < context:
         typer.echo(f"the model's own context is {tokens} tokens, so that {context} are never kept")
+    if speed:
+        typer.echo("\n".join(suitability_lines(found) if found else ["not timed, since it does not fit"]))
+
+
+def _as_json(found: Suitability) -> dict[str, object]:
+    derived = {"first_phrase_s": found.first_phrase_s, "ratio": found.ratio, "verdict": found.verdict}
+    return asdict(found) | derived
 
 
 def _print(needs: Memory, shape: LlamaConfig, tokens: int, sessions: int, kv: PlannedKv) -> None:

@@ -1,13 +1,18 @@
-"""`assistant models`: list, fetch, verify and locate the models."""
+"""`assistant models`: list, fetch, verify and locate the models, add and remove your own."""
+# ruff: noqa: PLC0415  # `assistant --help` must not load what reads a model
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Optional
 
 import typer
 
+from assistant.models.own import load_own
 from assistant.models.progress import fetch_with_bar
 from assistant.models.store import ModelStore
 
-app = typer.Typer(help="List, fetch, verify and locate the models.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, fetch, verify and locate the models, add and remove your own.", no_args_is_help=True
+)
 
 Names = Annotated[list[str] | None, typer.Argument(help="Models by name; without any, all but the optional.")]
 Force = Annotated[bool, typer.Option("--force", help="Download again what is already there.")]
@@ -17,10 +22,12 @@ Force = Annotated[bool, typer.Option("--force", help="Download again what is alr
 def list_models(context: typer.Context) -> None:
     """Show every model of the catalogue and the state of its file."""
     store = _store(context)
-    row = "{:<29}{:<10}{:>9}  {:<14}{}"
+    width = max(map(len, store.catalog), default=0) + 2
+    row = f"{{:<{width}}}{{:<10}}{{:>9}}  {{:<14}}{{}}"
     typer.echo(row.format("name", "role", "size", "licence", "state"))
     for spec in store.catalog.values():
-        state = store.status(spec.name).state + (" (optional)" if spec.optional else "")
+        state: str = store.status(spec.name).state if spec.is_pinned else "not pinned until fetched"
+        state += " (optional)" if spec.optional else ""
         size = f"{spec.size / 1e6:.1f} MB" if spec.size else "-"
         typer.echo(row.format(spec.name, spec.role, size, spec.licence, state))
     typer.echo("The default voice, hibari-heart, comes with the package hibari-tts.")
@@ -52,6 +59,33 @@ def path(context: typer.Context, name: str) -> None:
     store = _store(context)
     fetch_with_bar(store, [name])
     typer.echo(store.path(name))
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    source: Annotated[
+        str, typer.Argument(help="hub:OWNER/REPO/FILE.gguf, with @REVISION or without, or a .gguf file.")
+    ],
+    name: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="What to call it; by default as the file."),
+    ] = None,
+) -> None:
+    """Add a language model: fetch it if it is on the hub, and check that it can be run."""
+    from assistant.commands.models_add import run_add
+
+    run_add(_store(context), source, name)
+
+
+@app.command()
+def remove(context: typer.Context, name: str) -> None:
+    """Forget a model that was added, and delete its file if it was fetched."""
+    # Without the shipped catalogue: where the two contradict each other, this is the remedy.
+    store = context.find_object(ModelStore) or ModelStore(catalog=load_own())
+    removed = store.remove(name)
+    kept = f"; {removed.source} stays" if isinstance(removed.source, Path) else ""
+    typer.echo(f"removed {name}{kept}")
 
 
 def _store(context: typer.Context) -> ModelStore:

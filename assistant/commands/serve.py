@@ -3,16 +3,18 @@
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import typer
 
-from assistant.commands.household import open_skills
+from assistant.commands.household import at_home, open_skills
 from assistant.commands.record import recorded
+from assistant.commands.serve_wyoming import open_wyoming, say_wyoming, serve_wyoming
 from assistant.config import Config, read_config
 from assistant.models.load import load_pool, locate
 from assistant.models.store import ModelStore
@@ -25,6 +27,7 @@ from assistant.server.logs import LogStyle, configure_logs, logger
 from assistant.server.metrics import Metrics
 from assistant.server.realtime import Realtime
 from assistant.server.server import run_server
+from assistant.trace.provenance import model_version
 
 _SPANS = 2000  # that are kept
 
@@ -32,7 +35,12 @@ Opened = Callable[[Config, Metrics], AbstractContextManager[Application]]
 
 
 def read_settings(
-    path: Path | None, host: str | None, port: int | None, token: str | None, tls: tuple[Path, Path] | None
+    path: Path | None,
+    host: str | None,
+    port: int | None,
+    token: str | None,
+    tls: tuple[Path, Path] | None,
+    wyoming: str | None = None,
 ) -> Config:
     """The configuration, with what the command line sets; raises ConfigError and ServerError."""
     config = read_config(path)
@@ -45,6 +53,7 @@ def read_settings(
             token=token or config.server.token,
             tls_cert=cert,
             tls_key=key,
+            wyoming=config.server.wyoming if wyoming is None else wyoming,
         )
     except ValueError as error:
         raise ServerError(str(error)) from error
@@ -64,8 +73,12 @@ def run_serve(
     configure_logs(log, transcripts=config.server.log_transcripts)
     metrics = Metrics()
     open_models = opened or partial(loaded, record=record)
-    with closing(listen(config.server)) as listener, open_models(config, metrics) as application:
-        asyncio.run(_serve(application, config, metrics, listener))
+    with (
+        closing(listen(config.server)) as listener,
+        open_wyoming(config.server, record) or nullcontext() as wyoming,
+        open_models(config, metrics) as application,
+    ):
+        asyncio.run(_serve(application, config, metrics, listener, wyoming))
 
 
 @contextmanager
@@ -80,29 +93,57 @@ def loaded(config: Config, metrics: Metrics, record: Path | None = None) -> Iter
             metrics.watch_cache(lambda: pool.kv_bytes)
             metrics.watch_queues(pool.pending)
             metrics.watch_waits(recorder)
-            yield Realtime(pool, config, clock, recorder, metrics, _model(config), recording=recording)
+            home = partial(at_home, config, skills, pool.expect, tell=_tell_home)
+            yield Realtime(
+                pool,
+                config,
+                clock,
+                recorder,
+                metrics,
+                model_version(config.llm),
+                recording=recording,
+                beside=home,
+            )
         finally:
             pool.close()
 
 
-async def _serve(application: Application, config: Config, metrics: Metrics, listener: Listener) -> None:
+async def _serve(
+    application: Application,
+    config: Config,
+    metrics: Metrics,
+    listener: Listener,
+    wyoming: socket.socket | None,
+) -> None:
     stop = asyncio.Event()
 
     def say_ready() -> None:
         if listener.tls is None and not is_loopback(config.server.host):
             logger().warning("without TLS, speech and token can be read on the way")
         typer.echo(f"listening on {listener.url}\npage at {listener.page}")
+        if wyoming is not None:
+            say_wyoming(config.server, wyoming)
 
     with _signals(stop):
-        await run_server(
-            application,
-            config.server,
-            metrics,
-            listener,
-            stop,
-            models=[_model(config)],
-            on_ready=say_ready,
-        )
+        beside = application.beside() if isinstance(application, Realtime) else nullcontext()
+        async with beside, asyncio.TaskGroup() as group:
+            serving = run_server(
+                application,
+                config.server,
+                metrics,
+                listener,
+                stop,
+                models=[model_version(config.llm)],
+                on_ready=say_ready,
+            )
+            group.create_task(serving, name="server")
+            if wyoming is not None:
+                assert isinstance(application, Realtime), "Wyoming needs the models themselves"
+                group.create_task(serve_wyoming(application, wyoming, stop), name="wyoming")
+
+
+def _tell_home(line: str) -> None:
+    logger().info("home", what=line)
 
 
 @contextmanager
@@ -123,10 +164,3 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
     finally:
         for number in wanted:
             loop.remove_signal_handler(number)
-
-
-def _model(config: Config) -> str:
-    """The language model's name, without the folders of a file."""
-    if config.llm.is_remote:
-        return config.llm.remote.model or "remote"
-    return Path(config.llm.model).stem if config.llm.is_path else config.llm.model

@@ -5,7 +5,7 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from assistant.commands.household import open_skills
+from assistant.commands.household import at_home, open_skills
 from assistant.commands.record import recorded
 from assistant.commands.talk import Parts, TalkRequest, talk
 from assistant.config import Config, read_config
@@ -39,7 +39,7 @@ def talk_here(request: TalkRequest, config_file: Path | None, record: Path | Non
     async def opened(models: _Models, parts: Parts) -> AsyncIterator[Talk]:
         stages = models.pool.open(SESSION)
         try:
-            yield Talk(
+            talk = Talk(
                 stages,
                 SessionConfig(config.llm.system_prompt, config.turn, config.asr),
                 parts.streams,
@@ -50,6 +50,12 @@ def talk_here(request: TalkRequest, config_file: Path | None, record: Path | Non
                 recorder=models.recorder,
                 recording=models.recording,
             )
+            async with at_home(
+                config, skills, models.pool.expect, mute=talk.mute, tell=parts.output.say
+            ) as bridge:
+                if bridge is not None:
+                    talk.watch, talk.on_mute = bridge.happened, bridge.muted
+                yield talk
         finally:
             await stages.close()
             models.pool.close()

@@ -88,10 +88,17 @@ def tune(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of settings, parts and intervals.")] = 0,
     json: Annotated[Optional[Path], typer.Option("--json", help="Write all figures here.")] = None,  # noqa: UP045
+    at: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Choose nothing: judge these settings on all turns. Again for others."),
+    ] = None,
 ) -> None:
     """Choose what ends a turn on one part of TRACES, and judge it on the other: wait against cut-ins."""
-    from assistant.commands.trace_tune import run_tune
+    from assistant.commands.trace_tune import run_curve, run_tune
 
+    if at:
+        run_curve(traces, at, seed, json)
+        return
     run_tune(traces, over or (), points, fit_share, cut_ms, most_cut, seed, json)
 
 

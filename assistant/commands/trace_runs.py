@@ -195,7 +195,7 @@ def _check_format(trace: Trace) -> None:
 
 def _check_models(trace: Trace) -> None:
     """Raise TraceError if `trace` was recorded with other models than there are now."""
-    if trace.config.llm.is_path:
+    if trace.config.llm.is_path or trace.config.llm.adapter_is_path:
         return  # a file of the user's own, of which only the name is known
     now = {model["name"]: model["sha256"] for model in model_digests(trace.config)}
     for model in trace.models:

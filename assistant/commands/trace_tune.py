@@ -10,6 +10,7 @@ from assistant.commands.trace_runs import Loading, usable_traces
 from assistant.trace.errors import TraceError
 from assistant.trace.summary import write_json
 from assistant.trace.trace import Trace
+from assistant.trace.tune import curve
 from assistant.trace.tune.draw import lines
 from assistant.trace.tune.settings import DEFAULT, ranges_of
 from assistant.trace.tune.sweep import Sweep
@@ -40,6 +41,19 @@ def run_tune(
     typer.echo("\n".join(lines(tuned, sweep)))
     if json:
         write_json(json, as_json(tuned, sweep))
+
+
+def run_curve(paths: Sequence[Path], at: Sequence[str], seed: int, json: Path | None) -> None:
+    """Judge settings like turn.patience=0.5 on all turns in traces at `paths`, and print what they are worth.
+
+    Raises TraceError.
+    """
+    check_file(json, TraceError)
+    sweep = Sweep(usable_traces(paths), _by_config())
+    found = curve.curve(sweep, at, seed)
+    typer.echo("\n".join(curve.lines(found, sweep)))
+    if json:
+        write_json(json, curve.as_json(found))
 
 
 def _tell(number: int) -> None:

@@ -25,6 +25,7 @@ from assistant.models.store import ModelStoreError
 from assistant.text_file import read_text
 
 _SEED = 7
+_RECORDED = "all clips of the folders"
 
 
 def main() -> None:
@@ -56,9 +57,11 @@ def _run(options: argparse.Namespace) -> None:
         parts = parts_of([*options.folders, Path(own)])
         if not options.report:
             del parts["report"]
-        turns = {part: _heard(part, clips, hearing) for part, clips in parts.items()}
+        heard = {part: _heard(part, clips, hearing) for part, clips in parts.items()}
+        recorded = [turn for of in heard.values() for clip, turn in of if clip.path.parent != Path(own)]
+    turns: dict[str, list[Turn]] = {part: [turn for _, turn in of] for part, of in heard.items()}
     fits = fit_all(_points(turns["fit"]), _points(turns["choose"]))
-    judged = {part: judge(of, fits, config.turn) for part, of in turns.items()}
+    judged = {part: judge(of, fits, config.turn) for part, of in {**turns, _RECORDED: recorded}.items()}
     for line in report.constants(fits):
         print(line)
     for part, of in judged.items():
@@ -73,9 +76,9 @@ def _run(options: argparse.Namespace) -> None:
         options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
-def _heard(part: Part, clips: Sequence[Clip], hearing: Hearing) -> list[Turn]:
+def _heard(part: Part, clips: Sequence[Clip], hearing: Hearing) -> list[tuple[Clip, Turn]]:
     print(f"{part}: {len(clips)} clips", file=sys.stderr)
-    return [turn_of(clip, hearing) for clip in clips]
+    return [(clip, turn_of(clip, hearing)) for clip in clips]
 
 
 def _points(turns: Sequence[Turn]) -> list[Point]:

@@ -11,10 +11,12 @@ from assistant.endpointing.fit import Array, Fits, are_ends, counted, log_loss
 from assistant.endpointing.points import Turn
 from assistant.endpointing.policy import outcome_of
 from assistant.session.turn import TurnConfig
-from assistant.trace.tune.judge import Interval, by_kind, quantile, rate
-from assistant.trace.tune.outcome import Outcome
+from assistant.trace.tune.judge import Interval
+from assistant.trace.tune.worth import Worth, by_pauses
 
 PATIENCE = (0.0, 0.25, 0.5, 0.75, 1.0)
+SILENCES_MS = (500, 800)
+"""What ends a turn where silence alone does; the first is the default of the Realtime API."""
 _RESAMPLES = 1000
 _SEED = 0
 
@@ -28,28 +30,6 @@ class Telling:
 
 
 @dataclass(frozen=True)
-class CutInto:
-    """How many of some turns were cut into."""
-
-    cut: int
-    turns: int
-    share: Interval
-
-
-@dataclass(frozen=True)
-class TradeOff:
-    """What becomes of turns with one `patience`; the waits are of those that are not cut into."""
-
-    patience: float
-    p50_ms: Interval | None
-    p95_ms: Interval | None
-    with_pauses: CutInto | None
-    without: CutInto | None
-    by_kind: dict[str, tuple[int, int]]
-    """Cut into, and reached, of each kind of pause, in turns with pauses."""
-
-
-@dataclass(frozen=True)
 class Judged:
     """What the fits are worth on some turns."""
 
@@ -57,7 +37,8 @@ class Judged:
     ends: int
     pauses: int
     telling: dict[str, Telling]
-    trade_off: list[TradeOff]
+    trade_off: dict[str, dict[str, Worth]]
+    """What becomes of the turns under each policy, by the kind of pause."""
 
 
 def judge(turns: Sequence[Turn], fits: Fits, config: TurnConfig) -> Judged:
@@ -71,7 +52,11 @@ def judge(turns: Sequence[Turn], fits: Fits, config: TurnConfig) -> Judged:
         for name, scores in fits.log_odds(flat).items()
     }
     found = int(sum(of.sum() for of in ends))
-    trade_off = [_trade_off(turns, fits, replace(config, patience=patience)) for patience in PATIENCE]
+    scored = [_log_odds(turn, fits) for turn in turns]
+    trade_off = {
+        name: by_pauses([outcome_of(*each, policy) for each in zip(turns, scored, strict=True)], _SEED)
+        for name, policy in _policies(config).items()
+    }
     return Judged(len(turns), found, len(flat) - found, telling, trade_off)
 
 
@@ -94,18 +79,12 @@ def _by_clip(of: Callable[[Array, Array], float], scores: Sequence[Array], ends:
     return Interval(of(np.concatenate(scores), np.concatenate(ends)), low, high)
 
 
-def _trade_off(turns: Sequence[Turn], fits: Fits, config: TurnConfig) -> TradeOff:
-    outcomes = [outcome_of(turn, _log_odds(turn, fits), config) for turn in turns]
-    paired = list(zip(turns, outcomes, strict=True))
-    with_pauses = [outcome for turn, outcome in paired if turn.has_pauses]
-    return TradeOff(
-        config.patience,
-        quantile(outcomes, 50, _SEED),
-        quantile(outcomes, 95, _SEED),
-        _cut_into(with_pauses),
-        _cut_into([outcome for turn, outcome in paired if not turn.has_pauses]),
-        by_kind(with_pauses),
-    )
+def _policies(config: TurnConfig) -> dict[str, TurnConfig]:
+    by_patience = {f"patience {each:g}": replace(config, patience=each) for each in PATIENCE}
+    by_silence = {
+        f"silence, {ms} ms": replace(config, detection="silence", silence_ms=ms) for ms in SILENCES_MS
+    }
+    return by_patience | by_silence
 
 
 def _log_odds(turn: Turn, fits: Fits) -> list[tuple[float, float]]:
@@ -113,8 +92,3 @@ def _log_odds(turn: Turn, fits: Fits) -> list[tuple[float, float]]:
         return []
     found = fits.log_odds(turn.points)
     return list(zip(found["words"].tolist(), found["words and sound"].tolist(), strict=True))
-
-
-def _cut_into(outcomes: Sequence[Outcome]) -> CutInto | None:
-    cut = sum(outcome.cut_in for outcome in outcomes)
-    return CutInto(cut, len(outcomes), rate(cut, len(outcomes))) if outcomes else None

@@ -31,7 +31,8 @@ class Turn:
 
     text: str
     end_sample: int
-    has_pauses: bool
+    pauses: tuple[str, ...]
+    """The kinds of all labelled pauses."""
     points: tuple[Point, ...]
 
 
@@ -45,7 +46,8 @@ def turn_of(clip: Clip, hearing: Hearing) -> Turn:
         for (start, end), kind in zip(clip.pauses, kinds(clip), strict=True)
     ]
     silences = hearing.silences(to_asr_rate(audio, rate))
-    return Turn(clip.reference, end_sample, bool(pauses), tuple(labelled(silences, end_sample, pauses)))
+    points = tuple(labelled(silences, end_sample, pauses))
+    return Turn(clip.reference, end_sample, kinds(clip), points)
 
 
 def labelled(

@@ -26,15 +26,17 @@ def outcome_of(turn: Turn, log_odds: Sequence[tuple[float, float]], config: Turn
         decided_ms = decision_ms(words, both, config)
         if point.is_end:
             wait_ms = (point.silence.voice_end - turn.end_sample) * 1000 / RATE + decided_ms
-            return Outcome(turn.text, wait_ms, cut_in=False, reached=(*reached, NO_PAUSE))
+            return Outcome(turn.text, wait_ms, False, None, (*reached, NO_PAUSE), turn.pauses)
         reached.append(point.kind)
         if decided_ms < point.lasts_ms + _WINDOW_MS:  # in the first window of voice nothing is decided
-            return Outcome(turn.text, None, cut_in=True, kind=point.kind, reached=tuple(reached))
-    return Outcome(turn.text, None, cut_in=False, reached=tuple(reached))
+            return Outcome(turn.text, None, True, point.kind, tuple(reached), turn.pauses)
+    return Outcome(turn.text, None, False, None, tuple(reached), turn.pauses)
 
 
 def decision_ms(words: float, both: float, config: TurnConfig) -> int:
     """The silence after which the turn machine ends a turn with these log-odds, if it goes on so long."""
+    if config.detection == "silence":
+        return -(-config.silence_ms // _WINDOW_MS) * _WINDOW_MS
     asked = _asks_for_sound(words, config)
     windows = range(_WINDOW_MS, config.max_silence_ms + _WINDOW_MS, _WINDOW_MS)
     events: list[int] = sorted({*windows, WORDS_MS, SOUND_MS})

@@ -62,7 +62,7 @@ def to_xy(rgb: Rgb) -> tuple[float, float]:
 
 def from_xy(x: float, y: float) -> Rgb:
     """The colour at full brightness; what is outside of the gamut is brought to its edge."""
-    if y <= 0:
+    if not (0 <= x <= 1 and 0.01 <= y <= 1):
         return COLORS["white"]
     wide, deep = x / y, (1 - x - y) / y
     linear = (

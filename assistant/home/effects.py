@@ -73,7 +73,9 @@ def effect(domain: Domain, command: Command, before: State | None) -> State:
     check(domain, command)
     old = before or State("unknown")
     value, changes = _changes(domain, command, old)
-    return replace(old, value=value, attributes={**old.attributes, **changes})
+    merged = {**old.attributes, **changes}
+    known = {name: attribute for name, attribute in merged.items() if attribute is not None}
+    return replace(old, value=value, attributes=known)
 
 
 def _changes(domain: Domain, command: Command, old: State) -> tuple[str, dict[str, Attribute]]:

@@ -62,6 +62,8 @@ class FrontEnd(ABC):
         self._output, self._options = output, options
         self._recorder = recorder or Recorder()
         self._probe = LagProbe(clock, self._recorder)
+        self.on_mute: Callable[[bool], None] = lambda _: None
+        """Told when the microphone is muted, and when it is heard again."""
         self._failures = 0
         self._view = View()
         self._pressed_at: int | None = None  # the sample at which the user began to hold the floor
@@ -86,11 +88,16 @@ class FrontEnd(ABC):
         """End the conversation."""
         self.source.close()
 
+    def mute(self, muted: bool) -> None:
+        """Hear nothing of the microphone, or hear it again."""
+        self.source.muted = muted
+        self.on_mute(muted)
+
     def press(self, key: str) -> None:
         """A key of the user's: m mute, s or Esc stop the reply, + and - volume, q quit, space the floor."""
         match key.lower():
             case "m":
-                self.source.muted = not self.source.muted
+                self.mute(not self.source.muted)
             case "s" | "\x1b":  # the second is Esc
                 self.stop_reply()
             case "+" | "=":  # the second is the key of the first without shift

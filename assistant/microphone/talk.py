@@ -58,6 +58,8 @@ class Talk(FrontEnd):
     ) -> None:
         super().__init__(streams, sink, clock, output, options, recorder, open_canceller)
         self.session = Session(stages, config, clock, self._recorder, SESSION, self._is_echo)
+        self.watch: Callable[[SessionEvent], None] = lambda _: None
+        """Shown every event of the session."""
         self._recording = recording
         self._events = self.session.subscribe()
         self._turns = Turns()
@@ -98,6 +100,7 @@ class Talk(FrontEnd):
 
     def _happen(self, event: SessionEvent) -> None:
         self._show(event)
+        self.watch(event)
         match event:
             case ReplyStarted(item=item):
                 self._reply = item, self._sink.position

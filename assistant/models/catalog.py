@@ -32,6 +32,9 @@ _WHEEL_KEYS: Mapping[str, type] = {
 }
 _HUB_KEYS: Mapping[str, type] = {"repo": str, "file": str, "revision": str}
 
+PART = r"[A-Za-z0-9_][A-Za-z0-9._+=-]*"
+"""What stands between two slashes of a name on the hub: never `.`, `..`, or what is taken for an option."""
+
 # These end up in file names and in pip's arguments, where a slash or a leading dash has a meaning.
 _PATTERNS = {
     "name": r"[a-z0-9][a-z0-9._-]*",
@@ -40,6 +43,9 @@ _PATTERNS = {
     "package": r"[A-Za-z0-9][A-Za-z0-9._-]*",
     "version": r"[A-Za-z0-9][A-Za-z0-9.+!_-]*",
     "platform": r"[a-z0-9][a-z0-9_]*",
+    "repo": rf"{PART}/{PART}",
+    "file": rf"{PART}(?:/{PART})*",
+    "revision": rf"{PART}(?:/{PART})*",
 }
 
 
@@ -71,7 +77,8 @@ class HubFile:
 class ModelSpec:
     """One model. A Path is used where it lies.
 
-    `sha256` (hex) and `size` (bytes) are of the final file; only a Path may go without them (None).
+    `sha256` (hex) and `size` (bytes) are of the final file. A Path may go without them (None), and so may a
+    HubFile, which is not pinned until it is fetched.
     `optional` models are fetched when they are named, not by default.
     """
 
@@ -83,6 +90,11 @@ class ModelSpec:
     size: int | None
     suffix: str = ""
     optional: bool = False
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether it is known which file this is, down to the bit, as far as the store fetches it."""
+        return self.sha256 is not None or not isinstance(self.source, HubFile)
 
 
 def load_catalog(path: Path | None = None) -> dict[str, ModelSpec]:
@@ -113,7 +125,7 @@ def _read_model(table: object, where: str, folder: Path) -> ModelSpec:
     if len(sources) != 1:
         raise ModelStoreError(f"{where}: needs one of 'wheel', 'hub' and 'path', has {sources or 'none'}")
     if "path" not in model:
-        _check_table(table, where, _MODEL_KEYS, required={"sha256", "size", "suffix"})
+        _check_table(table, where, _MODEL_KEYS, required=_required(model))
     return ModelSpec(
         name=model["name"],
         role=model["role"],
@@ -124,6 +136,12 @@ def _read_model(table: object, where: str, folder: Path) -> ModelSpec:
         suffix=model.get("suffix", ""),
         optional=model.get("optional", False),
     )
+
+
+def _required(model: dict[str, Any]) -> set[str]:
+    """What a model that is fetched needs besides; a file of the hub may be pinned later, by both at once."""
+    pinned = {"sha256", "size"}
+    return {"suffix"} if "hub" in model and not pinned & model.keys() else {"suffix", *pinned}
 
 
 def _read_source(model: dict[str, Any], where: str, folder: Path) -> WheelMember | HubFile | Path:

@@ -14,6 +14,7 @@ from llm.cpu.model import CpuConfig, CpuModel
 from llm.cuda import unsupported_reason
 from llm.decode import Engine, MultiStepEngine, Sampling, Served, Unsupported
 from llm.gguf import GgufError, GgufFile
+from llm.lora import Adapter
 
 _GPU = "GPU kernels"
 _PROMPT = 64  # tokens of a warm-up: a prompt to every engine
@@ -54,18 +55,19 @@ class Loaded:
     unsupported: tuple[Unsupported, ...]
 
 
-def load_model(config: LlmConfig, gguf: GgufFile) -> Loaded:
-    """The model `gguf` on `config.device`; raises GgufError and its relatives.
+def load_model(config: LlmConfig, gguf: GgufFile, adapter: Adapter | None = None) -> Loaded:
+    """The model `gguf` on `config.device`, its sessions with `adapter`; raises GgufError and its relatives.
 
     Where the GPU was asked for and cannot be used, or is there and fails, the model runs on the CPU, and a
     RuntimeWarning says why, once.
     """
     if config.device == "cpu":
-        return _on_cpu(config, gguf, Unsupported(_GPU, 'the configuration says device = "cpu"', of_gpu=True))
+        chosen = Unsupported(_GPU, 'the configuration says device = "cpu"', of_gpu=True)
+        return _on_cpu(config, gguf, adapter, chosen)
     reason = unsupported_reason()
     tried = reason is None
     if tried:
-        found = _on_gpu(config, gguf)
+        found = _on_gpu(config, gguf, adapter)
         if isinstance(found, Loaded):
             return found
         reason = found
@@ -73,7 +75,7 @@ def load_model(config: LlmConfig, gguf: GgufFile) -> Loaded:
     assert reason is not None, "the GPU was tried, or is unsupported"
     if tried or config.device == "cuda":
         warn_once(f"the language model runs on the CPU, not on the GPU: {reason}")
-    return _on_cpu(config, gguf, Unsupported(_GPU, reason, of_gpu=True))
+    return _on_cpu(config, gguf, adapter, Unsupported(_GPU, reason, of_gpu=True))
 
 
 def warm_up(engine: Engine) -> None:
@@ -93,7 +95,7 @@ def warn_once(message: str) -> None:
     warnings.warn(message, RuntimeWarning, stacklevel=3)
 
 
-def _on_gpu(config: LlmConfig, gguf: GgufFile) -> Loaded | str:
+def _on_gpu(config: LlmConfig, gguf: GgufFile, adapter: Adapter | None) -> Loaded | str:
     """The model on the GPU, every kernel tried, or why that failed; raises GgufError."""
     try:
         from triton import TritonError  # noqa: PLC0415  # optional, as is torch, which the next imports
@@ -103,7 +105,8 @@ def _on_gpu(config: LlmConfig, gguf: GgufFile) -> Loaded | str:
         return _one_line(error)
     try:
         kv: Literal["f16", "int8"] = "int8" if config.kv == "int8" else "f16"
-        model = CudaModel(gguf, CudaConfig(context=config.context, sessions=config.sessions, kv=kv))
+        settings = CudaConfig(context=config.context, sessions=config.sessions, kv=kv)
+        model = CudaModel(gguf, settings, adapter)
         engine = model.open()
         warm_up(engine)
         engine.close()
@@ -116,11 +119,11 @@ def _on_gpu(config: LlmConfig, gguf: GgufFile) -> Loaded | str:
     return Loaded(model, "cuda", model.unsupported)
 
 
-def _on_cpu(config: LlmConfig, gguf: GgufFile, gpu: Unsupported) -> Loaded:
+def _on_cpu(config: LlmConfig, gguf: GgufFile, adapter: Adapter | None, gpu: Unsupported) -> Loaded:
     settings = CpuConfig(
         context=config.context, sessions=config.sessions, threads=config.threads, kv=config.kv
     )
-    model = CpuModel(gguf, settings, cache_dir() / "graphs")
+    model = CpuModel(gguf, settings, cache_dir() / "graphs", adapter)
     return Loaded(model, "cpu", (gpu, *model.unsupported))
 
 

@@ -18,6 +18,7 @@ from llm.decode.options import AS_CONFIGURED, ReplyOptions
 from llm.decode.responder import Prompt, Responder
 from llm.decode.speculate import Speculator
 from llm.gguf import open_gguf
+from llm.lora import open_adapter
 from llm.remote.client import RemoteModel
 from llm.text.chat import ChatTemplate, Message
 from llm.text.tokenizer import Tokenizer
@@ -123,17 +124,19 @@ class RemoteSession:
         return self.model.reply(prompt)
 
 
-def load_language(config: LlmConfig, path: Path | None) -> LanguageModels:
+def load_language(config: LlmConfig, path: Path | None, adapter_path: Path | None = None) -> LanguageModels:
     """The language model in the file at `path`, or, without one, on another machine.
 
-    Raises RemoteError, GgufError and its relatives. Warns once if it runs on the CPU and not on the GPU that
-    was asked for (see `assistant.models.engine`).
+    With the adapter at `adapter_path`, if there is one. Raises RemoteError, LoraError, GgufError and its
+    relatives. Warns once if it runs on the CPU and not on the GPU that was asked for (see
+    `assistant.models.engine`).
     """
     if path is None:
         return RemoteLanguage(config)
     gguf = open_gguf(path)
     tokenizer = Tokenizer.from_gguf(gguf)
     template = ChatTemplate.from_gguf(gguf, tokenizer)
-    language = LocalModel(load_model(config, gguf).model, tokenizer, template, config)
+    adapter = open_adapter(adapter_path, gguf) if adapter_path else None
+    language = LocalModel(load_model(config, gguf, adapter).model, tokenizer, template, config)
     language.warm_up()
     return language

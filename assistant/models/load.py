@@ -1,11 +1,12 @@
 """Loading every model into a `ModelPool`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from asr.stream import Transcriber
+from asr.recognizer import Recognizer
+from asr.stream import StreamConfig, Transcriber
 from asr.turn_end import TurnEnd
 from asr.vad import Vad
 from assistant.config import Config, LlmConfig
@@ -32,7 +33,7 @@ from tts.stream import Speaker
 class Paths:
     """Where each model lies, verified; no `llm` where that is on another machine.
 
-    No `voice` where that comes with its package.
+    No `voice` where that comes with its package, and no `adapter` where none is wanted.
     """
 
     vad: Path
@@ -40,13 +41,13 @@ class Paths:
     asr: AsrPaths
     llm: Path | None
     voice: Path | None
+    adapter: Path | None = None
 
 
 def model_names(config: Config) -> list[str]:
     """The models of the store that `config` needs."""
-    from_store = not (config.llm.is_path or config.llm.is_remote)
     voice = voice_model(config.tts)
-    return [VAD, TURN_END, *ASR, *([config.llm.model] if from_store else []), *([voice] if voice else [])]
+    return [VAD, TURN_END, *ASR, *_llm_names(config.llm), *([voice] if voice else [])]
 
 
 def locate(config: Config, store: ModelStore) -> Paths:
@@ -59,12 +60,19 @@ def locate(config: Config, store: ModelStore) -> Paths:
         pick_asr(found),
         _llm_path(config.llm, found),
         found[voice] if voice else None,
+        _adapter_path(config.llm, found),
     )
 
 
 def locate_llm(config: LlmConfig, store: ModelStore) -> Path:
     """Where the file of `config.model` is; raises ModelStoreError."""
     return Path(config.model) if config.is_path else fetch(store, [config.model])[config.model]
+
+
+def locate_adapter(config: LlmConfig, store: ModelStore) -> Path | None:
+    """Where the file or folder of `config.adapter` is, if one is wanted; raises ModelStoreError."""
+    named = config.adapter if not config.adapter_is_path else None
+    return _adapter_path(config, fetch(store, [named]) if named else {})
 
 
 def load_pool(
@@ -89,17 +97,43 @@ def load_models(config: Config, paths: Paths) -> Models:
     """Every model, warmed up; raises as `load_pool`."""
     with ThreadPoolExecutor(1) as pool:  # a second thread more only waits for the interpreter lock
         speech = pool.submit(_load_speech, config, paths)
-        language = load_language(config.llm, paths.llm)
+        language = load_language(config.llm, paths.llm, paths.adapter)
         hearing, speaker = speech.result()
     return Models(language, hearing, speaker)
 
 
 def _load_speech(config: Config, paths: Paths) -> tuple[HearingModels, Speaker]:
-    recognizer = load_recognizer(paths.asr, config.asr)
-    hearing = HearingModels(
-        Vad(paths.vad), TurnEnd(paths.turn_end), lambda: Transcriber(recognizer, config.asr)
-    )
+    expecting = _Expecting(load_recognizer(paths.asr, config.asr), config.asr)
+    hearing = HearingModels(Vad(paths.vad), TurnEnd(paths.turn_end), expecting.transcriber, expecting.expect)
     return hearing, load_speaker(config.tts, paths.voice)
+
+
+class _Expecting:
+    """The recognizer, and what is likely to be said."""
+
+    def __init__(self, recognizer: Recognizer, config: StreamConfig) -> None:
+        self._recognizer, self._config = recognizer, config
+
+    def transcriber(self) -> Transcriber:
+        return Transcriber(self._recognizer, self._config, lambda: self._recognizer)
+
+    def expect(self, names: Sequence[str]) -> None:
+        phrases = (*self._config.phrases, *names)
+        self._recognizer = self._recognizer.biased_to(phrases, self._config.phrase_bonus)
+
+
+def _llm_names(config: LlmConfig) -> list[str]:
+    """The model and the adapter, if they are of the store."""
+    if config.is_remote:
+        return []
+    model = [] if config.is_path else [config.model]
+    return model if config.adapter is None or config.adapter_is_path else [*model, config.adapter]
+
+
+def _adapter_path(config: LlmConfig, found: Mapping[str, Path]) -> Path | None:
+    if config.is_remote or config.adapter is None:
+        return None
+    return Path(config.adapter) if config.adapter_is_path else found[config.adapter]
 
 
 def _llm_path(config: LlmConfig, found: dict[str, Path]) -> Path | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
@@ -89,6 +89,8 @@ class HearingModels:
     vad: VadModel[VadState]
     scorer: ScorerModel
     transcriber: Callable[[], Transcriber]
+    expect: Callable[[Sequence[str]], None] = lambda _: None
+    """Names that are likely to be said from now on, besides the configuration's phrases."""
 
 
 @dataclass(frozen=True)
@@ -212,8 +214,17 @@ class ModelPool:
         voice = None
         if speaker:
             voice = SessionSynthesizer(self._tap.speaker(speaker, name), self._workers.tts, self._phrases)
-        skills = self._tap.skills(self._models.skills() if self._models.skills else None, name)
+        skills = self._tap.skills(self.open_skills(), name)
         return Stages(language, hearing, voice, skills, self._closer(opened))
+
+    def expect(self, names: Sequence[str]) -> None:
+        """Names that are likely to be said from the next utterance on."""
+        if self._models.hearing is not None:
+            self._models.hearing.expect(names)
+
+    def open_skills(self) -> Skills | None:
+        """Those of one conversation, if there are any."""
+        return self._models.skills() if self._models.skills else None
 
     @property
     def kv_bytes(self) -> int:

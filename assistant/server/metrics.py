@@ -49,6 +49,9 @@ class Metrics:
             "assistant_event_errors", "Errors sent to clients.", ["code"], registry=registry
         )
         self._dropped = Counter("assistant_dropped_frames", "Audio frames dropped.", registry=registry)
+        self._wyoming = Counter(
+            "assistant_wyoming_requests", "Requests answered by Wyoming.", ["service"], registry=registry
+        )
         self._replies = _ReplyMetrics(registry)
 
     def session_opened(self) -> None:
@@ -70,6 +73,10 @@ class Metrics:
     def dropped_frames(self, count: int) -> None:
         """So many audio frames were dropped because listening fell behind."""
         self._dropped.inc(count)
+
+    def wyoming_request(self, service: str) -> None:
+        """A request to this service was answered."""
+        self._wyoming.labels(service).inc()
 
     def reply_done(self, reply: FinishedReply) -> None:
         """A reply is over."""

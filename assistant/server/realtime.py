@@ -3,6 +3,8 @@
 import asyncio
 import secrets
 import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import parse_qs, urlsplit
@@ -41,6 +43,8 @@ class Realtime:
     ready: bool = True
     recording: Recording | None = None
     """Of the pool's tap."""
+    beside: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
+    """What is open while it serves: the home that its skills know."""
 
     @property
     def capacity(self) -> int:

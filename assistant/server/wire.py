@@ -62,6 +62,14 @@ def read_event(text: str, *, max_event_id: int = 512) -> dict[str, Any]:
     return event
 
 
+def read_object(text: str) -> dict[str, Any]:
+    """The JSON object that `text` spells; raises WireError `invalid_json` as `read_event` does."""
+    found = _parsed(text)
+    for path, reason in _problems(found):
+        raise WireError("invalid_json", f"'{shown(path)}' {reason}" if path else reason, shown(path) or None)
+    return found
+
+
 def write_event(event: Mapping[str, Any]) -> str:
     """One server event as compact JSON; raises ValueError for NaN and infinities."""
     return json.dumps(dict(event), ensure_ascii=False, allow_nan=False, separators=(",", ":"))

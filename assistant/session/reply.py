@@ -31,7 +31,9 @@ from tts.stream import SpeechChunk
 
 FALLBACK = "Sorry, I have no answer to that."
 UNDONE = "Sorry, that did not work."
+UNABLE = "Sorry, I can't do that."
 
+_MOST_CALLS = 4  # of skills in one reply
 _ANSWERED_OVER_MS = 1000  # of the end of a question
 
 
@@ -46,7 +48,9 @@ class Reply:
         transcripts: Channel[Transcript | None],
         grown: Callable[["Reply"], None],
         settings: ReplySettings,
+        plan_call: Callable[[Called], Plan | None] = lambda _: None,
     ) -> None:
+        """`plan_call` is what comes of a call of the skills' functions."""
         tracer = context.tracer.of_reply(number)
         self.number = number
         self.text = ""
@@ -64,6 +68,7 @@ class Reply:
         self.playback = Playback(context.sink, context.clock) if spoken and context.sink else None
         self._context, self._clock, self._tracer = context, context.clock, tracer
         self._history, self._grown, self._settings = history, grown, settings
+        self._plan_call, self._skill_calls = plan_call, 0
         self._created_ns = context.clock.now_ns()
         self._ahead_ns = 0  # of audio that was synthesized and not yet given to the sink
         self._synthesized = False  # all of it
@@ -208,16 +213,31 @@ class Reply:
     async def _carry_out(self, plan: Plan) -> None:
         """Synthesize what will probably be said; once the turn is over, do it and tell what came of it."""
         await self._generated.put(Started())
+        said, self.reason = await self._act(plan)
+        await self._generated.put(Finished("end", said))
+
+    async def _act(self, plan: Plan) -> tuple[str, str]:
+        """What is to be said, and why the reply ends."""
         await self._prepare(plan.text)
         await self.released()
         self.acted, start_ns = True, self._clock.now_ns()
         try:
-            said, self.reason = await plan.act(), "end"
+            return await plan.act(), "end"
         except Exception as error:  # noqa: BLE001  # a skill may raise anything; the session goes on
             self._context.emit(Failed("skill", one_line(error), self.number))
-            said, self.reason = UNDONE, "error"
-        self._tracer.record("skill", "generate", start_ns, intent=plan.intent)
-        await self._generated.put(Finished("end", said))
+            return UNDONE, "error"
+        finally:
+            self._tracer.record("skill", "generate", start_ns, intent=plan.intent)
+
+    async def _call(self, called: Called) -> None:
+        """Carry out a call of the skills' functions; a model that goes on and on is stopped from doing so."""
+        self._skill_calls += 1
+        plan = self._plan_call(called) if self._skill_calls <= _MOST_CALLS else None
+        said = UNABLE
+        if plan is not None:
+            self.plan = plan
+            said, _ = await self._act(plan)
+        await self._generated.put(Token(-1, said if self._skill_calls == 1 else f" {said}"))
 
     async def _prepare(self, text: str) -> None:
         synthesizer = self._context.stages.synthesizer
@@ -232,6 +252,9 @@ class Reply:
         language = self._context.stages.language
         async with aclosing(language.reply(prompt, self.urgency)) as items:
             async for item in items:
+                if isinstance(item, Called) and item.name in self._settings.options.calls:
+                    await self._call(item)
+                    continue
                 self._note(item)
                 await self._generated.put(item)
                 if isinstance(item, Speculated):

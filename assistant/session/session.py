@@ -34,6 +34,7 @@ from assistant.session.turn import TurnConfig
 from assistant.session.turn_table import Decide, step
 from assistant.session.user_turn import UserTurn
 from llm.decode.engine import CudaBroken
+from llm.decode.generate import Called
 from llm.text.chat import Message
 
 _ANNOUNCEMENTS = 16  # that wait for a silence; older ones are dropped
@@ -114,7 +115,7 @@ class Session:
                 stages.hearing,
                 config.asr,
                 self.conversation.messages,
-                lambda: self.reply_settings,
+                lambda: self._with_calls(self.reply_settings),
                 self._expected,
             )
             if stages.hearing
@@ -182,9 +183,12 @@ class Session:
                 if self._listening:
                     group.create_task(self._listening.run(), name="listening")
                 group.create_task(self._deliver(source), name="source")
-                announcing = group.create_task(self._announce(), name="announce")
+                beside = [
+                    group.create_task(self._announce(), name="announce"),
+                    group.create_task(self._run_skills(), name="skills"),
+                ]
                 turns = group.create_task(self._take_turns(group), name="turn")
-                turns.add_done_callback(lambda _: announcing.cancel())
+                turns.add_done_callback(lambda _: [task.cancel() for task in beside])
         finally:
             self._over = True
             for listener in self._listeners:
@@ -221,6 +225,13 @@ class Session:
         if self._stages.skills is not None:
             async for text in self._stages.skills.announcements():
                 await self._events.put(turn.ReplyRequested(ReplyRequest(say=text)))
+
+    async def _run_skills(self) -> None:
+        try:
+            if self._stages.skills is not None:
+                await self._stages.skills.run()
+        except Exception as error:  # noqa: BLE001  # a skill may raise anything; the session goes on
+            self._emit(Failed("skills", one_line(error)))
 
     def _configure(self, settings: ReplySettings) -> None:
         self.reply_settings = settings
@@ -314,7 +325,7 @@ class Session:
             hearing,
             lambda end: listening.ring.audio(listening.begin(start), end),
             self._commands,
-            lambda text: self._plan(text, self.conversation.messages(), self.reply_settings),
+            self._plan_spoken,
         )
         exchange = Exchange(number, self.conversation, self._emit, user, settle=self._settler(group))
         exchange.turn_item = self._speech_item or self.conversation.new_id()
@@ -327,8 +338,10 @@ class Session:
         if self._held and self._held.reply:
             self._held.grow(self._held.reply)  # a device goes on for a moment after it was told to pause
         if self.turn_config.create_response:
-            history, settings = self.conversation.messages(), self.reply_settings
-            exchange.reply = Reply(number, self._context, history, user.transcripts, exchange.grow, settings)
+            history, settings = self.conversation.messages(), self._with_calls(self.reply_settings)
+            exchange.reply = Reply(
+                number, self._context, history, user.transcripts, exchange.grow, settings, self._plan_call
+            )
             exchange.reply_task = group.create_task(self._run_reply(exchange.reply), name=f"reply-{number}")
         return exchange
 
@@ -341,26 +354,46 @@ class Session:
     async def _answer(self, exchange: Exchange, request: ReplyRequest) -> None:
         """Answer what is asked, or the conversation as it stands once the turns before are transcribed."""
         settings = request.settings or self.reply_settings
+        skilled = request.instructions is None and request.items is None and self._asks_skills(settings)
+        settings = self._with_calls(settings) if skilled else settings
         if self._turn_tasks:
             await asyncio.wait(self._turn_tasks)
         history, text = self._asked(request)
         plan: Plan | None = None
         if request.say is not None:
             text, plan = None, Announced(request.say)
-        elif text is not None and request.instructions is None and request.items is None:
-            plan = self._plan(text, history, settings)
+        elif text is not None and skilled:
+            plan = self._plan(text, history)
         exchange.transcript = text or ""
         transcripts = Channel(TRANSCRIPTS, self._tracer.of_reply(exchange.number))
-        exchange.reply = Reply(exchange.number, self._context, history, transcripts, exchange.grow, settings)
+        exchange.reply = Reply(
+            exchange.number, self._context, history, transcripts, exchange.grow, settings, self._plan_call
+        )
         exchange.release()
         transcripts.put_now(None if text is None and plan is None else Transcript(text or "", plan))
         transcripts.close()
         await self._run_reply(exchange.reply)
 
-    def _plan(self, text: str, history: Sequence[Message], settings: ReplySettings) -> Plan | None:
-        """The reply that skills give, if they understand; `settings` say whether they are asked."""
+    def _asks_skills(self, settings: ReplySettings) -> bool:
+        """A client with functions of its own, or that wants none, has the language model alone."""
+        return self.reply_settings.skilled and not settings.options.tools
+
+    def _with_calls(self, settings: ReplySettings) -> ReplySettings:
+        """The language model may call what skills do."""
         skills = self._stages.skills
-        if skills is None or settings.options.tools or not self.reply_settings.skilled:
+        if skills is None or not self._asks_skills(settings):
+            return settings
+        options = replace(settings.options, tools=skills.tools, calls=skills.calls)
+        return replace(settings, options=options)
+
+    def _plan_call(self, called: Called) -> Plan | None:
+        assert self._stages.skills is not None, "a call that skills take"
+        return self._stages.skills.call(called.name, called.arguments, self._device)
+
+    def _plan(self, text: str, history: Sequence[Message]) -> Plan | None:
+        """The reply that skills give, if they understand."""
+        skills = self._stages.skills
+        if skills is None:
             return None
         start_ns = self._tracer.clock.now_ns()
         try:
@@ -371,9 +404,13 @@ class Session:
         finally:
             self._tracer.record("match", "assemble", start_ns)
 
+    def _plan_spoken(self, text: str) -> Plan | None:
+        asked = self._asks_skills(self.reply_settings)
+        return self._plan(text, self.conversation.messages()) if asked else None
+
     def _expected(self, words: str) -> str:
         """What a skill would say to `words`, of which more may follow."""
-        plan = self._plan(words, self.conversation.messages(), self.reply_settings)
+        plan = self._plan_spoken(words)
         return plan.text if plan else ""
 
     def _settler(self, group: asyncio.TaskGroup) -> Callable[[Reply, bool], None]:

@@ -18,6 +18,7 @@ from llm.decode.generate import Generated
 from llm.decode.options import AS_CONFIGURED, ReplyOptions
 from llm.decode.responder import Prompt
 from llm.text.chat import Message
+from llm.text.message import Tool
 from tts.stream import SpeechChunk
 
 Audio = NDArray[np.float32]
@@ -143,6 +144,24 @@ class Skills(Protocol):
 
     def announcements(self) -> AsyncIterator[str]:
         """What is to be said without being asked, from now on."""
+        ...
+
+    async def run(self) -> None:
+        """What goes on beside the conversation, while that lasts: timers run out."""
+        ...
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """Functions that a language model is told of, if it takes any."""
+        ...
+
+    @property
+    def calls(self) -> tuple[str, ...]:
+        """Names of all functions that a language model may call."""
+        ...
+
+    def call(self, name: str, arguments: str, device: Device) -> Plan | None:
+        """What comes of a call; `arguments` is JSON text. None if no skill takes it."""
         ...
 
     def forget(self) -> None:

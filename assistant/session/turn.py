@@ -1,4 +1,4 @@
-"""The states, events and commands of turn taking; `turn_table` has the transitions between them.
+"""The states, events and commands of turn taking; `turn_table` says when which transition is made.
 
 Time is audio time: every window of the microphone carries the sample at which it ends, so the machine
 runs the same on a recording, on a live microphone and in a test.

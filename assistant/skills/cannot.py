@@ -6,9 +6,9 @@ A language model would make it up: a forecast, or a call that nobody gets.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from assistant.skills.spotting import Phrases
 from assistant.skills.sentences import our_own
 from assistant.skills.skill import Answer, Choice, Intent, Situation
+from assistant.skills.spotting import Phrases
 
 _WORDS: Mapping[str, str] = {
     "CannotWeather": "I can't check the weather. I can tell you the time, or set an alarm or a reminder.",

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assistant.skills.spotting import Phrases
 from assistant.skills.sentences import our_own
 from assistant.skills.skill import Answer, Choice, Intent, Services, Situation
+from assistant.skills.spotting import Phrases
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,23 @@ import random
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 
+from assistant.skills.alarms import Alarms
 from assistant.skills.announcements import Announcements
+from assistant.skills.calculate import Calculator
 from assistant.skills.cannot import Cannot
 from assistant.skills.care import Care
+from assistant.skills.clock import Clock
+from assistant.skills.control import Control
+from assistant.skills.due import Due
+from assistant.skills.house import House
+from assistant.skills.lists import Lists
+from assistant.skills.reminders import Reminders
 from assistant.skills.skill import Services, Skill
 from assistant.skills.skills import Skills
 from assistant.skills.small_talk import SmallTalk
+from assistant.skills.stopwatch import Stopwatch
+from assistant.skills.timers import Timers
+from assistant.skills.units import Units
 
 GROUP = "assistant.skills"
 
@@ -19,9 +30,25 @@ class SkillError(Exception):
 
 
 def household(services: Services, announcements: Announcements) -> Skills:
-    """The skills of one home; raises SkillError."""
-    skills = [Care(services), *_installed(services), SmallTalk(random.Random()), Cannot()]
-    return Skills(skills, services, announcements)
+    """The skills of one home, those first that win over others. Raises SkillError and StoreError."""
+    due = Due(services)
+    skills: list[Skill] = [
+        Care(services),
+        Timers(services, due),
+        Alarms(services, due),
+        Reminders(services, due),
+        Stopwatch(services),
+        Clock(services),
+        Units(services),
+        Calculator(),
+        Lists(services),
+        Control(),
+        House(services),
+        *_installed(services),
+        SmallTalk(random.Random()),
+        Cannot(),
+    ]
+    return Skills(skills, services, announcements, due)
 
 
 def _installed(services: Services) -> Iterator[Skill]:

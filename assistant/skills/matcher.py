@@ -12,13 +12,18 @@ from assistant.skills.sentences import shared
 from assistant.skills.skill import Choice, Intent, Value
 from assistant.skills.written import as_spoken
 
-_POLITE = (
-    "hey", "hi", "okay", "ok", "so", "well", "um", "uh", "now", "just", "then", "assistant", "computer",
-    "will you", "would you please", "can you please", "could you please", "can i", "may i", "could i",
-    "i need you to", "i want you to", "i'd like you to", "i would like you to", "i would like to",
-    "i would like", "go ahead and", "quickly", "right now", "right away", "thanks", "thank you",
-    "if you can", "if you could", "would you mind", "do me a favor and", "let's", "also",
-)  # fmt: skip
+_BEFORE = re.compile(
+    r"^(?:(?:hey|hi|hello|okay|ok|so|well|um|uh|now|just|then|also|assistant|computer|please)\s+"
+    r"|(?:(?:can|could|would|will) you|would you mind|do me a favor and|go ahead and|let's)\s+"
+    r"|i (?:need|want) you to\s+|i(?:'d| would) like(?: you)?(?: to)?\s+|(?:can|could|may) i\s+)+",
+    re.IGNORECASE,
+)
+_BEHIND = re.compile(
+    r"(?:[\s,]+(?:please|now|right now|right away|quickly|if you can|if you could|for me)"
+    r"|,\s*(?:thanks|thank you|assistant|computer|okay|ok))+[\s.?!]*$",
+    re.IGNORECASE,
+)
+"""Said around a request, and no part of it."""
 _EMPTY = TextSlotList.from_strings([])
 
 
@@ -33,19 +38,22 @@ class Matcher:
 
     def match(self, text: str, lists: Mapping[str, Sequence[Choice]]) -> list[Intent]:
         """All that `text` may mean, the most literal reading first; `lists` are words of slots by name."""
-        spoken = as_spoken(text)
-        if not spoken:
-            return []
         slots: dict[str, SlotList] = {name: self._list(name, choices) for name, choices in lists.items()}
-        found = list(recognize_all(spoken, self._intents, slot_lists=slots, skip_words=list(_POLITE)))
-        found.sort(key=lambda result: _free(result))
+        whole = as_spoken(text)
+        bare = _BEFORE.sub("", as_spoken(_BEHIND.sub("", text)))
+        found: list[RecognizeResult] = []
+        for spoken in dict.fromkeys((bare, whole)):
+            found += recognize_all(spoken, self._intents, slot_lists=slots) if spoken else []
+        found.sort(key=_free)
         return _unique(_intent(result, text) for result in found)
 
     def _list(self, name: str, choices: Sequence[Choice]) -> TextSlotList:
         known = self._lists.get(name)
         if known is None or known[0] != choices:
             compiled = TextSlotList.from_tuples(
-                [(choice.said, choice.value, dict(choice.context)) for choice in choices], name=name
+                [(choice.said, choice.value, dict(choice.context)) for choice in choices],
+                allow_template=False,  # "TV (bedroom)" is a name
+                name=name,
             )
             known = self._lists[name] = (choices, compiled if choices else _EMPTY)
         return known[1]
@@ -71,7 +79,8 @@ def _free(result: RecognizeResult) -> tuple[int, int]:
 
 def _intent(result: RecognizeResult, text: str) -> Intent:
     slots = {name: _value(entity.value) for name, entity in result.entities.items()}
-    last = result.entities_list[-1] if result.entities_list else None
+    said = [entity for entity in result.entities_list if entity.text]  # templates set some of their own
+    last = said[-1] if said else None
     ends = re.sub(r"\W+$", "", as_spoken(text)).casefold()
     open_ended = last is not None and last.is_wildcard and ends.endswith(last.text_clean.casefold())
     return Intent(result.intent.name, slots, text, open_ended)

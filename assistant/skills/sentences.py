@@ -1,6 +1,6 @@
 """Sentence templates in the form of `hassil`: Home Assistant's, and our own beside this file."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -19,6 +19,28 @@ def our_own(name: str) -> Mapping[str, Any]:
 def home_assistant(*names: str) -> Mapping[str, Any]:
     """Home Assistant's own English templates of these intents; raises KeyError for one that it has not."""
     return {"intents": {name: _theirs()["intents"][name] for name in names}}
+
+
+def placeless(
+    name: str, *combinations: str, into: str = "", without: Collection[str] = ()
+) -> Mapping[str, Any]:
+    """Home Assistant's templates of one intent, only with these combinations of slots, as the intent `into`.
+
+    Where they ask for the room of the device that hears, they hold without: ours do not know their rooms.
+    `without` are templates to leave out. Raises KeyError for an intent that it has not.
+    """
+    chosen = [
+        _anywhere(entry, without)
+        for entry in _theirs()["intents"][name]["data"]
+        if entry["metadata"]["slot_combination"] in combinations
+    ]
+    return {"intents": {into or name: {"data": chosen}}}
+
+
+def _anywhere(entry: Mapping[str, Any], without: Collection[str]) -> Mapping[str, Any]:
+    required = {key: value for key, value in entry.get("requires_context", {}).items() if key != "area"}
+    sentences = [sentence for sentence in entry["sentences"] if sentence not in without]
+    return {**entry, "requires_context": required, "sentences": sentences}
 
 
 def shared() -> Mapping[str, Any]:

@@ -5,19 +5,28 @@ from dataclasses import dataclass, field
 
 from assistant.session.stages import Device
 from assistant.skills.announcements import Announcements
+from assistant.skills.due import Due
 from assistant.skills.matcher import Matcher
 from assistant.skills.skill import Answer, Choice, Intent, Recognizes, Services, Situation, Skill
-from llm.text.message import Message
+from assistant.skills.tools import slots_of
+from llm.text.message import Message, Tool
 
 
 class Skills:
     """The skills of a process; conversations share them."""
 
     def __init__(
-        self, skills: Sequence[Skill], services: Services, announcements: Announcements | None = None
+        self,
+        skills: Sequence[Skill],
+        services: Services,
+        announcements: Announcements | None = None,
+        due: Due | None = None,
     ) -> None:
-        """`announcements` are what `services.announce` fills, if it does."""
+        """`announcements` are what `services.announce` fills; `due` is what rings."""
+        self.due = due
         self._skills, self.services = tuple(skills), services
+        self.tools: tuple[Tool, ...] = ()
+        """Functions that language models are told of which take any; none unless somebody sets them."""
         self.announcements = announcements or Announcements()
         self._matcher = Matcher(table for skill in skills for table in skill.sentences)
         self._of = {name: skill for skill in skills for name in _names(skill)}
@@ -25,6 +34,10 @@ class Skills:
     def open(self) -> "Conversation":
         """What one conversation asks."""
         return Conversation(self)
+
+    def warm_up(self) -> None:
+        """Match once: what `hassil` makes of numbers takes a third of a second, the first time."""
+        self.open().answer("set a timer for 5 minutes and dim the lights to 20 percent at 10 degrees")
 
     def intents(self, text: str) -> list[Intent]:
         """What `text` may mean, the most literal reading first; see `Recognizes` for what is around it."""
@@ -40,6 +53,11 @@ class Skills:
                 intent = skill.recognize(text)
                 if intent is not None:
                     yield intent
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all intents."""
+        return tuple(self._of)
 
     def answer(self, intent: Intent, situation: Situation) -> Answer | None:
         """What the intent's skill makes of it; None if there is none, or it declines."""
@@ -66,20 +84,56 @@ class Conversation:
     ) -> "Planned | None":
         """What comes of a transcript, before anything is done; None if no skill understands it."""
         said = (message.content for message in reversed(history) if message.role == "assistant")
-        situation = Situation(self._skills.services.now(), next(said, ""), self.before, device)
+        situation = self._situation(next(said, ""), device)
         for intent in self._skills.intents(transcript):
             answer = self._skills.answer(intent, situation)
             if answer is not None:
-                return Planned(answer.intent or intent, answer, self)
+                return Planned(answer.intent or intent, answer, self, self.before)
         return None
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """Functions that a language model is told of, if it takes any."""
+        return self._skills.tools
+
+    @property
+    def calls(self) -> tuple[str, ...]:
+        """Names of all functions that a language model may call."""
+        return self._skills.names
+
+    def call(self, name: str, arguments: str, device: Device | None = None) -> "Planned | None":
+        """What comes of a language model's call; None if no skill takes it as it is."""
+        slots = slots_of(name, arguments)
+        if slots is None:
+            return None
+        intent = Intent(name, slots)
+        answer = self._skills.answer(intent, self._situation("", device))
+        return None if answer is None else Planned(answer.intent or intent, answer, self, self.before)
+
+    def _situation(self, last_reply: str, device: Device | None) -> Situation:
+        return Situation(self._skills.services.now(), last_reply, self.before, device)
 
     def announcements(self) -> AsyncIterator[str]:
         """What is to be said without being asked, from now on."""
         return self._skills.announcements.listen()
 
+    async def run(self) -> None:
+        """Ring what is due, for as long as the conversation lasts; raises StoreError.
+
+        Every open conversation does: nothing rings where nobody hears it.
+        """
+        if self._skills.due is not None:
+            await self._skills.due.run()
+
     def forget(self) -> None:
-        """No skill answered the turn that is over."""
-        self.before = None
+        """The language model answered the turn that is over."""
+        self.note(None)
+
+    def note(self, understood: Intent | None) -> None:
+        """A turn of the user's is over: what rings falls silent."""
+        self.before = understood
+        if self._skills.due is not None:
+            self._skills.due.silence()
 
 
 @dataclass(frozen=True)
@@ -89,6 +143,8 @@ class Planned:
     understood: Intent
     answer: Answer
     conversation: Conversation = field(repr=False)
+    before: Intent | None = None
+    """What was understood in the turn before."""
 
     @property
     def intent(self) -> str:
@@ -113,10 +169,11 @@ class Planned:
     async def act(self) -> str:
         """Do it; returns what is to be said."""
         said = await self.answer.act() if self.answer.act else None
-        self.conversation.before = self.understood
+        self.conversation.note(self.understood)
         return self.answer.text if said is None else said
 
     async def undo(self) -> None:
         """Take back what was done."""
         if self.answer.undo:
             await self.answer.undo()
+        self.conversation.before = self.before

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from assistant.skills.spotting import Phrases
 from assistant.skills.sentences import our_own
 from assistant.skills.skill import Answer, Choice, Intent, Situation
+from assistant.skills.spotting import Phrases
 
 _SIDES = ("one", "two", "three", "four", "five", "six")
 _PAIR = re.compile(r"\b(?:two|2|pair)\b", re.IGNORECASE)

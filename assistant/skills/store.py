@@ -13,8 +13,8 @@ class StoreError(Exception):
 class Store:
     """Rows that survive the process, also one that is killed. Without a path they are kept in memory.
 
-    Used from one thread. Each call is a short transaction of its own: with a write-ahead log and without
-    waiting for the disk it takes well below a millisecond, and a loss of power may cost the last of them.
+    Used by one thread at a time. Each call is a short transaction of its own: with a write-ahead log and
+    without waiting for the disk it takes well below a millisecond, and a loss of power may cost the last.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -23,7 +23,9 @@ class Store:
         with self._named():
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=1.0)
+            self._connection = sqlite3.connect(
+                path or ":memory:", isolation_level=None, timeout=1.0, check_same_thread=False
+            )
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
 

@@ -13,7 +13,7 @@ from math import fsum
 from assistant.trace.items import STAGES
 from assistant.trace.trace import Call, Step, Trace
 
-ON_LOOP = ("llm.prompt", "skill", "skill.act")
+ON_LOOP = ("llm.prompt", "skill", "skill.call", "skill.act")
 """What a session calls itself, and not on a worker."""
 
 

@@ -49,7 +49,7 @@ def _gave(stage: str, gave: Json) -> str:
             return str(gave["text"])
         case "score" | "vad":
             return f"{float(gave):.2f}"
-        case "skill":
+        case "skill" | "skill.call":
             return f"{gave['intent']}: {gave['text']}"
         case "skill.act":
             return str(gave)

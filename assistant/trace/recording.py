@@ -243,6 +243,8 @@ def _meta(config: Config, models: Sequence[Mapping[str, str]]) -> dict[str, Any]
     sections["llm"].pop("remote", None)
     if config.llm.is_path:
         sections["llm"]["model"] = Path(config.llm.model).name
+    if config.llm.adapter_is_path:
+        sections["llm"]["adapter"] = f"./{Path(config.llm.adapter or '').name}"  # the slash makes it a path
     threads = config.llm.threads or default_threads()
     return {
         "format": FORMAT,

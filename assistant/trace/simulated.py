@@ -250,6 +250,8 @@ class _Speaker:
 class _Skills:
     """Understands what was understood in the recording; all else is the language model's."""
 
+    tools = calls = ()
+
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
 
@@ -257,10 +259,18 @@ class _Skills:
         gave = self._scene.recorded_on_loop("skill", digest(transcript))
         return None if gave is None else _Plan(self._scene, digest(transcript), **gave)
 
+    def call(self, name: str, arguments: str, device: Device) -> Plan | None:  # noqa: ARG002
+        given = digest(f"{name}({arguments})")
+        gave = self._scene.recorded_on_loop("skill.call", given)
+        return None if gave is None else _Plan(self._scene, given, **gave)
+
     async def announcements(self) -> AsyncIterator[str]:
         """They are inputs of the recording."""
         for text in list[str]():
             yield text
+
+    async def run(self) -> None:
+        """What it announced is an input of the recording."""
 
     def forget(self) -> None:
         """Nothing is remembered."""

@@ -30,6 +30,7 @@ from llm.decode.generate import Generated, Prefilled, Token
 from llm.decode.options import AS_CONFIGURED, ReplyOptions
 from llm.decode.responder import Prompt
 from llm.text.chat import Message
+from llm.text.message import Tool
 from tts.stream import SpeechChunk
 
 VOICE = "voice-{rate}.flac"
@@ -285,22 +286,41 @@ class _Skills:
         plan = self._skills.answer(transcript, history, device)
         if plan is None:
             return None
-        gave = {
-            "intent": plan.intent,
-            "slots": dict(plan.slots),
-            "text": plan.text,
-            "complete": plan.complete,
-        }
-        self._note("skill", began_ns, transcript, gave)
-        return _Plan(plan, transcript, self._notes, self._note)
+        return self._noted("skill", began_ns, transcript, plan)
 
     async def announcements(self) -> AsyncIterator[str]:
         async for text in self._skills.announcements():
             self._notes.input(self._session, Announcement(text))
             yield text
 
+    async def run(self) -> None:
+        await self._skills.run()
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        return self._skills.tools
+
+    @property
+    def calls(self) -> tuple[str, ...]:
+        return self._skills.calls
+
+    def call(self, name: str, arguments: str, device: Device) -> Plan | None:
+        began_ns = self._notes.now_ns()
+        plan = self._skills.call(name, arguments, device)
+        return None if plan is None else self._noted("skill.call", began_ns, f"{name}({arguments})", plan)
+
     def forget(self) -> None:
         self._skills.forget()
+
+    def _noted(self, stage: str, began_ns: int, given: str, plan: Plan) -> Plan:
+        gave = {
+            "intent": plan.intent,
+            "slots": dict(plan.slots),
+            "text": plan.text,
+            "complete": plan.complete,
+        }
+        self._note(stage, began_ns, given, gave)
+        return _Plan(plan, given, self._notes, self._note)
 
     def _note(self, stage: str, began_ns: int, transcript: str, gave: Json) -> None:
         self._notes.call(
@@ -386,12 +406,17 @@ def _generated(item: Generated, _: Files) -> Json:
 
 def asked_digest(history: Sequence[Message], words: str | None, options: ReplyOptions) -> str:
     """The digest of what a prompt is made of."""
-    return digest([message_json(message) for message in history], words, asdict(options))
+    return digest([message_json(message) for message in history], words, _options(options))
+
+
+def _options(options: ReplyOptions) -> Json:
+    """Without what a model may call of itself, which changes no prompt and came later."""
+    return {name: value for name, value in asdict(options).items() if name != "calls"}
 
 
 def prompt_digest(prompt: Prompt) -> str:
     """The digest of a prompt."""
-    return digest([int(token) for token in prompt.ids], asdict(prompt.options))
+    return digest([int(token) for token in prompt.ids], _options(prompt.options))
 
 
 def speech_digest(phrase: str, speed: float | None) -> str:

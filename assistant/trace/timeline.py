@@ -33,6 +33,7 @@ CALLS: Mapping[str, Mapping[str, Literal["main", "side"]]] = {
         "llm.read_ahead": "side",
         "llm.prompt": "side",
         "skill": "side",
+        "skill.call": "side",
         "skill.act": "side",
     },
     "tts": {"tts.speak": "main"},

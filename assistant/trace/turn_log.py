@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from asr.vad import WINDOW
 from assistant.runtime import Clock, StepRun
 from assistant.session import turn
-from assistant.session.turn_table import log_odds
+from assistant.session.completeness import log_odds
 
 _NUMBERED = re.compile(r"(?:turn|reply)-(\d+)\b")
 

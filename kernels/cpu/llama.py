@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.cpu.adapter import Adapter, product_shapes
+from kernels.cpu.matrix import BLOCK, LANES, Matrix, MatrixStruct, check_array, check_matrix, matrix_struct
+
 # The fastest first.
 _EXTENSIONS = (("AVX512-VNNI", "kernels.cpu._llama_avx512"), ("AVX2", "kernels.cpu._llama_avx2"))
 
@@ -33,29 +36,7 @@ AVAILABLE: Mapping[str, ctypes.CDLL] = MappingProxyType(
 
 _library = next(iter(AVAILABLE.values()), None)
 
-LANES = 16
-"""Rows of a matrix that lie together; the head size and the width are multiples of it."""
-
-BLOCK = 32
-"""Columns that share a scale."""
-
 _Array = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """A matrix [n, k] in groups of 16 rows by 32 columns; rows are padded to whole groups.
-
-    4 bits: weight = code * scale + minimum. 8 bits: weight = (code - 128) * scale. `codes` uint8 [groups, k /
-    32, 16 * bits / 32 * 64]: columns 4j .. 4j + 3 of the 16 rows together, of 4 bits columns c and c + 16 in
-    one byte. `scales` float16 [groups, k / 32, 16], with 4 bits [groups, k / 32, 2, 16]: scales and minima.
-    """
-
-    n: int
-    k: int
-    bits: int
-    codes: NDArray[np.uint8]
-    scales: NDArray[np.float16]
 
 
 @dataclass(frozen=True)
@@ -105,23 +86,13 @@ class Cache:
     scales: NDArray[np.float32] | None = None
 
 
-class _Matrix(ctypes.Structure):
-    _fields_ = [
-        ("codes", ctypes.c_void_p),
-        ("scales", ctypes.c_void_p),
-        ("n", ctypes.c_int32),
-        ("k", ctypes.c_int32),
-        ("bits", ctypes.c_int32),
-    ]
-
-
 _MATRICES = ("q", "k", "v", "out", "gate", "up", "down")
 _FLOATS = ("attn_norm", "ffn_norm", "q_bias", "k_bias", "v_bias", "q_norm", "k_norm")
 _CACHE = ("keys", "values", "key_scales", "value_scales")
 
 
 class _Layer(ctypes.Structure):
-    _fields_ = [(name, _Matrix) for name in _MATRICES] + [
+    _fields_ = [(name, MatrixStruct) for name in _MATRICES] + [
         (name, ctypes.c_void_p) for name in (*_FLOATS, *_CACHE)
     ]
 
@@ -137,8 +108,8 @@ class _Model(ctypes.Structure):
         *((name, ctypes.c_int32) for name in _SIZES),
         ("norm_eps", ctypes.c_float),
         ("layer", ctypes.POINTER(_Layer)),
-        ("embedding", _Matrix),
-        ("head", _Matrix),
+        ("embedding", MatrixStruct),
+        ("head", MatrixStruct),
         ("output_norm", ctypes.c_void_p),
         ("cos", ctypes.c_void_p),
         ("sin", ctypes.c_void_p),
@@ -174,6 +145,8 @@ class LlamaPass:
         self._layers = (_Layer * len(model.layers))(
             *(_layer(model.layers[i], cache, i) for i in range(len(model.layers)))
         )
+        width, heads_wide, kv_wide = model.embedding.k, model.heads * head_dim, model.kv_heads * head_dim
+        self._sizes = width, heads_wide, kv_wide, model.layers[0].gate.n
         self._struct = _Model(
             layers=len(model.layers),
             width=model.embedding.k,
@@ -188,8 +161,8 @@ class LlamaPass:
             max_rows=max_rows,
             norm_eps=model.norm_eps,
             layer=self._layers,
-            embedding=_matrix(model.embedding),
-            head=_matrix(model.head),
+            embedding=matrix_struct(model.embedding),
+            head=matrix_struct(model.head),
             output_norm=model.output_norm.ctypes.data,
             cos=model.cos.ctypes.data,
             sin=model.sin.ctypes.data,
@@ -198,6 +171,7 @@ class LlamaPass:
         self._state = ctypes.c_void_p(self._library.llama_open(ctypes.byref(self._struct), threads))
         if not self._state:
             raise MemoryError(f"a pass of {max_rows} rows on {threads} threads cannot be set up")
+        self._adapters: weakref.WeakSet[Adapter] = weakref.WeakSet()  # that fit the model
         self.close = weakref.finalize(self, self._library.llama_close, self._state)
 
     def run(
@@ -206,11 +180,13 @@ class LlamaPass:
         slots: NDArray[np.int32],
         positions: NDArray[np.int32],
         wanted: NDArray[np.int32],
+        adapters: Sequence[Adapter | None] | None = None,
     ) -> NDArray[np.float32]:
         """Read tokens [rows] at `positions` of `slots`; logits [wanted, vocabulary] of these rows, ascending.
 
         A row attends to all positions of its slot up to its own, so that of several rows of a slot the
-        earlier ones must be there already or come in the same pass. Raises ValueError.
+        earlier ones must be there already or come in the same pass. `adapters` has one for each row, or None.
+        Raises ValueError.
         """
         assert self.close.alive
         rows = len(tokens)
@@ -222,6 +198,7 @@ class LlamaPass:
         _check_range("wanted row", wanted, rows)
         if (np.diff(wanted) <= 0).any():
             raise ValueError("wanted rows must ascend")
+        addresses = None if adapters is None else self._addresses(adapters, rows)
         logits = np.empty((len(wanted), self._struct.vocabulary), np.float32)
         arrays = (
             np.ascontiguousarray(tokens, np.int64),
@@ -233,20 +210,26 @@ class LlamaPass:
             self._state,
             rows,
             *(ctypes.c_void_p(array.ctypes.data) for array in arrays),
+            None if addresses is None else ctypes.c_void_p(addresses.ctypes.data),
             len(which),
             ctypes.c_void_p(which.ctypes.data),
             ctypes.c_void_p(logits.ctypes.data),
         )
         return logits
 
+    def _addresses(self, adapters: Sequence[Adapter | None], rows: int) -> NDArray[np.uintp]:
+        """Of each row's adapter, 0 for none; raises ValueError for one that does not fit the model."""
+        if len(adapters) != rows:
+            raise ValueError(f"{len(adapters)} adapters for {rows} rows")
+        for adapter in {one for one in adapters if one is not None} - set(self._adapters):
+            adapter.check(len(self._layers), product_shapes(*self._sizes))
+            self._adapters.add(adapter)
+        return np.array([0 if one is None else one.address for one in adapters], np.uintp)
+
 
 def _check_range(what: str, values: _Array, end: int) -> None:
     if len(values) and not (values.min() >= 0 and values.max() < end):
         raise ValueError(f"a {what} is not in 0 to {end - 1}")
-
-
-def _matrix(matrix: Matrix) -> _Matrix:
-    return _Matrix(matrix.codes.ctypes.data, matrix.scales.ctypes.data, matrix.n, matrix.k, matrix.bits)
 
 
 def _layer(layer: Layer, cache: Cache, i: int) -> _Layer:
@@ -255,7 +238,7 @@ def _layer(layer: Layer, cache: Cache, i: int) -> _Layer:
     if cache.scales is not None:
         arrays["key_scales"], arrays["value_scales"] = cache.scales[i]
     return _Layer(
-        *(_matrix(getattr(layer, name)) for name in _MATRICES),
+        *(matrix_struct(getattr(layer, name)) for name in _MATRICES),
         **{name: None if array is None else array.ctypes.data for name, array in arrays.items()},
     )
 
@@ -270,41 +253,24 @@ def _check(model: Model, cache: Cache) -> None:
     if kv_heads != model.kv_heads or model.heads % kv_heads or len(cache.layers) != len(model.layers):
         raise ValueError(f"keys and values of {shape} do not fit {model.kv_heads} of {model.heads} heads")
     for matrix in (model.embedding, model.head):
-        _check_matrix(matrix, model.head.n, width)
-    _contiguous("output_norm", model.output_norm, np.float32, (width,))
+        check_matrix(matrix, model.head.n, width)
+    check_array("output_norm", model.output_norm, np.float32, (width,))
     for name, table in (("cos", model.cos), ("sin", model.sin)):
-        _contiguous(name, table, np.float32, (context, d // 2))
+        check_array(name, table, np.float32, (context, d // 2))
     for layer in model.layers:
         _check_layer(layer, width, hidden, model.heads * d, kv_heads * d, d)
     for part in (part for layer in cache.layers for part in layer):
-        _contiguous("keys or values", part, np.float32 if cache.scales is None else np.int8, shape)
+        check_array("keys or values", part, np.float32 if cache.scales is None else np.int8, shape)
     if cache.scales is not None:
-        _contiguous("scales", cache.scales, np.float32, (len(cache.layers), 2, kv_heads, d))
+        check_array("scales", cache.scales, np.float32, (len(cache.layers), 2, kv_heads, d))
 
 
 def _check_layer(layer: Layer, width: int, hidden: int, q: int, kv: int, head_dim: int) -> None:
     sizes = {"q": (q, width), "k": (kv, width), "v": (kv, width), "out": (width, q)}
     sizes |= {"gate": (hidden, width), "up": (hidden, width), "down": (width, hidden)}
     for name, (n, k) in sizes.items():
-        _check_matrix(getattr(layer, name), n, k)
+        check_matrix(getattr(layer, name), n, k)
     lengths = {"attn_norm": width, "ffn_norm": width, "q_bias": q, "k_bias": kv, "v_bias": kv}
     for name, length in (lengths | {"q_norm": head_dim, "k_norm": head_dim}).items():
         if (array := getattr(layer, name)) is not None:
-            _contiguous(name, array, np.float32, (length,))
-
-
-def _check_matrix(matrix: Matrix, n: int, k: int) -> None:
-    groups, blocks = -(-n // LANES), k // BLOCK
-    codes = (groups, blocks, LANES * BLOCK * matrix.bits // 8)
-    scales = (groups, blocks, 2, LANES) if matrix.bits == 4 else (groups, blocks, LANES)
-    if matrix.bits not in (4, 8) or (matrix.n, matrix.k) != (n, k):
-        raise ValueError(
-            f"a matrix of {matrix.n} x {matrix.k} in {matrix.bits} bits, not {n} x {k} in 4 or 8"
-        )
-    _contiguous("codes", matrix.codes, np.uint8, codes)
-    _contiguous("scales", matrix.scales, np.float16, scales)
-
-
-def _contiguous(name: str, array: _Array, dtype: type, shape: tuple[int, ...]) -> None:
-    if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
-        raise ValueError(f"{name}: {array.dtype}{array.shape}, not contiguous {np.dtype(dtype)}{shape}")
+            check_array(name, array, np.float32, (length,))

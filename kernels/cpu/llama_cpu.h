@@ -7,7 +7,9 @@
    activations, broadcast, and added up in one lane a row. So there is no sum across lanes, and the float scales of a block
    are applied to 16 rows at once. Activations are int8 in blocks of 32.
 
-   A row's result does not depend on the rows beside it, to the bit: drafts can be verified in one pass.
+   A row's result does not depend on the rows beside it, to the bit: drafts can be verified in one pass. So each row may
+   have a low-rank adapter of its own: y += b (a x), where `a` is a matrix as the others are, and `b` is float16. What a
+   product needs of `a x` is computed by its first tickets: who takes a later one multiplies first, and waits then, if at all.
 
    Threads share the work by taking tickets, so that a core that another program holds delays a pass by little.
 
@@ -33,6 +35,7 @@
 #define LANES 16
 #define BLOCK 32
 #define MAX_THREADS 16
+#define MOST_RANKS 768 /* of an adapter, together in one product */
 
 /* ---- the interface, mirrored in llama_cpu.py ---- */
 
@@ -50,6 +53,19 @@ typedef struct {
     void *keys, *values;                   /* [slots, kv heads, context, head dim], float or int8 */
     const float *key_scales, *value_scales; /* [kv heads, head dim] of int8, or NULL */
 } Layer;
+
+typedef struct { /* what an adapter adds to the matrices of a product, which read the same input */
+    Matrix a;             /* 8 bits, of all of them one below the other: n is the sum of their ranks, or 0 */
+    const float *scales;  /* [n, rounded up to whole groups]: of what comes out of `a` */
+    const uint16_t *b[3]; /* float16 [rows / 16, rank, 16] */
+    int32_t rank[3];      /* or 0 */
+} LowRank;
+
+enum { QKV, OUT, GATE_UP, DOWN, HEAD };
+
+typedef struct {
+    LowRank of[HEAD];
+} Adapter; /* of one layer */
 
 typedef struct {
     int32_t layers, width, heads, kv_heads, head_dim, hidden, vocabulary, context, interleaved, int8_kv, max_rows;
@@ -191,16 +207,75 @@ HOT static void rms_norm(const float *x, const float *weight, float eps, int n, 
 enum { STORE, ADD, GATE };
 
 typedef struct {
+    int row, rows, group; /* of the adapter's `a` that these rows share */
+} LowItem;
+
+typedef struct {
     const Matrix *matrix[3];
     const float *bias[3];
     float *out[3];
     int stride[3]; /* of `out`, from one row of activations to the next */
     int matrices, mode, rows, per_item;
     Quantized x;
+    const Adapter *const *adapters; /* [rows], of this layer on, each NULL if the row has none; or NULL */
+    int layer, kind, lows;
+    float *low; /* [rows, MOST_RANKS]: a x */
+    LowItem *low_items;
+    atomic_int lows_done;
 } Product;
 
-INLINE HOT void finish(const Product *p, int i, int group, int row, const int tile, const Floats *acc, const Floats *up) {
+INLINE const LowRank *low_of(const Product *p, int row) { /* NULL: nothing is added */
+    if (!p->lows || !p->adapters[row]) return NULL;
+    const LowRank *low = &p->adapters[row][p->layer].of[p->kind];
+    return low->a.n ? low : NULL;
+}
+
+/* y[tile] += b (a x), of rows that have the same adapter */
+INLINE HOT void add_low(const Product *p, const LowRank *low, int i, int group, int row, const int tile, Floats *y) {
+    const int rank = low->rank[i];
+    const uint16_t *b = low->b[i] + (size_t)group * rank * LANES;
+    const float *x = p->low + (size_t)row * MOST_RANKS;
+    for (int j = 0; j < i; j++) x += low->rank[j];
+    Floats odd[TILE]; /* two sums, as each waits for itself */
+    for (int t = 0; t < tile; t++) odd[t] = all(0.0f);
+    int r = 0;
+    for (; r + 2 <= rank; r += 2) {
+        Floats first = load_half(b + r * LANES), second = load_half(b + (r + 1) * LANES);
+        _Pragma("GCC unroll 8") for (int t = 0; t < tile; t++) {
+            y[t] = multiply_add(first, all(x[t * MOST_RANKS + r]), y[t]);
+            odd[t] = multiply_add(second, all(x[t * MOST_RANKS + r + 1]), odd[t]);
+        }
+    }
+    for (int t = 0; t < tile; t++) {
+        if (r < rank) y[t] = multiply_add(load_half(b + r * LANES), all(x[t * MOST_RANKS + r]), y[t]);
+        y[t] = add(y[t], odd[t]);
+    }
+}
+
+static void wait_for_lows(Product *p) {
+    for (int spins = 0; atomic_load_explicit(&p->lows_done, memory_order_acquire) < p->lows;) {
+        _mm_pause();
+        if (++spins > SPINS) sched_yield();
+    }
+}
+
+/* What adapters add to matrix `i`, for each of the rows that have one. */
+INLINE HOT void adapt(const Product *p, int i, int group, int row, const int tile, Floats *y) {
+    const LowRank *low = low_of(p, row);
+    int same = 1;
+    for (int t = 1; t < tile; t++) same &= low_of(p, row + t) == low;
+    if (same && low && low->rank[i]) add_low(p, low, i, group, row, tile, y);
+    for (int t = 0; !same && t < tile; t++)
+        if ((low = low_of(p, row + t)) && low->rank[i]) add_low(p, low, i, group, row + t, 1, y + t);
+}
+
+INLINE HOT void finish(Product *p, int i, int group, int row, const int tile, Floats *acc, Floats *up) {
     int from = group * LANES, left = p->matrix[i]->n - from, n = left < LANES ? left : LANES;
+    if (p->lows) {
+        wait_for_lows(p);
+        adapt(p, i, group, row, tile, acc);
+        if (p->mode == GATE) adapt(p, 1, group, row, tile, up);
+    }
     for (int t = 0; t < tile; t++) {
         float *to = p->out[i] + (size_t)(row + t) * p->stride[i] + from;
         Floats y = acc[t];
@@ -212,6 +287,24 @@ INLINE HOT void finish(const Product *p, int i, int group, int row, const int ti
         }
         store_first(to, y, n);
     }
+}
+
+#define LOW_TILE(T)                                                                                       \
+    {                                                                                                     \
+        Floats acc[T];                                                                                    \
+        dot(&low->a, item->group, &p->x, row, T, acc);                                                    \
+        for (int t = 0; t < T; t++)                                                                       \
+            store(p->low + (size_t)(row + t) * MOST_RANKS + item->group * LANES, multiply(acc[t], scales)); \
+        row += T;                                                                                         \
+    }
+
+HOT static void low_item(Product *p, const LowItem *item) {
+    const LowRank *low = low_of(p, item->row);
+    Floats scales = load(low->scales + item->group * LANES);
+    int row = item->row, end = item->row + item->rows;
+    while (end - row >= TILE) LOW_TILE(TILE)
+    while (row < end) LOW_TILE(1)
+    atomic_fetch_add_explicit(&p->lows_done, 1, memory_order_release);
 }
 
 #define WITH_TILE(T)                                                          \
@@ -227,9 +320,13 @@ INLINE HOT void finish(const Product *p, int i, int group, int row, const int ti
     }
 
 HOT static void product_item(void *context, int item, int thread) {
-    const Product *p = context;
-    int group = item * p->per_item, i = 0;
+    Product *p = context;
     (void)thread;
+    if (item < p->lows) {
+        low_item(p, &p->low_items[item]);
+        return;
+    }
+    int group = (item - p->lows) * p->per_item, i = 0;
     for (int end = group + p->per_item; group < end; group++) {
         int at = group;
         for (i = 0; i < p->matrices; i++) {
@@ -250,14 +347,28 @@ HOT static void product_item(void *context, int item, int thread) {
     }
 }
 
+/* The work of `a x`: neighbouring rows of one adapter together, up to so many, 16 ranks at a time. */
+#define LOW_ROWS 32
+static void find_lows(Product *p) {
+    int count = 0;
+    p->lows = 1; /* for low_of */
+    for (int row = 0, rows; row < p->rows; row += rows) {
+        const LowRank *low = low_of(p, row);
+        for (rows = 1; rows < LOW_ROWS && row + rows < p->rows && p->adapters[row + rows] == p->adapters[row];) rows++;
+        for (int group = 0; low && group * LANES < low->a.n; group++) p->low_items[count++] = (LowItem){row, rows, group};
+    }
+    p->lows = count;
+}
+
 static void product(Pool *pool, Product *p) {
     int groups = 0;
+    if (p->adapters) find_lows(p);
     if (p->mode == GATE) p->matrices = 1; /* the second is read beside the first */
     for (int i = 0; i < p->matrices; i++) groups += (p->matrix[i]->n + LANES - 1) / LANES;
     p->per_item = groups / (pool->threads * 4);
     if (p->per_item < 1) p->per_item = 1;
     if (p->per_item > 64) p->per_item = 64;
-    parallel(pool, product_item, p, (groups + p->per_item - 1) / p->per_item);
+    parallel(pool, product_item, p, p->lows + (groups + p->per_item - 1) / p->per_item);
 }
 
 /* ---- a pass ---- */
@@ -267,6 +378,9 @@ typedef struct {
     Pool *pool;
     float *x, *normed, *q, *k, *v, *attention, *gated, *scores; /* [rows, ..]; scores [threads, heads / kv heads, context] */
     Quantized quantized[3];                                     /* of `normed`, `attention`, `gated` */
+    const Adapter *const *adapters;                             /* see Product */
+    float *low;
+    LowItem *low_items;
 } State;
 
 typedef struct {
@@ -452,6 +566,12 @@ static void each_row(Pool *pool, Work work, Rows *rows, int count) {
         parallel(pool, work, rows, count);
 }
 
+static void adapted(State *s, Product *p, const Layer *l, int kind) {
+    p->adapters = s->adapters, p->layer = (int)(l - s->m->layer), p->kind = kind;
+    p->low = s->low, p->low_items = s->low_items;
+    product(s->pool, p);
+}
+
 static void block(State *s, const Layer *l, Rows *r, int rows) {
     const Model *m = s->m;
     int qd = m->heads * m->head_dim, kd = m->kv_heads * m->head_dim;
@@ -459,21 +579,21 @@ static void block(State *s, const Layer *l, Rows *r, int rows) {
     r->from = s->x, r->weight = l->attn_norm, r->to = s->quantized[0];
     each_row(s->pool, norm_item, r, rows);
     Product qkv = {{&l->q, &l->k, &l->v}, {l->q_bias, l->k_bias, l->v_bias}, {s->q, s->k, s->v}, {qd, kd, kd}, 3, STORE, rows, 0, s->quantized[0]};
-    product(s->pool, &qkv);
+    adapted(s, &qkv, l, QKV);
     each_row(s->pool, write_item, r, rows);
     parallel(s->pool, attend_item, r, rows * m->heads);
     r->from = s->attention, r->to = s->quantized[1];
     each_row(s->pool, quantize_item, r, rows);
     Product out = {{&l->out}, {NULL}, {s->x}, {m->width}, 1, ADD, rows, 0, s->quantized[1]};
-    product(s->pool, &out);
+    adapted(s, &out, l, OUT);
     r->from = s->x, r->weight = l->ffn_norm, r->to = s->quantized[0];
     each_row(s->pool, norm_item, r, rows);
     Product gate = {{&l->gate, &l->up}, {NULL}, {s->gated}, {m->hidden}, 1, GATE, rows, 0, s->quantized[0]};
-    product(s->pool, &gate);
+    adapted(s, &gate, l, GATE_UP);
     r->from = s->gated, r->to = s->quantized[2];
     each_row(s->pool, quantize_item, r, rows);
     Product down = {{&l->down}, {NULL}, {s->x}, {m->width}, 1, ADD, rows, 0, s->quantized[2]};
-    product(s->pool, &down);
+    adapted(s, &down, l, DOWN);
 }
 
 /* ---- exported ---- */
@@ -492,7 +612,8 @@ void llama_close(State *s) {
         for (int i = 1; i < s->pool->threads; i++) pthread_join(s->pool->thread[i], NULL);
         free(s->pool);
     }
-    float *all[] = {s->x, s->normed, s->q, s->k, s->v, s->attention, s->gated, s->scores};
+    float *all[] = {s->x, s->normed, s->q, s->k, s->v, s->attention, s->gated, s->scores, s->low};
+    free(s->low_items);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     for (int i = 0; i < 3; i++) free(s->quantized[i].codes), free(s->quantized[i].scales), free(s->quantized[i].sums);
     free(s);
@@ -506,7 +627,9 @@ State *llama_open(const Model *m, int threads) { /* NULL: no memory, or too many
     s->x = floats(rows * m->width), s->normed = floats(rows * m->width);
     s->q = floats(rows * qd), s->k = floats(rows * kd), s->v = floats(rows * kd), s->attention = floats(rows * qd);
     s->gated = floats(rows * m->hidden), s->scores = floats((size_t)threads * whole_lanes(m->context));
-    int widths[] = {m->width, (int)qd, m->hidden}, ok = s->x && s->normed && s->q && s->k && s->v && s->attention && s->gated && s->scores;
+    s->low = floats(rows * MOST_RANKS); /* no memory until an adapter is used */
+    s->low_items = malloc(rows * (MOST_RANKS / LANES) * sizeof(LowItem));
+    int widths[] = {m->width, (int)qd, m->hidden}, ok = s->low && s->low_items && s->x && s->normed && s->q && s->k && s->v && s->attention && s->gated && s->scores;
     for (int i = 0; i < 3; i++) {
         size_t n = rows * widths[i];
         s->quantized[i] = (Quantized){floats(n / 4 + 1), floats(n / BLOCK), floats(n / BLOCK), widths[i]};
@@ -522,10 +645,12 @@ State *llama_open(const Model *m, int threads) { /* NULL: no memory, or too many
     return s;
 }
 
-/* Read `rows` tokens, each at a position of a slot, and write logits [wanted, vocabulary] of the rows in `which`. */
-void llama_pass(State *s, int rows, const int64_t *tokens, const int32_t *slots, const int32_t *positions, int wanted,
-                const int32_t *which, float *logits) {
+/* Read `rows` tokens, each at a position of a slot, and write logits [wanted, vocabulary] of the rows in `which`.
+   `adapters` [rows] has the first layer of each row's adapter, or NULL; or is NULL. */
+void llama_pass(State *s, int rows, const int64_t *tokens, const int32_t *slots, const int32_t *positions,
+                const Adapter *const *adapters, int wanted, const int32_t *which, float *logits) {
     const Model *m = s->m;
+    s->adapters = adapters;
     Rows r = {s, NULL, tokens, slots, positions, NULL, NULL, s->quantized[0], 0};
     each_row(s->pool, embed_item, &r, rows);
     for (int i = 0; i < m->layers; i++) block(s, &m->layer[i], &r, rows);

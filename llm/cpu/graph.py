@@ -60,8 +60,7 @@ def build_graph(
     dim]. Outputs: `logits` [logits, vocabulary]; `new_key.N`, `new_value.N`, to be bound to the inputs'
     buffers.
     """
-    if config.head_dim % 16:  # of the attention's vectorised rotary embedding
-        raise GgufError(gguf.path, None, f"heads of {config.head_dim} channels are not supported, only 16s")
+    check_heads(gguf, config)
     return _Builder(gguf, config, context, weights, kv_scales).build()
 
 
@@ -295,6 +294,12 @@ class _Builder:
         kind = TensorProto.INT8 if self._kv_scales is not None else TensorProto.FLOAT
         shape: list[str | int | None] = ["batch", self._config.kv_heads, self._context, self._config.head_dim]
         return helper.make_tensor_value_info(name, kind, shape)
+
+
+def check_heads(gguf: GgufFile, config: LlamaConfig) -> None:
+    """Raise GgufError for heads that no kernel here takes, the compiled one included."""
+    if config.head_dim % 16:  # of the attention's vectorised rotary embedding
+        raise GgufError(gguf.path, None, f"heads of {config.head_dim} channels are not supported, only 16s")
 
 
 def _concatenate(pieces: list[NDArray[np.uint8]], size: int) -> NDArray[np.uint8]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.cpu import LANES, Matrix
-from llm.gguf.blocks import Blocks, read_blocks
+from llm.gguf.blocks import Blocks, quantize, read_blocks
 from llm.gguf.file import GgufError, GgufFile
 
 Floats = NDArray[np.floating[Any]]
@@ -18,12 +18,21 @@ def interleave(gguf: GgufFile, name: str) -> Matrix:
     """The matrix `name`; raises GgufError for weights that are not finite."""
     blocks, (n, k) = read_blocks(gguf, name), gguf.tensors[name].shape
     if blocks.bits == 8:
-        codes = blocks.codes.view(np.uint8) ^ np.uint8(128)  # adds 128
-        return Matrix(n, k, 8, _groups(codes), np.ascontiguousarray(_transpose(blocks.scales)))
+        return _eight_bits(blocks, n, k)
     both = np.stack([_transpose(blocks.scales), _transpose(_minima(blocks))], axis=2)
     if not np.isfinite(both).all():
         raise GgufError(gguf.path, None, f"weights of {name!r} are not finite, or too large")
     return Matrix(n, k, 4, _groups(blocks.codes), np.ascontiguousarray(both))
+
+
+def interleave_rounded(weights: NDArray[np.float32]) -> Matrix:
+    """Weights [n, k], of a size that float16 scales can tell, rounded to 8 bits."""
+    return _eight_bits(quantize(weights), *weights.shape)
+
+
+def _eight_bits(blocks: Blocks, n: int, k: int) -> Matrix:
+    codes = blocks.codes.view(np.uint8) ^ np.uint8(128)  # adds 128
+    return Matrix(n, k, 8, _groups(codes), np.ascontiguousarray(_transpose(blocks.scales)))
 
 
 def _minima(blocks: Blocks) -> NDArray[np.float16]:

@@ -19,6 +19,8 @@ from llm.decode.served import Unsupported, rows_of
 from llm.gguf.config import LlamaConfig, read_config
 from llm.gguf.file import GgufFile
 from llm.gguf.rope import rope_frequencies
+from llm.lora import Adapter, merge
+from llm.serve.adapters import Choice, chosen
 from llm.serve.batch import Batcher, Part, Run
 from llm.serve.cache import BLOCK, KvLayout, KvSlots, PrefixStore
 from llm.serve.calibrate import calibration_tokens, scales_of
@@ -54,14 +56,21 @@ class CpuConfig:
 class CpuModel:
     """A loaded model and the places of its sessions. May be used from several threads."""
 
-    def __init__(self, gguf: GgufFile, config: CpuConfig, cache: Path | None = None) -> None:
-        """Read a model; what had to be prepared is kept in the folder `cache`. Raises GgufError."""
-        self.config, self.model = config, read_config(gguf)
+    def __init__(
+        self, gguf: GgufFile, config: CpuConfig, cache: Path | None = None, adapter: Adapter | None = None
+    ) -> None:
+        """Read a model; what had to be prepared is kept in the folder `cache`. Raises GgufError.
+
+        `adapter` is that of sessions which name none. On ONNX Runtime it is merged into the weights.
+        """
+        self.config, self.model, self.adapter = config, read_config(gguf), adapter
         self.context = min(config.context, self.model.context)
         self.kernel = _kernel(config, self.model)
         self.unsupported = _unsupported(config, self.model, self.kernel)
+        if adapter is not None and self.kernel == "onnxruntime":
+            gguf = merge(gguf, adapter)
         prepare = _compiled if self.kernel == "compiled" else _on_onnxruntime
-        self.kv, self._runner = prepare(gguf, self.model, config, cache)
+        self.kv, self._runner = prepare(gguf, self.model, config, cache, adapter)
         self.prefixes = PrefixStore(config.prefix_bytes, BLOCK * self.kv.layout.token_bytes)
         self.sessions = Sessions(
             config.sessions,
@@ -80,9 +89,16 @@ class CpuModel:
             ),
         )
 
-    def open(self, wait_s: float = 0.0) -> SlotEngine:
-        """A new sequence; waits up to `wait_s` for a place. Raises EngineBusy."""
-        return self.sessions.open(wait_s)
+    def open(self, wait_s: float = 0.0, adapter: Choice = "default") -> SlotEngine:
+        """A new sequence; waits up to `wait_s` for a place. Raises EngineBusy, and AdapterMerged.
+
+        The compiled kernel takes any adapter that was read for this model, in passes with other sessions'.
+        """
+        merged = "ONNX Runtime" if self.kernel == "onnxruntime" else None
+        found = chosen(adapter, self.adapter, merged=merged)
+        if found is not None and isinstance(self._runner, native.NativeRunner):
+            self._runner.prepare(found)  # now, or the others in its first pass would wait for it
+        return self.sessions.open(wait_s, found)
 
     def _run(self, parts: Sequence[Part]) -> list[NDArray[np.float32]]:
         """See `llm.serve.batch.Run`."""
@@ -105,10 +121,10 @@ class _Store:
     def token_bytes(self) -> int:
         return self.kv.layout.token_bytes
 
-    def lookup(self, slot: int, held: Sequence[int], tokens: Sequence[int]) -> int:
+    def lookup(self, slot: int, held: Sequence[int], tokens: Sequence[int], adapter: str = "") -> int:
         if len(tokens) < BLOCK or not self.prefixes.budget:
             return 0
-        blocks = self.prefixes.match([*held, *tokens])
+        blocks = self.prefixes.match([*held, *tokens], adapter)
         for i, block in enumerate(blocks):
             if (end := (i + 1) * BLOCK) > len(held):
                 self.kv.write(slot, end - BLOCK, block)
@@ -123,10 +139,10 @@ class _Store:
     def shift(self, slot: int, start: int, stop: int, length: int) -> None:
         self.kv.shift(slot, start, stop, length, self.frequencies)
 
-    def insert(self, slot: int, tokens: Sequence[int]) -> None:
-        blocks = self.prefixes.missing(tokens)
+    def insert(self, slot: int, tokens: Sequence[int], adapter: str = "") -> None:
+        blocks = self.prefixes.missing(tokens, adapter)
         kv = {i: self.kv.read(slot, i * BLOCK, (i + 1) * BLOCK) for i in blocks}
-        self.prefixes.add(tokens, kv)
+        self.prefixes.add(tokens, kv, adapter)
 
 
 def _kernel(config: CpuConfig, model: LlamaConfig) -> Kernel:
@@ -149,6 +165,7 @@ def _compiled(
     model: LlamaConfig,
     config: CpuConfig,
     cache: Path | None,  # noqa: ARG001  # nothing to keep
+    adapter: Adapter | None,
 ) -> tuple[KvSlots, Run[Part]]:
     context = min(config.context, model.context)
     threads = config.threads or default_threads()
@@ -157,7 +174,7 @@ def _compiled(
     scales = None
     if calibration:
         exact = KvSlots(KvLayout(model, None), 1, len(weights.cos))
-        native.NativeRunner(weights, exact, threads=threads)([Part(0, 0, calibration, 0)])
+        native.NativeRunner(weights, exact, threads=threads)([Part(0, 0, calibration, 0, adapter=adapter)])
         scales = _scales_held(exact, len(calibration))
     kv = KvSlots(KvLayout(model, scales), config.sessions, context)
     short = replace(weights, cos=weights.cos[:context], sin=weights.sin[:context])
@@ -165,10 +182,16 @@ def _compiled(
 
 
 def _on_onnxruntime(
-    gguf: GgufFile, model: LlamaConfig, config: CpuConfig, cache: Path | None
+    gguf: GgufFile,
+    model: LlamaConfig,
+    config: CpuConfig,
+    cache: Path | None,
+    adapter: Adapter | None,  # noqa: ARG001  # it is in the weights
 ) -> tuple[KvSlots, Run[Part]]:
     context = min(config.context, model.context)
     variant = f"context={context} kv={config.kv} weights={config.weights}"
+    if gguf.variant:
+        variant += f" {gguf.variant}"
 
     def build() -> CpuGraph:
         scales = _kv_scales(gguf, config) if config.kv == "int8" else None

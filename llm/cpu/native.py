@@ -2,18 +2,22 @@
 
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels.cpu import BLOCK, LANES, Cache, Layer, LlamaPass, Model, compiled, supported
+from kernels.cpu import Adapter as KernelAdapter
+from llm.cpu.adapter import prepare
 from llm.cpu.interleave import interleave
 from llm.gguf.config import LlamaConfig
 from llm.gguf.file import GgufError, GgufFile
 from llm.gguf.rope import rope_frequencies
-from llm.serve.batch import Part
+from llm.lora.adapter import Adapter
+from llm.serve.batch import Logits, Part
 from llm.serve.cache import KvSlots
-from llm.serve.rows import read_rows
+from llm.serve.rows import Rows, read_rows
 
 MAX_ROWS = 256
 """Rows of a pass; a longer one is read in pieces. Activations of so many lie in the processor's caches."""
@@ -62,10 +66,24 @@ class NativeRunner:
         scales = kv.layout.scales
         cache = Cache(kv.layers, None if scales is None else np.ascontiguousarray(scales[:, :, :, 0]))
         self._pass = LlamaPass(model, cache, threads=threads, max_rows=MAX_ROWS)
+        self._config = kv.layout.config
+        self._prepared: WeakKeyDictionary[Adapter, KernelAdapter] = WeakKeyDictionary()
 
     def __call__(self, parts: Sequence[Part]) -> list[NDArray[np.float32]]:
-        """Read the parts, of any lengths; the logits of each."""
-        return read_rows(parts, MAX_ROWS, lambda ids, *rows: self._pass.run(ids.astype(np.int64), *rows))
+        """Read the parts, of any lengths and with any adapters; the logits of each."""
+        adapters = {part.slot: self.prepare(part.adapter) for part in parts if part.adapter is not None}
+
+        def run(ids: Rows, slots: Rows, positions: Rows, wanted: Rows) -> Logits:
+            of_rows = [adapters.get(slot) for slot in slots.tolist()] if adapters else None
+            return self._pass.run(ids.astype(np.int64), slots, positions, wanted, of_rows)
+
+        return read_rows(parts, MAX_ROWS, run)
+
+    def prepare(self, adapter: Adapter) -> KernelAdapter:
+        """The adapter as the kernel wants it; it is kept as long as the adapter is."""
+        if adapter not in self._prepared:
+            self._prepared[adapter] = prepare(adapter, self._config)
+        return self._prepared[adapter]
 
 
 def _layer(gguf: GgufFile, config: LlamaConfig, i: int) -> Layer:

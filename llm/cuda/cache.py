@@ -55,11 +55,11 @@ class PagedStore:
                 self._stale = True
                 raise
 
-    def lookup(self, slot: int, held: Sequence[int], tokens: Sequence[int]) -> int:
+    def lookup(self, slot: int, held: Sequence[int], tokens: Sequence[int], adapter: str = "") -> int:
         """See Store. Pages are held together with those who have them, not copied."""
         if len(tokens) < PAGE or not self.pages.most_stored:
             return 0
-        found = self.pages.find(block_names([*held, *tokens]))
+        found = self.pages.find(block_names([*held, *tokens], adapter))
         known = max(0, len(found) * PAGE - len(held))
         own = len(held) // PAGE if known else len(found)  # that are full; one begun is replaced
         self.pages.drop(found[:own])
@@ -121,9 +121,9 @@ class PagedStore:
         self._set(slot, first, target[first:])
         self.pages.drop(left)
 
-    def insert(self, slot: int, tokens: Sequence[int]) -> None:
+    def insert(self, slot: int, tokens: Sequence[int], adapter: str = "") -> None:
         """See Store."""
-        names = block_names(tokens)
+        names = block_names(tokens, adapter)
         self.pages.name(names, self._held[slot][: len(names)])
 
     def _set(self, slot: int, index: int, pages: Sequence[int]) -> None:

@@ -11,6 +11,7 @@ from kernels.llama import multi_step
 from llm.cuda.multi_step import MultiStepRunner, Steps
 from llm.decode.engine import ContextFull, EngineOutOfMemory
 from llm.decode.sample import BrokenLogits, Sampling
+from llm.lora.adapter import Adapter
 from llm.serve.sessions import Sessions, SlotEngine
 
 
@@ -20,8 +21,10 @@ class CudaEngine(SlotEngine):
     A step is the same to the bit as `extend` by its token, whatever other sequences are in the pass.
     """
 
-    def __init__(self, runner: MultiStepRunner, sessions: Sessions[Any], slot: int) -> None:
-        super().__init__(sessions, slot)
+    def __init__(
+        self, runner: MultiStepRunner, sessions: Sessions[Any], slot: int, adapter: Adapter | None = None
+    ) -> None:
+        super().__init__(sessions, slot, adapter)
         self._runner = runner
 
     def can_sample(self, sampling: Sampling) -> bool:

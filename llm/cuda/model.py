@@ -24,6 +24,8 @@ from llm.decode.served import Unsupported, rows_of
 from llm.gguf.config import read_config
 from llm.gguf.file import GgufFile
 from llm.gguf.rope import rope_frequencies
+from llm.lora import Adapter, merge
+from llm.serve.adapters import Choice, chosen
 from llm.serve.batch import SHORT, Batcher, Logits, Part
 from llm.serve.cache import BudgetTooSmall
 from llm.serve.calibrate import calibration_tokens, scales_of
@@ -81,13 +83,17 @@ class Runner(Protocol):
 class CudaModel:
     """A loaded model and the places of its sessions. May be used from several threads."""
 
-    def __init__(self, gguf: GgufFile, config: CudaConfig) -> None:
+    def __init__(self, gguf: GgufFile, config: CudaConfig, adapter: Adapter | None = None) -> None:
         """Read a model, and take memory for all its keys and values.
+
+        `adapter` is merged into the weights, for all sessions; what it changes is rounded to 8 bits.
 
         Raises GgufError, BudgetTooSmall, ValueError for a model that no kernel takes, EngineOutOfMemory and
         CudaBroken.
         """
-        self.config, self.model = config, read_config(gguf)
+        self.config, self.model, self.adapter = config, read_config(gguf), adapter
+        if adapter is not None:
+            gguf = merge(gguf, adapter)
         self.context = min(config.context, self.model.context)
         self.unsupported: tuple[Unsupported, ...] = ()
         if (reason := unsupported_reason(self.model)) is not None:
@@ -142,13 +148,13 @@ class CudaModel:
         """False once the GPU has failed: only a new process can use it then, others raise CudaBroken."""
         return self._gpu.ready
 
-    def open(self, wait_s: float = 0.0) -> SlotEngine:
-        """A new sequence; waits up to `wait_s` for a place. Raises EngineBusy and CudaBroken.
+    def open(self, wait_s: float = 0.0, adapter: Choice = "default") -> SlotEngine:
+        """A new sequence; waits up to `wait_s` for a place. Raises EngineBusy, CudaBroken and AdapterMerged.
 
         Its `extend` and `shift` may raise EngineOutOfMemory, for that call only, and CudaBroken.
         """
         self._gpu.check()
-        return self.sessions.open(wait_s)
+        return self.sessions.open(wait_s, chosen(adapter, self.adapter, merged="the GPU"))
 
     def _multi_step(self, weights: Weights, cache: PagedCache) -> MultiStepRunner | None:
         """Multi-step decoding, where the kernels take the model."""

@@ -17,6 +17,8 @@ class ReplyOptions:
     max_tokens: int | None = None
     tools: tuple[Tool, ...] = ()
     tool_choice: str = "auto"
+    calls: tuple[str, ...] = ()
+    """Functions that the model may call without being told of them: it was trained to."""
 
     def __post_init__(self) -> None:
         if self.max_tokens is not None and self.max_tokens < 1:
@@ -30,6 +32,11 @@ class ReplyOptions:
         if self.tool_choice in ("auto", "required"):
             return self.tools
         return tuple(tool for tool in self.tools if tool.name == self.tool_choice)
+
+    @property
+    def callable(self) -> tuple[str, ...]:
+        """The names of all functions that the model may call."""
+        return (*(tool.name for tool in self.shown), *self.calls)
 
 
 AS_CONFIGURED = ReplyOptions()

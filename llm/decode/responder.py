@@ -103,7 +103,7 @@ class Responder:
             self._tokenizer,
             prompt.ids,
             config,
-            tools=[tool.name for tool in options.shown] if options.shown and self.takes_tools else (),
+            tools=options.callable if self.takes_tools else options.calls,
             said=self._said(prompt.history) if config.penalize_last_reply else (),
             stopped=stopped,
             speculator=self._speculator,

@@ -8,9 +8,10 @@ Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 import mmap
 import os
 import stat
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeGuard
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from llm.gguf.cursor import Cursor, GgufError, Value
 from llm.gguf.header import TensorInfo, read_header
-from llm.gguf.quants import dequantize
+from llm.gguf.quants import GgmlType, dequantize, n_bytes
 
 __all__ = ["GgufError", "GgufFile", "TensorInfo", "Value", "open_gguf"]
 
@@ -32,11 +33,18 @@ class GgufFile:
     metadata: Mapping[str, Value]
     tensors: Mapping[str, TensorInfo]
     _bytes: NDArray[np.uint8] = field(repr=False, compare=False)  # the whole file, read-only
+    _replaced: Mapping[str, Callable[[], NDArray[np.float32]]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    variant: str = ""
+    """What was made of the file since: "" for what lies in it. What is kept of it is kept by this, too."""
 
     def raw(self, name: str) -> NDArray[np.uint8]:
         """A tensor's bytes as they lie in the file, uint8 [n_bytes], a read-only view of the mapped file."""
         if name not in self.tensors:
             raise GgufError(self.path, None, f"has no tensor {name!r}")
+        if name in self._replaced:
+            return self._replaced[name]().reshape(-1).view(np.uint8)
         info = self.tensors[name]
         return self._bytes[info.offset : info.offset + info.n_bytes]
 
@@ -44,6 +52,16 @@ class GgufFile:
         """A tensor dequantized into a new float32 array of its shape. An unknown name is a GgufError."""
         raw = self.raw(name)
         return dequantize(raw, self.tensors[name].type, self.tensors[name].shape)
+
+    def replaced(self, tensors: Mapping[str, Callable[[], NDArray[np.float32]]], variant: str) -> "GgufFile":
+        """The same file with other tensors of these names and shapes, float32, each made when it is read.
+
+        `variant` names them, as a digest of what they come from does.
+        """
+        infos = {name: _float32(self.tensors[name]) for name in tensors}
+        every = MappingProxyType({**self.tensors, **infos})
+        both = MappingProxyType({**self._replaced, **tensors})
+        return replace(self, tensors=every, _replaced=both, variant=f"{self.variant} {variant}".strip())
 
     def get_int(self, key: str, default: int | None = None) -> int:
         """An integer of the metadata. Another type is a GgufError, as is a missing key without default."""
@@ -118,6 +136,10 @@ def _map(path: Path) -> mmap.mmap:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as e:
         raise GgufError(path, None, f"cannot be read: {e.strerror}") from None
+
+
+def _float32(info: TensorInfo) -> TensorInfo:
+    return replace(info, type=GgmlType.F32, n_bytes=n_bytes(GgmlType.F32, info.shape))
 
 
 def _is_strings(value: Value) -> TypeGuard[tuple[str, ...]]:

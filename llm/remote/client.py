@@ -84,7 +84,7 @@ class RemoteModel:
         limit = asked or configured.max_tokens
         text = ReplyText(
             configured.stop,
-            [tool.name for tool in prompt.options.shown],
+            prompt.options.callable,
             0 if asked else configured.enough_chars,
         )
         reading, number = _Reading(text, prompt.options, limit * _CHARS_PER_TOKEN), 0
@@ -144,8 +144,7 @@ class _Reading:
     """What has come of one reply: its text, its calls, and how many characters there is room for."""
 
     def __init__(self, text: ReplyText, options: ReplyOptions, room: int) -> None:
-        names = [tool.name for tool in options.shown]
-        self._text, self._calls, self._room = text, CallAssembler(names), room
+        self._text, self._calls, self._room = text, CallAssembler(options.callable), room
 
     def push(self, delta: Delta) -> Iterator[Token | Called]:
         if delta.text:

@@ -15,6 +15,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from llm.lora.adapter import Adapter
+
 SHORT = 16
 """A request of up to so many tokens is a step of decoding, a longer one a prompt."""
 
@@ -26,12 +28,16 @@ _WINDOWS = 4
 
 @dataclass(frozen=True)
 class Part:
-    """What is read of one sequence: `tokens`, behind the `start` held in `slot`; logits of the last ones."""
+    """What is read of one sequence: `tokens`, behind the `start` held in `slot`; logits of the last ones.
+
+    `adapter` is what is added to the model's weights for it, if anything is.
+    """
 
     slot: int
     start: int
     tokens: Sequence[int]
     logits_for: int
+    adapter: Adapter | None = field(default=None, kw_only=True)
 
 
 PartT = TypeVar("PartT", bound=Part)

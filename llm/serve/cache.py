@@ -102,9 +102,9 @@ class BudgetTooSmall(ValueError):  # noqa: N818  # a condition with a name of it
 class PrefixStore:
     """Keys and values of token prefixes in blocks of `BLOCK`, the least recently used dropped first.
 
-    A block's name is a digest of all tokens up to its end, so that sequences with a common beginning share
-    it. May be used from several threads. A budget of 0 bytes stores nothing; one that is smaller than a
-    block raises BudgetTooSmall.
+    A block's name is a digest of the adapter and of all tokens up to its end, so that sequences with a common
+    beginning share it. May be used from several threads. A budget of 0 bytes stores nothing; one that is
+    smaller than a block raises BudgetTooSmall.
     """
 
     def __init__(self, budget: int, block_bytes: int) -> None:
@@ -116,28 +116,28 @@ class PrefixStore:
         self._blocks: OrderedDict[bytes, Kv] = OrderedDict()
         self._lock = Lock()
 
-    def match(self, tokens: Sequence[int]) -> list[Kv]:
+    def match(self, tokens: Sequence[int], adapter: str = "") -> list[Kv]:
         """The stored blocks with which `tokens` begin, in order."""
         found: list[tuple[bytes, Kv]] = []
         with self._lock:
-            for name in block_names(tokens):
+            for name in block_names(tokens, adapter):
                 if (kv := self._blocks.get(name)) is None:
                     break
                 found.append((name, kv))
             self._touch([name for name, _ in found])
         return [kv for _, kv in found]
 
-    def missing(self, tokens: Sequence[int]) -> list[int]:
+    def missing(self, tokens: Sequence[int], adapter: str = "") -> list[int]:
         """Which of the whole blocks of `tokens`, of as many as fit the budget, are not stored, by index."""
-        names = block_names(tokens[: self._most * BLOCK])
+        names = block_names(tokens[: self._most * BLOCK], adapter)
         with self._lock:
             return [i for i, name in enumerate(names) if name not in self._blocks]
 
-    def add(self, tokens: Sequence[int], kv: dict[int, Kv]) -> None:
+    def add(self, tokens: Sequence[int], kv: dict[int, Kv], adapter: str = "") -> None:
         """Store blocks of `tokens` by index, each [layers, 2, kv heads, BLOCK, head dim]."""
         if not self.budget:
             return
-        names = block_names(tokens)
+        names = block_names(tokens, adapter)
         with self._lock:
             for i, block in kv.items():
                 if names[i] not in self._blocks:
@@ -154,10 +154,13 @@ class PrefixStore:
             self._blocks.move_to_end(name)
 
 
-def block_names(tokens: Sequence[int]) -> list[bytes]:
-    """A name for each whole block of `tokens`, of everything up to its end."""
+def block_names(tokens: Sequence[int], adapter: str = "") -> list[bytes]:
+    """A name for each whole block of `tokens`, of everything up to its end.
+
+    `adapter` is the SHA-256 of the one with which keys and values are computed; "" is none.
+    """
     ids = np.asarray(tokens, np.int64)
-    digest, names = hashlib.blake2b(digest_size=16), []
+    digest, names = hashlib.blake2b(bytes.fromhex(adapter), digest_size=16), []
     for end in range(BLOCK, len(ids) + 1, BLOCK):
         digest.update(ids[end - BLOCK : end].tobytes())
         names.append(digest.digest())

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from llm.decode.engine import ContextFull
 from llm.decode.served import FormT, Operation, Served, Tally
+from llm.lora.adapter import Adapter
+from llm.serve.adapters import operation_of
 from llm.serve.batch import Batcher, Part
 
 
@@ -29,8 +31,11 @@ class Store(Protocol):
         """Keys and values of one token in all layers."""
         ...
 
-    def lookup(self, slot: int, held: Sequence[int], tokens: Sequence[int]) -> int:
-        """How many of `tokens`, behind those `held`, the prefix cache has; the slot holds them then."""
+    def lookup(self, slot: int, held: Sequence[int], tokens: Sequence[int], adapter: str = "") -> int:
+        """How many of `tokens`, behind those `held`, the prefix cache has; the slot holds them then.
+
+        `adapter` is the SHA-256 of the slot's: what another has computed, or none, is not found.
+        """
         ...
 
     def reserve(self, slot: int, held: int, total: int) -> None:
@@ -48,8 +53,8 @@ class Store(Protocol):
         """
         ...
 
-    def insert(self, slot: int, tokens: Sequence[int]) -> None:
-        """Put what there is of `tokens`, with which the slot begins, into the prefix cache."""
+    def insert(self, slot: int, tokens: Sequence[int], adapter: str = "") -> None:
+        """Put what there is of `tokens`, with which the slot begins, into the prefix cache; see `lookup`."""
         ...
 
 
@@ -66,7 +71,7 @@ class Sessions(Generic[FormT]):
         store: Store,
         batcher: Batcher[Part],
         describe: Callable[[FormT], Iterable[Operation]],
-        engine: "Callable[[Sessions[FormT], int], SlotEngine] | None" = None,
+        engine: "Callable[[Sessions[FormT], int, Adapter | None], SlotEngine] | None" = None,
     ) -> None:
         """`describe` says what runs in a pass of some form; see `llm.decode.served.Tally`.
 
@@ -80,12 +85,12 @@ class Sessions(Generic[FormT]):
         self._engine = engine or SlotEngine
         self._released = Condition()
 
-    def open(self, wait_s: float = 0.0) -> "SlotEngine":
-        """A new sequence; waits up to `wait_s` for a place. Raises EngineBusy."""
+    def open(self, wait_s: float = 0.0, adapter: Adapter | None = None) -> "SlotEngine":
+        """A new sequence, read with `adapter`; waits up to `wait_s` for a place. Raises EngineBusy."""
         with self._released:
             if not self.free or self.waiting:
                 self._queue(wait_s)
-            return self._engine(self, self.free.pop())
+            return self._engine(self, self.free.pop(), adapter)
 
     def _queue(self, wait_s: float) -> None:
         """Wait for a place behind those who wait already. Raises EngineBusy."""
@@ -112,9 +117,10 @@ class Sessions(Generic[FormT]):
 class SlotEngine:
     """One sequence in a place of its own; see `llm.decode.engine.Engine`. Closing it gives the place back."""
 
-    def __init__(self, sessions: "Sessions[Any]", slot: int) -> None:
-        self.context = sessions.context
+    def __init__(self, sessions: "Sessions[Any]", slot: int, adapter: Adapter | None = None) -> None:
+        self.context, self.adapter = sessions.context, adapter
         self._sessions, self._slot = sessions, slot
+        self._read_by = adapter.sha256 if adapter else ""
         self._store: Store = sessions.store
         self._tokens: list[int] = []
         self._before_shift = self.context  # tokens up to here saw nothing that was shifted out
@@ -144,10 +150,11 @@ class SlotEngine:
         if not tokens:
             return np.empty((0, vocabulary), np.float32)
         try:
-            hit = self._store.lookup(self._slot, self._tokens, tokens[: len(tokens) - max(logits_for, 1)])
+            known = tokens[: len(tokens) - max(logits_for, 1)]
+            hit = self._store.lookup(self._slot, self._tokens, known, self._read_by)
             self._tokens.extend(tokens[:hit])
             self._store.reserve(self._slot, held + hit, total)
-            part = Part(self._slot, held + hit, tokens[hit:], logits_for)
+            part = Part(self._slot, held + hit, tokens[hit:], logits_for, adapter=self.adapter)
             logits = self._sessions.batcher.read(part)
         except BaseException:
             self.truncate(held)
@@ -183,14 +190,18 @@ class SlotEngine:
 
     def take_served(self) -> Sequence[Served]:
         """What served this sequence's passes since this was asked last."""
-        return self._sessions.tallies[self._slot].take()
+        served = self._sessions.tallies[self._slot].take()
+        if self.adapter is None or not served:
+            return served
+        passes = sum(one.passes for one in served if one.operation.name == "embedding")
+        return [*served, Served(operation_of(self.adapter), passes)]
 
     def cache_prefix(self) -> None:
         """Put what is held into the prefix cache, for sequences that begin alike.
 
         Not what lies behind a context shift: its keys and values have seen a text that others do not have.
         """
-        self._store.insert(self._slot, self._tokens[: self._before_shift])
+        self._store.insert(self._slot, self._tokens[: self._before_shift], self._read_by)
 
     def close(self) -> None:
         """Give the place back; what was held is kept as by `cache_prefix`."""

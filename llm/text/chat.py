@@ -159,6 +159,7 @@ class ChatTemplate:
             "messages": [_shown(message, i) for i, message in enumerate(messages)],
             "add_generation_prompt": add_generation_prompt,
             "tools": [mark_json(tool.to_dict()) for tool in tools] or None,
+            "enable_thinking": False,  # Qwen3's would be spoken
         }
         try:
             return render(self._template, {**values, **self._tokens})

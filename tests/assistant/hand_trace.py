@@ -5,6 +5,7 @@ simulation can be worked out on paper; see `ANSWERED_MS`. The delays of the turn
 """
 
 import gzip
+import io
 import json
 from collections.abc import Collection
 from hashlib import blake2b
@@ -241,7 +242,8 @@ def write(folder: Path, of: list[Line] | None = None, *, end: bool = True, **met
             for name, (pcm, _) in audio.items()
         },
     }
-    with gzip.open(folder / "events.jsonl.gz", "wt", encoding="utf-8") as file:
+    # Without the time, so that two of the same content are the same file.
+    with gzip.GzipFile(folder / "events.jsonl.gz", "wb", mtime=0) as packed, io.TextIOWrapper(packed) as file:
         file.writelines(json.dumps(line) + "\n" for line in [*of, *([last] if end else [])])
     llm, asr = {"system_prompt": "Be brief.", "sessions": 1}, {"partial_ms": 60_000, "phrases": []}
     config = {"turn": TURN, "llm": llm, "asr": asr}

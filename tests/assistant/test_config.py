@@ -81,6 +81,24 @@ def test_a_model_is_a_name_or_the_path_of_a_gguf_file(model: str, own: bool, tmp
     assert read_config(write(tmp_path, f'[llm]\nmodel = "{model}"\n')).llm.is_path is own
 
 
+@pytest.mark.parametrize(
+    ("adapter", "own"),
+    [
+        ("polite", False),
+        ("polite.gguf", True),
+        ("adapter_model.safetensors", True),
+        ("./polite", True),
+        ("/adapters/polite", True),
+    ],
+)
+def test_an_adapter_is_a_name_or_the_path_of_a_file_or_folder(
+    adapter: str, own: bool, tmp_path: Path
+) -> None:
+    config = read_config(write(tmp_path, f'[llm]\nadapter = "{adapter}"\n')).llm
+    assert (config.adapter, config.adapter_is_path) == (adapter, own)
+    assert (Config().llm.adapter, Config().llm.adapter_is_path) == (None, False)
+
+
 def test_the_language_model_runs_on_a_gpu_that_can_unless_it_is_told_otherwise(tmp_path: Path) -> None:
     assert Config().llm.device == "auto"
     assert read_config(write(tmp_path, '[llm]\ndevice = "cuda"\n')).llm.device == "cuda"
@@ -157,6 +175,15 @@ def test_a_value_of_another_type_is_refused(text: str, key: str, value: str, tmp
         ("[asr]\npartial_ms = 0\n", "partial_ms"),
         ("[asr]\nmax_turn_s = 0\n", "max_turn_s"),
         ("[asr]\ntail_ms = -1\n", "tail_ms"),
+        ('[mqtt]\nhost = "mqtt://broker"\n', "without mqtt://"),
+        ('[mqtt]\nhost = "a..b"\n', "label empty"),
+        ("[mqtt]\nport = 0\n", "port"),
+        ('[mqtt]\nbase_topic = "home/#"\n', "base_topic"),
+        ('[mqtt]\ndiscovery_prefix = ""\n', "discovery_prefix"),
+        ('[mqtt]\nname = " "\n', "name"),
+        ('[mqtt]\npassword_file = "x"\n', "username"),
+        ('[mqtt]\ntls_ca = "ca.pem"\n', "tls = true"),
+        ('[mqtt]\ntls = true\ntls_key = "k"\n', "tls_cert"),
         ("[server]\nport = 65536\n", "port"),
         ('[server]\nhost = ""\n', "host"),
         ('[server]\ntoken = ""\n', "token"),
@@ -200,3 +227,8 @@ def test_a_token_is_never_shown(tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", ["awake_s = 0.5", "awake_s = 4000.0", 'wake = "hello"'])
 def test_a_wake_word_is_one_of_those_there_are_and_is_needed_again(line: str, tmp_path: Path) -> None:
     assert refusal(write(tmp_path, f"[microphone]\n{line}\n")).startswith("microphone")
+
+
+def test_the_brokers_password_does_not_belong_in_the_file(tmp_path: Path) -> None:
+    refused = refusal(write(tmp_path, '[mqtt]\nhost = "broker"\npassword = "s3cret"\n'))
+    assert "'mqtt.password'" in refused and "s3cret" not in refused

@@ -4,11 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from assistant.trace.tune import judge
 from assistant.trace.tune.judge import Figures, Interval
+from assistant.trace.tune.plot import plot
 from assistant.trace.tune.settings import toml
 from assistant.trace.tune.sweep import Sweep
 from assistant.trace.tune.tune import Judged, Tuned
-
-_COLUMNS, _ROWS = 64, 16
 
 
 def lines(tuned: Tuned, sweep: Sweep) -> Iterator[str]:
@@ -42,19 +41,10 @@ def scatter(tried: Sequence[Figures], chosen: int) -> Iterator[str]:
     shown = [(index, of.mean_ms, of.cut_rate) for index, of in enumerate(tried) if of.mean_ms is not None]
     if not shown:
         return
-    least, most = (of(wait for _, wait, _ in shown) for of in (min, max))
-    top = max(rate for *_, rate in shown) or 1.0
     marks = {**dict.fromkeys(judge.front(tried), "o"), 0: "P", chosen: "C"}
-    grid = [[" "] * _COLUMNS for _ in range(_ROWS)]
-    for index, wait, rate in sorted(shown, key=lambda of: " .oPC".index(marks.get(of[0], "."))):
-        column = round((wait - least) / ((most - least) or 1.0) * (_COLUMNS - 1))
-        grid[round((1 - rate / top) * (_ROWS - 1))][column] = marks.get(index, ".")
-    for number, row in enumerate(grid):
-        label = f"{top * (1 - number / (_ROWS - 1)):5.0%}" if number % 5 == 0 else ""
-        yield f"{label:>6} |{''.join(row)}".rstrip()
-    yield f"{'':>6} +{'-' * _COLUMNS}"
-    yield f"{'':>8}{least:<{_COLUMNS // 2}.0f}{most:>{_COLUMNS // 2}.0f}"
-    yield f"{'':>8}across: mean wait in ms; up: turns cut into; P present, C chosen, o Pareto front"
+    marked = [(marks.get(index, "."), wait, rate) for index, wait, rate in shown]
+    marked.sort(key=lambda of: " .oPC".index(of[0]))
+    yield from plot(marked, "P present, C chosen, o Pareto front")
 
 
 def _front(tuned: Tuned) -> Iterator[str]:

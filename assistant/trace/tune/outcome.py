@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from assistant.trace.pauses import NO_PAUSE, kind_at, reached
+from assistant.trace.pauses import NO_PAUSE, kind_at, kinds, reached
 from assistant.trace.turns import ClipRun, summarize
 
 
@@ -17,6 +17,8 @@ class Outcome:
     """In what it was cut into: a kind of pause, or NO_PAUSE."""
     reached: tuple[str, ...] = ()
     """The kinds of all pauses that began before the turn was taken, and NO_PAUSE."""
+    pauses: tuple[str, ...] = ()
+    """The kinds of all pauses inside the turn."""
 
     def cost_ms(self, cut_ms: float) -> float:
         """The wait; a turn that was cut into or not answered costs `cut_ms`."""
@@ -37,7 +39,8 @@ def outcome_of(run: ClipRun) -> Outcome | None:
     text = said(clip.reference, clip.name)
     decided_ns = min((record.decided_ns for record in run.records), default=end_ns)
     at = run.sample_at(decided_ns)
-    pauses = (*reached(clip, at), NO_PAUSE)
+    begun, pauses = (*reached(clip, at), NO_PAUSE), kinds(clip)
     if not turn.false_starts:
-        return Outcome(text, turn.ttfa_ms, cut_in=False, reached=pauses)
-    return Outcome(text, None, cut_in=True, kind=kind_at(clip, at, run.sample_rate), reached=pauses)
+        return Outcome(text, turn.ttfa_ms, cut_in=False, reached=begun, pauses=pauses)
+    kind = kind_at(clip, at, run.sample_rate)
+    return Outcome(text, None, cut_in=True, kind=kind, reached=begun, pauses=pauses)

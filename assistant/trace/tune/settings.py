@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import islice
 from math import isfinite
+from typing import Any
 
 from scipy.stats import qmc
 
@@ -20,7 +21,7 @@ _TYPES = {f"turn.{field.name}": field.type for field in fields(TurnConfig) if fi
 _DECIMALS = 2
 _TRIES = 100  # draws for each point that is wanted, where some are not possible
 
-Settings = Mapping[str, float]
+Settings = Mapping[str, Any]
 """Keys of TurnConfig that are to differ from the recording."""
 
 

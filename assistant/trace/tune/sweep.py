@@ -66,7 +66,7 @@ class Sweep:
 
     def outcomes(self, settings: Settings, wanted: Callable[[str], bool]) -> list[Outcome]:
         """What comes of all turns in which `wanted` is said, in the order of the traces."""
-        turn = replace(self.present, **settings)  # type: ignore[arg-type]  # keys of TurnConfig
+        turn = replace(self.present, **settings)
         groups = [group for group in self._groups if any(map(wanted, group.texts))]
         return [each for group in groups for each in self._of(group, turn) if wanted(each.text)]
 

@@ -1,7 +1,9 @@
 """`assistant memory` on files that llama.cpp's own library wrote, and what it refuses."""
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +11,12 @@ import psutil
 import pytest
 from ended import Command
 from gguf import GGMLQuantizationType, GGUFWriter
+from llama_files import SMALL, write_llama
 
+from assistant.commands.memory_speed import Suitability
 from assistant.config import LlmConfig
+from llm.eval.data import prompts
+from llm.eval.quick import QuickSpeed
 
 # One layer, width 64, 4 heads and 2 KV heads of 16, hidden 96, 10 tokens, all matrices Q8_0 and tied: two
 # blocks of 32 a row, in ffn_down three, and the embedding held twice.
@@ -225,6 +231,41 @@ def test_an_option_that_cannot_be(
     ended = assistant("memory", tiny(tmp_path / "m.gguf"), *words)
     assert (ended.code, ended.out) == (2, "")
     assert f"Invalid value for '{words[0]}'" in ended.err
+
+
+def test_a_model_is_timed(assistant: Command, no_models: Path, tmp_path: Path) -> None:
+    path = write_llama(tmp_path / "m.gguf", replace(SMALL, head_dim=16))
+    ended = assistant("memory", path, "--speed")
+    timed = ended.out.splitlines()[-4:]
+    assert ended.code == 0
+    assert re.fullmatch(
+        r"on the [CG]PU it reads \S+ tokens a second in a prompt of \d+, and writes .*", timed[0]
+    )
+    assert timed[1].startswith("speech takes about 19 tokens a second; ")  # one byte a token
+    found = json.loads(assistant("memory", path, "--speed", "--json").out)["speed"]
+    assert found["speech_tokens_per_s"] == 19
+    longest = max(len(said) for said in prompts())
+    template = len("user\n\nassistant\n") + 3  # and three special tokens
+    assert template < found["turn_tokens"] < template + longest
+    assert found["first_phrase_s"] > 8 / found["speed"]["decode_tokens_per_s"] > 0
+
+
+def test_a_model_that_does_not_fit_is_not_loaded(
+    assistant: Command, no_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assistant.commands.memory.measure_suitability", None)
+    words = (tiny(tmp_path / "m.gguf"), "--sessions", "1000000", "--speed")
+    assert assistant("memory", *words).out.endswith("\nnot timed, since it does not fit\n")
+    assert json.loads(assistant("memory", *words, "--json").out)["speed"] is None
+
+
+@pytest.mark.parametrize(
+    ("decode", "verdict"), [(4.9, "too slow"), (5.1, "just fast enough"), (7.2, "fast enough for")]
+)
+def test_the_verdict_is_of_what_speech_takes(decode: float, verdict: str) -> None:
+    found = Suitability("cpu", QuickSpeed(128, 40.0, decode), speech_tokens_per_s=5.0, turn_tokens=20)
+    assert found.verdict.startswith(verdict)
+    assert found.first_phrase_s == pytest.approx(20 / 40 + 8 / decode)
 
 
 @pytest.mark.models

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 from ended import Command
 
 from assistant.commands.serve import read_settings
-from assistant.config import ServerConfig
+from assistant.config import ConfigError, ServerConfig
 from assistant.server.errors import ServerError
 
 
@@ -61,6 +63,13 @@ def test_a_port_in_use_is_refused_before_a_model_is_loaded(taken_port: int, assi
         (["--tls", "none.pem", "none.key"], "none.pem: No such file"),
         (["--tls", __file__, "none.key"], ": none.key: No such file"),
         (["--tls", __file__, __file__], "not a certificate"),
+        (["--wyoming", "127.0.0.1:10300"], "tcp://127.0.0.1:10300"),
+        (["--wyoming", "tcp://127.0.0.1"], "tcp://127.0.0.1:10300"),
+        (["--wyoming", "tcp://127.0.0.1:70000"], "tcp://127.0.0.1:10300"),
+        (["--wyoming", "tcp://user@127.0.0.1:0"], "tcp://127.0.0.1:10300"),
+        (["--wyoming", "tcp://127.0.0.1:0/path"], "tcp://127.0.0.1:10300"),
+        (["--wyoming", "tcp://0.0.0.0:0"], "wyoming_clients"),
+        (["--wyoming", "tcp://127.0.0.1:0", "--record", "trace"], "--record"),
         (["--host", "no-such-host.invalid", "--token", "t"], "no-such-host.invalid"),
     ],
 )
@@ -76,6 +85,27 @@ def test_with_a_token_it_gets_as_far_as_its_models(
     last = err.splitlines()[-1]
     assert (code, out) == (1, "")
     assert last.startswith("assistant: model ") and "s3cret" not in err
+
+
+def test_without_its_package_wyoming_is_one_line() -> None:
+    """In a process of its own, which has not imported it."""
+    code = "import sys; sys.modules['wyoming'] = None; from assistant.cli import main; main()"
+    words = [sys.executable, "-c", code, "serve", "--port", "0", "--wyoming", "tcp://127.0.0.1:0"]
+    root = Path(__file__).parents[3]
+    done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
+    assert "pip install -e '.[wyoming]'" in refusal((done.returncode, done.stdout, done.stderr))
+
+
+def test_wyoming_is_off_unless_it_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "assistant.toml"
+    path.write_text('[server]\nwyoming = "tcp://127.0.0.1:10300"\nwyoming_clients = ["10.0.0.0/8"]\n')
+    assert read_settings(None, None, None, None, None).server.wyoming is None
+    assert read_settings(path, None, None, None, None).server.wyoming == "tcp://127.0.0.1:10300"
+    given = read_settings(path, None, None, None, None, "tcp://127.0.0.1:0").server
+    assert (given.wyoming, given.wyoming_clients) == ("tcp://127.0.0.1:0", ("10.0.0.0/8",))
+    path.write_text('[server]\nwyoming_clients = ["10.0.0.1/8"]\n')
+    with pytest.raises(ConfigError, match="host bits"):
+        read_settings(path, None, None, None, None)
 
 
 def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:

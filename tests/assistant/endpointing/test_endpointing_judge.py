@@ -5,12 +5,12 @@ import pytest
 from labelled_points import point
 
 from assistant.endpointing.fit import Fit, Fits
-from assistant.endpointing.judge import PATIENCE, auc, judge
+from assistant.endpointing.judge import PATIENCE, SILENCES_MS, auc, judge
 from assistant.endpointing.points import Turn
 from assistant.endpointing.policy import WORDS_MS
 from assistant.endpointing.report import figures
 from assistant.session.turn import TurnConfig
-from assistant.trace.pauses import NO_PAUSE
+from assistant.trace.tune.worth import ALL, WITH_PAUSES, WITHOUT
 
 RNG = np.random.default_rng(5)
 MARK = np.array([1.0, 0, 0, 0, 0, 0, 0, 0, 0])
@@ -22,9 +22,9 @@ FITS = Fits(
 )
 """Log-odds by the words are those of the closing mark; the sound adds nothing to them."""
 TURNS = [
-    Turn("One, two.", 0, True, (point(600, "list", closing=9.0, sound=1.0), point(closing=9.0))),
-    Turn("One, three.", 0, True, (point(600, "list", closing=-9.0), point(closing=9.0, sound=1.0))),
-    Turn("Four.", 0, False, (point(100, closing=-9.0), point(closing=9.0, sound=1.0))),
+    Turn("One, two.", 0, ("list",), (point(600, "list", closing=9.0, sound=1.0), point(closing=9.0))),
+    Turn("One, three.", 0, ("list",), (point(600, "list", closing=-9.0), point(closing=9.0, sound=1.0))),
+    Turn("Four.", 0, (), (point(100, closing=-9.0), point(closing=9.0, sound=1.0))),
 ]
 
 
@@ -49,19 +49,27 @@ def test_ends_and_pauses_are_counted_and_told_apart() -> None:
 
 def test_the_trade_off_counts_turns_cut_into_and_the_waits_of_the_others() -> None:
     judged = judge(TURNS, FITS, TurnConfig())
-    assert [row.patience for row in judged.trade_off] == list(PATIENCE)
-    for row in judged.trade_off:
-        assert row.with_pauses is not None and row.without is not None
-        assert (row.with_pauses.cut, row.with_pauses.turns) == (1, 2)
-        assert row.with_pauses.share.low == pytest.approx(0.0945, abs=1e-4), "Wilson's of 1 in 2"
-        assert (row.without.cut, row.without.turns) == (0, 1)
-        assert row.p50_ms is not None and row.p50_ms.value == WORDS_MS
-        assert row.by_kind == {"list": (1, 2), NO_PAUSE: (0, 1)}
+    assert len(judged.trade_off) == len(PATIENCE) + len(SILENCES_MS)
+    for patience in PATIENCE:
+        found = judged.trade_off[f"patience {patience:g}"]
+        assert found["list"] == found[WITH_PAUSES]
+        assert (found["list"].cut, found["list"].turns) == (1, 2)
+        assert found["list"].share.low == pytest.approx(0.0945, abs=1e-4), "Wilson's of 1 in 2"
+        assert (found[WITHOUT].cut, found[WITHOUT].turns) == (0, 1)
+        assert found[ALL].p50_ms is not None and found[ALL].p50_ms.value == WORDS_MS
 
 
-def test_the_report_names_every_kind_and_patience() -> None:
+def test_silence_alone_cuts_into_what_is_longer() -> None:
+    """Both pauses last 600 ms, and silence is counted in windows of 32."""
+    found = judge(TURNS, FITS, TurnConfig()).trade_off
+    assert (found["silence, 500 ms"][ALL].cut, found["silence, 800 ms"][ALL].cut) == (2, 0)
+    assert found["silence, 800 ms"][ALL].mean_ms == 800
+
+
+def test_the_report_names_every_kind_and_policy() -> None:
     text = "\n".join(figures("choose", judge(TURNS, FITS, TurnConfig())))
     assert text.startswith("\nchoose: 3 turns, 3 ends and 2 pauses")
     assert "0.750" in text
-    assert text.count("1 of 2 (9% to 91%)") == len(PATIENCE)
-    assert text.splitlines()[-2].split()[:4] == ["list", "1", "of", "2"]
+    of_lists = text[text.index("\n  list ") :]
+    assert of_lists.count("1 of 2 (9% to 91%)") == len(PATIENCE)
+    assert of_lists.splitlines()[-1].startswith("  silence, 800 ms"), "the last kind, the last policy"

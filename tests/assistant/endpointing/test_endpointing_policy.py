@@ -73,27 +73,35 @@ def test_a_pause_is_cut_into_where_the_turn_machine_does_it(lasts_ms: int) -> No
     for words in (-6.0, 0.0, 1.0, 4.0):
         for sound in (0.01, 0.99):
             scores = (words, with_sound(words, sound))
-            outcome = outcome_of(Turn("", 0, True, (point(lasts_ms),)), [scores], CONFIG)
+            outcome = outcome_of(Turn("", 0, ("list",), (point(lasts_ms),)), [scores], CONFIG)
             assert outcome.cut_in == (machine_ms(words, sound, lasts_ms, CONFIG) is not None)
 
 
+@pytest.mark.parametrize("silence_ms", [480, 500, 800])
+def test_silence_alone_ends_a_turn_where_the_turn_machine_does_it(silence_ms: int) -> None:
+    config = replace(CONFIG, detection="silence", silence_ms=silence_ms)
+    for lasts_ms in (320, 480, 512, 704, 832, 10**6):
+        cut = outcome_of(Turn("", 0, ("list",), (point(lasts_ms),)), [(4.0, 4.0)], config).cut_in
+        assert cut == (machine_ms(4.0, 0.9, lasts_ms, config) is not None)
+
+
 def turn(*points: Point) -> Turn:
-    return Turn("Well, yes.", 16000, True, points)
+    return Turn("Well, yes.", 16000, ("list",), points)
 
 
 def test_the_wait_is_from_the_labelled_end_to_the_decision() -> None:
     """The voice ends 40 ms after its label; words that are sure end the turn as soon as they are known."""
     end = point(voice_end=16640)
     assert outcome_of(turn(end), [(9.0, 9.0)], CONFIG) == Outcome(
-        "Well, yes.", 40 + WORDS_MS, cut_in=False, reached=(NO_PAUSE,)
+        "Well, yes.", 40 + WORDS_MS, cut_in=False, reached=(NO_PAUSE,), pauses=("list",)
     )
 
 
 def test_a_turn_is_cut_into_in_the_first_pause_that_is_taken_for_its_end() -> None:
     points = (point(600, "filler"), point(600, "list"), point(600, "number"), point())
     scores = [(-9.0, -9.0), (9.0, 9.0), (9.0, 9.0), (9.0, 9.0)]
-    expected = Outcome("Well, yes.", None, cut_in=True, kind="list", reached=("filler", "list"))
-    assert outcome_of(turn(*points), scores, CONFIG) == expected
+    found = outcome_of(turn(*points), scores, CONFIG)
+    assert (found.cut_in, found.kind, found.reached) == (True, "list", ("filler", "list"))
 
 
 def test_the_longest_silence_ends_every_turn() -> None:
@@ -102,4 +110,4 @@ def test_the_longest_silence_ends_every_turn() -> None:
 
 
 def test_a_turn_without_a_word_is_neither_cut_into_nor_answered() -> None:
-    assert outcome_of(turn(), [], CONFIG) == Outcome("Well, yes.", None, cut_in=False)
+    assert outcome_of(turn(), [], CONFIG) == Outcome("Well, yes.", None, cut_in=False, pauses=("list",))

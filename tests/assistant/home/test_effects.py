@@ -28,8 +28,8 @@ from assistant.home.entities import (
     ("domain", "command", "value", "attributes"),
     [
         ("light", TurnOn(), "on", {}),
-        ("light", TurnOn(40, "blue"), "on", {"brightness_pct": 40, "color": "blue", "color_temp_k": None}),
-        ("light", TurnOn(color_temp_k=2700), "on", {"color": None, "color_temp_k": 2700}),
+        ("light", TurnOn(40, "blue"), "on", {"brightness_pct": 40, "color": "blue"}),
+        ("light", TurnOn(color_temp_k=2700), "on", {"color_temp_k": 2700}),
         ("light", TurnOff(), "off", {}),
         ("fan", SetSpeed(0), "off", {"percentage": 0}),
         ("climate", SetTemperature(21.5), "before", {"temperature": 21.5}),

@@ -20,6 +20,7 @@ from llm.decode.engine import CudaBroken, EngineOutOfMemory
 from llm.decode.sample import Sampling
 from llm.decode.served import Operation, Served, Unsupported
 from llm.gguf.file import GgufError, GgufFile, open_gguf
+from llm.lora import Adapter
 from llm.serve.sessions import EngineBusy
 
 SLOW = Unsupported("multi-step decoding", "the GPU has too few multiprocessors")
@@ -68,10 +69,10 @@ class CudaModel:
     fails_at: tuple[int, Exception] = (-1, Exception())
     loading: Exception | None = None
 
-    def __init__(self, gguf: GgufFile, config: CudaConfig) -> None:
+    def __init__(self, gguf: GgufFile, config: CudaConfig, adapter: Adapter | None = None) -> None:
         if self.loading:
             raise self.loading
-        self.config = config
+        self.config, self.adapter = config, adapter
         self.passes: list[tuple[int, int]] = []
         self.opened: list[CudaEngine] = []
 
@@ -161,6 +162,15 @@ def test_the_cpu_is_used_where_it_is_asked_for(file: GgufFile, cuda: type[CudaMo
     assert loaded.unsupported[0] == Unsupported(
         "GPU kernels", 'the configuration says device = "cpu"', of_gpu=True
     )
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_sessions_have_the_adapter_that_the_model_is_loaded_with(
+    device: str, file: GgufFile, cuda: type[CudaModel], tmp_path: Path
+) -> None:
+    adapter = Adapter(tmp_path, "00" * 32, {})
+    model = load_model(config(device=device), file, adapter).model
+    assert isinstance(model, CpuModel | CudaModel) and model.adapter is adapter
 
 
 def test_without_a_gpu_auto_is_the_cpu_and_silent(file: GgufFile, monkeypatch: pytest.MonkeyPatch) -> None:

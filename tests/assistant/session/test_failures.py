@@ -185,7 +185,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tuple
         pool = ModelPool(Models(language, hearing, Speaker()), Clock(), sessions)
         for module in (demo, replay):
             monkeypatch.setattr(module, "locate", lambda *_: None)
-            monkeypatch.setattr(module, "load_pool", lambda *_: pool)
+            monkeypatch.setattr(module, "load_pool", lambda *_, **__: pool)
         monkeypatch.chdir(tmp_path)
         noise = np.random.default_rng(0).uniform(-0.5, 0.5, 8000)
         for name in ("hello.wav", "hello_again.wav"):

@@ -95,6 +95,7 @@ def test_the_graph_itself_records_where_the_time_went() -> None:
         "events",
         "utterances",
         "partials",
+        "so_far",
         "scores",
         "transcripts",
         "prompts",

@@ -1,13 +1,16 @@
 """Replies that skills give, on virtual time: worked out by hand as in test_session.py."""
 
+import json
+
 import pytest
 from fakes import Scene, ScriptedPlan, ScriptedSkills, Timing, Voice
 from world import SYSTEM, World
 
 from assistant.session.announcement import Announcement
-from assistant.session.reply import UNDONE
+from assistant.session.reply import UNABLE, UNDONE
 from assistant.session.request import ReplySettings
 from assistant.session.session import Input, Typed
+from llm.decode.generate import Called
 from llm.text.chat import Message
 
 LIGHT = Voice(320, 960, "light on")
@@ -23,7 +26,7 @@ def world(
     scene = Scene(voices, replies or {}, 6000, timing or Timing())
     made = World(scene, inputs=inputs, skills=ScriptedSkills(plans))
     said = [plan.says for plan in plans.values() if isinstance(plan.says, str)]
-    made.speaker.also += [UNDONE, *said, *(plan.text for plan in plans.values())]
+    made.speaker.also += [UNDONE, UNABLE, *said, *(plan.text for plan in plans.values())]
     return made
 
 
@@ -165,3 +168,39 @@ def test_announcements_that_come_together_are_said_one_after_the_other() -> None
     made.speaker.also += [ANNOUNCED, later]
     made.run_unchecked()
     assert [record.heard for record in made.records] == [ANNOUNCED, later]
+
+
+def called(*whats: str) -> tuple[Called, ...]:
+    return tuple(Called(f"call_{n}", "do", json.dumps({"what": what})) for n, what in enumerate(whats))
+
+
+def test_the_language_model_may_call_a_skill_whose_words_are_said() -> None:
+    plan = ScriptedPlan("It's on.", says="It was on.")
+    made = world((LIGHT,), {"the light": plan}, {"light on": called("the light")}).run()  # type: ignore[dict-item]
+    (record,) = made.records
+    assert record.heard == "It was on." and record.plan is plan and plan.done == ["act"]
+    assert [message.role for message in made.history()] == ["system", "user", "assistant"]
+
+
+def test_a_call_is_not_carried_out_before_the_turn_is_over() -> None:
+    """Called at 1225, while the pause is still shorter than what ends this turn."""
+    plan = ScriptedPlan("It's on.")
+    voices = (Voice(320, 960, "light on", reads=0.5, sounds=0.2), Voice(1400, 1900, "or not"))
+    replies = {"light on": called("the light"), "light on or not": "Fine."}
+    made = world(voices, {"the light": plan}, replies).run()  # type: ignore[arg-type]
+    assert plan.done == [] and [record.heard for record in made.records] == ["Fine."]
+
+
+def test_a_call_that_no_skill_takes_is_said_to_be_beyond_it() -> None:
+    made = world((LIGHT,), {}, {"light on": called("the moon")}).run()  # type: ignore[dict-item]
+    assert [record.heard for record in made.records] == [UNABLE]
+
+
+def test_a_model_that_calls_and_calls_is_stopped_from_doing_so() -> None:
+    plans = {name: ScriptedPlan(f"{name} it is.") for name in ("One", "Two", "Three", "Four", "Five")}
+    said = f"One it is. Two it is. Three it is. Four it is. {UNABLE}"
+    made = world((LIGHT,), plans, {"light on": called(*plans)})  # type: ignore[dict-item]
+    made.speaker.also.append(said)
+    made.run()
+    assert [plan.done for plan in plans.values()] == [["act"]] * 4 + [[]]
+    assert [record.reply for record in made.records] == [said]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from said import named, said
+from sayings import named, said
 
 from assistant.skills import Announcements, Answer, Choice, Intent, Services, Situation, Skills, Store
 from assistant.skills.cannot import Cannot

@@ -4,7 +4,7 @@ import random
 from datetime import UTC, datetime
 
 import pytest
-from said import named, said
+from sayings import named, said
 
 from assistant.skills import Announcements, Services, Situation, Store
 from assistant.skills.cannot import Cannot

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from said import HERE
+from sayings import HERE
 
 from assistant.skills import Announcements, Services, Store
 from assistant.skills.household import household

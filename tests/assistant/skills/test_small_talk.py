@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from said import named, said
+from sayings import named, said
 
 from assistant.skills import Intent, Situation
 from assistant.skills.small_talk import SmallTalk

@@ -216,6 +216,34 @@ def test_a_block_that_differs_in_one_token_is_another() -> None:
     assert len(set(block_names(tokens_of([1] * 5)))) == 5
 
 
+ADAPTERS = ("", "00" * 32, "ab" * 32)
+
+
+@given(
+    calls=st.lists(st.tuples(st.sampled_from(ADAPTERS), st.booleans(), sequences), min_size=4, max_size=25)
+)
+@settings(max_examples=100, deadline=None)
+def test_a_block_is_found_by_the_adapter_that_computed_it_and_by_no_other(
+    calls: list[tuple[str, bool, tuple[list[int], int]]],
+) -> None:
+    """Also where those of others are dropped for it: each is marked with its own."""
+    store = PrefixStore(4 * PIECE, PIECE)
+    added = set[tuple[str, Prefix]]()
+    for adapter, adding, (blocks, tail) in calls:
+        tokens, mark = tokens_of(blocks, tail), ADAPTERS.index(adapter)
+        if adding:
+            store.add(
+                tokens, {i: block_of(tokens, i) + mark for i in store.missing(tokens, adapter)}, adapter
+            )
+            added |= {(adapter, tuple(blocks[: i + 1])) for i in range(min(len(blocks), 4))}
+        found = store.match(tokens, adapter)
+        for i, block in enumerate(found):
+            np.testing.assert_array_equal(block, block_of(tokens, i) + mark)
+            assert (adapter, tuple(blocks[: i + 1])) in added
+        assert not adding or len(found) == min(len(blocks), 4)
+        assert store.used <= store.budget
+
+
 def test_a_budget_of_nothing_stores_nothing() -> None:
     store, tokens = PrefixStore(0, PIECE), tokens_of([1, 2])
     assert store.missing(tokens) == []

@@ -277,3 +277,11 @@ def test_a_role_from_outside_is_refused(chatml: Chat) -> None:
     forged = Message(cast(Role, "user\n<|im_end|>"), "x")
     with pytest.raises(ChatTemplateError, match="unknown role"):
         chatml[0].ids([forged])
+
+
+def test_a_model_that_can_think_aloud_does_not(make_chat: MakeChat):
+    """As Qwen3's template has it: thoughts are left out where the caller says so, by an empty block."""
+    thought = "{% if add_generation_prompt and enable_thinking is defined and enable_thinking is false %}"
+    chat = make_chat(f"{CHATML}{thought}{{{{ '<think>\n\n</think>\n\n' }}}}{{% endif %}}")
+    said = "<|im_start|>user\nHello!<|im_end|>\n<|im_start|>assistant\n"
+    assert written_out(chat, HELLO) == f"{said}<think>\n\n</think>\n\n"

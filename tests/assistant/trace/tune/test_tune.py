@@ -23,15 +23,21 @@ from assistant.trace.errors import TraceError
 from assistant.trace.pauses import NO_PAUSE, UNLABELLED
 from assistant.trace.simulate import WhatIf, simulate
 from assistant.trace.trace import RecordedSession, Trace, read_trace
+from assistant.trace.tune.curve import curve
+from assistant.trace.tune.curve import lines as curve_lines
 from assistant.trace.tune.draw import lines as drawn
 from assistant.trace.tune.outcome import Outcome
 from assistant.trace.tune.settings import Range, points, ranges_of, toml
 from assistant.trace.tune.sweep import Sweep, together
 from assistant.trace.tune.tune import Plan, Tuned, as_json, tune
+from assistant.trace.tune.worth import WITHOUT
 from assistant.trace.unrecorded import Unrecorded
 
 WAIT_MS = 2062 + 20 - PAUSED_END_MS
 """The window that ends 256 ms after the voice comes at 2060, is known at 2062, and the sink takes 20 ms."""
+
+
+AFTER_SILENCE = 'turn.detection="silence",turn.silence_ms=400'
 
 
 class ModelsWantedError(Exception):
@@ -63,8 +69,11 @@ def test_a_turn_is_cut_into_until_the_threshold_is_above_what_the_pause_reads(tm
     """
     sweep = swept(*paused(tmp_path))
     outcomes = [sweep.outcomes({"patience": of}, everywhere) for of in (0.5, 0.75, 0.9, 1)]
-    cut = Outcome("sentence 0", None, cut_in=True, kind="list", reached=("list", NO_PAUSE))
-    waited = Outcome("sentence 0", pytest.approx(WAIT_MS, abs=0.01), cut_in=False, reached=("list", NO_PAUSE))
+    reached: tuple[str, ...] = ("list", NO_PAUSE)
+    cut = Outcome("sentence 0", None, cut_in=True, kind="list", reached=reached, pauses=("list",))
+    waited = Outcome(
+        "sentence 0", pytest.approx(WAIT_MS, abs=0.01), cut_in=False, reached=reached, pauses=("list",)
+    )
     assert outcomes == [[cut], [cut], [waited], [waited]]
     assert (sweep.simulations, sweep.spared) == (3, 1)  # the last is the same as the one before
     assert (sweep.failures, sweep.asked) == (0, {})
@@ -77,7 +86,7 @@ def test_what_is_spared_is_what_a_whole_simulation_gives(tmp_path: Path) -> None
     ranges = ranges_of(["turn.patience=0:1", "turn.max_silence_ms=450:900", "turn.min_silence_ms=200:400"])
     for settings in points(ranges, 6, 0, present):
         found = sweep.outcomes(settings, everywhere)
-        turn = replace(present, **settings)  # type: ignore[arg-type]
+        turn = replace(present, **settings)
         for trace, outcome in zip(traces, found, strict=True):
             config = replace(trace.config, turn=turn)
             (whole,) = simulate(trace, no_models, WhatIf(config=config)).turns
@@ -153,6 +162,20 @@ def test_the_same_twice(tmp_path: Path) -> None:
     assert json.dumps(as_json(one, swept_once)) == json.dumps(as_json(two, swept_again))
 
 
+def test_given_settings_are_judged_on_all_turns_by_the_kind_of_pause(tmp_path: Path) -> None:
+    """The pause lasts longer than 400 ms, and patience 0.5 takes it for the end: see above."""
+    traces = [*paused(tmp_path, 3), read_trace(write(tmp_path / "yes", lines()))]
+    sweep, at = swept(*traces), ["turn.patience=0.5", "turn.patience=0.9", AFTER_SILENCE]
+    found = curve(sweep, at, 0)
+    assert list(found) == at
+    assert [found[of]["list"].cut for of in at] == [3, 0, 3]
+    assert [found[of][WITHOUT].turns for of in at] == [1, 1, 1]
+    assert found["turn.patience=0.9"]["list"].mean_ms == pytest.approx(WAIT_MS, abs=0.01)
+    text = list(curve_lines(found, sweep))
+    assert text[0] == "4 turns; with 95 % intervals"
+    assert text[-3].split()[-6:] == ["3", "of", "3", "(44%", "to", "100%)"]  # Wilson's
+
+
 def test_points_lie_in_their_ranges_and_are_possible(tmp_path: Path) -> None:
     present = paused(tmp_path)[0].config.turn
     ranges = ranges_of(
@@ -215,6 +238,12 @@ def unlabelled(folder: Path) -> Path:
         (write, [], "1 turns with 1 sentences leave none to "),
         (write, ["--fit-share", "0"], "leave none to choose on"),
         (write, ["--over", "turn.patiens=0:1"], "did you mean 'turn.patience'?"),
+        (unlabelled, ["--at", "turn.patience=0"], "no clip in these traces says when its speaker was done"),
+        (write, ["--at", "turn.patience"], "--at 'turn.patience': should be like turn.patience=0.5"),
+        (write, ["--at", "turn.patiens=0"], "did you mean 'patience'?"),
+        (write, ["--at", "turn.patience=2"], "patience"),
+        (write, ["--at", "turn=5"], "--at 'turn=5': only keys of [turn] can be tried"),
+        (write, ["--at", "llm.sessions=2"], "only keys of [turn] can be tried"),
     ],
 )
 def test_bad_input_is_one_line(

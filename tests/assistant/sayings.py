@@ -4,7 +4,7 @@ from pathlib import Path
 
 from assistant.skills import Intent
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent / "skills"
 
 
 def said(name: str) -> list[tuple[str, str]]:

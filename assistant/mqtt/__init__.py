@@ -1,0 +1,1 @@
+"""The home behind an MQTT broker, as Home Assistant speaks to it."""

@@ -1,0 +1,104 @@
+"""Which entities are meant: by name, by area, by kind, or all of them."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from assistant.home.entities import Domain, Entity, Home
+from assistant.skills.skill import Choice, Value
+from assistant.skills.written import as_spoken
+
+PLACE = ("name", "area", "domain", "device_class", "names")
+"""The slots that say what is meant, rather than what is done to it."""
+DOMAINS: Mapping[str, tuple[Domain, ...]] = {
+    "HassTurnOn": (
+        "light", "switch", "fan", "media_player", "climate", "cover", "lock", "scene", "button", "vacuum",
+    ),
+    "HassTurnOff": ("light", "switch", "fan", "media_player", "climate", "cover", "lock", "vacuum"),
+    "HassLightSet": ("light",),
+    "HassClimateSetTemperature": ("climate",),
+    "HassClimateGetTemperature": ("climate",),
+    "HassSetPosition": ("cover",),
+    "HassFanSetSpeed": ("fan",),
+    "HassVacuumStart": ("vacuum",),
+    "HassVacuumReturnToBase": ("vacuum",),
+    "HassSetVolume": ("media_player",),
+    "HassSetVolumeRelative": ("media_player",),
+    "HassGetState": (
+        "light", "switch", "fan", "media_player", "climate", "cover", "lock", "vacuum", "sensor",
+        "binary_sensor",
+    ),
+}  # fmt: skip
+"""By intent, what it can be about."""
+_ONLY_ONE = ("climate", "vacuum")
+"""If there is one of these in the home, it is meant although it stands in another area."""
+_DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_LIGHT = re.compile(r"\s+(?:light|lights|lamp|lamps|lighting)$")
+
+
+def choices(entities: Sequence[Entity]) -> Mapping[str, Sequence[Choice]]:
+    """The words for names and areas, as Home Assistant's sentences ask for them; there are no floors."""
+    named = [
+        Choice(said, key(entity.name), {"domain": entity.domain})
+        for entity in entities
+        for said in _ways(key(entity.name))
+    ]
+    areas = dict.fromkeys(key(entity.area) for entity in entities if entity.area)
+    placed = [Choice(said, area) for area in areas for said in _ways(area)]
+    return {"name": tuple(named), "area": tuple(placed), "floor": ()}
+
+
+def key(name: str) -> str:
+    """A name as slots have it."""
+    return as_spoken(name).casefold()
+
+
+def _ways(name: str) -> Iterator[str]:
+    """ "lamp 2" is heard as "lamp two" as well, and people say "the garage" of its door."""
+    yield name
+    if name.endswith("garage door"):
+        yield name.removesuffix(" door")
+    head, _, last = name.rpartition(" ")
+    if head and last.isdecimal() and int(last) < len(_DIGITS):
+        yield f"{head} {_DIGITS[int(last)]}"
+
+
+def find(home: Home, intent: str, slots: Mapping[str, Value]) -> list[Entity]:
+    """What the slots of an intent name; empty if there is no such thing in the home."""
+    domain = slots.get("domain")
+    kinds: Collection[str] = (str(domain),) if domain else DOMAINS[intent]
+    able = [entity for entity in home.entities if entity.domain in kinds]
+    if "names" in slots:
+        keys = str(slots["names"]).split(", ")
+        return [entity for one in keys for entity in by_phrase(able, one)]
+    found = [entity for entity in able if _fits(home, entity, slots)]
+    if found or "name" in slots or "device_class" in slots:
+        return found
+    return able if len(able) == 1 and able[0].domain in _ONLY_ONE else []
+
+
+def _fits(home: Home, entity: Entity, slots: Mapping[str, Value]) -> bool:
+    state = home.state(entity.id)
+    kind = slots.get("device_class")
+    return (
+        ("name" not in slots or _named(entity, str(slots["name"])))
+        and ("area" not in slots or key(entity.area) == slots["area"])
+        and (
+            kind is None
+            or str(kind) in key(entity.name)
+            or (state and state.attributes.get("device_class")) == kind
+        )
+    )
+
+
+def _named(entity: Entity, name: str) -> bool:
+    return key(entity.name) == name
+
+
+def by_phrase(entities: Sequence[Entity], phrase: str) -> list[Entity]:
+    """What "the hall light" or "bedroom lights" means: a name, or the lights of an area."""
+    wanted = re.sub(r"^(?:the|my|our)\s+", "", key(phrase))
+    named = [entity for entity in entities if key(entity.name) in (wanted, f"{wanted} light")]
+    if named:
+        return named
+    area = _LIGHT.sub("", wanted)
+    return [entity for entity in entities if entity.domain == "light" and key(entity.area) == area]
