@@ -4,23 +4,23 @@ import random
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 
-from assistant.skills.alarms import Alarms
 from assistant.skills.announcements import Announcements
-from assistant.skills.calculate import Calculator
-from assistant.skills.cannot import Cannot
-from assistant.skills.care import Care
-from assistant.skills.clock import Clock
 from assistant.skills.control import Control
-from assistant.skills.due import Due
-from assistant.skills.house import House
+from assistant.skills.dates.clock import Clock
+from assistant.skills.house.house import House
 from assistant.skills.lists import Lists
-from assistant.skills.reminders import Reminders
 from assistant.skills.skill import Services, Skill
 from assistant.skills.skills import Skills
-from assistant.skills.small_talk import SmallTalk
-from assistant.skills.stopwatch import Stopwatch
-from assistant.skills.timers import Timers
-from assistant.skills.units import Units
+from assistant.skills.sums.calculate import Calculator
+from assistant.skills.sums.units import Units
+from assistant.skills.talk.cannot import Cannot
+from assistant.skills.talk.care import Care
+from assistant.skills.talk.small_talk import SmallTalk
+from assistant.skills.timers.alarms import Alarms
+from assistant.skills.timers.due import Due
+from assistant.skills.timers.reminders import Reminders
+from assistant.skills.timers.stopwatch import Stopwatch
+from assistant.skills.timers.timers import Timers
 
 GROUP = "assistant.skills"
 

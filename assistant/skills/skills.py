@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from assistant.session.stages import Device
 from assistant.skills.announcements import Announcements
-from assistant.skills.due import Due
 from assistant.skills.matcher import Matcher
 from assistant.skills.skill import Answer, Choice, Intent, Recognizes, Services, Situation, Skill
+from assistant.skills.timers.due import Due
 from assistant.skills.tools import slots_of
 from llm.text.message import Message, Tool
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from assistant.skills import Services, Skills, Store
-from assistant.skills.alarms import Alarms
-from assistant.skills.due import Due
-from assistant.skills.reminders import Reminders
 from assistant.skills.skills import Conversation, Planned
-from assistant.skills.stopwatch import Stopwatch
-from assistant.skills.timers import Timers
+from assistant.skills.timers.alarms import Alarms
+from assistant.skills.timers.due import Due
+from assistant.skills.timers.reminders import Reminders
+from assistant.skills.timers.stopwatch import Stopwatch
+from assistant.skills.timers.timers import Timers
 
 WEDNESDAY = datetime(2026, 12, 2, 17, 30, tzinfo=ZoneInfo("America/New_York"))
 

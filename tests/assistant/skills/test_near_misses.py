@@ -8,7 +8,7 @@ from skilled import NONE, Talk, entity
 from assistant.home.scripted import ScriptedHome
 from assistant.skills import Services, Skill
 from assistant.skills.control import Control
-from assistant.skills.house import House
+from assistant.skills.house.house import House
 from assistant.skills.lists import Lists
 
 NEAR = """

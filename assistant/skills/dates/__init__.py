@@ -1,0 +1,1 @@
+"""The time and the calendar, here and elsewhere."""

@@ -1,0 +1,1 @@
+"""What can be switched in the home, and what it reports."""

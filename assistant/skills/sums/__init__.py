@@ -1,0 +1,1 @@
+"""Sums, measures and ingredients, worked out exactly."""

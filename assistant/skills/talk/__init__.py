@@ -1,0 +1,1 @@
+"""What it cannot do, cries for help, and small talk."""

@@ -1,0 +1,1 @@
+"""Timers, alarms, reminders and the stopwatch: what rings, and how people speak of time."""
