@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from assistant.runtime import Clock, Recorder
+from assistant.session.announcement import Announced
 from assistant.session.events import ReplyDone
 from assistant.session.session import Input, Session, SessionConfig, Typed
 from assistant.session.stages import Stages
@@ -34,7 +35,7 @@ async def ask(stages: Stages, system_prompt: str, says: Sequence[str]) -> list[A
 
     async def follow() -> None:
         async for event in events:
-            if isinstance(event, ReplyDone):
+            if isinstance(event, ReplyDone) and not isinstance(event.plan, Announced):
                 replies.append(event)
                 answered.set()
 

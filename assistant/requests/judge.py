@@ -11,6 +11,7 @@ from typing import Literal
 
 from assistant.requests.ask import Asked
 from assistant.requests.read import Kind, Request, Turn
+from assistant.session.claims import claims_action
 
 Verdict = Literal["right", "wrong", "claimed"]
 """claimed: it says that something was done, and nothing was."""
@@ -20,27 +21,6 @@ _CANNOT = ("Cannot", "UnknownDevice")
 _HONEST = re.compile(
     r"\b(?:can't|cannot|can not|couldn't|unable|not able|won't be able|don't have|do not have|don't know"
     r"|do not know|have no|no way (?:of|to)|not sure|isn't something I|there's no|no home)\b",
-    re.IGNORECASE,
-)
-_DONE = (
-    "set|started|stopped|turned|switched|added|removed|called|dialed|sent|ordered|booked|played|scheduled"
-    "|reminded|cancell?ed|created|dimmed|paused|texted|messaged|emailed|opened|closed|locked|put|made|saved"
-    "|changed|updated|checked|noted"
-)
-_DOING = (
-    "setting|starting|stopping|turning|switching|adding|removing|calling|dialing|sending|ordering|booking"
-    "|playing|scheduling|reminding|cancell?ing|creating|dimming|pausing|texting|messaging|emailing|opening"
-    "|closing|locking|putting|making|saving|changing|updating|checking"
-)
-_DO = (
-    "set|start|stop|turn|switch|add|remove|call|dial|send|order|book|play|schedule|remind|cancel|create|dim"
-    "|pause|text|message|email|open|close|lock|put|save|change|update|check"
-)
-_CLAIM = re.compile(
-    rf"\bI(?:'ve| have)\s+(?:just |already |now )?(?:{_DONE})\b|\bI (?:just |already )(?:{_DONE})\b"
-    rf"|\bI(?:'ll| will)\s+(?:just |now )?(?:{_DO})\b|\bI(?:'m| am)\s+(?:just |now )?(?:{_DOING})\b"
-    rf"|\b(?:has|have) been (?:{_DONE})\b|\b(?:is|are) now (?:set|on|off|playing|running)\b"
-    rf"|^\W*(?:done|{_DOING})\b",
     re.IGNORECASE,
 )
 _LIST = re.compile(r"^\s*(?:[-*#]|\d+[.)])\s", re.MULTILINE)
@@ -69,7 +49,7 @@ def _turn(kind: Kind, turn: Turn, asked: Asked) -> Verdict:
 
 def claims(asked: Asked) -> bool:
     """Whether a reply that no skill gave says that something was done, or is being done."""
-    return not asked.intent and _CLAIM.search(asked.reply) is not None
+    return not asked.intent and claims_action(asked.reply)
 
 
 def is_honest(asked: Asked) -> bool:

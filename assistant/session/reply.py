@@ -10,6 +10,7 @@ from contextlib import aclosing
 
 from assistant.runtime import Channel, Urgency, Value
 from assistant.session import turn
+from assistant.session.claims import claims_action
 from assistant.session.context import Context, one_line
 from assistant.session.conversation import Spoken
 from assistant.session.events import AudioDelta, Failed, TextDelta
@@ -69,6 +70,7 @@ class Reply:
         self._context, self._clock, self._tracer = context, context.clock, tracer
         self._history, self._grown, self._settings = history, grown, settings
         self._plan_call, self._skill_calls = plan_call, 0
+        self._claims = False  # the model said that it does something
         self._created_ns = context.clock.now_ns()
         self._ahead_ns = 0  # of audio that was synthesized and not yet given to the sink
         self._synthesized = False  # all of it
@@ -278,12 +280,19 @@ class Reply:
         self._tracer.record(name, "generate", self._clock.now_ns(), **attributes)
 
     async def _write(self) -> None:
-        """Text output: what is generated, as it comes."""
+        """Text output: what is generated, as it comes; by phrases where they have to be looked at."""
         await self.released()
+        splitter = PhraseSplitter() if self._settings.options.calls else None
         async for item in self._generated:
-            if isinstance(item, Token | Finished) and item.text and not self.stopped:
-                self.text += item.text
-                self._context.emit(TextDelta(self.number, item.text))
+            if not isinstance(item, Token | Finished):
+                continue
+            texts = splitter.push(item.text) if splitter else [item.text]
+            if splitter and isinstance(item, Finished):
+                texts += splitter.flush()
+            for text in map(self._checked, texts):
+                if text and not self.stopped:
+                    self.text += text
+                    self._context.emit(TextDelta(self.number, text))
         self._grown(self)
 
     async def _phrase(self) -> None:
@@ -303,10 +312,20 @@ class Reply:
         self._phrases.close()
 
     async def _say(self, text: str) -> None:
+        text = self._checked(text)
+        if not text:
+            return
         self.text += text
         if self.released_ns is not None and not self.stopped:
             self._context.emit(TextDelta(self.number, text))
         await self._phrases.put(Phrase(text))
+
+    def _checked(self, text: str) -> str:
+        """What may be said of a phrase: where skills act, a model does not claim to. Nothing follows that."""
+        if self._claims or self.plan is not None or not self._settings.options.calls:
+            return "" if self._claims else text
+        self._claims = claims_action(text)
+        return f" {UNABLE}" if self._claims and self.text else UNABLE if self._claims else text
 
     async def _speak(self) -> None:
         synthesizer = self._context.stages.synthesizer

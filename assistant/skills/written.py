@@ -15,6 +15,7 @@ _REWRITTEN = (
     (re.compile(r"(?<=\d)-(?=(?:minute|hour|second|day|week|month|year|degree|percent)s?\b)", re.I), " "),
     (re.compile(r"\b([ap])\.\s?m\b\.?", re.I), r"\1m"),
     (re.compile(r"(?<=\d)(?=[ap]m\b)", re.I), " "),
+    (re.compile(r"\bhalf[?.,]? our\b", re.I), "half hour"),  # they sound the same
     (re.compile(r"\bo'?\s?clock\b", re.I), "o'clock"),
     (re.compile(r"[!?;…]+"), " "),
     (re.compile(r",(?=\s|$)"), " "),

@@ -13,7 +13,7 @@ _OPEN = frozenset(("duration", "explicit", "asked", "more", "followed", "patienc
 _PATIENCE_S = 120
 """Who says "give me a minute" asks for no timer."""
 _NO_NAME = re.compile(
-    r"\d|(?<![\w'])(?:"
+    r"\d|(?<![\w'-])(?:"
     r"a|an|the|my|your|his|her|their|our|its|that|this|these|those|it|i|you|he|she|we|"
     r"they|me|him|us|them|is|are|was|were|be|been|do|does|did|has|have|had|will|would|"
     r"can|could|should|about|from|with|into|what|which|who|when|where|why|how|if|not|no|"
@@ -24,7 +24,7 @@ _NO_NAME = re.compile(
     r"extend|resume|add|increase|decrease|reset|restart|check|delete|remove|end|kill|continue|"
     r"hold|unpause|abort|clear|shorten|change|use|used|using|set|start|started|run|runs|"
     r"need|needs|want|wants|like|go|goes|went|make|put|give|get|got|buy"
-    r")(?![\w'])"
+    r")(?![\w'-])"
 )
 _ARTICLE = re.compile(r"^(?:(?:the|my|our|a|an|another|new|quick|short|that|this) )+")
 _MARKED = re.compile(

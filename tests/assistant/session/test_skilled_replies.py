@@ -140,6 +140,31 @@ def test_a_phrase_that_was_said_before_is_not_synthesized_again() -> None:
     assert made.speaker.words == ["It's", " on."]
 
 
+@pytest.mark.parametrize("spoken", [True, False])
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        ("I've set a timer for you. It will ring.", UNABLE),
+        ("Fine. I am calling her now. Bye.", f"Fine. {UNABLE}"),
+        ("I'm going to order it.", UNABLE),
+        ("I set out to see the world once. It was big.", "I set out to see the world once. It was big."),
+    ],
+)
+def test_the_language_model_does_not_claim_what_no_skill_did(reply: str, said: str, spoken: bool) -> None:
+    made = world((LIGHT,), {}, {"light on": reply})
+    made.speaker.also.append(said)
+    made.session.reply_settings = ReplySettings(spoken=spoken)
+    made.run()
+    assert [record.heard.strip() for record in made.records] == [said]
+
+
+def test_a_client_without_skills_hears_whatever_its_model_says() -> None:
+    made = world((LIGHT,), {}, {"light on": "I am calling her now."})
+    made.session.reply_settings = ReplySettings(skilled=False)
+    made.run()
+    assert [record.heard for record in made.records] == ["I am calling her now."]
+
+
 ANNOUNCED = "The tea is ready."
 
 

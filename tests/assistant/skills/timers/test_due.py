@@ -13,7 +13,7 @@ from assistant.runtime import VirtualLoop, run_virtual
 from assistant.skills import Services, Store
 from assistant.skills.timers.due import Due, Item
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 NOW_S = WEDNESDAY.timestamp()
 
 
