@@ -64,6 +64,7 @@ def turn_taking(turns: Sequence[ReplayedTurn]) -> dict[str, Any]:
     return {
         **_waits(turns),
         "without_pause": _waits([turn for turn in turns if not turn.pause_kinds]),
+        "by_skills": _waits([turn for turn in turns if turn.intent]),
         "by_pause": _by_pause(turns),
         "speculation": _speculation(turns),
     }
@@ -111,6 +112,10 @@ def turn_taking_lines(numbers: Mapping[str, Any]) -> Iterator[str]:
     ready, speculation = numbers["ready_ms"], numbers["speculation"]
     if ready["p50"] is not None:
         yield f"reply ready: p50 {ready['p50']:.0f} ms, p95 {ready['p95']:.0f} ms"
+    skilled = numbers["by_skills"]
+    if skilled["ttfa_ms"]["p50"] is not None:
+        waits = "p50 {p50:.0f} ms, p95 {p95:.0f} ms".format(**skilled["ttfa_ms"])
+        yield f"answered by skills: {skilled['turns']} turns, time to first audio {waits}"
     early, heard = numbers["turns_with_false_start"], numbers["turns_with_heard_false_start"]
     where = [
         f"{kind} {of['turns_with_heard_false_start']} of {of['turns']}"

@@ -76,6 +76,8 @@ class ReplayedTurn:
     """Replies that were begun for the turn, on speculation or not, up to the last that was released."""
     discarded: int = 0
     """Those of them that were never released, or were taken back."""
+    intent: str = ""
+    """What a skill understood that answered; empty where the language model did."""
 
     @property
     def false_starts(self) -> int:
@@ -197,6 +199,7 @@ def summarize(run: ClipRun) -> ReplayedTurn:
         pause_kinds=pauses.kinds(run.clip),
         prepared=run.prepared,
         discarded=run.prepared - len(final),
+        intent=last.plan.intent if last and last.plan else "",
     )
 
 

@@ -93,7 +93,7 @@ def test_turns_are_counted_by_the_pauses_with_their_false_starts() -> None:
     plain = turn({"endpoint.wait": 300})
     turns = (
         replace(plain, ready_ms=100.0, pause_kinds=("list", "list"), early=(unheard, heard, heard)),
-        replace(plain, ready_ms=-20.0, pause_kinds=("list", "filler"), early=(unheard,)),
+        replace(plain, ready_ms=-20.0, pause_kinds=("list", "filler"), early=(unheard,), intent="Stop"),
         replace(turn({"endpoint.wait": 400}), ready_ms=200.0, early=(elsewhere,), prepared=3, discarded=2),
         replace(turn(None), prepared=1),
     )
@@ -115,6 +115,7 @@ def test_turns_are_counted_by_the_pauses_with_their_false_starts() -> None:
     assert numbers["speculation"] == {"prepared": 4, "discarded": 2, "discarded_share": 0.5}
     assert list(turn_taking_lines(numbers)) == [
         "reply ready: p50 100 ms, p95 190 ms",
+        "answered by skills: 1 turns, time to first audio p50 300 ms, p95 300 ms",
         "false starts in 3 turns, heard in 2: list 1 of 2, no pause 1 of 4",
         "4 replies prepared, 2 of them discarded (50%)",
     ]
