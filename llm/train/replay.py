@@ -1,0 +1,49 @@
+"""The base model's own replies, learnt beside the rest so that it does not forget how it talks.
+
+Under the assistant's system prompt the first two sentences of a reply are kept, where they are plain ones;
+under the model's own the reply is kept as it came. It is sampled, since greedy replies repeat themselves.
+"""
+
+import re
+
+import torch
+
+from llm.train.cases import replay_prompts
+from llm.train.encode import Encoded, Encoder
+from llm.train.generate import replies
+from llm.train.model import Llama
+
+TEMPERATURE = 0.7
+MOST_TOKENS = 128
+_SENTENCES = re.compile(r"[^.!?]+[.!?](?:\s+[^.!?]+[.!?])?(?=\s|$)")
+_WRITTEN = re.compile(r"[\n*#|:]|\b[0-9]\.")  # lists, headings and the like, which nobody can say
+_MOST_CHARS = 240
+
+
+def replay(model: Llama, encoder: Encoder, count: int, seed: int = 0) -> list[Encoded]:
+    """Replies to about `count` prompts; those that are no plain sentences are left out."""
+    prompts = replay_prompts(count, seed)
+    generator = torch.Generator(model.device).manual_seed(seed)
+    written = replies(
+        model,
+        [encoder.prompt(prompt) for prompt in prompts],
+        encoder.tokenizer.eos_ids,
+        most=MOST_TOKENS,
+        sampled=(TEMPERATURE, generator),
+    )
+    kept = []
+    for prompt, reply in zip(prompts, written, strict=True):
+        if not prompt.system:
+            kept.append(encoder.continued(prompt, reply))
+        elif (short := spoken_part(encoder.tokenizer.decode(reply))) is not None:
+            ids = [*encoder.tokenizer.encode(short), encoder.end]
+            kept.append(encoder.continued(prompt, ids))
+    return kept
+
+
+def spoken_part(reply: str) -> str | None:
+    """The first two sentences, or one; None where they are none that one would say."""
+    match = _SENTENCES.match(reply.strip())
+    if match is None or len(match[0]) > _MOST_CHARS or _WRITTEN.search(match[0]):
+        return None
+    return match[0]
