@@ -31,7 +31,7 @@ MOST: Mapping[Kind, Mapping[Part, int]] = {
 }
 """Examples of a section in each part, at most; facts of the report as many seen and as many unseen."""
 
-_TRIES = 12  # for each example that is wanted; short sections have fewer prompts than that
+_MISSES = 100  # drawings in a row that bring nothing new: a short section has no more
 
 
 def parted(values: Sequence[_T], text: Mapping[_T, str] | None = None) -> dict[Part, list[_T]]:
@@ -64,13 +64,11 @@ def replay_prompts(count: int, seed: int = 0) -> list[Example]:
     rng = random.Random(f"{seed} replay")
     sections = [section for section in read_sections() if section.kind == "replay"]
     found: dict[str, Example] = {}
-    for _ in range(count * _TRIES):
+    for _ in range(count * 4):
         section = rng.choice(sections)
         example = Draw(rng, _words("fit"), {}).example(section, rng.choice(section.prompts))
         found.setdefault(example.prompt, replace(example, system=len(found) % 2 == 0))
-        if len(found) == count:
-            break
-    return list(found.values())
+    return list(found.values())[:count]
 
 
 def _is_known(example: Example, said: set[tuple[str, ...]]) -> bool:
@@ -102,14 +100,14 @@ def _drawn(section: Section, part: Part, rows: Part, rng: random.Random) -> Iter
     prompts, words = parted(section.prompts)[part], _words(part)
     texts = {i: str(row) for i, row in enumerate(section.rows)}
     chosen = [section.rows[i] for i in parted(list(texts), texts)[rows]] if texts else [{}]
-    most, found = MOST[section.kind][part], set[str]()
-    for _ in range(most * _TRIES):
+    most, found, misses = MOST[section.kind][part], set[str](), 0
+    while len(found) < most and misses < _MISSES:
         example = Draw(rng, words, rng.choice(chosen)).example(section, rng.choice(prompts))
+        misses += 1
         if (key := str([message.content for message in example.messages]).lower()) not in found:
             found.add(key)
+            misses = 0
             yield example
-        if len(found) == most:
-            break
 
 
 def _facts(part: Part, rng: random.Random) -> Iterator[Example]:

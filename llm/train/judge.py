@@ -36,7 +36,7 @@ _DOING = (
 )
 CLAIMS = re.compile(
     rf"\bi(('ve| have)( just| already)?| just)? ({_DONE})\b|\bi('ll| will|'m going to) ({_DO})\b|"
-    rf"\b(i'm|i am|now) ({_DOING})\b|^({_DOING})\b|\b(has|have) been ({_DONE})\b|"
+    rf"\b(i'm|i am|now) ({_DOING})\b|^({_DOING})\b(?! (things )?is )|\b(has|have) been ({_DONE})\b|"
     r"^(yes|sure|okay|of course|certainly)\b|"
     r"\b(is|are|will be|was) (currently |now )?(sunny|cloudy|rainy|raining|snowing|clear|open|closed|\d)|"
     r"\b\d+(\.\d+)? ?(degrees|dollars|euros|percent|miles|kilometers|°)|[$€£] ?\d|"

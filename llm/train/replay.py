@@ -15,8 +15,8 @@ from llm.train.model import Llama
 
 TEMPERATURE = 0.7
 MOST_TOKENS = 128
-_SENTENCES = re.compile(r"[^.!?]+[.!?](?:\s+[^.!?]+[.!?])?(?=\s|$)")
-_WRITTEN = re.compile(r"[\n*#|:]|\b[0-9]\.")  # lists, headings and the like, which nobody can say
+_BETWEEN = re.compile(r"(?<=[.!?])\s+")
+_WRITTEN = re.compile(r"[\n*#|:]|\b[0-9]\.\s")  # lists, headings and the like, which nobody can say
 _MOST_CHARS = 240
 
 
@@ -43,7 +43,6 @@ def replay(model: Llama, encoder: Encoder, count: int, seed: int = 0) -> list[En
 
 def spoken_part(reply: str) -> str | None:
     """The first two sentences, or one; None where they are none that one would say."""
-    match = _SENTENCES.match(reply.strip())
-    if match is None or len(match[0]) > _MOST_CHARS or _WRITTEN.search(match[0]):
-        return None
-    return match[0]
+    sentences = [part for part in _BETWEEN.split(reply.strip(), 2)[:2] if part[-1:] in (".", "!", "?")]
+    short = reply.strip()[: len(" ".join(sentences))]
+    return None if not short or len(short) > _MOST_CHARS or _WRITTEN.search(short) else short

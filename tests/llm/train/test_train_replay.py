@@ -1,0 +1,37 @@
+"""Which of the base model's own words are kept."""
+
+import pytest
+import torch
+
+from llm.gguf.file import GgufFile
+from llm.train.encode import Encoder
+from llm.train.model import read_llama
+from llm.train.replay import replay, spoken_part
+
+
+@pytest.mark.parametrize(
+    ("reply", "kept"),
+    [
+        ("Cats purr. They like it. Dogs bark.", "Cats purr. They like it."),
+        (" One only!", "One only!"),
+        ("It costs 3.50 in all. Really.", "It costs 3.50 in all. Really."),
+        ("No end of it", None),
+        ("Here is a list:\n1. Bread\n2. Milk.", None),
+        ("**Bold** words are not spoken. So they go.", None),
+        ("", None),
+        ("x" * 300 + ".", None),
+    ],
+)
+def test_the_first_two_plain_sentences_are_kept(reply: str, kept: str | None) -> None:
+    assert spoken_part(reply) == kept
+
+
+def test_replies_follow_their_prompts_and_end(small: GgufFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llm.train.replay.replies", lambda *_, **__: [[*b"It is so. "]] * 4)
+    model, encoder = read_llama(small, torch.device("cpu")), Encoder(small)
+    monkeypatch.setattr(encoder.tokenizer, "decode", lambda ids: bytes(ids).decode())
+    found = replay(model, encoder, 4)
+    learnt = [example.ids[example.start :] for example in found]
+    ended = (*encoder.tokenizer.encode("It is so."), encoder.end)
+    assert learnt.count(ended) == 2
+    assert learnt.count(tuple(b"It is so. ")) == 2
