@@ -17,7 +17,7 @@ from llm.train.encode import Encoder
 from llm.train.figures import Figures, measure
 from llm.train.grammar import Example
 from llm.train.model import read_llama
-from llm.train.replay import replay
+from llm.train.replay import continued_texts, replay
 from llm.train.runs import SETTINGS, Run, best, try_settings
 
 _LEFT_S = 60.0  # of the time, for the report and the files
@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     model, encoder = read_llama(gguf, device), Encoder(gguf)
     parts = _parts(options)
     own = replay(model, encoder, options.replay, options.seed)
+    own += continued_texts(model, encoder, options.replay // 2, options.seed)
     learnt = [*map(encoder.encode, parts["fit"]), *own]
     tokens = sum(len(example.ids) for example in learnt)
     log(f"{len(learnt)} examples, {len(own)} of them replay, {tokens} tokens, {device}")
@@ -71,9 +72,14 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="a folder for adapter, card, figures and log")
     parser.add_argument("--base", default="HuggingFaceTB/SmolLM2-135M-Instruct", help="the base model's name")
     parser.add_argument(
-        "--minutes", type=float, default=12.0, help="no training begins that would last longer"
+        "--minutes", type=float, default=9.0, help="no training begins that would last longer"
     )
-    parser.add_argument("--replay", type=int, default=1600, help="prompts that the base model answers")
+    parser.add_argument(
+        "--replay",
+        type=int,
+        default=1600,
+        help="prompts that the base answers; it continues half as many texts",
+    )
     parser.add_argument("--settings", type=int, help="try only the first so many")
     parser.add_argument("--steps", type=int, help="end each training after so many, to see that it works")
     parser.add_argument("--every", type=int, default=1, help="take only every n-th example, likewise")

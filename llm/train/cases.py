@@ -8,7 +8,7 @@ new words ("fact/seen") and facts that were never in the training ("fact/unseen"
 """
 
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from hashlib import sha256
@@ -61,13 +61,23 @@ def examples(seed: int = 0) -> dict[Part, list[Example]]:
 
 def replay_prompts(count: int, seed: int = 0) -> list[Example]:
     """Prompts, half of them under the assistant's system prompt, half under the model's own."""
+    found = _replay(count, seed, lambda section: section.key != "text")
+    return [replace(example, system=i % 2 == 0) for i, example in enumerate(found)]
+
+
+def replay_beginnings(count: int, seed: int = 0) -> list[str]:
+    """First sentences of texts that are no conversations."""
+    return [example.prompt for example in _replay(count, seed, lambda section: section.key == "text")]
+
+
+def _replay(count: int, seed: int, wanted: Callable[[Section], bool]) -> list[Example]:
     rng = random.Random(f"{seed} replay")
-    sections = [section for section in read_sections() if section.kind == "replay"]
+    sections = [section for section in read_sections() if section.kind == "replay" and wanted(section)]
     found: dict[str, Example] = {}
     for _ in range(count * 4):
         section = rng.choice(sections)
         example = Draw(rng, _words("fit"), {}).example(section, rng.choice(section.prompts))
-        found.setdefault(example.prompt, replace(example, system=len(found) % 2 == 0))
+        found.setdefault(example.prompt, example)
     return list(found.values())[:count]
 
 

@@ -12,12 +12,12 @@ from llm.train.loop import Settings, train
 from llm.train.model import Llama
 
 SETTINGS = (
-    Settings(rank=16, rate=5e-4, epochs=3),
     Settings(rank=16, rate=1e-3, epochs=3),
     Settings(rank=16, rate=2e-3, epochs=3),
-    Settings(rank=16, rate=1e-3, epochs=6),
+    Settings(rank=16, rate=5e-4, epochs=3),
     Settings(rank=8, rate=1e-3, epochs=3),
-    Settings(rank=16, rate=2e-3, epochs=6),
+    Settings(rank=16, rate=1e-3, epochs=6),
+    Settings(rank=16, rate=5e-4, epochs=6),
 )
 """Those that are tried, in this order while there is time."""
 

@@ -8,7 +8,7 @@ from importlib.resources import files
 import pytest
 
 from llm.eval.follow_ups import CLOSING, FACTS
-from llm.train.cases import MOST, PARTS, Part, examples, parted, replay_prompts
+from llm.train.cases import MOST, PARTS, Part, examples, parted, replay_beginnings, replay_prompts
 from llm.train.grammar import Example
 from llm.train.judge import judge, split_calls
 from llm.train.sections import read_facts, read_sections, read_words
@@ -128,6 +128,7 @@ def test_what_models_are_measured_with_is_not_learnt(parts: Parts) -> None:
     measured |= {plain(question) for fact in FACTS for question in fact[:2]}
     learnt = [*parts["fit"], *replay_prompts(1600)]
     said = {plain(message.content) for e in learnt for message in e.messages if message.role == "user"}
+    said |= set(map(plain, replay_beginnings(800)))
     assert said & (measured - closing) == set()
 
 

@@ -6,7 +6,7 @@ import torch
 from llm.gguf.file import GgufFile
 from llm.train.encode import Encoder
 from llm.train.model import read_llama
-from llm.train.replay import replay, spoken_part
+from llm.train.replay import continued_texts, replay, spoken_part
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,16 @@ def test_replies_follow_their_prompts_and_end(small: GgufFile, monkeypatch: pyte
     ended = (*encoder.tokenizer.encode("It is so."), encoder.end)
     assert learnt.count(ended) == 2
     assert learnt.count(tuple(b"It is so. ")) == 2
+
+
+def test_texts_are_learnt_from_their_second_token_on(
+    small: GgufFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llm.train.replay.MOST_TOKENS", 3)
+    model, encoder = read_llama(small, torch.device("cpu")), Encoder(small)
+    found = continued_texts(model, encoder, 4)
+    assert [example.start for example in found] == [1] * 4
+    texts = [bytes(example.ids[:-3]).decode("latin-1") for example in found]
+    assert len(set(texts)) == 4
+    assert found == continued_texts(model, encoder, 4)
+    assert found != continued_texts(model, encoder, 4, seed=1)

@@ -6,7 +6,8 @@ from functools import cache
 
 import pytest
 
-from llm.train.spoken import SPOKEN, Spoken, number_words
+from llm.train.numerals import Spoken, number_words
+from llm.train.spoken import SPOKEN
 
 DRAWS = 30_000
 
