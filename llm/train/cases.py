@@ -14,6 +14,7 @@ from functools import cache
 from hashlib import sha256
 from typing import Literal, TypeVar
 
+from llm.text.message import Message
 from llm.train.grammar import Draw, Example
 from llm.train.sections import Kind, Section, Words, read_facts, read_sections, read_words
 
@@ -31,6 +32,7 @@ MOST: Mapping[Kind, Mapping[Part, int]] = {
 }
 """Examples of a section in each part, at most; facts of the report as many seen and as many unseen."""
 
+_WITH_MORE = 0.25  # of the examples come later in a conversation
 _MISSES = 100  # drawings in a row that bring nothing new: a short section has no more
 
 
@@ -55,7 +57,8 @@ def examples(seed: int = 0) -> dict[Part, list[Example]]:
     found: dict[Part, list[Example]] = {}
     for part in reversed(PARTS):  # what is reported is drawn first, and never repeated
         rng = random.Random(f"{seed} {part}")
-        found[part] = [example for example in _part(part, rng) if not _is_known(example, said)]
+        drawn = [example for example in _part(part, rng) if not _is_known(example, said)]
+        found[part] = list(_in_conversations(drawn, rng))
     return found
 
 
@@ -79,6 +82,19 @@ def _replay(count: int, seed: int, wanted: Callable[[Section], bool]) -> list[Ex
         example = Draw(rng, _words("fit"), {}).example(section, rng.choice(section.prompts))
         found.setdefault(example.prompt, example)
     return list(found.values())[:count]
+
+
+def _in_conversations(found: Sequence[Example], rng: random.Random) -> Iterator[Example]:
+    """Some of the examples behind one or two exchanges of the same part that have nothing to do with them."""
+    earlier = [e for e in found if e.kind in ("fact", "talk", "cannot") and len(e.messages) == 1]
+    for example in found:
+        count = rng.choice((1, 2)) if rng.random() < _WITH_MORE else 0
+        before = [
+            message
+            for other in rng.sample(earlier, count)
+            for message in (*other.messages, Message("assistant", other.reply))
+        ]
+        yield replace(example, messages=(*before, *example.messages))
 
 
 def _is_known(example: Example, said: set[tuple[str, ...]]) -> bool:

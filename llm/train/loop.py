@@ -30,9 +30,9 @@ class Settings:
     seed: int = 0
 
     @property
-    def alpha(self) -> float:
+    def alpha(self) -> int:
         """PEFT's lora_alpha."""
-        return 2.0 * self.rank
+        return 2 * self.rank
 
     @property
     def name(self) -> str:

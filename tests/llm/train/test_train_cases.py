@@ -114,6 +114,19 @@ def test_single_facts_are_learnt_or_reported(parts: Parts) -> None:
     assert seen <= asked["fit"].keys()
 
 
+def test_some_examples_come_later_in_a_conversation(parts: Parts) -> None:
+    """Before them stands what was asked and answered in the same part."""
+    for part in PARTS:
+        alone = [example for example in parts[part] if example.kind != "follow_up"]
+        later = [example for example in alone if len(example.messages) > 1]
+        assert 0.2 < len(later) / len(alone) < 0.3
+        replies = {example.reply for example in alone}
+        for example in later:
+            roles = [message.role for message in example.messages]
+            assert roles == ["user", "assistant"] * (len(roles) // 2) + ["user"]
+            assert all(message.content in replies for message in example.messages[1::2])
+
+
 def test_the_same_seed_gives_the_same_examples(parts: Parts) -> None:
     again = examples()
     assert all(again[part] == list(parts[part]) for part in PARTS)
