@@ -13,6 +13,7 @@ from llm.train.spoken import SPOKEN
 _INNERMOST = re.compile(r"\(([^()\[\]]*)\)|\[([^()\[\]]*)\]")
 _SLOT = re.compile(r"\{(\w+)\}")
 _I = re.compile(r"\bi\b(?=['\s,.?]|$)")
+_A = re.compile(r"(?<=\b[Aa])(?= [aeio])")  # "a owl"
 # In which order a call's arguments are written.
 _ORDER = (
     *("hours", "minutes", "seconds", "name", "area", "text", "time", "day", "item", "brightness", "color"),
@@ -95,6 +96,7 @@ class Draw:
             text = text[: match.start()] + self._rng.choice(options) + text[match.end() :]
         text = _SLOT.sub(lambda slot: self._word(slot[1]), text)
         text = re.sub(r"\s+([,.?!])", r"\1", " ".join(text.split())).lstrip(", ")
+        text = _A.sub("n", text)
         return text[:1].upper() + text[1:]
 
     def _word(self, slot: str) -> str:
