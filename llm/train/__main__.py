@@ -16,8 +16,9 @@ from llm.train.cases import Part, examples
 from llm.train.encode import Encoder
 from llm.train.figures import Figures, measure
 from llm.train.grammar import Example
+from llm.train.loop import Data
 from llm.train.model import read_llama
-from llm.train.replay import continued_texts, replay
+from llm.train.replay import own_replies
 from llm.train.runs import SETTINGS, Run, best, try_settings
 
 _LEFT_S = 60.0  # of the time, for the report and the files
@@ -34,17 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     gguf = open_gguf(options.model)
     model, encoder = read_llama(gguf, device), Encoder(gguf)
     parts = _parts(options)
-    own = replay(model, encoder, options.replay, options.seed)
-    own += continued_texts(model, encoder, options.replay // 2, options.seed)
-    learnt = [*map(encoder.encode, parts["fit"]), *own]
-    tokens = sum(len(example.ids) for example in learnt)
-    log(f"{len(learnt)} examples, {len(own)} of them replay, {tokens} tokens, {device}")
+    own = own_replies(model, encoder, options.replay, options.seed)
+    data = Data([*map(encoder.encode, parts["fit"]), *own.learnt], own.held)
+    log(f"{len(data.learnt)} examples, {len(own.learnt)} of them replay; {len(data.held)} held; {device}")
     base = {part: measure(model, encoder, parts[part]) for part in ("choose", "report")}
     log(f"base: score {base['choose'].score():.3f}, perplexity {base['choose'].perplexity:.2f}")
     runs = try_settings(
         model,
         encoder,
-        learnt,
+        data,
         parts["choose"],
         SETTINGS[: options.settings],
         log,
@@ -60,7 +59,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "base with the adapter": measure(model, encoder, parts["report"], adapter),
     }
     size = (options.out / WEIGHTS_FILE).stat().st_size
-    text = card(options.base, parts, runs, kept, figures, replay=len(own), adapter_bytes=size)
+    text = card(
+        options.base,
+        parts,
+        runs,
+        kept,
+        figures,
+        replay=len(own.learnt),
+        held=len(own.held),
+        adapter_bytes=size,
+    )
     (options.out / "README.md").write_text(text, encoding="utf-8")
     _write_figures(options.out, runs, figures, parts["report"])
     log(figures_table(figures, groups=True))
@@ -78,7 +86,7 @@ def _options() -> argparse.ArgumentParser:
         "--replay",
         type=int,
         default=1600,
-        help="prompts that the base answers; it continues half as many texts",
+        help="prompts that the base model answers; it continues half as many texts",
     )
     parser.add_argument("--settings", type=int, help="try only the first so many")
     parser.add_argument("--steps", type=int, help="end each training after so many, to see that it works")

@@ -20,6 +20,7 @@ def card(
     figures: Mapping[str, Figures],
     *,
     replay: int,
+    held: int,
     adapter_bytes: int,
 ) -> str:
     """The card as Markdown."""
@@ -30,6 +31,7 @@ def card(
         alpha=kept.settings.alpha,
         seed=kept.settings.seed,
         replay=replay,
+        held=held,
         sizes=_sizes_table(parts),
         runs=_runs_table(runs),
         kept=kept.settings.name,

@@ -38,7 +38,7 @@ class Share:
             return 0.0, 1.0
         z, n, p = 1.96, self.total, self.right / self.total
         center, spread = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return (center - spread) / (1 + z * z / n), (center + spread) / (1 + z * z / n)
+        return max(0.0, (center - spread) / (1 + z * z / n)), min(1.0, (center + spread) / (1 + z * z / n))
 
     def __str__(self) -> str:
         low, high = self.interval

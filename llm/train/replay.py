@@ -1,17 +1,19 @@
-"""The base model's own words, learnt beside the rest so that it does not forget how it talks and writes.
+"""The base model's own words, so that it does not forget how it talks and writes.
 
-Under the assistant's system prompt the first two sentences of a reply are kept, where they are plain ones;
-under the model's own the reply is kept as it came. Texts that are no conversations are continued, too. All is
-sampled, since greedy replies repeat themselves.
+Under the assistant's system prompt the first two sentences of a reply are learnt, where they are plain ones.
+Its predictions are held on whole replies under the model's own system prompt, and on texts that are no
+conversations. All is sampled, since greedy replies repeat themselves.
 """
 
 import re
+from collections.abc import Sequence
 
 import torch
 
 from llm.train.cases import replay_beginnings, replay_prompts
 from llm.train.encode import Encoded, Encoder
 from llm.train.generate import replies
+from llm.train.loop import Data
 from llm.train.model import Llama
 
 TEMPERATURE = 0.7
@@ -22,34 +24,32 @@ _WRITTEN = re.compile(r"[\n*#|:]|\b[0-9]\.\s")  # lists, headings and the like, 
 _MOST_CHARS = 240
 
 
-def replay(model: Llama, encoder: Encoder, count: int, seed: int = 0) -> list[Encoded]:
-    """Replies to about `count` prompts; those that are no plain sentences are left out."""
+def own_replies(model: Llama, encoder: Encoder, count: int, seed: int = 0) -> Data:
+    """About half as many short replies to learn as `count`, and as many whole ones to hold, and texts."""
     prompts = replay_prompts(count, seed)
-    generator = torch.Generator(model.device).manual_seed(seed)
-    written = replies(
-        model,
-        [encoder.prompt(prompt) for prompt in prompts],
-        encoder.tokenizer.eos_ids,
-        most=MOST_TOKENS,
-        sampled=(TEMPERATURE, generator),
-    )
-    kept = []
+    ids = [encoder.prompt(prompt) for prompt in prompts]
+    written = _sampled(model, encoder, ids, TEMPERATURE, seed)
+    learnt, held = [], continued_texts(model, encoder, count // 2, seed)
     for prompt, reply in zip(prompts, written, strict=True):
         if not prompt.system:
-            kept.append(encoder.continued(prompt, reply))
+            held.append(encoder.continued(prompt, reply))
         elif (short := spoken_part(encoder.tokenizer.decode(reply))) is not None:
-            ids = [*encoder.tokenizer.encode(short), encoder.end]
-            kept.append(encoder.continued(prompt, ids))
-    return kept
+            learnt.append(encoder.continued(prompt, [*encoder.tokenizer.encode(short), encoder.end]))
+    return Data(learnt, held)
 
 
 def continued_texts(model: Llama, encoder: Encoder, count: int, seed: int = 0) -> list[Encoded]:
-    """About `count` texts, to be learnt from their second token on."""
+    """About `count` texts, held from their second token on."""
     starts = [encoder.tokenizer.encode(text) for text in replay_beginnings(count, seed)]
-    sampled = (TEXT_TEMPERATURE, torch.Generator(model.device).manual_seed(seed))
-    ends = encoder.tokenizer.eos_ids
-    written = replies(model, starts, ends, most=MOST_TOKENS, sampled=sampled)
+    written = _sampled(model, encoder, starts, TEXT_TEMPERATURE, seed)
     return [Encoded((*start, *text), 1) for start, text in zip(starts, written, strict=True)]
+
+
+def _sampled(
+    model: Llama, encoder: Encoder, prompts: Sequence[Sequence[int]], temperature: float, seed: int
+) -> list[list[int]]:
+    sampled = (temperature, torch.Generator(model.device).manual_seed(seed))
+    return replies(model, prompts, encoder.tokenizer.eos_ids, most=MOST_TOKENS, sampled=sampled)
 
 
 def spoken_part(reply: str) -> str | None:

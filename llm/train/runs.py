@@ -5,19 +5,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from llm.train.adapter import Adapter
-from llm.train.encode import Encoded, Encoder
+from llm.train.encode import Encoder
 from llm.train.figures import WORST_PERPLEXITY, Figures, measure
 from llm.train.grammar import Example
-from llm.train.loop import Settings, train
+from llm.train.loop import Data, Settings, train
 from llm.train.model import Llama
 
 SETTINGS = (
-    Settings(rank=16, rate=1e-3, epochs=3),
-    Settings(rank=16, rate=2e-3, epochs=3),
-    Settings(rank=16, rate=5e-4, epochs=3),
-    Settings(rank=8, rate=1e-3, epochs=3),
-    Settings(rank=16, rate=1e-3, epochs=6),
-    Settings(rank=16, rate=5e-4, epochs=6),
+    Settings(rate=1e-3),
+    Settings(rate=1e-3, hold=4.0),
+    Settings(rate=5e-4),
+    Settings(rate=2e-3, hold=4.0),
+    Settings(rank=8, rate=1e-3),
+    Settings(rate=1e-3, epochs=6, hold=4.0),
 )
 """Those that are tried, in this order while there is time."""
 
@@ -35,7 +35,7 @@ class Run:
 def try_settings(
     model: Llama,
     encoder: Encoder,
-    learnt: Sequence[Encoded],
+    data: Data,
     choose: Sequence[Example],
     settings: Sequence[Settings],
     log: Callable[[str], None],
@@ -52,7 +52,7 @@ def try_settings(
             log(f"{one.name}: left out, there is no time for it")
             continue
         log(f"{one.name}:")
-        adapter = train(model, learnt, one, log, most_steps)
+        adapter = train(model, data, one, log, most_steps)
         figures = measure(model, encoder, choose, adapter)
         runs.append(Run(one, adapter, figures, now_s() - began))
         log(f"  {runs[-1].seconds:.0f} s; score {figures.score():.3f}, perplexity {figures.perplexity:.2f}")

@@ -29,7 +29,7 @@ def test_everything_is_written_to_one_folder(
     assert sorted(p.name for p in out.iterdir()) == [*names, "figures.json", "log.txt", "replies.jsonl"]
     kept = json.loads((out / "adapter_config.json").read_text())
     figures = json.loads((out / "figures.json").read_text())
-    assert [run["rate"] for run in figures["runs"]] == [1e-3, 2e-3]
+    assert [run["rate"] for run in figures["runs"]] == [1e-3, 1e-3]
     assert kept["r"] == len(load_file(out / "adapter_model.safetensors")[_first(out)])
     card = (out / "README.md").read_text()
     assert "# A voice assistant's adapter for some/base" in card

@@ -6,7 +6,7 @@ import torch
 from llm.gguf.file import GgufFile
 from llm.train.encode import Encoder
 from llm.train.model import read_llama
-from llm.train.replay import continued_texts, replay, spoken_part
+from llm.train.replay import continued_texts, own_replies, spoken_part
 
 
 @pytest.mark.parametrize(
@@ -26,20 +26,23 @@ def test_the_first_two_plain_sentences_are_kept(reply: str, kept: str | None) ->
     assert spoken_part(reply) == kept
 
 
-def test_replies_follow_their_prompts_and_end(small: GgufFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llm.train.replay.replies", lambda *_, **__: [[*b"It is so. "]] * 4)
-    model, encoder = read_llama(small, torch.device("cpu")), Encoder(small)
-    monkeypatch.setattr(encoder.tokenizer, "decode", lambda ids: bytes(ids).decode())
-    found = replay(model, encoder, 4)
-    learnt = [example.ids[example.start :] for example in found]
-    ended = (*encoder.tokenizer.encode("It is so."), encoder.end)
-    assert learnt.count(ended) == 2
-    assert learnt.count(tuple(b"It is so. ")) == 2
-
-
-def test_texts_are_learnt_from_their_second_token_on(
+def test_short_replies_are_learnt_and_whole_ones_held(
     small: GgufFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    written = [*b"It is so. So it is. And"]
+    monkeypatch.setattr(
+        "llm.train.replay.replies", lambda _model, prompts, *_, **__: [written] * len(prompts)
+    )
+    model, encoder = read_llama(small, torch.device("cpu")), Encoder(small)
+    monkeypatch.setattr(encoder.tokenizer, "decode", lambda ids: bytes(ids).decode())
+    found = own_replies(model, encoder, 4)
+    ended = (*encoder.tokenizer.encode("It is so. So it is."), encoder.end)
+    assert [example.ids[example.start :] for example in found.learnt] == [ended] * 2
+    assert sum(example.ids[example.start :] == tuple(written) for example in found.held) == 2
+    assert sum(example.start == 1 for example in found.held) == 2
+
+
+def test_texts_are_held_from_their_second_token_on(small: GgufFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llm.train.replay.MOST_TOKENS", 3)
     model, encoder = read_llama(small, torch.device("cpu")), Encoder(small)
     found = continued_texts(model, encoder, 4)
