@@ -29,6 +29,7 @@ def card(
         megabytes=adapter_bytes / 1e6,
         rank=kept.settings.rank,
         alpha=kept.settings.alpha,
+        batch=kept.settings.batch,
         seed=kept.settings.seed,
         replay=replay,
         held=held,
