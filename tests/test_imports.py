@@ -51,7 +51,7 @@ FLOORS = {
         {"serve"},
         {"cpu", "cuda", "remote"},
         {"eval"},
-        {"bench"},
+        {"bench", "train"},
     ),
 }
 """Rooms (folders, or files at a package's root), lowest first; each imports only from floors below it."""
