@@ -25,7 +25,7 @@ from assistant.commands.say import speak_text
 from assistant.config import Config, read_config
 from assistant.home.scripted import ScriptedHome
 from assistant.models.language import load_language
-from assistant.models.load import locate_llm
+from assistant.models.load import locate_adapter, locate_llm
 from assistant.models.pool import ModelPool, Models, frozen
 from assistant.models.speech import asr_paths, load_speaker, locate_voice
 from assistant.models.store import ModelStore
@@ -74,7 +74,7 @@ async def _ask_all(
     path = None if config.llm.is_remote else locate_llm(config.llm, ModelStore())
     answered = []
     with open_skills(config, home=home, in_memory=True) as skills:
-        language = load_language(config.llm, path)
+        language = load_language(config.llm, path, locate_adapter(config.llm, ModelStore()))
         pool = ModelPool(frozen(lambda: Models(language, skills=skills.open)), Clock())
         try:
             for request in _track(requests):
