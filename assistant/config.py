@@ -5,6 +5,7 @@ import os
 import re
 import tomllib
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from importlib.resources import files
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -32,14 +33,20 @@ class ConfigError(ValueError):
     """A configuration file that cannot be used; the message names the file and the key."""
 
 
+_DEFAULT_MODEL = "smollm2-135m-instruct-q4_1"
+SHIPPED_ADAPTER = str(Path(str(files("llm"))) / "data" / "assistant-lora")
+"""Trained here for the default model, by `python -m llm.train`; its card is beside it."""
+
+
 @dataclass(frozen=True)
 class LlmConfig:
     """Which model writes the replies: a name of the model store, or the path of a GGUF file."""
 
-    model: str = "smollm2-135m-instruct-q4_1"
-    adapter: str | None = None
+    model: str = _DEFAULT_MODEL
+    adapter: str = "auto"
     """A LoRA adapter: a name of the model store, or the path of a `.gguf`, of a `.safetensors` in the hub's
-    form (PEFT), or of its folder. What has neither ending is a path if there is a slash in it."""
+    form (PEFT), or of its folder. What has neither ending is a path if there is a slash in it. "auto" is the
+    one that comes with the default model, and none for others; "none" is none."""
     device: Device = "auto"
     """What runs it: auto is a GPU that can, else the CPU. Where "cuda" cannot be had, a warning says why, and
     the CPU runs it."""
@@ -76,8 +83,17 @@ class LlmConfig:
     @property
     def adapter_is_path(self) -> bool:
         """Whether there is an adapter, and it is a file or folder of the user's own."""
-        own = self.adapter or ""
+        own = self.adapter
         return own.endswith((".gguf", ".safetensors")) or "/" in own or os.sep in own
+
+    @property
+    def chosen_adapter(self) -> str | None:
+        """What `adapter` comes to; None is none."""
+        if self.adapter == "none" or self.is_remote:
+            return None
+        if self.adapter == "auto":
+            return SHIPPED_ADAPTER if self.model == _DEFAULT_MODEL else None
+        return self.adapter
 
     @property
     def is_remote(self) -> bool:

@@ -18,11 +18,13 @@ from assistant.mqtt.callbacks import Callbacks
 from assistant.mqtt.connect import connected
 from assistant.skills import Announcements, Services, Skills, Store
 from assistant.skills.skills import Conversation
+from assistant.skills.tools import FUNCTIONS, QUERIES, tool
 
 if TYPE_CHECKING:
     from assistant.mqtt.bridge import Bridge
 
 _FILE = "household.db"
+_ROOM_FOR_TOOLS = 4096  # tokens of context; telling a model of all functions takes about 1500
 _SETTLED_S = 0.5
 _MOST_NAMES = 300
 
@@ -53,6 +55,10 @@ def open_skills(config: Config, *, home: Home | None = None, in_memory: bool = F
         from assistant.skills.household import household  # noqa: PLC0415  # its libraries take half a second
 
         skills = household(services, announcements)
+        if config.llm.is_remote or config.llm.context >= _ROOM_FOR_TOOLS:
+            skills.tools = tuple(map(tool, FUNCTIONS))
+        else:
+            skills.calls = QUERIES
         skills.warm_up()
         return skills
 

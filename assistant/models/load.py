@@ -9,7 +9,7 @@ from asr.recognizer import Recognizer
 from asr.stream import StreamConfig, Transcriber
 from asr.turn_end import TurnEnd
 from asr.vad import Vad
-from assistant.config import Config, LlmConfig
+from assistant.config import SHIPPED_ADAPTER, Config, LlmConfig
 from assistant.models.language import load_language
 from assistant.models.pool import HearingModels, ModelPool, Models, Tap, frozen
 from assistant.models.speech import (
@@ -71,8 +71,8 @@ def locate_llm(config: LlmConfig, store: ModelStore) -> Path:
 
 def locate_adapter(config: LlmConfig, store: ModelStore) -> Path | None:
     """Where the file or folder of `config.adapter` is, if one is wanted; raises ModelStoreError."""
-    named = config.adapter if not config.adapter_is_path else None
-    return _adapter_path(config, fetch(store, [named]) if named else {})
+    names = _adapter_names(config)
+    return _adapter_path(config, fetch(store, names) if names else {})
 
 
 def load_pool(
@@ -127,13 +127,17 @@ def _llm_names(config: LlmConfig) -> list[str]:
     if config.is_remote:
         return []
     model = [] if config.is_path else [config.model]
-    return model if config.adapter is None or config.adapter_is_path else [*model, config.adapter]
+    return [*model, *_adapter_names(config)]
+
+
+def _adapter_names(config: LlmConfig) -> list[str]:
+    chosen = config.chosen_adapter
+    return [] if chosen in (None, SHIPPED_ADAPTER) or config.adapter_is_path else [str(chosen)]
 
 
 def _adapter_path(config: LlmConfig, found: Mapping[str, Path]) -> Path | None:
-    if config.is_remote or config.adapter is None:
-        return None
-    return Path(config.adapter) if config.adapter_is_path else found[config.adapter]
+    chosen = config.chosen_adapter
+    return None if chosen is None else found.get(chosen, Path(chosen))
 
 
 def _llm_path(config: LlmConfig, found: dict[str, Path]) -> Path | None:

@@ -58,7 +58,11 @@ class Realtime:
     async def converse(self, websocket: ServerConnection, draining: asyncio.Event) -> None:
         """Converse until the client is gone, or, once `draining` is set, until the present turn is over."""
         model = _wanted_model(websocket)
-        if model and model != self.model and not model.startswith(_OTHERS):
+        if (
+            model
+            and model not in (self.model, self.model.partition(":")[0])
+            and not model.startswith(_OTHERS)
+        ):
             error = WireError(
                 "model_not_found", f"there is no model {model!r:.80}; this is {self.model}", "model"
             )

@@ -27,6 +27,8 @@ class Skills:
         self._skills, self.services = tuple(skills), services
         self.tools: tuple[Tool, ...] = ()
         """Functions that language models are told of which take any; none unless somebody sets them."""
+        self.calls: tuple[str, ...] | None = None
+        """Names of the functions that a language model may call; None: of all."""
         self.announcements = announcements or Announcements()
         self._matcher = Matcher(table for skill in skills for table in skill.sentences)
         self._of = {name: skill for skill in skills for name in _names(skill)}
@@ -99,7 +101,7 @@ class Conversation:
     @property
     def calls(self) -> tuple[str, ...]:
         """Names of all functions that a language model may call."""
-        return self._skills.names
+        return self._skills.names if self._skills.calls is None else self._skills.calls
 
     def call(self, name: str, arguments: str, device: Device | None = None) -> "Planned | None":
         """What comes of a language model's call; None if no skill takes it as it is."""

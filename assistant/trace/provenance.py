@@ -17,8 +17,9 @@ def model_digests(config: Config) -> list[dict[str, str]]:
     stored = [{"name": name, "sha256": catalog[name].sha256 or ""} for name in model_names(config)]
     own = Path(config.llm.model)
     brought = [{"name": own.name, "sha256": _sha256(own)}] if config.llm.is_path else []
-    if config.llm.adapter_is_path and not config.llm.is_remote:
-        brought.append({"name": Path(config.llm.adapter or "").name, "sha256": _of_adapter(config.llm)})
+    chosen = config.llm.chosen_adapter
+    if chosen is not None and chosen not in catalog:
+        brought.append({"name": Path(chosen).name, "sha256": _of_adapter(chosen)})
     packaged = Path(str(files("hibari") / "assets" / "hibari.onnx"))
     in_package = voice_model(config.tts) is None
     voice = [{"name": "hibari-heart", "sha256": _sha256(packaged)}] if in_package else []
@@ -30,20 +31,21 @@ def model_version(config: LlmConfig) -> str:
     if config.is_remote:
         return config.remote.model or "remote"
     model = Path(config.model).stem if config.is_path else config.model
-    if config.adapter is None:
+    chosen = config.chosen_adapter
+    if chosen is None:
         return model
-    adapter = Path(config.adapter)
+    adapter = Path(chosen)
     name = adapter.stem if adapter.suffix in (".gguf", ".safetensors") else adapter.name
-    return f"{model}:{name}@{_of_adapter(config)[:12]}"
+    return f"{model}:{name}@{_of_adapter(chosen)[:12]}"
 
 
-def _of_adapter(config: LlmConfig) -> str:
+def _of_adapter(chosen: str) -> str:
     """SHA-256 of the adapter, as `llm.lora.Adapter` has it; raises LoraError."""
-    assert config.adapter is not None
-    if not config.adapter_is_path:
-        return load_catalogs()[config.adapter].sha256 or ""
+    catalog = load_catalogs()
+    if chosen in catalog:
+        return catalog[chosen].sha256 or ""
     try:
-        return adapter_sha256(path := Path(config.adapter))
+        return adapter_sha256(path := Path(chosen))
     except OSError as error:
         raise LoraError(path, None, f"cannot be read: {error}") from error
 

@@ -96,7 +96,7 @@ def test_an_adapter_is_a_name_or_the_path_of_a_file_or_folder(
 ) -> None:
     config = read_config(write(tmp_path, f'[llm]\nadapter = "{adapter}"\n')).llm
     assert (config.adapter, config.adapter_is_path) == (adapter, own)
-    assert (Config().llm.adapter, Config().llm.adapter_is_path) == (None, False)
+    assert (Config().llm.adapter, Config().llm.adapter_is_path) == ("auto", False)
 
 
 def test_the_language_model_runs_on_a_gpu_that_can_unless_it_is_told_otherwise(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_reports_and_metrics_tell_the_adapters_digest(base: Path, hub: Path) -> 
     config = Config(llm=LlmConfig(model=str(base), adapter=str(hub)))
     assert {"name": "polite", "sha256": digest} in model_digests(config)
     assert model_version(config.llm) == f"m:polite@{digest[:12]}"
-    assert model_version(replace(config.llm, adapter=None)) == "m"
+    assert model_version(replace(config.llm, adapter="none")) == "m"
     remote = replace(config.llm, remote=RemoteConfig(url="http://127.0.0.1:1/v1", model="theirs"))
     assert model_version(remote) == "theirs"
     assert not any(model["name"] == "polite" for model in model_digests(Config(llm=remote)))
@@ -119,14 +119,14 @@ def test_an_adapter_of_the_store(base: Path, tmp_path: Path, monkeypatch: pytest
     config = LlmConfig(model=str(base), adapter="kind")
     assert locate_adapter(config, ModelStore(catalog=catalog)) == path
     assert "kind" in model_names(Config(llm=config))
-    assert locate_adapter(replace(config, adapter=None), ModelStore(catalog=catalog)) is None
+    assert locate_adapter(replace(config, adapter="none"), ModelStore(catalog=catalog)) is None
     with pytest.raises(ModelStoreError, match="kin"):
         locate_adapter(replace(config, adapter="kin"), ModelStore(catalog=catalog))
-    monkeypatch.setattr(provenance, "load_catalog", lambda: catalog)
+    monkeypatch.setattr(provenance, "load_catalogs", lambda: catalog)
     assert model_version(config) == f"m:kind@{digest[:12]}"
     path.write_bytes(path.read_bytes()[:-1] + b"\1")
     with pytest.raises(ModelStoreError, match="SHA-256"):
         locate_adapter(config, ModelStore(catalog=catalog))
     assert load.model_names(Config(llm=replace(config, adapter=str(path)))) == load.model_names(
-        Config(llm=replace(config, adapter=None))
+        Config(llm=replace(config, adapter="none"))
     )
