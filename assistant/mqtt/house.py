@@ -50,6 +50,7 @@ class House:
         """`ignored` are discovery topics that are left out: the assistant's own."""
         self._prefix, self._ignored = prefix, ignored
         self._known: dict[str, Known] = {}
+        self._entities: tuple[Entity, ...] | None = ()  # None: to be made anew
         self._sources: dict[str, tuple[Component, ...]] = {}
         self._payloads: dict[str, int] = {}  # the hash of each discovery, to know one that comes again
         self._unique: dict[tuple[str, str], str] = {}  # by domain and unique id, the entity that has it
@@ -57,8 +58,10 @@ class House:
 
     @property
     def entities(self) -> tuple[Entity, ...]:
-        """See Home."""
-        return tuple(known.component.entity for known in self._known.values())
+        """See Home. The same tuple until they change: it is asked for at every partial transcript."""
+        if self._entities is None:
+            self._entities = tuple(known.component.entity for known in self._known.values())
+        return self._entities
 
     @property
     def topics(self) -> set[str]:
@@ -113,13 +116,13 @@ class House:
         known = Known(component)
         if before is not None and before.component.topics == component.topics:
             known.values, known.online, known.assumed = before.values, before.online, before.assumed
-        self._known[component.entity.id] = known
+        self._known[component.entity.id], self._entities = known, None
         for topic in component.topics:
             self._readers.setdefault(topic, {})[component.entity.id] = None
         return True
 
     def _remove(self, entity_id: str) -> None:
-        component = self._known.pop(entity_id).component
+        component, self._entities = self._known.pop(entity_id).component, None
         self._unique.pop((component.entity.domain, component.unique_id), None)
         for topic in component.topics:
             self._readers[topic].pop(entity_id)
