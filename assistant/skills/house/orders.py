@@ -135,12 +135,13 @@ def what_is_true(home: Home, outcomes: Sequence[Outcome]) -> str | None:
         return next((text for text in moving if text and len(outcomes) == 1), None)
     if len(problems.get("unreachable", ())) == len(outcomes):
         return _unreachable(home, [outcome.order.entity for outcome in outcomes])
+    values = {outcome.order.entity.id: outcome.state.value for outcome in outcomes if outcome.state}
+    states = "; ".join(_says(entity, values) for entity in problems.get("other", ()))
     said = " ".join(
-        _PROBLEMS[kind].format(who=all_of(who), verb=_have(who)) for kind, who in problems.items()
+        _PROBLEMS[kind].format(who=all_of(who), verb=_have(who), states=states)
+        for kind, who in problems.items()
     )
     fine = len(outcomes) - sum(map(len, problems.values()))
-    values = {outcome.order.entity.id: outcome.state.value for outcome in outcomes if outcome.state}
-    said = said.format(states="; ".join(_says(entity, values) for entity in problems.get("other", ())))
     return f"Not all of that worked. {said}" if fine else said
 
 
@@ -150,7 +151,7 @@ _PROBLEMS = {
     "assumed": "I sent that, but I can't see whether it worked: {who} never reports back.",
     "unreachable": "I can't reach {who}.",
     "unsupported": "That can't be done with {who}.",
-    "other": "I sent that, but {{states}}.",
+    "other": "I sent that, but {states}.",
 }
 
 

@@ -9,6 +9,7 @@ from assistant.home.entities import (
     UNAVAILABLE,
     Command,
     CommandUnsupported,
+    Entity,
     HomeError,
     HomeUnavailable,
     State,
@@ -29,7 +30,7 @@ Reported = State | HomeError | None
 class Unruly:
     """Reports what it is told to, whatever the command."""
 
-    entities = ENTITIES
+    entities: tuple[Entity, ...] = ENTITIES
     changed: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(self, reports: dict[str, Reported], states: dict[str, str] | None = None) -> None:
@@ -83,6 +84,15 @@ def test_one_that_is_gone_is_named() -> None:
     assert talk.say("is the kitchen light on?").said == (
         "I can't tell: the kitchen light is not reachable right now."
     )
+
+
+@pytest.mark.parametrize("name", ["{name}", "{0} lamp", "lamp {", "100% {verb}", "{{ states }}"])
+def test_a_name_of_characters_that_templates_have(name: str) -> None:
+    odd = Unruly({"light.odd": None})
+    odd.entities = (Entity("light.odd", name, "light"),)
+    turn = Talk(house, odd).say(f"turn on {name}")
+    assert turn.said.startswith("I sent that, but the ") and turn.said.endswith(" has not answered.")
+    assert name in turn.said
 
 
 def test_some_of_several() -> None:
