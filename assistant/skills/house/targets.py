@@ -32,6 +32,11 @@ DOMAINS: Mapping[str, tuple[Domain, ...]] = {
 _ONLY_ONE = ("climate", "vacuum")
 """If there is one of these in the home, it is meant although it stands in another area."""
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_NO_NAME = re.compile(
+    r"an?|all|and|anything|down|everything|everywhere|here|in|it|me|my|no|not|of|off|on|or|our|please"
+    r"|something|that|the|them|these|this|those|to|turn|up|us|what|yes|you|your"
+)
+"""Words that sentences need for other things: "turn it off" is not about what somebody has called "it"."""
 _LIGHT = re.compile(r"\s+(?:light|lights|lamp|lamps|lighting)$")
 
 
@@ -40,10 +45,11 @@ def choices(entities: Sequence[Entity]) -> Mapping[str, Sequence[Choice]]:
     named = [
         Choice(said, key(entity.name), {"domain": entity.domain})
         for entity in entities
+        if not _NO_NAME.fullmatch(key(entity.name))
         for said in _ways(key(entity.name))
     ]
     areas = dict.fromkeys(key(entity.area) for entity in entities if entity.area)
-    placed = [Choice(said, area) for area in areas for said in _ways(area)]
+    placed = [Choice(said, area) for area in areas if not _NO_NAME.fullmatch(area) for said in _ways(area)]
     return {"name": tuple(named), "area": tuple(placed), "floor": ()}
 
 
