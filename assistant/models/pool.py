@@ -218,7 +218,7 @@ class ModelPool:
         return Stages(language, hearing, voice, skills, self._closer(opened))
 
     def expect(self, names: Sequence[str]) -> None:
-        """Names that are likely to be said from the next utterance on."""
+        """Names that are likely to be said from the next utterance on. From any thread; takes some time."""
         if self._models.hearing is not None:
             self._models.hearing.expect(names)
 
