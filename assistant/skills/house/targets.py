@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from assistant.home.entities import Domain, Entity, Home
 from assistant.skills.skill import Choice, Value
@@ -53,6 +54,7 @@ def choices(entities: Sequence[Entity]) -> Mapping[str, Sequence[Choice]]:
     return {"name": tuple(named), "area": tuple(placed), "floor": ()}
 
 
+@lru_cache(4096)
 def key(name: str) -> str:
     """A name as slots have it."""
     return as_spoken(name).casefold()
