@@ -7,7 +7,6 @@ from fakes import Scene, ScriptedSkills, Voice
 from test_talk import HELLO, Conversation, press
 
 from assistant.config import MqttConfig
-from assistant.mqtt.callbacks import Callbacks
 from assistant.mqtt.own import Mute, Offers, Own, Say, Told
 from assistant.mqtt.told import messages
 from assistant.session.events import SessionEvent
@@ -35,9 +34,8 @@ class AtHome(Conversation):
 
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
-        announcements = Announcements()
-        self.world.skills = Announcing(announcements)
-        self.callbacks = Callbacks(announcements, lambda muted: self.talk.mute(muted))
+        self.announcements = Announcements()
+        self.world.skills = Announcing(self.announcements)
         self._published: dict[tuple[str, float], str] = {}
         self.muted: list[bool] = []
         self._told: Told = "idle"
@@ -67,9 +65,9 @@ def ask(topic: str, payload: bytes) -> Callable[[Conversation], None]:
         assert isinstance(talk, AtHome)
         match OWN.heard(f"assistant/{topic}", payload):
             case Say(text=text):
-                talk.callbacks.say(text)
+                talk.announcements(text)
             case Mute(muted=muted):
-                talk.callbacks.mute(muted)
+                talk.talk.mute(muted)
 
     return publish
 
