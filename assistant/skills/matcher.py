@@ -12,18 +12,35 @@ from assistant.skills.sentences import shared
 from assistant.skills.skill import Choice, Intent, Value
 from assistant.skills.written import as_spoken
 
-_BEFORE = re.compile(
-    r"^(?:(?:hey|hi|hello|okay|ok|so|well|um|uh|now|just|then|also|assistant|computer|please)\s+"
-    r"|(?:(?:can|could|would|will) you|would you mind|do me a favor and|go ahead and|let's)\s+"
-    r"|i (?:need|want) you to\s+|i(?:'d| would) like(?: you)?(?: to)?\s+|(?:can|could|may) i\s+)+",
-    re.IGNORECASE,
+_ADDRESS = (
+    r"(?:hey|hi|hello|okay|ok|so|well|um|uh|now|just|then|also|assistant|computer|please)\s+"
+    r"|(?:(?:can|could|would|will) (?:you|we)|do me a favor and|go ahead and|let's|why don't (?:you|we))\s+"
+    r"|you (?:can|could|may)\s+|(?:maybe|perhaps|quickly)\s+"
+    r"|i (?:need|want) you to\s+|i(?:'d| would) like(?: you)?(?: to)?\s+|(?:can|could|may) i\s+"
 )
+_REMARK = (
+    r"(?:(?:oh|ah|hm+|right|al(?:l ?)?right|actually|sorry|excuse me|yes|yeah|yep|no|wait|great|good|perfect"
+    r"|cool|fine|thanks|thank you|let's see|let me see|quick question|one more thing|by the way|hey there"
+    r"|hi there)"
+    r"(?:\s+and)?)\s+"
+)
+"""Some templates begin with one of these, so that what is said is matched with it as well."""
+_BEFORE = re.compile(rf"^(?:{_ADDRESS})+", re.IGNORECASE)
+_ALL_BEFORE = re.compile(rf"^(?:{_REMARK}|{_ADDRESS})+(?=\S+\s)", re.IGNORECASE)
 _BEHIND = re.compile(
-    r"(?:[\s,]+(?:please|now|right now|right away|quickly|if you can|if you could|for me)"
-    r"|,\s*(?:thanks|thank you|assistant|computer|okay|ok))+[\s.?!]*$",
+    r"(?<!\bsay)(?:[\s,]+(?:please|now|right now|right away|quickly|if you can|if you could|for me"
+    r"|thanks(?: a lot| so much)?|thank you(?: so much| very much)?)"
+    r"|,\s*(?:assistant|computer|okay|ok|cheers))+[\s.?!]*$",
     re.IGNORECASE,
 )
 """Said around a request, and no part of it."""
+_MIND = re.compile(r"^(?:(?:would|do) you )?mind ([a-z]+ing)\b", re.IGNORECASE)
+_BASE = {
+    "turning": "turn", "switching": "switch", "setting": "set", "putting": "put", "adding": "add",
+    "starting": "start", "stopping": "stop", "opening": "open", "closing": "close", "locking": "lock",
+    "dimming": "dim", "making": "make", "reminding": "remind", "telling": "tell", "repeating": "repeat",
+    "waking": "wake", "cancelling": "cancel", "canceling": "cancel", "saying": "say", "giving": "give",
+}  # fmt: skip
 _EMPTY = TextSlotList.from_strings([])
 
 
@@ -39,10 +56,8 @@ class Matcher:
     def match(self, text: str, lists: Mapping[str, Sequence[Choice]]) -> list[Intent]:
         """All that `text` may mean, the most literal reading first; `lists` are words of slots by name."""
         slots: dict[str, SlotList] = {name: self._list(name, choices) for name, choices in lists.items()}
-        whole = as_spoken(text)
-        bare = _BEFORE.sub("", as_spoken(_BEHIND.sub("", text)))
         found: list[RecognizeResult] = []
-        for spoken in dict.fromkeys((bare, whole)):
+        for spoken in _readings(text):
             found += recognize_all(spoken, self._intents, slot_lists=slots) if spoken else []
         found.sort(key=_free)
         return _unique(_intent(result, text) for result in found)
@@ -57,6 +72,13 @@ class Matcher:
             )
             known = self._lists[name] = (choices, compiled if choices else _EMPTY)
         return known[1]
+
+
+def _readings(text: str) -> list[str]:
+    """What is said, without what is only said around it; of equal readings the first wins."""
+    whole, polite = as_spoken(text), as_spoken(_BEHIND.sub("", text))
+    request = _MIND.sub(lambda mind: _BASE.get(mind[1].casefold(), mind[0]), _ALL_BEFORE.sub("", polite))
+    return list(dict.fromkeys((_BEFORE.sub("", polite), whole, request)))
 
 
 def _merged(tables: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

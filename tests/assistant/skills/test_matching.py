@@ -34,9 +34,18 @@ def match(text: str) -> list[tuple[str, Mapping[str, object]]]:
         ("Turn on the hall lamp.", "Light", {"lamp": "lamp.hall"}),
         ("Could you please switch on the desk light?", "Light", {"lamp": "lamp.desk"}),
         ("Hey, turn on the hall lamp now, thanks!", "Light", {"lamp": "lamp.hall"}),
+        ("Sorry, turn on the hall lamp.", "Light", {"lamp": "lamp.hall"}),
+        ("oh and turn on the hall lamp thank you", "Light", {"lamp": "lamp.hall"}),
+        ("no turn on the desk light", "Light", {"lamp": "lamp.desk"}),
+        ("Thanks, now could you maybe turn on the desk light?", "Light", {"lamp": "lamp.desk"}),
+        ("would you mind turning on the desk light", "Light", {"lamp": "lamp.desk"}),
+        ("you can turn on the desk light now", "Light", {"lamp": "lamp.desk"}),
+        ("why don't you turn on the desk light", "Light", {"lamp": "lamp.desk"}),
+        ("All right, let's see, dim the hall lamp to 30%", "Dim", {"lamp": "lamp.hall", "level": 30}),
         ("Dim the hall lamp to 30%.", "Dim", {"lamp": "lamp.hall", "level": 30}),
         ("Dim the hall lamp to thirty percent.", "Dim", {"lamp": "lamp.hall", "level": 30}),
         ("Note that Ann called.", "Note", {"words": "Ann called"}),
+        ("Note to say thank you.", "Note", {"words": "to say thank you"}),
     ],
 )
 def test_written_and_spelled_and_polite(text: str, name: str, slots: dict[str, object]) -> None:
@@ -44,7 +53,16 @@ def test_written_and_spelled_and_polite(text: str, name: str, slots: dict[str, o
 
 
 @pytest.mark.parametrize(
-    "text", ["", "...", "The hall lamp.", "Turn on the radio.", "I turned on the hall lamp"]
+    "text",
+    [
+        "",
+        "...",
+        "The hall lamp.",
+        "Turn on the radio.",
+        "I turned on the hall lamp",
+        "no hall lamp",
+        "thanks",
+    ],
 )
 def test_what_is_no_command_is_none(text: str) -> None:
     assert match(text) == []
