@@ -8,7 +8,7 @@ from assistant.skills.skill import Intent, Value
 from assistant.skills.timers.spans import UNITS, Span, span
 
 _LONGEST_NAME = 4  # words
-_OPEN = frozenset(("duration", "explicit", "asked", "more", "followed", "patience", "change"))
+_OPEN = frozenset(("duration", "explicit", "asked", "more", "followed", "patience", "change", "another"))
 """Slots of our sentences that hold a duration. What they ask for beside it is in `Timers`."""
 _PATIENCE_S = 120
 """Who says "give me a minute" asks for no timer."""
@@ -61,6 +61,8 @@ def request(intent: Intent) -> Request | None:
     for slot in _OPEN.intersection(slots):
         asked = replace(asked, length=span(str(slots[slot])))
         if asked.length is None or (slot == "more" and not asked.length.more):
+            return None
+        if slot == "another" and asked.length.more:
             return None
         if slot == "explicit" and asked.length.bare:
             return None

@@ -59,10 +59,15 @@ class Timers:
         if said is None:
             return None
         running = [item for item in self._due.items("timer") if item.left(situation.now) > 0]
-        return self._answers[intent.name](TimerAsked(intent, said, situation, running))
+        asked = TimerAsked(intent, said, situation, running)
+        if "known" in intent.slots and not asked.found():
+            return None
+        return self._answers[intent.name](asked)
 
     def _start(self, asked: TimerAsked) -> Answer | None:
         said, before, slots = asked.request, asked.before, asked.intent.slots
+        if "another" in slots and before is None:
+            return None
         if (
             before
             and before.name == "HassStartTimer"
@@ -224,7 +229,7 @@ class Timers:
             )
         found = asked.found()
         if not found:
-            return None if "known" in asked.intent.slots else asked.unknown()
+            return asked.unknown()
         found.sort(key=lambda item: asked.order(item))
         text = " ".join(asked.left(item) for item in found[:_SAID])
         if len(found) > 1:

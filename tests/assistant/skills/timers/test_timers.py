@@ -84,6 +84,18 @@ def test_a_timer_is_started(reader: Home, said: str) -> None:
 
 # With these timers: pasta for 8 minutes, 20 minutes without a name, and tea for 3 minutes; a minute ago.
 ASKED: dict[str, tuple[str, dict[str, Any], str]] = {
+    "how much time is left on the pasta": (
+        "HassTimerStatus",
+        {"name": "pasta"},
+        "7 minutes left on the pasta timer.",
+    ),
+    "how long for the tea": ("HassTimerStatus", {"name": "tea"}, "2 minutes left on the tea timer."),
+    "cancel the pasta one": ("HassCancelTimer", {"name": "pasta"}, "The pasta timer is cancelled."),
+    "pause the pasta timer for a sec": (
+        "HassPauseTimer",
+        {"name": "pasta"},
+        "The pasta timer is paused with 7 minutes left.",
+    ),
     "how long is left on the pasta timer": (
         "HassTimerStatus",
         {"name": "pasta"},
@@ -227,6 +239,20 @@ def test_it_is_the_timer_that_was_spoken_of() -> None:
     home.say("set a tea timer for 3 minutes")
     home.say("one more minute")
     assert lefts(home)[-1] == ("tea", 240.0)
+
+
+def test_another_one_is_a_timer_after_a_timer() -> None:
+    home = Home()
+    assert home.say("and a 25 minute one for the chicken") == ""
+    home.say("set a pasta timer for 8 minutes")
+    assert home.say("and a 25 minute one for the chicken") == "Chicken timer set for 25 minutes."
+    assert home.say("another one for 20 minutes") == "Timer set for 20 minutes."
+    assert home.say("another one for the road") == ""
+    assert home.say("and a blue one for the kitchen") == ""
+    assert lefts(home) == [("pasta", 480.0), ("chicken", 1500.0), ("", 1200.0)]
+    assert home.say("how long on the chicken") == "25 minutes left on the chicken timer."
+    assert home.say("how long on the motorway") == ""
+    assert home.say("cancel the meeting one") == ""
 
 
 def test_a_new_timer_is_no_other_time_for_an_old_one() -> None:
