@@ -22,6 +22,13 @@ SET: dict[str, tuple[dict[str, Any], str, str]] = {
         "8:30 tomorrow morning",
         "2026-12-03 08:30",
     ),
+    "I need to be up by 7 tomorrow": (
+        {"time": "07:00", "day": "tomorrow"},
+        "7 tomorrow morning",
+        "2026-12-03 07:00",
+    ),
+    "we've got to be awake at 4:45": ({"time": "04:45"}, "4:45 tomorrow morning", "2026-12-03 04:45"),
+    "get me out of bed at 7 a.m.": ({"time": "07:00"}, "7 tomorrow morning", "2026-12-03 07:00"),
     "set an alarm for noon": ({"time": "12:00"}, "noon tomorrow", "2026-12-03 12:00"),
     "set a 7 a.m. alarm for Friday": (
         {"time": "07:00", "day": "friday"},
