@@ -6,21 +6,26 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from assistant.skills.dates.days import MONTHS, WEEKDAYS, Day, day
+from assistant.skills.dates.days import MONTH_NUMBERS, MONTHS, WEEKDAYS, Day, day
 from assistant.skills.dates.holidays import holidays
 from assistant.skills.dates.intervals import hours, span
 from assistant.skills.dates.months import days_in_month, leap_year
 from assistant.skills.dates.places import LANDS, places
 from assistant.skills.sentences import home_assistant, our_own
 from assistant.skills.skill import Answer, Choice, Intent, Services, Situation
+from assistant.skills.sums.numbers import tokens
 
 _PAST = re.compile(r"\b(?:was|did|since|ago)\b", re.IGNORECASE)
 _LONG = timedelta(800)  # in days it would tell nobody anything
+_OF_DAYS = ("GetDate", "DaysUntil")
+"""After these "when is that" asks about the day that was talked about."""
+_SATURDAY = 5
+_WEEKDAYS = tuple(name.casefold() for name in WEEKDAYS)
 _NEAR = {0: "is today", 1: "is tomorrow", -1: "was yesterday"}
 
 
 class Clock:
-    """HassGetCurrentTime{place}, HassGetCurrentDate, GetDate{day, part}, DaysUntil{day, unit} and more."""
+    """HassGetCurrentTime{place}, HassGetCurrentDate, GetDate{day, part, is}, DaysUntil{day, unit} ..."""
 
     def __init__(self, services: Services) -> None:
         self._holidays, self._places = holidays(services.country), places()
@@ -41,6 +46,12 @@ class Clock:
             if situation.before is None or situation.before.name != intent.name:
                 return None
             intent = _again(intent, situation.before)
+        if "that" in intent.slots:
+            about = situation.before
+            if about is None or about.name not in _OF_DAYS or "day" not in about.slots:
+                return None
+            unit = {name: value for name, value in intent.slots.items() if name == "unit"}
+            intent = Intent(intent.name, {**unit, "day": about.slots["day"]}, intent.text)
         if "ahead" in intent.slots:
             intent = Intent(intent.name, {"day": f"{intent.slots['ahead']} from now"}, intent.text)
         text = self._text(intent, situation.now)
@@ -60,6 +71,8 @@ class Clock:
             case "TimeDifference":
                 return self._difference(slots["place"], slots.get("other"), now)
             case "GetDate":
+                if "is" in slots:
+                    return self._whether(intent, today)
                 return _part(slots["part"], today) if "part" in slots else self._when(intent, today)
             case "DaysUntil":
                 return self._until(intent, today)
@@ -119,6 +132,30 @@ class Clock:
         if weekday in asked.name:
             written = written.removeprefix(f"{weekday}, ")
         return f"{asked.name[0].upper()}{asked.name[1:]} {verb} {written}."
+
+    def _whether(self, intent: Intent, today: date) -> str | None:
+        """Whether a day is "Tuesday", "the 30th", "Christmas", "November" or "the weekend"."""
+        asked, words = self._day(intent, today), tokens(str(intent.slots["is"]))
+        words = words[words[:1] in (["the"], ["a"], ["on"]) :]
+        if asked is None or not words:
+            return None
+        of = asked.date
+        if words == ["weekend"]:
+            fits = of.weekday() >= _SATURDAY
+        elif len(words) == 1 and words[0] in MONTH_NUMBERS:
+            fits = of.month == MONTH_NUMBERS[words[0]]
+        elif len(words) == 1 and words[0] in _WEEKDAYS:
+            fits = of.weekday() == _WEEKDAYS.index(words[0])
+        else:
+            other = day(" ".join(words), of, self._holidays)
+            if other is None:
+                return None
+            fits = other.date == of
+        answer = "Yes" if fits else "No"
+        verb = "was" if of < today else "is"
+        if asked.is_date:
+            return f"{answer}, {asked.name} {verb} a {WEEKDAYS[of.weekday()]}."
+        return f"{answer}, {'it' if asked.name == 'today' else asked.name} {verb} {_written(of)}."
 
     def _until(self, intent: Intent, today: date) -> str | None:
         """How long it is until a day, or since then."""

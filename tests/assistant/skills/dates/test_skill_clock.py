@@ -82,6 +82,16 @@ ANSWERS = {
     "was 1900 a leap year": "No, 1900 was not a leap year.",
     "is next year a leap year": "No, 2027 is not a leap year.",
     "when is the next leap year": "The next leap year is 2028.",
+    "is it Tuesday today": "No, it is Monday, November 30.",
+    "is today Monday": "Yes, it is Monday, November 30.",
+    "is it the 30th": "Yes, it is Monday, November 30.",
+    "Is it November yet?": "Yes, it is Monday, November 30.",
+    "is it the weekend yet": "No, it is Monday, November 30.",
+    "is it Christmas today": "No, it is Monday, November 30.",
+    "is tomorrow Tuesday": "Yes, tomorrow is Tuesday, December 1.",
+    "was yesterday Saturday": "No, yesterday was Sunday, November 29.",
+    "is Christmas on a Friday this year": "Yes, Christmas is Friday, December 25.",
+    "is the 25th a Thursday": "No, December 25 is a Friday.",
 }
 FOLLOW_UPS = (
     (("what time is it in Tokyo", "and in London?"), "It's 10:05 PM in London."),
@@ -92,6 +102,12 @@ FOLLOW_UPS = (
         ("how many weeks until Christmas", "what about Halloween"),
         "There are 47 weeks and 6 days until Halloween.",
     ),
+    (("how many days until Christmas", "what day is that"), "Christmas is Friday, December 25."),
+    (("how long until Easter", "when is that"), "Easter is Sunday, March 28, 2027."),
+    (("when is Easter", "how many days is that"), "There are 118 days until Easter."),
+    (("when is Christmas", "how long until then"), "There are 25 days until Christmas."),
+    (("what time is it", "what day is that"), None),
+    (("when is that",), None),
     (("what day is it tomorrow", "and in London"), None),
     (("and in London?",), None),
     (("what about Friday",), None),
@@ -109,7 +125,8 @@ NEAR_MISSES = """
     today is a good day; when was Napoleon born; what day should I come; is Friday the 13th unlucky
     once upon a time
     next Friday; how many days until we leave; how many weeks pregnant am I; what is the meaning of Christmas
-    merry Christmas
+    merry Christmas; is it true; is Friday ok; is tomorrow a holiday; is it me; is it 5; is it on; was it good
+    is today a good day; is it Friday that you leave; is that Monday; is the party on Saturday; is it soon
 """
 
 
