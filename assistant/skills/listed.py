@@ -30,6 +30,21 @@ _NO_FOLLOWING_ITEM = re.compile(
     r"|no|not|thanks|thank|my|if|because|but|or|don't|please|let|let's|in|at|on|by|for|with|to)\b",
     re.IGNORECASE,
 )
+_NEVER_BOUGHT = re.compile(
+    r"\b(?:time|luck|ideas?|options?|money|cash|funds|gas|petrol|fuel|breath|energy|patience|words|space|room"
+    r"|memory|work|practice|shape|control|order|town|office|sight|touch|tune|date|season|stock|reach|bounds"
+    r"|character|excuses|road|coverage|signal|steam|power|charge|data|lives|questions|topics|staff|people"
+    r"|hope|sorts|place|here|there|bed|school|danger|hand|fashion|commission|service|action|business)$"
+    r"|^(?:an?|the|my|our|his|her|their)\b",
+    re.IGNORECASE,
+)
+"""What somebody is out of, and no shop has."""
+_TOLD = re.compile(
+    r"\b(?:again|already|yesterday|today|tonight|halfway|before|after|when|while|because|so|last|this|with|for)\b",
+    re.IGNORECASE,
+)
+"""Words of a tale: "we're out of milk because of you"."""
+_LONGEST_OUT = 3  # words of an item that has run out
 _ELSEWHERE = re.compile(r"\b(?:to|on|onto|in|into|out|from|together)\b", re.IGNORECASE)
 _NUMBER = re.compile(
     r"(?:[\d.,]+|zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven"
@@ -70,6 +85,18 @@ def _key(item: str) -> str:
 def is_item(item: str) -> bool:
     """Whether it names a thing: "it" does not."""
     return not _NO_ITEM.match(item)
+
+
+def may_run_out(words: str) -> bool:
+    """Whether "we're out of WORDS" is about something to buy, rather than about time or the woods."""
+    parts = items(words)
+    return bool(parts) and not any(
+        _NEVER_BOUGHT.search(part)
+        or _TOLD.search(part)
+        or not may_follow(part)
+        or len(part.split()) > _LONGEST_OUT
+        for part in parts
+    )
 
 
 def may_follow(item: str) -> bool:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
-from assistant.skills.listed import as_written, is_item, items, may_follow, same, spoken
+from assistant.skills.listed import as_written, is_item, items, may_follow, may_run_out, same, spoken
 from assistant.skills.sentences import home_assistant, our_own
 from assistant.skills.skill import Answer, Choice, Intent, Services, Situation
 from assistant.skills.store import Store, StoreError
@@ -51,6 +51,10 @@ class Lists:
 
     def _answer(self, intent: Intent, about: Intent | None) -> Answer | None:
         match intent.name:
+            case "HassShoppingListAddItem" if "out" in intent.slots:
+                words = as_written(str(intent.slots["out"]), intent.text)
+                bought = replace(intent, slots={"item": words})
+                return self._add(bought, SHOPPING) if may_run_out(words) else None
             case "HassShoppingListAddItem" | "HassListAddItem":
                 return self._add(intent, _list_of(intent, about))
             case "HassShoppingListCompleteItem" | "HassListCompleteItem" | "HassListRemoveItem":

@@ -38,6 +38,9 @@ ADD, TAKE = "HassShoppingListAddItem", "HassShoppingListCompleteItem"
         ("add salt and pepper to the list", ["salt and pepper"]),
         ("Add mac and cheese, ham and crisps to my list.", ["mac and cheese", "ham", "crisps"]),
         ("Add some bread to my list", ["bread"]),
+        ("We're out of dish soap.", ["dish soap"]),
+        ("we've run out of eggs and butter", ["eggs", "butter"]),
+        ("we're running low on dog food", ["dog food"]),
     ],
 )
 def test_items_are_added_as_they_are_said(says: str, listed: list[str]) -> None:
@@ -61,6 +64,30 @@ def test_other_lists_have_names(says: str, name: str, item: str) -> None:
     turn = talk.say(says)
     assert turn.intent == "HassListAddItem" and turn.slots["name"] == name
     assert turn.slots["item"] == item and on(talk, name) == [item]
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        "we're out of time",
+        "I'm out of here",
+        "I'm out of a job",
+        "we're out of a job",
+        "we've run out of road",
+        "we're out of any ideas",
+        "they're out of milk",
+        "I was out of coffee",
+        "we're out of our minds with worry",
+        "I'm out of town until Tuesday",
+        "we're out of milk because of you",
+        "we're out of the woods",
+        "we've run out of gas on the highway",
+        "I'm low on energy",
+    ],
+)
+def test_not_all_that_runs_out_can_be_bought(says: str) -> None:
+    talk = Talk(lists)
+    assert talk.say(says) == NONE and on(talk) == []
 
 
 DIALOGUES = {
