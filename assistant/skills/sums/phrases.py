@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from assistant.skills.sums.numbers import number_at, tokens
+
 Kind = Literal["sum", "share", "addition", "deduction"]
 
 _LED_BY = re.compile(
@@ -43,6 +45,14 @@ _TALES = tuple(
         (r"square (that|it|this)", r"(\1) squared"),
     )
 )  # fmt: skip
+_EACH = re.compile(
+    r"(?:(?:if|when|so|and|for) )*(?:(?:you|we|i) (?:buy|get|bought|got|order|need|want|sell|have) )?"
+    r"(?P<many>.+?) (?:at|for|cost|costing|that cost|are) (?P<price>[\w. ]+?)"
+    r" (?:each|apiece|a piece|per \w+|a head)(?:,? (?:how much|what|what's)"
+    r"(?: is| will| would| does| do|'s)? ?(?:that|it|they|i|we|you|the total)?"
+    r"(?: (?:all )?(?:be|cost|come to|pay|owe|total|in total|altogether|spend))*)?"
+)
+_LONGEST_THING = 3  # words
 _BILL = r"(?:bill|check|tab|meal|dinner|lunch|ride|total)"
 _WHOLE = rf"(?:(?:a|an|the|my|our) )?(?:{_BILL} (?:of|for) )?(?P<whole>.+?)(?: {_BILL})?"
 _WITH = r"(?:(?:evenly|equally) )?(?:between|among|amongst|with|by|into)(?: us)?(?: the)?"
@@ -85,9 +95,21 @@ class Told:
     """What that is added to or taken from."""
 
 
+def _priced(text: str) -> Told | None:
+    """So many things at a price each: "if I buy 6 cans at 2.49 dollars each how much is that"."""
+    found = _EACH.fullmatch(text)
+    words = tokens(found["many"]) if found else []
+    many = number_at(words, 0)
+    if found is None or many is None or len(words) - many[1] > _LONGEST_THING:
+        return None
+    return Told(f"({' '.join(words[: many[1]])}) * ({found['price']})")
+
+
 def told(text: str) -> Told:
     """What `text` asks to be worked out, which may still be no sum; "that" in it is the last result."""
     text = _MILLIONS.sub(r"\2 \1", text.casefold().replace("per cent", "percent"))
+    if priced := _priced(text):
+        return priced
     text = _ENDED_BY.sub("", _LED_BY.sub("", text))
     for pattern in _SHARED:
         if share := pattern.fullmatch(text):

@@ -47,6 +47,10 @@ SUMS = {
     "what's half of 90": "That's 45.",
     "three quarters of 60": "That's 45.",
     "what is two thirds of ninety": "That's 60.",
+    "if I buy 6 at $2.49 each how much is that": "That's $14.94.",
+    "how much are 3 tickets at $12.50 each": "That's $37.50.",
+    "what do 4 coffees at 3 dollars apiece come to": "That's $12.",
+    "a dozen eggs at 30 cents each": "That's $3.60.",
     "what's 20 percent off 60": "That's 48.",
     "take 15% off $80": "That's $68.",
     "80 plus 15 percent": "That's 92.",
@@ -144,6 +148,7 @@ NEAR_MISSES = """
     reduce the brightness by 20 percent; turn the lights to half
     I'm 25 years old; call 911; what is 747; 42; room 101; is it 5 yet; 10 4
     what's 5 apples plus 3 pears; multiply; what's the product of our love; mean of; what do you mean
+    they were 60 dollars each; kids under 5 are 3 dollars each; we paid 5 dollars each; 6 at the market each
     the square root of minus one in my heart; divide 5 by 0 people; factorial of half my age
 """
 

@@ -32,6 +32,7 @@ FACTORS = """
 CONVERSIONS = {
     "convert ten miles to kilometers": "10 miles is about 16.1 kilometers.",
     "convert 10 miles 2 kilometers": "10 miles is about 16.1 kilometers.",
+    "how many mils in a cup": "1 cup is about 236.6 milliliters.",
     "how many ounces are in a pound": "1 pound is 16 ounces.",
     "What is 350 Fahrenheit in Celsius?": "350 degrees Fahrenheit is about 176.7 degrees Celsius.",
     "What's 350°F in Celsius?": "350 degrees Fahrenheit is about 176.7 degrees Celsius.",
