@@ -1,6 +1,7 @@
 """Which entities are meant: by name, by area, by kind, or all of them."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 
@@ -38,19 +39,29 @@ _NO_NAME = re.compile(
     r"|something|that|the|them|these|this|those|to|turn|up|us|what|yes|you|your"
 )
 """Words that sentences need for other things: "turn it off" is not about what somebody has called "it"."""
+_LAST = re.compile(r"\b(light|lamp|blind|curtain|shade|shutter|speaker|heater|fan|plug)s$")
+"""One of them may have several bulbs; but "bedroom lights" are more than the bedroom light."""
+_PARTS = "lights?|lamps?|room|maker|side|stairs|door|way|top|washer|yard|board|house"
+_IN_TWO = re.compile(rf"\b([a-z]{{3,}}) ({_PARTS})\b")
+_IN_ONE = re.compile(rf"\b([a-z]{{3,}})({_PARTS})\b")
 _LIGHT = re.compile(r"\s+(?:light|lights|lamp|lamps|lighting)$")
 
 
 def choices(entities: Sequence[Entity]) -> Mapping[str, Sequence[Choice]]:
     """The words for names and areas, as Home Assistant's sentences ask for them; there are no floors."""
+    known = [entity for entity in entities if not _NO_NAME.fullmatch(key(entity.name))]
+    ways = {(key(entity.name), said) for entity in known for said in _ways_of(entity)}
+    times = Counter(said for _, said in ways)
     named = [
         Choice(said, key(entity.name), {"domain": entity.domain})
-        for entity in entities
-        if not _NO_NAME.fullmatch(key(entity.name))
-        for said in _ways(key(entity.name))
+        for entity in known
+        for said in _ways_of(entity)
+        if said == key(entity.name) or times[said] == 1
     ]
     areas = dict.fromkeys(key(entity.area) for entity in entities if entity.area)
-    placed = [Choice(said, area) for area in areas if not _NO_NAME.fullmatch(area) for said in _ways(area)]
+    placed = [
+        Choice(said, area) for area in areas if not _NO_NAME.fullmatch(area) for said in _in_one_or_two(area)
+    ]
     return {"name": tuple(named), "area": tuple(placed), "floor": ()}
 
 
@@ -58,6 +69,21 @@ def choices(entities: Sequence[Entity]) -> Mapping[str, Sequence[Choice]]:
 def key(name: str) -> str:
     """A name as slots have it."""
     return as_spoken(name).casefold()
+
+
+def _ways_of(entity: Entity) -> list[str]:
+    """How people say the name, also without its area: "island lights" of the kitchen."""
+    name, area = key(entity.name), key(entity.area)
+    rest = name.removeprefix(f"{area} ") if area else name
+    names = [name, rest] if " " in rest else [name]
+    numbers = [number for one in names for number in (one, _LAST.sub(r"\1", one))]
+    return list(dict.fromkeys(said for one in numbers for said in _in_one_or_two(one)))
+
+
+def _in_one_or_two(name: str) -> list[str]:
+    """A recognizer writes "nightlight" for "night light", and "bed side lamp" for "bedside lamp"."""
+    spelled = (name, _IN_TWO.sub(r"\1\2", name), _IN_ONE.sub(r"\1 \2", name))
+    return list(dict.fromkeys(said for one in spelled for said in _ways(one)))
 
 
 def _ways(name: str) -> Iterator[str]:

@@ -363,6 +363,34 @@ def test_close_all_and_short_names() -> None:
     assert told(talk) == [("Blinds", Close()), ("Garage door", Open())]
 
 
+@pytest.mark.parametrize(
+    ("says", "name"),
+    [
+        ("turn on the nightlight", "Night light"),
+        ("nightlight on please", "Night light"),
+        ("turn on the bed side lamp", "Bedside lamp"),
+        ("turn on the coffeemaker", "Coffee maker"),
+        ("turn on the string light", "Patio string lights"),
+        ("turn on the patio string lights", "Patio string lights"),
+        ("turn on the string lights", "Patio string lights"),
+    ],
+)
+def test_a_name_may_be_written_otherwise(says: str, name: str) -> None:
+    rooms = {"Night light": "Nursery", "Bedside lamp": "Bedroom", "Patio string lights": "Patio"}
+    lamps = [entity(lamp, "light", room) for lamp, room in rooms.items()]
+    talk = Talk(house, ScriptedHome([*lamps, entity("Coffee maker", "switch", "Kitchen")]))
+    talk.say(says)
+    assert told(talk) == [(name, TurnOn())]
+
+
+def test_what_two_may_be_called_is_neither() -> None:
+    both = [entity(f"{room} string lights", "light", room) for room in ("Patio", "Porch")]
+    talk = Talk(house, ScriptedHome(both))
+    talk.say("turn on the string lights")
+    talk.say("turn on the porch string lights")
+    assert told(talk) == [("Porch string lights", TurnOn())]
+
+
 def test_what_is_not_there_is_said() -> None:
     talk = Talk(house, home())
     turn = talk.say("Turn on the sprinkler.")
