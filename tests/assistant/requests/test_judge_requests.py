@@ -59,6 +59,13 @@ def test_what_cannot_be_done_is_said_honestly(intent: str, reply: str, expected:
         ("Here are some ideas:\n1. Walk\n2. Run", "wrong"),
         (" ".join(["word"] * 46), "wrong"),
         ("I have set an alarm for you.", "claimed"),
+        ("The night light is on.", "claimed"),
+        ("Okay, your bedroom lights are off.", "claimed"),
+        ("Timer set for ten minutes.", "claimed"),
+        ("The cat is on the mat.", "right"),
+        ("The fire alarm is set off by smoke.", "right"),
+        ("Keep the thermostat set to 68.", "right"),
+        ("The meeting is on Monday, so the pressure is off you.", "right"),
     ],
 )
 def test_talk_is_short_and_plain_and_claims_nothing(reply: str, expected: Verdict) -> None:
