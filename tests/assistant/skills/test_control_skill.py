@@ -15,7 +15,16 @@ def control(services: Services) -> Sequence[Skill]:
 
 
 @pytest.mark.parametrize(
-    "says", ["Say that again.", "What did you say?", "Pardon?", "Come again?", "repeat that please", "What?"]
+    "says",
+    [
+        "Say that again.",
+        "What did you say?",
+        "Pardon?",
+        "Come again?",
+        "repeat that please",
+        "What?",
+        "Sorry, what?",
+    ],
 )
 def test_the_last_reply_is_repeated(says: str) -> None:
     talk = Talk(control)
