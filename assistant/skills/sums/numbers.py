@@ -146,7 +146,7 @@ def _group(words: Sequence[str], at: int, *, first: bool) -> Found | None:
     word = _word(words, at)
     if word in ("a", "an") and first and _word(words, at + 1) in ("hundred", *_SCALES):
         value, at = 1, at + 1
-    elif word[:1].isdigit() or (word[:1] == "." and len(word) > 1):
+    elif word[:1].isdecimal() or (word[:1] == "." and len(word) > 1):
         if "." in word or _word(words, at + 1) != "hundred":
             return Fraction(word), at + 1
         value, at = int(word), at + 1

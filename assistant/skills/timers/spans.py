@@ -33,10 +33,10 @@ _PART = r"(?:a half|half|a quarter|1 quarter|quarter|3 quarters)"
 _UNIT = r"(?P<unit>weeks?|days?|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s)\b"
 _PIECE = re.compile(
     rf"(?:and )?(?:(?P<fraction>{_PART})(?: of)?(?: an?| 1)? "
-    rf"|(?P<number>\d+(?:\.\d+)?|an?)(?: and (?P<more>{_PART}))? ){_UNIT}"
+    rf"|(?P<number>\d{{1,9}}(?:\.\d{{1,9}})?|an?)(?: and (?P<more>{_PART}))? ){_UNIT}"
     rf"(?: and (?P<after>{_PART})(?= |$))?(?: |$)"
 )
-_BARE = re.compile(r"(?:and )?(?P<number>\d+)$")
+_BARE = re.compile(r"(?:and )?(?P<number>\d{1,9})$")
 
 
 @dataclass(frozen=True)

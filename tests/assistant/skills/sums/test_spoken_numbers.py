@@ -119,3 +119,8 @@ def test_what_is_said_is_the_value_or_about_that(value: Fraction) -> None:
         assert heard == value
     else:
         assert abs(heard - value) <= min(Fraction(1, 200), abs(value) / 199)
+
+
+@pytest.mark.parametrize("text", ["²", "2²", "²³ hundred"])
+def test_raised_figures_are_no_numbers(text: str) -> None:
+    assert number(text) is None

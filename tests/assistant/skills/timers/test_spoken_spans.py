@@ -92,3 +92,8 @@ def test_what_is_said_is_understood_as_the_same() -> None:
         found = span(in_words(seconds))
         assert found is not None
         assert abs(found.total_s - seconds) <= (0 if seconds < 3600 else 30)
+
+
+@pytest.mark.parametrize("number", ["9" * 400, "1." + "9" * 400, "9" * 12])
+def test_what_nobody_can_wait_for_is_no_duration(number: str) -> None:
+    assert span(f"{number} minutes") is None and span(number) is None
