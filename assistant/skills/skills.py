@@ -11,6 +11,12 @@ from assistant.skills.timers.due import Due
 from assistant.skills.tools import slots_of
 from llm.text.message import Message, Tool
 
+_LONGEST = 500
+"""Characters: more than anybody says in a command. What takes two milliseconds for a sentence grows with the
+square of its length."""
+_LONGEST_FOUND = 2500
+"""For what skills recognize by themselves: that grows with the length."""
+
 
 class Skills:
     """The skills of a process; conversations share them."""
@@ -42,7 +48,12 @@ class Skills:
         self.open().answer("set a timer for 5 minutes and dim the lights to 20 percent at 10 degrees")
 
     def intents(self, text: str) -> list[Intent]:
-        """What `text` may mean, the most literal reading first; see `Recognizes` for what is around it."""
+        """What `text` may mean, the most literal reading first; see `Recognizes` for what is around it.
+
+        Of a text that is too long for a command only what is urgent is found, near its end.
+        """
+        if len(text) > _LONGEST:
+            return list(self._recognized(text[-_LONGEST_FOUND:], urgent=True))
         lists: dict[str, Sequence[Choice]] = {}
         for skill in self._skills:
             lists.update(skill.lists)

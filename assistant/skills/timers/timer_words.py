@@ -8,6 +8,8 @@ from assistant.skills.skill import Intent, Value
 from assistant.skills.timers.spans import UNITS, Span, span
 
 _LONGEST_NAME = 4  # words
+_LONGEST = 25
+"""Words of a duration and a name; they are looked for at each word, and sentences find many such places."""
 _OPEN = frozenset(("duration", "explicit", "asked", "more", "followed", "patience", "change", "another"))
 """Slots of our sentences that hold a duration. What they ask for beside it is in `Timers`."""
 _PATIENCE_S = 120
@@ -106,6 +108,8 @@ def timer_name(words: str) -> str:
 
 def _started(head: str, rest: str) -> Request | None:
     """A new timer, from the words before "timer" and after it."""
+    if len(head.split()) + len(rest.split()) > _LONGEST:
+        return None
     for asked in (_with_rest(asked, rest) for asked in _heads(head)):
         if asked is not None:
             return asked
