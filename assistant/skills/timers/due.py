@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, get_args
 
 from assistant.skills.skill import Services
+from assistant.skills.store import StoreError
 from assistant.skills.timers.moments import again, clock_in_words, day_in_words
 from assistant.skills.timers.spans import in_words
 
@@ -62,6 +64,7 @@ class Due:
         self._services, self._store = services, services.store
         self._store.write(_SCHEMA)
         self._ringing: dict[int, _Ringing] = {}
+        self._silent: set[int] = set()  # over, and still in a store that could not be written
         self._rung: tuple[Item, float] | None = None
         self._changed = asyncio.Event()
 
@@ -77,15 +80,13 @@ class Due:
             item.id or None,
             *values,
         )
-        self._ringing.pop(number, None)
-        self._changed.set()
+        self._rings_no_more(number)
         return replace(item, id=number)
 
     def remove(self, item: Item) -> None:
         """Forget it; raises StoreError."""
         self._store.write("DELETE FROM due WHERE id = ?", item.id)
-        self._ringing.pop(item.id, None)
-        self._changed.set()
+        self._rings_no_more(item.id)
 
     def restore(self, before: Iterable[Item], after: Iterable[Item]) -> None:
         """Put back what was there `before` in place of what came `after`; raises StoreError."""
@@ -97,7 +98,7 @@ class Due:
     @property
     def ringing(self) -> list[Item]:
         """What rings, oldest first; raises StoreError."""
-        return [item for item in self._all() if item.id in self._ringing]
+        return [item for item in self._all() if item.id in self._ringing.keys() - self._silent]
 
     def rung(self, within_s: float) -> Item | None:
         """What rang last, unless that was longer ago: the user's turn may have silenced it already."""
@@ -106,9 +107,14 @@ class Due:
         return self._rung[0]
 
     def silence(self) -> None:
-        """Stop what rings; alarms that come again come on their next day. Raises StoreError."""
-        for item in self.ringing:
-            self._over(item)
+        """Stop what rings; alarms that come again come on their next day."""
+        if not self._ringing:
+            return
+        with suppress(StoreError):  # `ring` tries again; it is silent all the same
+            ringing = self.ringing
+            self._silent.update(self._ringing)
+            for item in ringing:
+                self._over(item)
 
     async def run(self) -> None:
         """Ring what is due, until cancelled; raises StoreError."""
@@ -123,10 +129,15 @@ class Due:
 
     def ring(self) -> float:
         """Ring what is due now; returns the seconds until it is to be called again. Raises StoreError."""
-        now_s = self._now_s()
+        now_s, failed = self._now_s(), None
         for item in sorted(self._all(), key=lambda item: (item.due_s or 0.0, item.id)):
             if item.due_s is not None and item.due_s <= now_s:
-                self._ring(item, item.due_s, now_s)
+                try:
+                    self._ring(item, item.due_s, now_s)
+                except StoreError as error:
+                    failed = error  # it was said, and so are the others
+        if failed:
+            raise failed
         waits = [self._next_s(item) - now_s for item in self._all() if item.due_s is not None]
         return max(0.0, min([_LONGEST_WAIT_S, *waits]))
 
@@ -136,6 +147,9 @@ class Due:
 
     def _ring(self, item: Item, due_s: float, now_s: float) -> None:
         """Say it before it is marked as said: a process killed between says it twice, not never."""
+        if item.id in self._silent:
+            self._over(item)
+            return
         ringing = self._ringing.get(item.id, _Ringing(now_s, 0, now_s))
         if now_s < ringing.next_s - _AGAIN_S:
             ringing = replace(ringing, next_s=now_s)  # the clock was put back
@@ -160,12 +174,17 @@ class Due:
         return item.kind == "timer" and times < _TIMER_RINGS
 
     def _over(self, item: Item) -> None:
-        self._ringing.pop(item.id, None)
+        self._silent.add(item.id)
         if item.days:
             hour, minute = (int(number) for number in item.clock.split(":"))
             self.put(replace(item, due_s=again(hour, minute, item.days, self._services.now()).timestamp()))
         else:
             self.remove(item)
+
+    def _rings_no_more(self, number: int) -> None:
+        self._ringing.pop(number, None)
+        self._silent.discard(number)
+        self._changed.set()
 
     def _said(self, item: Item, due_s: float, late_s: float) -> str:
         """What is said as it rings."""
@@ -186,7 +205,7 @@ class Due:
 
     def _all(self) -> list[Item]:
         rows = self._store.read(f"SELECT {_COLUMNS} FROM due ORDER BY id")
-        return [_item(row) for row in rows]
+        return [_item(row) for row in rows if row[1] in get_args(Kind)]  # a newer version may know more
 
     def _now_s(self) -> float:
         return self._services.now().timestamp()

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pytest
 from spoken_to import WEDNESDAY, Home
 
 from assistant.runtime import VirtualLoop, run_virtual
-from assistant.skills import Services, Store
+from assistant.skills import Services, Store, StoreError
 from assistant.skills.timers.due import Due, Item
 
 ROOT = Path(__file__).parents[4]
@@ -202,3 +203,57 @@ def test_a_clock_that_is_set_or_a_machine_that_slept_is_noticed_within_half_a_mi
     (first, text), *_ = on_virtual_time({0.0: timer(3600, "ham")}, (1000.0, 3000.0), 1100.0)
     assert 1000.0 <= first <= 1030.0
     assert text == f"Your ham timer ended {int((first + 3000 - 3600) // 60)} minutes ago."
+
+
+class FullDisk(Store):
+    """Writes nothing while it is full."""
+
+    full = False
+
+    def write(self, sql: str, *values: object) -> int:
+        if self.full:
+            raise StoreError("the disk is full")
+        return super().write(sql, *values)
+
+
+def test_all_that_is_due_is_said_though_none_of_it_can_be_written_down() -> None:
+    home, store = Home(), FullDisk()
+    services = Services(store, lambda: home.now, home.announced.append)
+    due = Due(services)
+    for what in ("feed the cat", "call your mother"):
+        due.put(Item("reminder", NOW_S, what))
+    store.full = True
+    for _ in range(3):
+        with pytest.raises(StoreError):
+            due.ring()
+        home.now += timedelta(seconds=30)
+    assert home.announced == [
+        "Here is your reminder: feed the cat.",
+        "Here is your reminder: call your mother.",
+    ]
+    store.full = False
+    due.ring()
+    assert due.items("reminder") == []
+
+
+def test_what_is_silenced_stays_silent_though_that_cannot_be_written_down() -> None:
+    home, store = Home(), FullDisk()
+    due = Due(Services(store, lambda: home.now, home.announced.append))
+    due.put(Item("alarm", NOW_S))
+    due.ring()
+    store.full = True
+    due.silence()
+    assert due.ringing == []
+    home.now += timedelta(seconds=20)
+    with pytest.raises(StoreError):
+        due.ring()
+    assert len(home.announced) == 1
+
+
+def test_rows_of_a_newer_version_are_passed_over() -> None:
+    home = Home()
+    home.services.store.write(
+        "INSERT INTO due (kind, due_s, text, length_s, left_s, clock, days) VALUES ('nap', 1, '', 1, 1, '', '')"
+    )
+    home.due.put(timer(60))
+    assert len(home.wait(minutes=1)) == 1
