@@ -135,12 +135,12 @@ class Listening:
         async for words in self._so_far:
             synthesizer, settings = self._context.stages.synthesizer, self._settings()
             wanted = settings.spoken and words.start_sample == self._speaking
-            phrases = split(self._expected(words.text)) if wanted else []
-            if not phrases or synthesizer is None:
+            if not wanted or synthesizer is None:
                 continue
             urgency = SPECULATIVE, self._context.clock.now_ns()
             try:
-                await synthesizer.prepare(phrases[0], bound(_always, urgency), settings.speed)
+                for phrase in split(self._expected(words.text))[:1]:
+                    await synthesizer.prepare(phrase, bound(_always, urgency), settings.speed)
             except Exception as error:  # noqa: BLE001  # a model may raise anything; the session goes on
                 self._context.emit(Failed("rehearse", one_line(error)))
 

@@ -10,8 +10,9 @@ from contextlib import aclosing
 
 from assistant.runtime import Channel, Urgency, Value
 from assistant.session import turn
+from assistant.session.acts import Acts
 from assistant.session.claims import claims_action
-from assistant.session.context import Context, one_line
+from assistant.session.context import Context
 from assistant.session.conversation import Spoken
 from assistant.session.events import AudioDelta, Failed, TextDelta
 from assistant.session.parts import Boundaries
@@ -31,7 +32,6 @@ from tts.phrases import PhraseSplitter, split
 from tts.stream import SpeechChunk
 
 FALLBACK = "Sorry, I have no answer to that."
-UNDONE = "Sorry, that did not work."
 UNABLE = "Sorry, I can't do that."
 
 _MOST_CALLS = 4  # of skills in one reply
@@ -49,6 +49,7 @@ class Reply:
         transcripts: Channel[Transcript | None],
         grown: Callable[["Reply"], None],
         settings: ReplySettings,
+        acts: Acts,
         plan_call: Callable[[Called], Plan | None] = lambda _: None,
     ) -> None:
         """`plan_call` is what comes of a call of the skills' functions."""
@@ -64,7 +65,7 @@ class Reply:
         self.generating_ns = 0  # from the first token to the last
         self.calls: list[Called] = []
         self.plan: Plan | None = None  # of the skill that answers
-        self.acted = False  # it was, or is being, carried out
+        self.acts = acts
         spoken = settings.spoken and context.stages.synthesizer is not None
         self.playback = Playback(context.sink, context.clock) if spoken and context.sink else None
         self._context, self._clock, self._tracer = context, context.clock, tracer
@@ -222,14 +223,7 @@ class Reply:
         """What is to be said, and why the reply ends."""
         await self._prepare(plan.text)
         await self.released()
-        self.acted, start_ns = True, self._clock.now_ns()
-        try:
-            return await plan.act(), "end"
-        except Exception as error:  # noqa: BLE001  # a skill may raise anything; the session goes on
-            self._context.emit(Failed("skill", one_line(error), self.number))
-            return UNDONE, "error"
-        finally:
-            self._tracer.record("skill", "generate", start_ns, intent=plan.intent)
+        return await self.acts.carry_out(plan)
 
     async def _call(self, called: Called) -> None:
         """Carry out a call of the skills' functions; a model that goes on and on is stopped from doing so."""
@@ -248,7 +242,10 @@ class Reply:
         for phrase in split(text):
             if self.released_ns is not None:
                 return  # the rest is synthesized while this one sounds
-            await synthesizer.prepare(phrase, self.urgency, self._settings.speed)
+            try:
+                await synthesizer.prepare(phrase, self.urgency, self._settings.speed)
+            except Exception:  # noqa: BLE001  # what was asked for is done all the same; speaking it fails, and tells
+                return
 
     async def _generate_from(self, prompt: Prompt) -> None:
         language = self._context.stages.language

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from asr.stream import StreamConfig
 from assistant.runtime import Channel, Clock, Recorder, Tracer
 from assistant.session import turn
+from assistant.session.acts import Acts
 from assistant.session.announcement import Announced, Announcement
 from assistant.session.backchannels import is_backchannel
 from assistant.session.completeness import complete_phrases
@@ -38,6 +39,7 @@ from llm.decode.generate import Called
 from llm.text.chat import Message
 
 _ANNOUNCEMENTS = 16  # that wait for a silence; older ones are dropped
+_AGAIN_NS = 5_000_000_000  # until what goes on beside the conversation is tried again
 _BEHIND = 50  # frames that may wait for the detector: what a client sends faster than it is heard waits there
 
 
@@ -96,6 +98,7 @@ class Session:
         self._exchange: Exchange | None = None
         self._held: Exchange | None = None  # whose reply is held: that, or the one before it
         self._turn_tasks: set[asyncio.Task[None]] = set()  # some outlive their reply
+        self._acting = asyncio.Lock()
         self._announcements: deque[str] = deque(maxlen=_ANNOUNCEMENTS)
         self._events: Channel[turn.Event] = Channel(EVENTS, self._tracer)
         self._device = SessionDevice(lambda: self._context.sink, lambda: self.reply_settings, self._configure)
@@ -227,11 +230,18 @@ class Session:
                 await self._events.put(turn.ReplyRequested(ReplyRequest(say=text)))
 
     async def _run_skills(self) -> None:
-        try:
-            if self._stages.skills is not None:
+        """What fails may succeed later, such as a file that another process held: what is due must ring."""
+        told = ""
+        while self._stages.skills is not None:
+            try:
                 await self._stages.skills.run()
-        except Exception as error:  # noqa: BLE001  # a skill may raise anything; the session goes on
-            self._emit(Failed("skills", one_line(error)))
+            except Exception as error:  # noqa: BLE001  # a skill may raise anything; the session goes on
+                if one_line(error) != told:  # said once, not every time
+                    told = one_line(error)
+                    self._emit(Failed("skills", told))
+            else:
+                return
+            await self._tracer.clock.sleep_until(self._tracer.clock.now_ns() + _AGAIN_NS)
 
     def _configure(self, settings: ReplySettings) -> None:
         self.reply_settings = settings
@@ -327,7 +337,7 @@ class Session:
             self._commands,
             self._plan_spoken,
         )
-        exchange = Exchange(number, self.conversation, self._emit, user, settle=self._settler(group))
+        exchange = Exchange(number, self.conversation, self._emit, user, settle=self._settle)
         exchange.turn_item = self._speech_item or self.conversation.new_id()
         exchange.voice_end_sample = command.voice_end_sample
         exchange.voice_end_ns = listening.ring.recorded_ns(command.voice_end_sample)
@@ -339,19 +349,28 @@ class Session:
             self._held.grow(self._held.reply)  # a device goes on for a moment after it was told to pause
         if self.turn_config.create_response:
             history, settings = self.conversation.messages(), self._with_calls(self.reply_settings)
+            acts = Acts(self._context, number, group, self._acting)
             exchange.reply = Reply(
-                number, self._context, history, user.transcripts, exchange.grow, settings, self._plan_call
+                number,
+                self._context,
+                history,
+                user.transcripts,
+                exchange.grow,
+                settings,
+                acts,
+                self._plan_call,
             )
             exchange.reply_task = group.create_task(self._run_reply(exchange.reply), name=f"reply-{number}")
         return exchange
 
     def _respond(self, number: int, request: ReplyRequest, group: asyncio.TaskGroup) -> Exchange:
         conversation = self.conversation if request.in_conversation else self.conversation.aside()
-        exchange = Exchange(number, conversation, self._emit, request=request, settle=self._settler(group))
-        exchange.reply_task = group.create_task(self._answer(exchange, request), name=f"reply-{number}")
+        exchange = Exchange(number, conversation, self._emit, request=request, settle=self._settle)
+        acts = Acts(self._context, number, group, self._acting)
+        exchange.reply_task = group.create_task(self._answer(exchange, request, acts), name=f"reply-{number}")
         return exchange
 
-    async def _answer(self, exchange: Exchange, request: ReplyRequest) -> None:
+    async def _answer(self, exchange: Exchange, request: ReplyRequest, acts: Acts) -> None:
         """Answer what is asked, or the conversation as it stands once the turns before are transcribed."""
         settings = request.settings or self.reply_settings
         skilled = request.instructions is None and request.items is None and self._asks_skills(settings)
@@ -366,8 +385,9 @@ class Session:
             plan = self._plan(text, history)
         exchange.transcript = text or ""
         transcripts = Channel(TRANSCRIPTS, self._tracer.of_reply(exchange.number))
+        number, grow = exchange.number, exchange.grow
         exchange.reply = Reply(
-            exchange.number, self._context, history, transcripts, exchange.grow, settings, self._plan_call
+            number, self._context, history, transcripts, grow, settings, acts, self._plan_call
         )
         exchange.release()
         transcripts.put_now(None if text is None and plan is None else Transcript(text or "", plan))
@@ -388,7 +408,11 @@ class Session:
 
     def _plan_call(self, called: Called) -> Plan | None:
         assert self._stages.skills is not None, "a call that skills take"
-        return self._stages.skills.call(called.name, called.arguments, self._device)
+        try:
+            return self._stages.skills.call(called.name, called.arguments, self._device)
+        except Exception as error:  # noqa: BLE001  # a skill may raise anything; it is said that it cannot be
+            self._emit(Failed("skill", one_line(error)))
+            return None
 
     def _plan(self, text: str, history: Sequence[Message]) -> Plan | None:
         """The reply that skills give, if they understand."""
@@ -413,20 +437,14 @@ class Session:
         plan = self._plan_spoken(words)
         return plan.text if plan else ""
 
-    def _settler(self, group: asyncio.TaskGroup) -> Callable[[Reply, bool], None]:
-        def settle(reply: Reply, reopened: bool) -> None:
-            if reply.plan is None and not reopened and self._stages.skills:
+    def _settle(self, reply: Reply, reopened: bool) -> None:
+        if reopened:
+            reply.acts.take_back()
+        elif reply.plan is None and self._stages.skills:
+            try:
                 self._stages.skills.forget()
-            elif reply.plan and reply.acted and reopened:
-                group.create_task(self._undo(reply.plan), name=f"undo-{reply.number}")
-
-        return settle
-
-    async def _undo(self, plan: Plan) -> None:
-        try:
-            await plan.undo()
-        except Exception as error:  # noqa: BLE001  # a skill may raise anything; the session goes on
-            self._emit(Failed("skill", one_line(error)))
+            except Exception as error:  # noqa: BLE001  # a skill may raise anything; the session goes on
+                self._emit(Failed("skill", one_line(error), reply.number))
 
     def _asked(self, request: ReplyRequest) -> tuple[Sequence[Message], str | None]:
         """What came before, and what the user said last; None if they did not speak last."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from assistant.runtime import Clock
 from assistant.server.logs import logger
+from assistant.session.acts import UNDONE
 from assistant.session.context import one_line
 from assistant.session.conversation import AssistantItem, Conversation, Spoken, UserItem
 from assistant.session.device import SessionDevice
-from assistant.session.reply import UNDONE
 from assistant.session.request import ReplySettings
 from assistant.session.stages import LanguageModel, Plan, Skills, Stages
 from llm.decode import BrokenLogits, ContextFull, CudaBroken, EngineOutOfMemory, Finished, Prompt, Token
@@ -84,12 +84,12 @@ def by_skills(otherwise: Responder) -> Responder:
             try:
                 plan = _plan(talk, text)
                 reply = await plan.act() if plan else None
+                if plan is None and talk.skills:
+                    talk.skills.forget()
             except Exception as error:  # noqa: BLE001  # a skill may raise anything; the next text may succeed
                 logger().warning("skill failed", why=one_line(error))
                 return UNDONE
             if reply is None:
-                if talk.skills:
-                    talk.skills.forget()
                 return await ask_model(text)
             talk.add(text, reply)
             return reply

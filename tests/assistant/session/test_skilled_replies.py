@@ -1,15 +1,18 @@
 """Replies that skills give, on virtual time: worked out by hand as in test_session.py."""
 
+import asyncio
 import json
 
 import pytest
 from fakes import Scene, ScriptedPlan, ScriptedSkills, Timing, Voice
 from world import SYSTEM, World
 
+from assistant.session.acts import UNDONE
 from assistant.session.announcement import Announcement
-from assistant.session.reply import UNABLE, UNDONE
+from assistant.session.reply import UNABLE
 from assistant.session.request import ReplySettings
 from assistant.session.session import Input, Typed
+from assistant.session.turn import ReplyCancelled
 from llm.decode.generate import Called
 from llm.text.chat import Message
 
@@ -229,3 +232,109 @@ def test_a_model_that_calls_and_calls_is_stopped_from_doing_so() -> None:
     made.run()
     assert [plan.done for plan in plans.values()] == [["act"]] * 4 + [[]]
     assert [record.reply for record in made.records] == [said]
+
+
+class Slow(ScriptedPlan):
+    """Takes 400 ms to be done, and to be taken back."""
+
+    async def act(self) -> str:
+        self.done.append("begins")
+        await asyncio.sleep(0.4)
+        return await super().act()
+
+    async def undo(self) -> None:
+        self.done.append("goes back")
+        await asyncio.sleep(0.4)
+        await super().undo()
+
+
+class Noting(ScriptedPlan):
+    """Notes as well what another has done when it is done itself."""
+
+    other: ScriptedPlan
+
+    async def act(self) -> str:
+        self.done += self.other.done
+        return await super().act()
+
+
+def test_what_is_under_way_when_its_turn_goes_on_is_done_and_undone_before_anything_else_is() -> None:
+    """Begun at 1220; the turn is reopened from 1260 on and ends at 1620, before 400 ms twice are over."""
+    on, both = Slow("It's on."), Noting("Both are on.")
+    both.other = on
+    voices = (LIGHT, Voice(1260, 1400, "and heating"))
+    made = world(voices, {"light on": on, "light on and heating": both}, timing=Timing(chunk=1)).run()
+    assert [record.reopened for record in made.records] == [True, False]
+    assert both.done == ["begins", "act", "goes back", "undo", "act"]
+
+
+def test_a_command_that_is_cancelled_is_not_done_by_half() -> None:
+    on = Slow("It's on.")
+    made = world((LIGHT,), {"light on": on}, inputs={1400: ReplyCancelled()}).run()
+    assert [record.interrupted for record in made.records] == [True]
+    assert on.done == ["begins", "act"]
+
+
+class Broken(ScriptedPlan):
+    """Waits for something that somebody else cancels."""
+
+    async def act(self) -> str:
+        waiting = asyncio.get_running_loop().create_future()
+        waiting.cancel()
+        return str(await waiting)
+
+
+class Endless(ScriptedPlan):
+    async def act(self) -> str:
+        await asyncio.sleep(1000)
+        raise AssertionError("nobody waits for so long")
+
+
+@pytest.mark.parametrize(
+    ("plan", "why"), [(Broken("It's on."), "CancelledError"), (Endless("It's on."), "TimeoutError")]
+)
+def test_a_reply_ends_whatever_becomes_of_its_skill(plan: ScriptedPlan, why: str) -> None:
+    scene = Scene((LIGHT,), {}, 14000)
+    made = World(scene, skills=ScriptedSkills({"light on": plan}))
+    made.speaker.also += [UNDONE, plan.text]
+    made.run()
+    assert [(record.heard, record.reason) for record in made.records] == [(UNDONE, "error")]
+    assert [failed.why for failed in made.failures] == [why]
+
+
+class Forgetless(ScriptedSkills):
+    """Fails in whatever a session asks of it but answers; runs at the second attempt."""
+
+    runs = 0
+
+    def forget(self) -> None:
+        super().forget()
+        raise OSError("disk full")
+
+    def call(self, name: str, arguments: str, device: object) -> ScriptedPlan | None:
+        raise OSError("disk full")
+
+    async def run(self) -> None:
+        self.runs += 1
+        if self.runs < 3:
+            raise OSError("locked")
+
+
+def test_a_session_outlives_its_skills() -> None:
+    skills = Forgetless({})
+    voices = (LIGHT, Voice(4000, 4600, "thanks"))
+    replies = {"light on": called("the light"), "thanks": "You are welcome."}
+    made = World(Scene(voices, replies, 14000), skills=skills)  # type: ignore[arg-type]
+    made.speaker.also.append(UNABLE)
+    made.run()
+    assert [record.heard for record in made.records] == [UNABLE, "You are welcome."]
+    assert skills.forgotten == 2 and skills.runs == 3
+    assert [(failed.stage, failed.why) for failed in made.failures].count(("skills", "locked")) == 1
+
+
+def test_what_cannot_be_synthesized_is_done_all_the_same() -> None:
+    plan = ScriptedPlan("It's on.")
+    made = world((LIGHT,), {"light on": plan})
+    made.speaker.also.clear()  # an assertion fails for every phrase
+    made.run_unchecked()
+    assert plan.done == ["act"]

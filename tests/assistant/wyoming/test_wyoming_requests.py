@@ -15,7 +15,7 @@ from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, Synthesize
 from wyoming_serving import LIMIT, SILENCE, client, serving, until
 
 from assistant import __version__
-from assistant.session.reply import UNDONE
+from assistant.session.acts import UNDONE
 
 
 def samples(width: int, count: int, level: float = 0.5) -> bytes:
