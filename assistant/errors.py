@@ -9,8 +9,7 @@ from assistant.models.catalog import ModelStoreError
 from assistant.mqtt.errors import BrokerError
 from assistant.requests import RequestError
 from assistant.server.errors import ServerError
-from assistant.skills import StoreError
-from assistant.skills.household import SkillError
+from assistant.skills import SkillError, StoreError
 from assistant.trace.errors import TraceError
 from assistant.trace.otel import OtelError
 from assistant.trace.perfetto import PerfettoError

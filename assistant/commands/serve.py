@@ -90,6 +90,7 @@ def loaded(config: Config, metrics: Metrics, record: Path | None = None) -> Iter
         tap = recording.tap if recording else None
         pool = load_pool(config, locate(config, ModelStore()), clock, tap, skills.open)
         try:
+            skills.open()  # a skill that cannot be used is told now, and not to each client
             metrics.watch_cache(lambda: pool.kv_bytes)
             metrics.watch_queues(pool.pending)
             metrics.watch_waits(recorder)

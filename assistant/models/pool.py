@@ -204,6 +204,7 @@ class ModelPool:
             self.taken += 1
         try:
             hearing = self._hearing(name)
+            skills = self._tap.skills(self.open_skills(), name)
             opened = self._models.language.open(self._workers.llm, self._clock)
         except BaseException:
             self._give_back()
@@ -214,7 +215,6 @@ class ModelPool:
         voice = None
         if speaker:
             voice = SessionSynthesizer(self._tap.speaker(speaker, name), self._workers.tts, self._phrases)
-        skills = self._tap.skills(self.open_skills(), name)
         return Stages(language, hearing, voice, skills, self._closer(opened))
 
     def expect(self, names: Sequence[str]) -> None:

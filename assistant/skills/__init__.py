@@ -2,7 +2,7 @@
 
 from assistant.session.stages import Device
 from assistant.skills.announcements import Announcements
-from assistant.skills.skill import Answer, Choice, Intent, Services, Situation, Skill
+from assistant.skills.skill import Answer, Choice, Intent, Services, Situation, Skill, SkillError
 from assistant.skills.skills import Skills
 from assistant.skills.store import Store, StoreError
 
@@ -15,6 +15,7 @@ __all__ = [
     "Services",
     "Situation",
     "Skill",
+    "SkillError",
     "Skills",
     "Store",
     "StoreError",

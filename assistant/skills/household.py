@@ -4,12 +4,13 @@ import random
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 
+from assistant.session.context import one_line
 from assistant.skills.announcements import Announcements
 from assistant.skills.control import Control
 from assistant.skills.dates.clock import Clock
 from assistant.skills.house.house import House
 from assistant.skills.lists import Lists
-from assistant.skills.skill import Services, Skill
+from assistant.skills.skill import Services, Skill, SkillError
 from assistant.skills.skills import Skills
 from assistant.skills.sums.calculate import Calculator
 from assistant.skills.sums.units import Units
@@ -23,10 +24,6 @@ from assistant.skills.timers.stopwatch import Stopwatch
 from assistant.skills.timers.timers import Timers
 
 GROUP = "assistant.skills"
-
-
-class SkillError(Exception):
-    """A skill of another package cannot be used; the message names it."""
 
 
 def household(services: Services, announcements: Announcements) -> Skills:
@@ -52,8 +49,11 @@ def household(services: Services, announcements: Announcements) -> Skills:
 
 
 def _installed(services: Services) -> Iterator[Skill]:
+    """Each is tried alone: an error in its sentences would keep all others from being understood."""
     for entry in entry_points(group=GROUP):
         try:
-            yield entry.load()(services)
+            skill: Skill = entry.load()(services)
+            Skills([skill], services).open().answer("what can you do")
         except Exception as error:
-            raise SkillError(f"skill {entry.name} ({entry.value}): {error}") from error
+            raise SkillError(f"skill {entry.name} ({entry.value}): {one_line(error)}") from error
+        yield skill

@@ -100,6 +100,10 @@ class Recognizes(Protocol):
         ...
 
 
+class SkillError(Exception):
+    """A skill cannot be used; the message names it."""
+
+
 @dataclass(frozen=True)
 class Services:
     """What skills are made with."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from assistant.session.stages import Device
 from assistant.skills.announcements import Announcements
 from assistant.skills.matcher import Matcher
-from assistant.skills.skill import Answer, Choice, Intent, Recognizes, Services, Situation, Skill
+from assistant.skills.skill import Answer, Choice, Intent, Recognizes, Services, Situation, Skill, SkillError
 from assistant.skills.timers.due import Due
 from assistant.skills.tools import slots_of
 from llm.text.message import Message, Tool
@@ -28,7 +28,7 @@ class Skills:
         announcements: Announcements | None = None,
         due: Due | None = None,
     ) -> None:
-        """`announcements` are what `services.announce` fills; `due` is what rings."""
+        """`announcements` are what `services.announce` fills; `due` is what rings. Raises SkillError."""
         self.due = due
         self._skills, self.services = tuple(skills), services
         self.tools: tuple[Tool, ...] = ()
@@ -37,7 +37,12 @@ class Skills:
         """Names of the functions that a language model may call; None: of all."""
         self.announcements = announcements or Announcements()
         self._matcher = Matcher(table for skill in skills for table in skill.sentences)
-        self._of = {name: skill for skill in skills for name in _names(skill)}
+        self._of: dict[str, Skill] = {}
+        for skill in skills:
+            names = set(_names(skill))
+            if taken := names & self._of.keys():
+                raise SkillError(f"skill {type(skill).__module__}: another skill has the intent {min(taken)}")
+            self._of |= dict.fromkeys(names, skill)
 
     def open(self) -> "Conversation":
         """What one conversation asks."""

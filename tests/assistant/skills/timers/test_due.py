@@ -252,8 +252,6 @@ def test_what_is_silenced_stays_silent_though_that_cannot_be_written_down() -> N
 
 def test_rows_of_a_newer_version_are_passed_over() -> None:
     home = Home()
-    home.services.store.write(
-        "INSERT INTO due (kind, due_s, text, length_s, left_s, clock, days) VALUES ('nap', 1, '', 1, 1, '', '')"
-    )
+    home.services.store.write("INSERT INTO due VALUES (NULL, 'nap', 1, '', 1, 1, '', '')")
     home.due.put(timer(60))
     assert len(home.wait(minutes=1)) == 1
