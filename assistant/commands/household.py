@@ -16,7 +16,7 @@ from assistant.home.entities import Home
 from assistant.home.late import LateHome
 from assistant.mqtt.callbacks import Callbacks
 from assistant.mqtt.connect import connected
-from assistant.skills import Announcements, Services, Skills, Store
+from assistant.skills import Announcements, Services, Skills, Store, StoreError
 from assistant.skills.skills import Conversation
 from assistant.skills.tools import FUNCTIONS, QUERIES, tool
 
@@ -118,7 +118,10 @@ async def _tell_names(home: Home, changed: asyncio.Event, expect: Callable[[Sequ
 
 def _file(config: Config) -> Path:
     if config.skills.file is not None:
-        return Path(config.skills.file).expanduser()
+        try:
+            return Path(config.skills.file).expanduser()
+        except RuntimeError as error:
+            raise StoreError(f"[skills] file {config.skills.file}: {error}") from error
     return user_data_path("assistant", appauthor=False) / _FILE
 
 
