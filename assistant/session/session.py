@@ -86,7 +86,7 @@ class Session:
         self.conversation = Conversation(config.system_prompt, self._emit, config.item_prefix)
         self.turn_config = config.turn
         self._decide = decide
-        self.reply_settings = ReplySettings()
+        self._reply_settings, self._configured = ReplySettings(), asyncio.Event()
         self._live, self._asr = config.live, config.asr
         self._commands = complete_phrases(config.asr.phrases)
         self._stages = stages
@@ -142,6 +142,16 @@ class Session:
         return self._listening.frames.dropped if self._listening else 0
 
     @property
+    def reply_settings(self) -> ReplySettings:
+        """Of replies from now on."""
+        return self._reply_settings
+
+    @reply_settings.setter
+    def reply_settings(self, settings: ReplySettings) -> None:
+        self._reply_settings = settings
+        self._configured.set()
+
+    @property
     def pre_roll_ms(self) -> int:
         """Audio that is read before the first that was taken for voice."""
         return self._listening.pre_roll_ms if self._listening else 0
@@ -186,12 +196,9 @@ class Session:
                 if self._listening:
                     group.create_task(self._listening.run(), name="listening")
                 group.create_task(self._deliver(source), name="source")
-                beside = [
-                    group.create_task(self._announce(), name="announce"),
-                    group.create_task(self._run_skills(), name="skills"),
-                ]
+                beside = group.create_task(self._assist(), name="assist")
                 turns = group.create_task(self._take_turns(group), name="turn")
-                turns.add_done_callback(lambda _: [task.cancel() for task in beside])
+                turns.add_done_callback(lambda _: beside.cancel())
         finally:
             self._over = True
             for listener in self._listeners:
@@ -223,6 +230,24 @@ class Session:
             frames.close()
             await frames.drained()
         self._events.close()
+
+    async def _assist(self) -> None:
+        """Let skills ring, and say what they announce, for as long as they are asked at all."""
+        while True:
+            await self._until(asked=True)
+            async with asyncio.TaskGroup() as group:
+                beside = [
+                    group.create_task(self._announce(), name="announce"),
+                    group.create_task(self._run_skills(), name="skills"),
+                ]
+                await self._until(asked=False)
+                for task in beside:
+                    task.cancel()
+
+    async def _until(self, *, asked: bool) -> None:
+        while self._asks_skills(self._reply_settings) != asked:
+            self._configured.clear()
+            await self._configured.wait()
 
     async def _announce(self) -> None:
         if self._stages.skills is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 
 import pytest
 from fakes import Scene, ScriptedPlan, ScriptedSkills, Timing, Voice
@@ -338,3 +339,42 @@ def test_what_cannot_be_synthesized_is_done_all_the_same() -> None:
     made.speaker.also.clear()  # an assertion fails for every phrase
     made.run_unchecked()
     assert plan.done == ["act"]
+
+
+class Ringing(ScriptedSkills):
+    """Announces something a second after it is asked to; notes who listens."""
+
+    listened = ran = 0
+
+    async def announcements(self) -> AsyncIterator[str]:
+        self.listened += 1
+        await asyncio.sleep(1)
+        yield ANNOUNCED
+        await asyncio.sleep(1000)
+
+    async def run(self) -> None:
+        self.ran += 1
+        await asyncio.sleep(1000)
+
+
+@pytest.mark.parametrize(("skilled_from", "heard"), [(None, []), (500, [ANNOUNCED])])
+def test_nothing_rings_where_a_client_has_an_assistant_of_its_own(
+    skilled_from: int | None, heard: list[str]
+) -> None:
+    skills = Ringing({})
+    made = World(Scene((), {}, 6000), skills=skills)
+    made.speaker.also.append(ANNOUNCED)
+    made.session.reply_settings = ReplySettings(skilled=False)
+    if skilled_from is not None:
+        made.loop.call_later(skilled_from / 1e3, setattr, made.session, "reply_settings", ReplySettings())
+    made.run()
+    assert [record.heard for record in made.records] == heard
+    assert skills.listened == skills.ran == len(heard)
+
+
+def test_what_a_client_takes_over_falls_silent() -> None:
+    skills = Ringing({})
+    made = World(Scene((), {}, 6000), skills=skills)
+    made.loop.call_later(0.5, setattr, made.session, "reply_settings", ReplySettings(skilled=False))
+    made.run()
+    assert made.records == [] and skills.listened == 1
