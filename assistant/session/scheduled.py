@@ -213,8 +213,9 @@ class _UnderWay:
 class PhraseCache:
     """Audio of the phrases that were prepared last, of all sessions: answers that need no model recur."""
 
-    def __init__(self, phrases: int = 64) -> None:
-        self._phrases = phrases
+    def __init__(self, seconds: float = 180) -> None:
+        """`seconds` of audio are kept: at 24 kHz that is 17 MB."""
+        self._seconds = seconds
         self._chunks: OrderedDict[_Key, tuple[SpeechChunk, ...]] = OrderedDict()
         self._under_way: dict[_Key, _UnderWay] = {}
 
@@ -252,8 +253,13 @@ class PhraseCache:
     def _keep(self, key: _Key, chunks: Iterable[SpeechChunk]) -> None:
         """Keep a phrase, in place of the one that was wanted longest ago if need be."""
         self._chunks[key] = tuple(chunks)
-        while len(self._chunks) > self._phrases:
+        while self._kept_s > self._seconds:
             self._chunks.popitem(last=False)
+
+    @property
+    def _kept_s(self) -> float:
+        chunks = (chunk for phrase in self._chunks.values() for chunk in phrase)
+        return sum(len(chunk.audio) / chunk.sample_rate for chunk in chunks)
 
 
 class SessionSynthesizer:

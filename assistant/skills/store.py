@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_BUSY_S = 0.25
+"""How long a call waits for another process, which has the file for a moment; nobody is heard meanwhile."""
+
 
 class StoreError(Exception):
     """The file cannot be used; the message names it."""
@@ -24,7 +27,7 @@ class Store:
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(
-                path or ":memory:", isolation_level=None, timeout=1.0, check_same_thread=False
+                path or ":memory:", isolation_level=None, timeout=_BUSY_S, check_same_thread=False
             )
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
