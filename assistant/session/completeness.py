@@ -39,9 +39,9 @@ _WEIGHTS = {
 }
 _SOUND = (-0.89, 1.01, 0.34)
 """Constant, weight of the words' log-odds and of the sound's."""
-_COMPLETE = 1.0
-"""Of the silences of `fit` and `choose` behind words that skills understand wholly 9 are ends and 2 pauses,
-of all 307 and 206: too few to be fitted with the rest."""
+_COMPLETE = 2.0
+"""Behind what skills understand wholly 17 silences of `fit` and `choose` are ends and 1 is a pause, of all
+307 and 206: the logarithm of (17.5 / 1.5) / (307 / 206). Too few to be fitted with the rest."""
 _SHORTEST_S, _LONGEST_S = 0.25, 1.4
 """Pauses inside of turns last so long; their logarithms are spread evenly between."""
 _OVER = 0.02  # of the pauses last longer

@@ -1,7 +1,7 @@
 """All skills together, and what each conversation knows of them."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from assistant.session.stages import Device
 from assistant.skills.announcements import Announcements
@@ -70,7 +70,7 @@ class Skills:
             if isinstance(skill, Recognizes) and skill.urgent == urgent:
                 intent = skill.recognize(text)
                 if intent is not None:
-                    yield intent
+                    yield replace(intent, open_ended=True)  # words within what was said, not all of it
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -181,8 +181,12 @@ class Planned:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing need follow."""
-        return not self.understood.open_ended
+        """Whether nothing need follow what was said to have something done.
+
+        What is refused is often known by how it begins ("call ..."), and what to be reminded of goes on.
+        """
+        refused = self.understood.name.startswith("Cannot")
+        return not (refused or self.understood.open_ended or "text" in self.understood.slots)
 
     async def act(self) -> str:
         """Do it; returns what is to be said."""
