@@ -85,14 +85,15 @@ class Transcriber:
         latest: Callable[[], Recognizer] | None = None,
     ) -> None:
         """`latest` gives the models for each utterance anew: what is likely to be said may change."""
-        self._models, self._latest = models, latest or (lambda: models)
+        self._models, self._latest = models, latest
         self.config = config or StreamConfig()
         self._tail = np.zeros(self.config.tail_ms * RATE // 1000, np.float32)
         self.begin()
 
     def begin(self, start_sample: int = 0) -> None:
         """Start another utterance, with sample number `start_sample`: no draft, nothing stable."""
-        self._models, self._next = self._latest(), start_sample
+        self._models = self._latest() if self._latest else self._models
+        self._next = start_sample
         self._ended: list[Word] = []  # words of the segments before this one, as they were shown
         self._rescored: list[Word] = []  # the same after the second pass over their segment
         self._segment = Segment(self._models, 0.0)

@@ -155,14 +155,14 @@ HARMLESS = (
         (
             Change(
                 LISTENING,
-                "from assistant.runtime import Channel\nfrom assistant.session import turn\n",
-                "from assistant.session import turn\nfrom assistant.runtime import Channel\n",
+                "from assistant.runtime import Channel, Urgency\nfrom assistant.session import turn\n",
+                "from assistant.session import turn\nfrom assistant.runtime import Channel, Urgency\n",
             ),
         ),
     ),
     Edit(
         "an annotation",
-        (Change(REPLY, "splitter = PhraseSplitter()", "splitter: PhraseSplitter = PhraseSplitter()"),),
+        (Change(REPLY, "splitter = PhraseSplitter()\n", "splitter: PhraseSplitter = PhraseSplitter()\n"),),
     ),
     Edit(
         "a constant that nobody uses",

@@ -274,7 +274,7 @@ def test_only_audio_from_the_microphone_and_what_the_latest_replaces_may_be_lost
     """A later partial, score or run of committed words says all that the one before it said."""
     lossy = {edge.name: edge.capacity for edge in GRAPH.edges if edge.when_full == "drop_oldest"}
     assert lossy.pop("frames") == 2000 / 20  # two seconds of them
-    assert lossy == {"partials": 1, "committed": 1, "scores": 1}
+    assert lossy == {"partials": 1, "committed": 1, "so_far": 1, "scores": 1}
 
 
 def test_an_item_is_put_without_waiting_where_there_is_room(line: Line) -> None:
