@@ -26,6 +26,9 @@ max_tokens = 400
 [llm.remote]
 url = "{url}"
 model = "scripted"
+
+[skills]
+enabled = false  # they would answer in place of the script
 """
 
 
