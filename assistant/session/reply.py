@@ -319,10 +319,12 @@ class Reply:
 
     def _checked(self, text: str) -> str:
         """What may be said of a phrase: where skills act, a model does not claim to. Nothing follows that."""
-        if self._claims or self.plan is not None or not self._settings.options.calls:
-            return "" if self._claims else text
-        self._claims = claims_action(text)
-        return f" {UNABLE}" if self._claims and self.text else UNABLE if self._claims else text
+        if self._claims:
+            return ""
+        if self.plan is not None or not self._settings.options.calls or not claims_action(text):
+            return text
+        self._claims = True
+        return f" {UNABLE}" if self.text else UNABLE
 
     async def _speak(self) -> None:
         synthesizer = self._context.stages.synthesizer

@@ -12,7 +12,7 @@ from assistant.skills.tools import slots_of
 from llm.text.message import Message, Tool
 
 _LONGEST = 500
-"""Characters: more than anybody says in a command. What takes two milliseconds for a sentence grows with the
+"""Characters: more than anybody says in a command. What takes milliseconds for a sentence grows with the
 square of its length."""
 _LONGEST_FOUND = 2500
 """For what skills recognize by themselves: that grows with the length."""
@@ -37,6 +37,9 @@ class Skills:
         """Names of the functions that a language model may call; None: of all."""
         self.announcements = announcements or Announcements()
         self._matcher = Matcher(table for skill in skills for table in skill.sentences)
+        # The final transcript is often what the last partial was, and is waited for.
+        self._asked: tuple[str, Mapping[str, Sequence[Choice]]] | None = None
+        self._found: list[Intent] = []
         self._of: dict[str, Skill] = {}
         for skill in skills:
             names = set(_names(skill))
@@ -62,6 +65,11 @@ class Skills:
         lists: dict[str, Sequence[Choice]] = {}
         for skill in self._skills:
             lists.update(skill.lists)
+        if self._asked != (text, lists):
+            self._asked, self._found = (text, lists), self._match(text, lists)
+        return self._found
+
+    def _match(self, text: str, lists: Mapping[str, Sequence[Choice]]) -> list[Intent]:
         urgent, others = self._recognized(text, urgent=True), self._recognized(text, urgent=False)
         return [*urgent, *self._matcher.match(text, lists), *others]
 
