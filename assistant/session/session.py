@@ -29,17 +29,16 @@ from assistant.session.pipeline import EVENTS, TRANSCRIPTS, Transcript
 from assistant.session.reply import Reply
 from assistant.session.request import ReplyRequest, ReplySettings
 from assistant.session.ring import Frame
+from assistant.session.session_skills import SessionSkills
 from assistant.session.sink import Sink
 from assistant.session.stages import Plan, Stages
 from assistant.session.turn import TurnConfig
 from assistant.session.turn_table import Decide, step
 from assistant.session.user_turn import UserTurn
 from llm.decode.engine import CudaBroken
-from llm.decode.generate import Called
 from llm.text.chat import Message
 
 _ANNOUNCEMENTS = 16  # that wait for a silence; older ones are dropped
-_AGAIN_NS = 5_000_000_000  # until what goes on beside the conversation is tried again
 _BEHIND = 50  # frames that may wait for the detector: what a client sends faster than it is heard waits there
 
 
@@ -86,7 +85,7 @@ class Session:
         self.conversation = Conversation(config.system_prompt, self._emit, config.item_prefix)
         self.turn_config = config.turn
         self._decide = decide
-        self._reply_settings, self._configured = ReplySettings(), asyncio.Event()
+        self._reply_settings = ReplySettings()
         self._live, self._asr = config.live, config.asr
         self._commands = complete_phrases(config.asr.phrases)
         self._stages = stages
@@ -101,7 +100,14 @@ class Session:
         self._acting = asyncio.Lock()
         self._announcements: deque[str] = deque(maxlen=_ANNOUNCEMENTS)
         self._events: Channel[turn.Event] = Channel(EVENTS, self._tracer)
-        self._device = SessionDevice(lambda: self._context.sink, lambda: self.reply_settings, self._configure)
+        self._skills = SessionSkills(
+            stages.skills,
+            SessionDevice(lambda: self._context.sink, lambda: self.reply_settings, self._configure),
+            self._tracer,
+            self._emit,
+            lambda: self.reply_settings,
+            self.conversation.messages,
+        )
         self._context = Context(
             stages,
             None,
@@ -118,8 +124,8 @@ class Session:
                 stages.hearing,
                 config.asr,
                 self.conversation.messages,
-                lambda: self._with_calls(self.reply_settings),
-                self._expected,
+                lambda: self._skills.with_calls(self.reply_settings),
+                self._skills.expected,
             )
             if stages.hearing
             else None
@@ -149,7 +155,7 @@ class Session:
     @reply_settings.setter
     def reply_settings(self, settings: ReplySettings) -> None:
         self._reply_settings = settings
-        self._configured.set()
+        self._skills.configured()
 
     @property
     def pre_roll_ms(self) -> int:
@@ -196,7 +202,7 @@ class Session:
                 if self._listening:
                     group.create_task(self._listening.run(), name="listening")
                 group.create_task(self._deliver(source), name="source")
-                beside = group.create_task(self._assist(), name="assist")
+                beside = group.create_task(self._skills.run(self._announce), name="assist")
                 turns = group.create_task(self._take_turns(group), name="turn")
                 turns.add_done_callback(lambda _: beside.cancel())
         finally:
@@ -218,7 +224,7 @@ class Session:
             if isinstance(item, turn.AudioCommitted) and frames is None:
                 continue  # nobody listens
             if isinstance(item, Announcement):
-                await self._events.put(turn.ReplyRequested(ReplyRequest(say=item.text)))
+                await self._announce(item.text)
             elif isinstance(item, Typed):
                 await self._events.put(turn.ReplyCancelled())
                 await self._events.drained()
@@ -230,43 +236,6 @@ class Session:
             frames.close()
             await frames.drained()
         self._events.close()
-
-    async def _assist(self) -> None:
-        """Let skills ring, and say what they announce, for as long as they are asked at all."""
-        while True:
-            await self._until(asked=True)
-            async with asyncio.TaskGroup() as group:
-                beside = [
-                    group.create_task(self._announce(), name="announce"),
-                    group.create_task(self._run_skills(), name="skills"),
-                ]
-                await self._until(asked=False)
-                for task in beside:
-                    task.cancel()
-
-    async def _until(self, *, asked: bool) -> None:
-        while self._asks_skills(self._reply_settings) != asked:
-            self._configured.clear()
-            await self._configured.wait()
-
-    async def _announce(self) -> None:
-        if self._stages.skills is not None:
-            async for text in self._stages.skills.announcements():
-                await self._events.put(turn.ReplyRequested(ReplyRequest(say=text)))
-
-    async def _run_skills(self) -> None:
-        """What fails may succeed later, such as a file that another process held: what is due must ring."""
-        told = ""
-        while self._stages.skills is not None:
-            try:
-                await self._stages.skills.run()
-            except Exception as error:  # noqa: BLE001  # a skill may raise anything; the session goes on
-                if one_line(error) != told:  # said once, not every time
-                    told = one_line(error)
-                    self._emit(Failed("skills", told))
-            else:
-                return
-            await self._tracer.clock.sleep_until(self._tracer.clock.now_ns() + _AGAIN_NS)
 
     def _configure(self, settings: ReplySettings) -> None:
         self.reply_settings = settings
@@ -360,7 +329,7 @@ class Session:
             hearing,
             lambda end: listening.ring.audio(listening.begin(start), end),
             self._commands,
-            self._plan_spoken,
+            self._skills.plan_spoken,
         )
         exchange = Exchange(number, self.conversation, self._emit, user, settle=self._settle)
         exchange.turn_item = self._speech_item or self.conversation.new_id()
@@ -373,7 +342,7 @@ class Session:
         if self._held and self._held.reply:
             self._held.grow(self._held.reply)  # a device goes on for a moment after it was told to pause
         if self.turn_config.create_response:
-            history, settings = self.conversation.messages(), self._with_calls(self.reply_settings)
+            history, settings = self.conversation.messages(), self._skills.with_calls(self.reply_settings)
             acts = Acts(self._context, number, group, self._acting)
             exchange.reply = Reply(
                 number,
@@ -383,7 +352,7 @@ class Session:
                 exchange.grow,
                 settings,
                 acts,
-                self._plan_call,
+                self._skills.plan_call,
             )
             exchange.reply_task = group.create_task(self._run_reply(exchange.reply), name=f"reply-{number}")
         return exchange
@@ -398,8 +367,8 @@ class Session:
     async def _answer(self, exchange: Exchange, request: ReplyRequest, acts: Acts) -> None:
         """Answer what is asked, or the conversation as it stands once the turns before are transcribed."""
         settings = request.settings or self.reply_settings
-        skilled = request.instructions is None and request.items is None and self._asks_skills(settings)
-        settings = self._with_calls(settings) if skilled else settings
+        skilled = request.instructions is None and request.items is None and self._skills.are_asked(settings)
+        settings = self._skills.with_calls(settings) if skilled else settings
         if self._turn_tasks:
             await asyncio.wait(self._turn_tasks)
         history, text = self._asked(request)
@@ -407,69 +376,26 @@ class Session:
         if request.say is not None:
             text, plan = None, Announced(request.say)
         elif text is not None and skilled:
-            plan = self._plan(text, history)
+            plan = self._skills.plan(text, history)
         exchange.transcript = text or ""
         transcripts = Channel(TRANSCRIPTS, self._tracer.of_reply(exchange.number))
         number, grow = exchange.number, exchange.grow
         exchange.reply = Reply(
-            number, self._context, history, transcripts, grow, settings, acts, self._plan_call
+            number, self._context, history, transcripts, grow, settings, acts, self._skills.plan_call
         )
         exchange.release()
         transcripts.put_now(None if text is None and plan is None else Transcript(text or "", plan))
         transcripts.close()
         await self._run_reply(exchange.reply)
 
-    def _asks_skills(self, settings: ReplySettings) -> bool:
-        """A client with functions of its own, or that wants none, has the language model alone."""
-        return self.reply_settings.skilled and not settings.options.tools
-
-    def _with_calls(self, settings: ReplySettings) -> ReplySettings:
-        """The language model may call what skills do."""
-        skills = self._stages.skills
-        if skills is None or not self._asks_skills(settings):
-            return settings
-        options = replace(settings.options, tools=skills.tools, calls=skills.calls)
-        return replace(settings, options=options)
-
-    def _plan_call(self, called: Called) -> Plan | None:
-        assert self._stages.skills is not None, "a call that skills take"
-        try:
-            return self._stages.skills.call(called.name, called.arguments, self._device)
-        except Exception as error:  # noqa: BLE001  # a skill may raise anything; it is said that it cannot be
-            self._emit(Failed("skill", one_line(error)))
-            return None
-
-    def _plan(self, text: str, history: Sequence[Message]) -> Plan | None:
-        """The reply that skills give, if they understand."""
-        skills = self._stages.skills
-        if skills is None:
-            return None
-        start_ns = self._tracer.clock.now_ns()
-        try:
-            return skills.answer(text, history, self._device)
-        except Exception as error:  # noqa: BLE001  # a skill may raise anything; the language model answers
-            self._emit(Failed("skill", one_line(error)))
-            return None
-        finally:
-            self._tracer.record("match", "assemble", start_ns)
-
-    def _plan_spoken(self, text: str) -> Plan | None:
-        asked = self._asks_skills(self.reply_settings)
-        return self._plan(text, self.conversation.messages()) if asked else None
-
-    def _expected(self, words: str) -> str:
-        """What a skill would say to `words`, of which more may follow."""
-        plan = self._plan_spoken(words)
-        return plan.text if plan else ""
-
     def _settle(self, reply: Reply, reopened: bool) -> None:
         if reopened:
             reply.acts.take_back()
-        elif reply.plan is None and self._stages.skills:
-            try:
-                self._stages.skills.forget()
-            except Exception as error:  # noqa: BLE001  # a skill may raise anything; the session goes on
-                self._emit(Failed("skill", one_line(error), reply.number))
+        elif reply.plan is None:
+            self._skills.forget()
+
+    async def _announce(self, text: str) -> None:
+        await self._events.put(turn.ReplyRequested(ReplyRequest(say=text)))
 
     def _asked(self, request: ReplyRequest) -> tuple[Sequence[Message], str | None]:
         """What came before, and what the user said last; None if they did not speak last."""
