@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.audio import RATE, AudioSpan
+from asr.speech_level import SpeechLevel
 from asr.turn_end import TurnEnd
 from asr.vad import WINDOW, Vad
 from assistant.config import Config
@@ -75,8 +76,11 @@ class Hearing:
 
     def _windows(self, audio: Audio) -> Iterator[Window]:
         self._vad.reset()
+        level = SpeechLevel()
         for end in range(WINDOW, len(audio) + 1, WINDOW):
-            yield Window(end, self._vad.probability(audio[end - WINDOW : end]))
+            window = audio[end - WINDOW : end]
+            voice = self._vad.probability(window)
+            yield Window(end, voice, level.fades(window, voice))
 
     def _understood(self, span: AudioSpan, voice_end: int) -> Silence | None:
         """The silence at the end of `span`; None where nothing was said."""

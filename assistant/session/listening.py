@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial as bound
 
 from asr.audio import RATE
+from asr.speech_level import SpeechLevel
 from asr.stream import StreamConfig
 from assistant.runtime import Channel, Urgency
 from assistant.session import turn
@@ -55,6 +56,7 @@ class Listening:
                 group.create_task(node(), name=node.__name__.strip("_"))
 
     async def _detect(self) -> None:
+        level = SpeechLevel()
         async for frame in self.frames:
             self.ring.push(frame)
             for end_sample, window in self.ring.windows():
@@ -65,7 +67,7 @@ class Listening:
                     if not self._deaf:  # said once, not for every window
                         self._context.emit(Failed("detect", one_line(error)))
                     voice, self._deaf = 0.0, True
-                await self._context.report(turn.Window(end_sample, voice))
+                await self._context.report(turn.Window(end_sample, voice, level.fades(window, voice)))
         self._speaking = None
         self._partials.close()
         self._committed.close()

@@ -81,6 +81,8 @@ class Window:
 
     end_sample: int
     voice: float
+    fades: bool = False
+    """Whether it is quiet beside the speech before it: within a turn that is silence."""
 
 
 @dataclass(frozen=True)

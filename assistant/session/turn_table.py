@@ -5,7 +5,7 @@ and transitions are in `turn_speech`, `turn_reply` and `turn_client`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from assistant.session import turn_client as client
@@ -113,6 +113,7 @@ TABLE: tuple[Row[Any, Any], ...] = (
 def step(state: State, event: Event, config: TurnConfig) -> Step:
     """The next state, and what to do now.
 
+    A window that fades is silence within a turn, and what the detector says of it everywhere else.
     Where detection is off no voice is looked for: a pause that it was switched off in is none any more.
     Whatever ends a hold stops the held reply first, but for a row that lets it go on, or reopens its turn.
     """
@@ -122,6 +123,8 @@ def step(state: State, event: Event, config: TurnConfig) -> Step:
         if isinstance(state, Speaking) and state.held:
             return reply.let_it_go_on(state, event, config)
         return state, ()
+    if isinstance(event, Window) and event.fades and isinstance(state, Speaking | Pausing):
+        event = replace(event, voice=0.0)
     for row in TABLE:
         if row.state is type(state) and row.event is type(event) and row.when(state, event, config):
             after, commands = row.then(state, event, config)

@@ -76,12 +76,15 @@ class Machine:
         self.windows = 0
 
     def hear(self, pattern: str) -> list[tuple[int, Command]]:
-        """One window a character, '#' voiced; what was commanded, and after how many windows in all."""
+        """One window a character, '#' voiced; what was commanded, and after how many windows in all.
+
+        ',' is voiced by the detector's verdict, and as quiet as silence.
+        """
         commands: list[tuple[int, Command]] = []
         for character in pattern:
             self.windows += 1
-            voice = {"#": 0.9, "-": 0.4, ".": 0.1}[character]
-            for command in self.send(Window(self.windows * WINDOW, voice)):
+            voice = {"#": 0.9, "-": 0.4, ".": 0.1, ",": 0.9}[character]
+            for command in self.send(Window(self.windows * WINDOW, voice, fades=character == ",")):
                 commands.append((self.windows, command))
         return commands
 
@@ -141,6 +144,29 @@ def test_a_voice_that_fades_still_speaks() -> None:
     assert machine.hear("----") == []
     assert machine.state == Listening()
     assert kinds(machine.hear("##" + "-" * 20 + "..")) == [(28, "Speculate")]
+
+
+def test_a_window_as_quiet_as_silence_is_silence_within_a_turn() -> None:
+    machine = Machine()
+    assert machine.hear("#####,,") == [(7, Speculate(0, 0, 5 * WINDOW))]
+    assert machine.send(TextScored(0, SURE)) == []
+    # the eighth window of silence, as in the test below, whatever the detector goes on hearing
+    assert machine.hear(",,,.,.") == [(13, EndTurn(0, 13 * WINDOW)), (13, Release(0))]
+
+
+@pytest.mark.parametrize("before", ["", "##" + "." * 50])
+def test_a_quiet_voice_begins_a_turn_as_a_loud_one_does(before: str) -> None:
+    machine = Machine()
+    machine.hear(before)
+    machine.send(NothingSaid(0))
+    windows = machine.windows
+    machine.hear(",,")
+    assert machine.state == Speaking(machine.state.next_number, windows * WINDOW, (windows + 2) * WINDOW)
+
+
+def test_a_quiet_voice_over_a_reply_holds_it_as_a_loud_one_does() -> None:
+    machine = answering()
+    assert "Hold" in [kind for _, kind in kinds(machine.hear("," * 6))]
 
 
 def test_a_turn_ends_at_min_silence_when_the_scores_are_high() -> None:
