@@ -1,4 +1,4 @@
-"""How loud a stream is, to tell the end of speech sooner: a voice detector stays sure for a while after it."""
+"""How loud a stream is: the end of speech is told sooner by it than by a voice detector, which lingers."""
 
 from collections import deque
 from statistics import median

@@ -96,6 +96,11 @@ class LlmConfig:
         return self.adapter
 
     @property
+    def tells_ends(self) -> bool:
+        """Whether it helps to tell ends of turns: what its probabilities mean was fitted for one model."""
+        return not self.is_remote and (self.model, self.adapter) == (_DEFAULT_MODEL, "auto")
+
+    @property
     def is_remote(self) -> bool:
         """Whether another machine writes the replies."""
         return bool(self.remote.url)

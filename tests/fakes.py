@@ -60,6 +60,7 @@ class Timing:
     chunk: float = 30
     word: int = 300
     lead: int = 10
+    ahead: float = 0
     vad: Mapping[int, float] = field(default_factory=dict)  # from the window at this many ms
 
 
@@ -76,6 +77,7 @@ class Scene:
     timing: Timing = Timing()
     idle_end_ms: int | None = None  # the microphone is closed as early as this when the session is idle
     ahead: Exception | None = None  # what reading ahead raises
+    closes: Mapping[str, float] = field(default_factory=dict)  # log-odds that such words are a whole sentence
 
     def words(self, start: int, end: int) -> str:
         """What is said from sample `start` to `end`; the words of one voice are of equal length."""
@@ -203,11 +205,13 @@ class ScriptedWriter:
 
     def read_ahead(
         self, history: Sequence[Message], words: str, options: ReplyOptions = AS_CONFIGURED
-    ) -> None:
+    ) -> float | None:
         assert list(history) == self._history(), "something unsaid is in the history"
         self.ahead.append(words)
         if self._scene.ahead:
             raise self._scene.ahead
+        self._loop.spend(self._scene.timing.ahead)
+        return self._scene.closes.get(words)
 
     def prompt(
         self, history: Sequence[Message], transcript: str | None, options: ReplyOptions = AS_CONFIGURED

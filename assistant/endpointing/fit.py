@@ -37,6 +37,8 @@ class Fits:
     words: Fit
     both: Fit
     """Of the words' log-odds and the sound."""
+    read: Fit
+    """Of the words' log-odds and the language model's that the sentence closes."""
 
     def log_odds(self, points: Sequence[Point]) -> dict[str, Array]:
         """Log-odds [n] that `points` are ends, by each."""
@@ -45,6 +47,7 @@ class Fits:
             "closing mark": _closing(points) @ self.closing.weights,
             "words": _words(points) @ self.words.weights,
             "words and sound": _both(points, self.words) @ self.both.weights,
+            "words and reading": _read(points, self.words) @ self.read.weights,
         }
 
 
@@ -57,6 +60,7 @@ def fit_all(fit: Sequence[Point], choose: Sequence[Point]) -> Fits:
         sound=_best(_sound(fit), ends, _sound(choose), others),
         words=words,
         both=_best(_both(fit, words), ends, _both(choose, words), others),
+        read=_best(_read(fit, words), ends, _read(choose, words), others),
     )
 
 
@@ -120,3 +124,8 @@ def _sound(points: Sequence[Point]) -> Array:
 
 def _both(points: Sequence[Point], words: Fit) -> Array:
     return np.column_stack([_words(points) @ words.weights, _sound(points)])
+
+
+def _read(points: Sequence[Point], words: Fit) -> Array:
+    readings = np.array([[point.silence.reading, 1.0] for point in points])
+    return np.column_stack([_words(points) @ words.weights, readings])

@@ -11,11 +11,14 @@ from asr.speech_level import SpeechLevel
 from asr.turn_end import TurnEnd
 from asr.vad import WINDOW, Vad
 from assistant.config import Config
+from assistant.models.language import LocalModel, load_language
+from assistant.models.load import locate_adapter, locate_llm
 from assistant.models.speech import ASR, TURN_END, VAD, fetch, load_transcriber, pick_asr
 from assistant.models.store import ModelStore
 from assistant.session.completeness import complete_phrases, features, logit
 from assistant.session.turn import Listening, NothingSaid, Pausing, Speaking, State, Window
 from assistant.session.turn_table import step
+from llm.text.message import Message
 
 _NEVER_MS = 10**9
 
@@ -33,18 +36,25 @@ class Silence:
     """Those of `completeness.features`, in its order."""
     sound: float
     """Smart Turn's log-odds that the turn is over."""
+    reading: float
+    """The language model's that a sentence closes there."""
 
 
 class Hearing:
     """The models of a session with `config`, fetched if they are missing; raises ModelStoreError."""
 
     def __init__(self, config: Config) -> None:
-        found = fetch(ModelStore(), [VAD, TURN_END, *ASR])
+        store = ModelStore()
+        found = fetch(store, [VAD, TURN_END, *ASR])
         self._vad, self._turn_end = Vad(found[VAD]), TurnEnd(found[TURN_END])
         self._transcriber = load_transcriber(pick_asr(found), config.asr)
         self._asr = config.asr
         self._commands = complete_phrases(config.asr.phrases)
         self._turn = replace(config.turn, detection="silence", silence_ms=_NEVER_MS)
+        model = load_language(config.llm, locate_llm(config.llm, store), locate_adapter(config.llm, store))
+        assert isinstance(model, LocalModel), "the weights are for a model in this process"
+        self._responder = model.responder()
+        self._before = [Message("system", config.llm.system_prompt)]
 
     def silences(self, audio: Audio) -> list[Silence]:
         """Those in `audio` [n] at RATE, by the turn machine, if no silence ended a turn."""
@@ -89,4 +99,9 @@ class Hearing:
             return None
         words = features(final.text, final.ending, self._commands)
         sound = logit(self._turn_end.probability(span.audio))
-        return Silence(voice_end, None, tuple(words.values()), sound)
+        return Silence(voice_end, None, tuple(words.values()), sound, self._reading(final.text))
+
+    def _reading(self, text: str) -> float:
+        closes = self._responder.read_ahead(self._before, text)
+        assert closes is not None, "the default model tells"
+        return closes

@@ -91,4 +91,4 @@ def _log_odds(turn: Turn, fits: Fits) -> list[tuple[float, float]]:
     if not turn.points:
         return []
     found = fits.log_odds(turn.points)
-    return list(zip(found["words"].tolist(), found["words and sound"].tolist(), strict=True))
+    return list(zip(found["words"].tolist(), found["words and reading"].tolist(), strict=True))

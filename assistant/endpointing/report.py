@@ -13,8 +13,9 @@ def constants(fits: Fits) -> Iterator[str]:
     for name, weight in zip(NAMES, fits.words.weights, strict=True):
         yield f'    "{name}": {weight:g},'
     yield "}"
-    of_words, of_sound, constant = fits.both.weights
-    yield f"_SOUND = ({constant:g}, {of_words:g}, {of_sound:g})"
+    for name, fit in (("_SOUND", fits.both), ("_READING", fits.read)):
+        of_words, of_other, constant = fit.weights
+        yield f"{name} = ({constant:g}, {of_words:g}, {of_other:g})"
 
 
 def figures(part: str, judged: Judged) -> Iterator[str]:

@@ -67,6 +67,10 @@ class LocalModel:
         self._generator(engine, None).warm_up([self._system])
         engine.close()
 
+    def responder(self) -> Responder:
+        """A sequence outside of any session, for the caller's thread."""
+        return self._generator(self._model.open(), None)
+
     def _speculator(self) -> Speculator | None:
         if not self._config.speculate:
             return None
@@ -74,7 +78,10 @@ class LocalModel:
 
     def _generator(self, engine: ServedEngine, speculator: Speculator | None) -> Responder:
         generate, served = self._config.generate, engine.take_served
-        return Responder(engine, self._tokenizer, self._template, generate, speculator, served)
+        tells_ends = self._config.tells_ends
+        return Responder(
+            engine, self._tokenizer, self._template, generate, speculator, served, tells_ends=tells_ends
+        )
 
 
 class RemoteLanguage:
@@ -112,6 +119,14 @@ class RemoteSession:
         options: ReplyOptions = AS_CONFIGURED,
     ) -> None:
         """Nothing: a server is asked once."""
+
+    async def closes(
+        self,
+        history: Sequence[Message],  # as above
+        transcript: str,
+        options: ReplyOptions = AS_CONFIGURED,
+    ) -> None:
+        """Unknown: a server tells no probabilities that are sure to be there."""
 
     def prompt(
         self, history: Sequence[Message], transcript: str | None, options: ReplyOptions = AS_CONFIGURED

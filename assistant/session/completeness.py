@@ -27,18 +27,23 @@ _SOUNDS = _set("oh mm hm hmm aha huh wow")
 _WORD = re.compile(r"[\w']+")
 
 _WEIGHTS = {
-    "closing": 0.31,
-    "going_on": -1.03,
-    "words": 1.4,
-    "one": 5.94,
-    "two": 1.94,
-    "open": -0.3,
-    "filler": -5.62,
-    "command": 3.58,
-    "bias": -5.56,
+    "closing": 0.55,
+    "going_on": -1.08,
+    "words": 1.37,
+    "one": 5.75,
+    "two": 1.6,
+    "open": -0.33,
+    "filler": -6.5,
+    "command": 3.61,
+    "bias": -5.87,
 }
-_SOUND = (-0.89, 1.01, 0.34)
+_SOUND = (-1.05, 1.03, 0.4)
 """Constant, weight of the words' log-odds and of the sound's."""
+DOUBTFUL = 2.5
+"""Below such log-odds of the words the language model is asked before it replies, which delays the reply by a
+pass of it: what most thresholds are, and not `patience`, since what happens may not depend on that."""
+_READING = (0.45, 0.89, 0.23)
+"""Constant, weight of the words' log-odds and of the language model's that a sentence closes there."""
 _COMPLETE = 2.0
 """Behind what skills understand wholly 17 silences of `fit` and `choose` are ends and 1 is a pause, of all
 307 and 206: the logarithm of (17.5 / 1.5) / (307 / 206). Too few to be fitted with the rest."""
@@ -92,6 +97,12 @@ def with_sound(words: float, probability: float) -> float:
     """Log-odds by the words' log-odds and the probability that the turn sounds complete."""
     constant, of_words, of_sound = _SOUND
     return constant + of_words * words + of_sound * logit(probability)
+
+
+def with_reading(words: float, closes: float) -> float:
+    """Log-odds by the words' log-odds and the language model's that the sentence closes there."""
+    constant, of_words, of_reading = _READING
+    return constant + of_words * words + of_reading * closes
 
 
 def by_silence(silence_ms: float) -> float:

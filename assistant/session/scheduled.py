@@ -11,6 +11,7 @@ from asr.audio import AudioSpan
 from asr.stabilize import Partial
 from asr.words import Hypothesis
 from assistant.runtime import Clock, Stopped, Urgency, Worker
+from assistant.session.request import SPECULATIVE
 from assistant.session.stages import AskUrgency, Audio, Utterance
 from llm.decode.generate import Generated
 from llm.decode.options import AS_CONFIGURED, ReplyOptions
@@ -53,7 +54,7 @@ class Generator(Protocol):
     def takes_tools(self) -> bool: ...  # noqa: D102
     def read_ahead(  # noqa: D102
         self, history: Sequence[Message], words: str, options: ReplyOptions = AS_CONFIGURED
-    ) -> None: ...
+    ) -> float | None: ...
     def prompt(  # noqa: D102
         self, history: Sequence[Message], transcript: str | None, options: ReplyOptions = AS_CONFIGURED
     ) -> Prompt: ...
@@ -182,6 +183,16 @@ class SessionLanguageModel:
                 self.generator.read_ahead(history, words, options)
 
         await self._worker.run(read, urgency=_rank(_READ_AHEAD, self._clock), lane=self)
+
+    async def closes(
+        self, history: Sequence[Message], transcript: str, options: ReplyOptions = AS_CONFIGURED
+    ) -> float | None:
+        """See LanguageModel."""
+        return await self._worker.run(
+            lambda: self.generator.read_ahead(history, transcript, options),
+            urgency=_rank(SPECULATIVE, self._clock),
+            lane=self,
+        )
 
     def prompt(
         self, history: Sequence[Message], transcript: str | None, options: ReplyOptions = AS_CONFIGURED

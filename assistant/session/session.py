@@ -323,6 +323,7 @@ class Session:
         listening, hearing = self._listening, self._stages.hearing
         assert listening and hearing, "a turn that was heard"
         start, number = command.start_sample, command.number
+        history, settings = self.conversation.messages(), self._skills.with_calls(self.reply_settings)
         user = UserTurn(
             number,
             self._context,
@@ -330,6 +331,7 @@ class Session:
             lambda end: listening.ring.audio(listening.begin(start), end),
             self._commands,
             self._skills.plan_spoken,
+            lambda text: self._stages.language.closes(history, text, settings.options),
         )
         exchange = Exchange(number, self.conversation, self._emit, user, settle=self._settle)
         exchange.turn_item = self._speech_item or self.conversation.new_id()
@@ -342,7 +344,6 @@ class Session:
         if self._held and self._held.reply:
             self._held.grow(self._held.reply)  # a device goes on for a moment after it was told to pause
         if self.turn_config.create_response:
-            history, settings = self.conversation.messages(), self._skills.with_calls(self.reply_settings)
             acts = Acts(self._context, number, group, self._acting)
             exchange.reply = Reply(
                 number,

@@ -74,6 +74,15 @@ class LanguageModel(Protocol):
         """Put the prompt up to the user's `words` into the cache, if it is still `wanted` when it can."""
         ...
 
+    async def closes(
+        self, history: Sequence[Message], transcript: str, options: ReplyOptions = AS_CONFIGURED
+    ) -> float | None:
+        """Log-odds that a sentence is over that reads so far; None if the model does not tell.
+
+        It leaves the prompt up to there in the cache, and must come before the reply to the transcript.
+        """
+        ...
+
     def prompt(
         self, history: Sequence[Message], transcript: str | None, options: ReplyOptions = AS_CONFIGURED
     ) -> Prompt:

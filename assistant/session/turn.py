@@ -95,7 +95,19 @@ class AudioScored:
 
 @dataclass(frozen=True)
 class TextScored:
-    """Log-odds that the turn is over, by its transcript; see `completeness`."""
+    """Log-odds that the turn is over, by its transcript; see `completeness`.
+
+    With `reading` the language model reads it, too, and `Read` follows.
+    """
+
+    number: int
+    log_odds: float
+    reading: bool = False
+
+
+@dataclass(frozen=True)
+class Read:
+    """The same log-odds, when the language model has read the transcript."""
 
     number: int
     log_odds: float
@@ -160,7 +172,17 @@ class ReplyCancelled:
 
 
 External = AudioCommitted | AudioCleared | ReplyRequested | ReplyCancelled
-Event = Window | AudioScored | TextScored | NothingSaid | Transcribed | ReplyHeard | ReplyFinished | External
+Event = (
+    Window
+    | AudioScored
+    | TextScored
+    | Read
+    | NothingSaid
+    | Transcribed
+    | ReplyHeard
+    | ReplyFinished
+    | External
+)
 
 # Commands
 

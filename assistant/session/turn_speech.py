@@ -14,6 +14,7 @@ from assistant.session.turn import (
     Listening,
     NothingSaid,
     Pausing,
+    Read,
     Release,
     Replying,
     ReplyRequested,
@@ -28,6 +29,7 @@ from assistant.session.turn import (
 )
 
 S = TypeVar("S", Listening, Pausing, Replying)
+_Score = TextScored | Read | AudioScored
 
 _BY_SOUND = 2.5  # log-odds that may be missing for the sound to be asked: it adds 1.5, silence the rest
 
@@ -74,16 +76,17 @@ def silent_enough(state: Pausing, window: Window, config: TurnConfig) -> bool:
     return _is_over(replace(state, window_end=window.end_sample), config)
 
 
-def completed(state: Pausing, event: TextScored | AudioScored, config: TurnConfig) -> bool:
+def completed(state: Pausing, event: _Score, config: TurnConfig) -> bool:
     """Whether the turn is over with this score."""
     quiet = state.voice_start is None and config.detection != "none"
     return quiet and its_own(state, event, config) and _is_over(_noted(state, event), config)
 
 
 def unsure(state: Pausing, event: TextScored, config: TurnConfig) -> bool:
-    """Whether the sound may end the turn where the words do not yet."""
+    """Whether the sound may end the turn where the words do not yet, and nothing else is asked."""
     missing = config.threshold - event.log_odds
-    return its_own(state, event, config) and config.detection == "semantic" and 0 < missing < _BY_SOUND
+    asks = config.detection == "semantic" and not event.reading
+    return its_own(state, event, config) and asks and 0 < missing < _BY_SOUND
 
 
 def its_own(state: Pausing | Replying, event: Any, _config: TurnConfig) -> bool:  # noqa: ANN401
@@ -138,7 +141,7 @@ def resume(state: Pausing, window: Window, _config: TurnConfig) -> Step:
     return speaking, (Discard(state.number),)
 
 
-def note_score(state: Pausing, event: TextScored | AudioScored, _config: TurnConfig) -> Step:
+def note_score(state: Pausing, event: _Score, _config: TurnConfig) -> Step:
     """Keep the score for the windows to come."""
     return _noted(state, event), ()
 
@@ -149,7 +152,7 @@ def ask_for_sound(state: Pausing, event: TextScored, config: TurnConfig) -> Step
     return _noted(state, event), (Score(state.number, state.start_sample, end_sample),)
 
 
-def complete(state: Pausing, event: TextScored | AudioScored, config: TurnConfig) -> Step:
+def complete(state: Pausing, event: _Score, config: TurnConfig) -> Step:
     """The score ends the turn."""
     return _end_at(_noted(state, event), state.window_end, config)
 
@@ -184,8 +187,8 @@ def respond(state: Listening, event: ReplyRequested, _config: TurnConfig) -> Ste
 # What guards and transitions look at
 
 
-def _noted(state: Pausing, event: TextScored | AudioScored) -> Pausing:
-    if isinstance(event, TextScored):
+def _noted(state: Pausing, event: _Score) -> Pausing:
+    if isinstance(event, TextScored | Read):
         return replace(state, text=event.log_odds)
     return replace(state, audio=event.probability)
 

@@ -1,22 +1,29 @@
 """One turn of the user: audio to a transcript, and a score of how complete it sounds. A cancel scope."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 
+from asr.ending import Ending
 from asr.words import Hypothesis
 from assistant.runtime import Channel
 from assistant.session import turn
-from assistant.session.completeness import by_words
+from assistant.session.completeness import DOUBTFUL, by_words, with_reading
 from assistant.session.context import Context, one_line
 from assistant.session.events import Failed
 from assistant.session.pipeline import SCORES, TRANSCRIPTS, UTTERANCES, Due, Transcript
 from assistant.session.stages import Audio, Hearing, Plan, Utterance
+from llm.decode.engine import CudaBroken
+
+
+async def _unknown(_: str) -> None:
+    """Nobody can tell."""
 
 
 class UserTurn:
     """The nodes of one turn. `audio` gives what of it is before a sample; `commands` need no more words.
 
-    `plan` answers what needs no language model.
+    `plan` answers what needs no language model. `closes` tells the log-odds that a sentence is over that
+    reads so, or None, if it does not know.
     """
 
     def __init__(
@@ -27,6 +34,7 @@ class UserTurn:
         audio: Callable[[int | None], Audio],
         commands: Collection[str] = (),
         plan: Callable[[str], Plan | None] = lambda _: None,
+        closes: Callable[[str], Awaitable[float | None]] = _unknown,
     ) -> None:
         tracer = context.tracer.of_reply(number)
         self.number = number
@@ -36,6 +44,7 @@ class UserTurn:
         self._scores: Channel[Due] = Channel(SCORES, tracer)
         self._context, self._hearing, self._audio, self._tracer = context, hearing, audio, tracer
         self._commands, self._plan = commands, plan
+        self._closes = closes
         self._scoring: asyncio.Task[None] | None = None
 
     async def run(self, utterance: Utterance) -> None:
@@ -67,17 +76,40 @@ class UserTurn:
             said = any(c.isalnum() for c in text) and not self._context.is_echo(text)
             self.transcript = text if said else ""
             if self.transcript:
-                plan = self._plan(text)
-                await self.transcripts.put(Transcript(text, plan))
-                backchannel = self._context.is_backchannel(text)
-                await self._context.report(turn.Transcribed(self.number, backchannel))
-                complete = plan is not None and plan.complete
-                log_odds = by_words(text, final.ending, self._commands, complete=complete)
-                self._tracer.record("words", "transcribe", self._context.clock.now_ns(), log_odds=log_odds)
-                await self._context.report(turn.TextScored(self.number, log_odds))
+                await self._understand(text, final.ending)
             else:
                 await self._context.report(turn.NothingSaid(self.number))
         self.transcripts.close()
+
+    async def _understand(self, text: str, ending: Ending | None) -> None:
+        """Tell what the words are; where they are in doubt the language model reads them, then replies."""
+        plan = self._plan(text)
+        complete = plan is not None and plan.complete
+        log_odds = by_words(text, ending, self._commands, complete=complete)
+        self._tracer.record("words", "transcribe", self._context.clock.now_ns(), log_odds=log_odds)
+        doubtful = log_odds < DOUBTFUL
+        if not doubtful:
+            await self.transcripts.put(Transcript(text, plan))
+        await self._context.report(turn.Transcribed(self.number, self._context.is_backchannel(text)))
+        await self._context.report(turn.TextScored(self.number, log_odds, reading=doubtful))
+        if doubtful:
+            await self._read(text, log_odds)
+            await self.transcripts.put(Transcript(text, plan))
+
+    async def _read(self, text: str, log_odds: float) -> None:
+        start_ns, closes = self._context.clock.now_ns(), None
+        try:
+            closes = await self._closes(text)
+        except CudaBroken:
+            raise  # no reply will ever come again: the session ends
+        except Exception as error:  # noqa: BLE001  # a model may raise anything; the sound decides then
+            self._context.emit(Failed("read", one_line(error), self.number))
+        if closes is None:
+            await self._context.report(turn.TextScored(self.number, log_odds))
+            return
+        read = with_reading(log_odds, closes)
+        self._tracer.record("read", "transcribe", start_ns, closes=closes, log_odds=read)
+        await self._context.report(turn.Read(self.number, read))
 
     async def _score(self) -> None:
         async for due in self._scores:

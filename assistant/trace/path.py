@@ -152,7 +152,7 @@ def _released(walk: _Walk, found: _Turn) -> None:
     if waited_for == turn.AudioScored.__name__:
         walk.job("asr", found.record.number, "score")
         _transcribed(walk, found)
-    elif waited_for == turn.TextScored.__name__:
+    elif waited_for in (turn.TextScored.__name__, turn.Read.__name__):
         _transcribed(walk, found)
     else:
         _heard(walk, found, moment, waited_for)
@@ -166,10 +166,11 @@ def _generated(walk: _Walk, found: _Turn) -> None:
 
 
 def _transcribed(walk: _Walk, found: _Turn) -> None:
-    """Back from the transcript, or, of a reply that was requested, from the release."""
+    """Back from what the language model read, if it did, and the transcript, or from a requested release."""
     number = found.record.number
     if number not in found.log.speculated:
         return _released(walk, found)
+    walk.job("llm", number, "llm.read_ahead")
     walk.job("asr", number, "asr.final")
     return _heard(walk, found, found.log.speculated[number][0], "prepare")
 

@@ -172,10 +172,15 @@ class _Generator:
 
     def read_ahead(
         self, history: Sequence[Message], words: str, options: ReplyOptions = AS_CONFIGURED
-    ) -> None:
+    ) -> float | None:
         work = self._reading.ahead(history, words)
         given = asked_digest(history, words, options)
-        self._scene.answer("llm.read_ahead", given, work, lambda _: None, lambda: None)
+
+        def really() -> float | None:
+            with self._real() as generator:
+                return generator.read_ahead(history, words, options)
+
+        return self._scene.answer("llm.read_ahead", given, work, _log_odds, really)
 
     def prompt(
         self, history: Sequence[Message], transcript: str | None, options: ReplyOptions = AS_CONFIGURED
@@ -297,3 +302,7 @@ def _hearing(scene: Scene) -> HearingModels:
     hearing = scene.unrecorded.models.hearing
     assert hearing is not None, "a session that listens"
     return hearing
+
+
+def _log_odds(plain: Json) -> float | None:
+    return None if plain is None else float(plain)

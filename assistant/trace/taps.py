@@ -207,9 +207,9 @@ class _Generator:
 
     def read_ahead(
         self, history: Sequence[Message], words: str, options: ReplyOptions = AS_CONFIGURED
-    ) -> None:
+    ) -> float | None:
         began_ns = self._notes.now_ns()
-        self._model.read_ahead(history, words, options)
+        closes = self._model.read_ahead(history, words, options)
         ended_ns = self._notes.now_ns()
         work = self._reading.ahead(history, words)
         self._notes.call(
@@ -217,8 +217,14 @@ class _Generator:
             "llm.read_ahead",
             began_ns,
             ended_ns,
-            lambda _: {"input": asked_digest(history, words, options), "given": words, "work": work},
+            lambda _: {
+                "input": asked_digest(history, words, options),
+                "given": words,
+                "work": work,
+                "gave": closes,
+            },
         )
+        return closes
 
     def prompt(
         self, history: Sequence[Message], transcript: str | None, options: ReplyOptions = AS_CONFIGURED

@@ -71,7 +71,7 @@ class TurnLog:
 
     def _waited_for(self, before: turn.State, event: turn.Event) -> str:
         """What a turn's end waited for last: a score, by its event's name, or what to call the silence."""
-        if isinstance(event, turn.TextScored | turn.AudioScored):
+        if isinstance(event, turn.TextScored | turn.Read | turn.AudioScored):
             return type(event).__name__
         if not isinstance(event, turn.Window) or not isinstance(before, turn.Pausing):
             return "client"

@@ -5,18 +5,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from llm.decode.engine import Engine, prefill
 from llm.decode.generate import Finished, GenerateConfig, Generated, generate
 from llm.decode.options import AS_CONFIGURED, ReplyOptions
 from llm.decode.served import Kernels, Served
 from llm.decode.speculate import Speculator
 from llm.text.chat import ChatTemplate, Message
-from llm.text.complete import closed, tokens_behind
+from llm.text.complete import closed, closing_tokens, tokens_behind
 from llm.text.conversation import fit
 from llm.text.tokenizer import Tokenizer
 
 _AGAIN = re.compile(r"\b(?:again|repeat|once more)\b", re.IGNORECASE)
 _FEW_WORDS = 6
+_RARE = 1e-3  # a probability below is taken for this
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,18 @@ class Responder:
         config: GenerateConfig,
         speculator: Speculator | None = None,
         take_served: Callable[[], Sequence[Served]] = tuple,
+        *,
+        tells_ends: bool = False,
     ) -> None:
-        """`take_served` says what served the engine's passes since it was asked last."""
+        """`take_served` says what served the engine's passes since it was asked last.
+
+        With `tells_ends` reading ahead tells how probably the user's sentence is over.
+        """
         self._engine, self._tokenizer, self._template = engine, tokenizer, template
         self._config, self._speculator = config, speculator
         self._take_served = take_served
         self._closing = 1 + tokens_behind(template)  # the mark that closes the sentence, and what follows it
+        self._ends = closing_tokens(template) if tells_ends else ()
 
     @property
     def takes_tools(self) -> bool:
@@ -78,11 +88,17 @@ class Responder:
 
     def read_ahead(
         self, history: Sequence[Message], words: str, options: ReplyOptions = AS_CONFIGURED
-    ) -> None:
-        """Put the prompt up to the user's `words`, more of which may follow, into the KV cache."""
+    ) -> float | None:
+        """Put the prompt up to the user's `words`, more of which may follow, into the KV cache.
+
+        Returns the log-odds that what follows is a mark that closes the sentence, or the end of the message;
+        None where that is not told.
+        """
         prompt = self.prompt(history, words, options)
-        if len(prompt.ids) <= self._engine.context:
-            prefill(self._engine, prompt.ids[: -self._closing], 0)
+        if len(prompt.ids) > self._engine.context:
+            return None
+        logits = prefill(self._engine, prompt.ids[: -self._closing], 1 if self._ends else 0)
+        return _log_odds(logits[0], self._ends) if self._ends else None
 
     def warm_up(self, history: Sequence[Message]) -> None:
         """Put what every prompt begins with into the KV cache, and run each kernel once."""
@@ -120,6 +136,14 @@ class Responder:
             return []
         replies = (message.content for message in reversed(history) if message.role == "assistant")
         return self._tokenizer.encode(next(replies, ""))
+
+
+def _log_odds(logits: NDArray[np.float32], tokens: Sequence[int]) -> float:
+    """Of any of `tokens` against all others, by `logits` [vocabulary]."""
+    wide = logits.astype(np.float64)
+    p = float(np.exp(np.logaddexp.reduce(wide[list(tokens)]) - np.logaddexp.reduce(wide)))
+    p = min(max(p, _RARE), 1 - _RARE)
+    return float(np.log(p / (1 - p)))
 
 
 def _wants_words_again(text: str) -> bool:

@@ -39,12 +39,14 @@ PAUSED_MS = 480
 HEARD, SCORED = ((end_ms - (320 - 256)) * 16 for end_ms in (1040, 1024))
 
 # The turn is over from log-odds of 4 x 0.5 = 2 on. "Yes?" is one word, and here no command, which is
-# 1.4 / 4 + 5.94 - 5.56 = 0.73. To that come 0.31 x the log-odds of a closing mark and -1.03 x the
+# 1.37 / 4 + 5.75 - 5.87 = 0.223. To that come 0.55 x the log-odds of a closing mark and -1.08 x the
 # log-probability of a comma, which the recognizer gives as [closing, going on].
-SURE = [log(0.99), log(0.01)]  # 0.73 + 0.31 x 4.595 + 1.03 x 4.605 = 6.898
-UNSURE = [log(0.5), log(0.373)]  # 0.73 + 0 + 1.03 x 0.986 = 1.746: how does it sound?
-# If it sounds complete with 0.99 that makes -0.89 + 1.01 x 1.746 + 0.34 x 4.595 = 2.436, with 0.9 it makes
-# -0.89 + 1.01 x 1.746 + 0.34 x 2.197 = 1.620. A silence adds -ln(1 - ln(s / 0.25) / ln(1.4 / 0.25)).
+SURE = [log(0.99), log(0.01)]  # 0.223 + 0.55 x 4.595 + 1.08 x 4.605 = 7.724
+UNSURE = [log(0.5), log(0.243)]  # 0.223 + 0 + 1.08 x 1.415 = 1.750: how does it sound?
+# What the language model tells of it makes 0.45 + 0.89 x 1.750 = 2.008, and 0.23 for each of its log-odds.
+# Where it does not know, the sound is asked. If it sounds complete with 0.99 that makes
+# -1.05 + 1.03 x 1.750 + 0.4 x 4.595 = 2.591, with 0.9 it makes -1.05 + 1.03 x 1.750 + 0.4 x 2.197 = 1.631.
+# A silence adds -ln(1 - ln(s / 0.25) / ln(1.4 / 0.25)).
 _SYSTEM = Message("system", "Be brief.")
 Line = dict[str, Any]
 
@@ -158,12 +160,23 @@ def unsure_lines(sounds: float, score_ms: float = SCORE_MS) -> list[Line]:
     return one_by_one(_lines(UNSURE, sounds, score_ms))
 
 
-def _lines(ending: list[float] = SURE, sounds: float | None = None, score_ms: float = SCORE_MS) -> list[Line]:
+def read_lines(closes: float, ms: float) -> list[Line]:
+    """The lines where the words leave it open, and the language model reads them so long."""
+    return one_by_one(_lines(UNSURE, closes=closes, read_ms=ms))
+
+
+def _lines(
+    ending: list[float] = SURE,
+    sounds: float | None = None,
+    score_ms: float = SCORE_MS,
+    closes: float | None = None,
+    read_ms: float = 0.0,
+) -> list[Line]:
     frames = round(SECONDS * 50)
     came = [ns(20 * (index + 1)) for index in range(frames)]
     prompt = Prompt([1, 2, 3], (_SYSTEM, Message("user", "Yes?")))
     messages = [{"role": message.role, "content": message.content} for message in prompt.history]
-    given = prompt_digest(prompt)
+    given, asked = prompt_digest(prompt), asked_digest([_SYSTEM], "Yes?", AS_CONFIGURED)
     clip = {"file": "yes.flac", "text": "Yes?", "rate": 16000, "speech_end_sample": VOICE_END_MS * 16}
     unread = len("\nsystem: Be brief.\nuser: Yes?")
     chunk = {"text": "Yes.", "rate": 24000, "audio": [0, 12000], "digest": ""}
@@ -173,10 +186,11 @@ def _lines(ending: list[float] = SURE, sounds: float | None = None, score_ms: fl
         {"is": "frames", "session": "s", "samples": [320] * frames, "came": came, "recorded": came},
         *windows(VOICED, 32),
         final(zeros(HEARD), ending),
+        *([] if ending == SURE else [call("llm.read_ahead", asked, read_ms, closes, 0)]),
         *([] if sounds is None else [call("score", zeros(SCORED), score_ms, sounds)]),
         call(
             "llm.prompt",
-            asked_digest([_SYSTEM], "Yes?", AS_CONFIGURED),
+            asked,
             0,
             {"ids": prompt.ids, "messages": messages, "dropped": 0},
             3,
@@ -196,12 +210,12 @@ def _lines(ending: list[float] = SURE, sounds: float | None = None, score_ms: fl
 
 
 # A turn with a pause from 960 to 1472 ms, over at 1792. In the pause its words have log-odds of
-# 0.73 - 0.31 x 0.405 + 1.03 x 2.303 = 2.976. Where that is not enough it is asked how it sounds: that makes
-# -0.89 + 1.01 x 2.976 + 0.34 x 2.197 = 2.863, and when the pause is over its 512 ms have added
+# 0.223 - 0.55 x 0.405 + 1.08 x 2.729 = 2.947. Where that is not enough it is asked how it sounds: that makes
+# -1.05 + 1.03 x 2.947 + 0.4 x 2.197 = 2.864, and when the pause is over its 512 ms have added
 # -ln(1 - ln(2.048) / ln(5.6)) = 0.538. So a threshold (4 x `patience`) is passed in the pause unless it is
 # above PAUSE_IS_COMPLETE. At the end the words are sure. The second transcript is wanted with the window that
 # ends at 1856, in the frame that comes at 1860, and there 2 and 100 ms later.
-PAUSE_READS, PAUSE_SOUNDS, PAUSE_IS_COMPLETE = [log(0.4), log(0.1)], 0.9, 3.401
+PAUSE_READS, PAUSE_SOUNDS, PAUSE_IS_COMPLETE = [log(0.4), log(0.0653)], 0.9, 3.402
 PAUSE_MS, PAUSED_END_MS = (960, 1472), 1792
 
 

@@ -13,4 +13,4 @@ def point(
 ) -> Point:
     columns = {**dict.fromkeys(NAMES, 0.0), "closing": closing, "bias": 1.0}
     resumed = None if lasts_ms == inf else voice_end + round(lasts_ms * 16)
-    return Point(Silence(voice_end, resumed, tuple(columns.values()), sound), lasts_ms, kind)
+    return Point(Silence(voice_end, resumed, tuple(columns.values()), sound, 0.0), lasts_ms, kind)

@@ -69,8 +69,12 @@ def test_constants_are_printed_as_they_stand_in_the_code() -> None:
     nothing = Fit(np.zeros(2), 1.0)
     words = Fit(np.array([completeness._WEIGHTS[name] for name in NAMES]), 1.0)
     of_constant, of_words, of_sound = completeness._SOUND
-    fits = Fits(nothing, nothing, words, Fit(np.array([of_words, of_sound, of_constant]), 1.0))
+    both = Fit(np.array([of_words, of_sound, of_constant]), 1.0)
+    constant, of_read_words, of_reading = completeness._READING
+    read = Fit(np.array([of_read_words, of_reading, constant]), 1.0)
+    fits = Fits(nothing, nothing, words, both, read)
     printed: dict[str, object] = {}
     exec("\n".join(constants(fits)), printed)
     assert printed["_WEIGHTS"] == completeness._WEIGHTS
     assert printed["_SOUND"] == completeness._SOUND
+    assert printed["_READING"] == completeness._READING

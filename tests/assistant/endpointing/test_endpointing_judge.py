@@ -19,8 +19,9 @@ FITS = Fits(
     sound=Fit(np.array([1.0, 0.0]), 1.0),
     words=Fit(MARK, 1.0),
     both=Fit(np.array([1.0, 0.0, 0.0]), 1.0),
+    read=Fit(np.array([1.0, 0.0, 0.0]), 1.0),
 )
-"""Log-odds by the words are those of the closing mark; the sound adds nothing to them."""
+"""Log-odds by the words are those of the closing mark; neither sound nor reading adds to them."""
 TURNS = [
     Turn("One, two.", 0, ("list",), (point(600, "list", closing=9.0, sound=1.0), point(closing=9.0))),
     Turn("One, three.", 0, ("list",), (point(600, "list", closing=-9.0), point(closing=9.0, sound=1.0))),

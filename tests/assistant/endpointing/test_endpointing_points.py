@@ -8,7 +8,7 @@ from assistant.trace.pauses import NO_PAUSE
 
 
 def silence(voice_end: int, resumed: int | None) -> Silence:
-    return Silence(voice_end, resumed, (), 0.0)
+    return Silence(voice_end, resumed, (), 0.0, 0.0)
 
 
 def told(points: list[Point]) -> list[tuple[bool, float, str]]:

@@ -8,14 +8,13 @@ import pytest
 from labelled_points import point
 
 from assistant.endpointing.points import Point, Turn
-from assistant.endpointing.policy import SOUND_MS, WORDS_MS, decision_ms, outcome_of
-from assistant.session.completeness import with_sound
+from assistant.endpointing.policy import READING_MS, WORDS_MS, decision_ms, outcome_of
+from assistant.session.completeness import DOUBTFUL, with_reading
 from assistant.session.turn import (
-    AudioScored,
     Discard,
     EndTurn,
     Event,
-    Score,
+    Read,
     Speaking,
     State,
     TextScored,
@@ -29,25 +28,26 @@ from assistant.trace.tune.outcome import Outcome
 CONFIG = TurnConfig()
 
 
-def events(words: float, sound: float, lasts_ms: int) -> Iterator[tuple[int, Event]]:
+def events(words: float, closes: float, lasts_ms: int) -> Iterator[tuple[int, Event]]:
     """What the turn machine is told, and how long the user has been silent by then."""
     windows = [
         (now_ms, Window(now_ms * 16, float(now_ms > lasts_ms)))
         for now_ms in range(32, min(lasts_ms, 3200) + 96, 32)
     ]
-    scores = [(WORDS_MS, TextScored(0, words)), (SOUND_MS, AudioScored(0, sound))]
+    scores = [
+        (WORDS_MS, TextScored(0, words, reading=True)),
+        (READING_MS, Read(0, with_reading(words, closes))),
+    ]
     yield from sorted([*windows, *scores], key=lambda event: event[0])
 
 
-def machine_ms(words: float, sound: float, lasts_ms: int, config: TurnConfig) -> int | None:
+def machine_ms(words: float, closes: float, lasts_ms: int, config: TurnConfig) -> int | None:
     """When the turn machine ends a turn in such a pause; None if it does not."""
     state: State = Speaking(0, -32000, 0)
-    asked = False
-    for now_ms, event in events(words, sound, lasts_ms):
-        if isinstance(event, AudioScored) and not asked:
+    for now_ms, event in events(words, closes, lasts_ms):
+        if isinstance(event, Read) and words >= DOUBTFUL:
             continue
         state, commands = step(state, event, config)
-        asked = asked or any(isinstance(command, Score) for command in commands)
         if any(isinstance(command, EndTurn) for command in commands):
             return now_ms
         if any(isinstance(command, Discard) for command in commands):
@@ -61,9 +61,9 @@ def test_a_decision_is_made_when_the_turn_machine_makes_it(patience: float, min_
     config = replace(CONFIG, patience=patience, min_silence_ms=min_silence_ms)
     found = set()
     for words in (-6.0, -2.0, -0.5, 0.0, 0.5, 1.5, 2.5, 4.0):
-        for sound in (0.01, 0.5, 0.99):
-            decided_ms = decision_ms(words, with_sound(words, sound), config)
-            assert decided_ms == machine_ms(words, sound, 10**6, config)
+        for closes in (-6.0, 0.0, 6.0):
+            decided_ms = decision_ms(words, with_reading(words, closes), config)
+            assert decided_ms == machine_ms(words, closes, 10**6, config)
             found.add(decided_ms)
     assert len(found) > 4
 
@@ -71,10 +71,10 @@ def test_a_decision_is_made_when_the_turn_machine_makes_it(patience: float, min_
 @pytest.mark.parametrize("lasts_ms", [64, 96, 128, 160, 224, 256, 288, 704, 1600])
 def test_a_pause_is_cut_into_where_the_turn_machine_does_it(lasts_ms: int) -> None:
     for words in (-6.0, 0.0, 1.0, 4.0):
-        for sound in (0.01, 0.99):
-            scores = (words, with_sound(words, sound))
+        for closes in (-6.0, 6.0):
+            scores = (words, with_reading(words, closes))
             outcome = outcome_of(Turn("", 0, ("list",), (point(lasts_ms),)), [scores], CONFIG)
-            assert outcome.cut_in == (machine_ms(words, sound, lasts_ms, CONFIG) is not None)
+            assert outcome.cut_in == (machine_ms(words, closes, lasts_ms, CONFIG) is not None)
 
 
 @pytest.mark.parametrize("silence_ms", [480, 500, 800])

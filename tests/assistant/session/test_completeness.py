@@ -6,7 +6,14 @@ from math import log
 import pytest
 
 from asr.ending import Ending
-from assistant.session.completeness import by_silence, by_words, complete_phrases, features, with_sound
+from assistant.session.completeness import (
+    by_silence,
+    by_words,
+    complete_phrases,
+    features,
+    with_reading,
+    with_sound,
+)
 
 SURE, COMMA, HALF = Ending(log(0.97), log(0.005)), Ending(log(0.2), log(0.7)), Ending(log(0.5), log(0.1))
 
@@ -50,9 +57,13 @@ def test_without_a_word_or_an_ending_there_are_log_odds_all_the_same() -> None:
 
 
 def test_the_sound_adds_its_log_odds() -> None:
-    # -0.89 + 1.01 * 2 + 0.34 * log(0.9 / 0.1)
-    assert with_sound(2.0, 0.9) == pytest.approx(1.87705, abs=1e-4)
+    # -1.05 + 1.03 * 2 + 0.4 * log(0.9 / 0.1)
+    assert with_sound(2.0, 0.9) == pytest.approx(1.88889, abs=1e-4)
     assert -10 < with_sound(-5, 0.0) < with_sound(-5, 1.0) < 0
+
+
+def test_what_the_language_model_reads_adds_its_log_odds() -> None:
+    assert with_reading(2.0, -3.0) == pytest.approx(0.45 + 0.89 * 2 - 0.23 * 3)
 
 
 def test_silence_adds_what_it_rules_out() -> None:

@@ -105,6 +105,41 @@ def test_the_graph_itself_records_where_the_time_went() -> None:
     }
 
 
+DOUBTED = Voice(320, 960, "how are you", reads=0.98)
+"""Log-odds of -5.87 + 1.37 * 3 / 4 + 0.55 * log(49) - 1.08 * log(0.02) = 1.523: 2 end a turn."""
+
+
+def test_what_the_language_model_makes_of_doubtful_words_ends_the_turn() -> None:
+    """0.45 + 0.89 * 1.523 + 0.23 * 2 = 2.265, which is known 150 ms after the transcript of 1140 ms."""
+    scene = Scene(
+        (DOUBTED,), {DOUBTED.words: "Fine. And you?"}, 4000, Timing(ahead=150), closes={DOUBTED.words: 2}
+    )
+    world = play(scene)
+    (record,) = world.records
+    assert world.ms(record.decided_ns) == 1290
+    assert world.writer.ahead == [DOUBTED.words]
+    assert not [span for span in world.recorder.spans if span.track == "score" and span.name != "queue"]
+
+
+def test_a_sentence_that_goes_on_waits_for_the_silence() -> None:
+    """0.45 + 0.89 * 1.523 - 0.23 * 4 = 0.885: 0.25 * 5.6 ** (1 - exp(-1.115)) s of silence add the rest."""
+    scene = Scene((DOUBTED,), {DOUBTED.words: "Fine. And you?"}, 4000, closes={DOUBTED.words: -4})
+    (record,) = play(scene).records
+    # 796 ms are over with the window that ends at 960 + 800, in a frame that ends there, too
+    assert play(scene).ms(record.decided_ns) == 1760
+
+
+def test_a_language_model_that_fails_leaves_it_to_the_sound() -> None:
+    """Behind the transcript of 1140 ms that takes 60: -1.05 + 1.03 * 1.523 + 0.4 * log(99) = 2.357."""
+    voice = replace(DOUBTED, sounds=0.99)
+    scene = Scene((voice,), {voice.words: "Fine. And you?"}, 4000, ahead=RuntimeError("no more"))
+    world = play(scene)
+    (record,) = world.records
+    assert [(failed.stage, failed.why) for failed in world.failures] == [("read", "no more")]
+    assert world.ms(record.decided_ns) == 1220
+    assert record.reply == "Fine. And you?"
+
+
 def test_partials_follow_the_growing_utterance() -> None:
     voice = Voice(320, 2240, "one two three four five six")
     world = play(Scene((voice,), {voice.words: "Six."}, 4500))

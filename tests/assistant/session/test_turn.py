@@ -239,7 +239,7 @@ def test_the_sound_is_asked_where_it_may_end_the_turn_and_the_words_do_not(words
 
 
 def test_a_sound_that_is_complete_ends_the_turn() -> None:
-    # -0.89 + 1.01 * 1.4 + 0.34 * log(0.99 / 0.01) = 2.09
+    # -1.05 + 1.03 * 1.4 + 0.4 * log(0.99 / 0.01) = 2.23
     machine = paused()
     machine.send(TextScored(0, 1.4))
     assert machine.hear("......") == []
@@ -247,11 +247,11 @@ def test_a_sound_that_is_complete_ends_the_turn() -> None:
 
 
 def test_a_sound_that_is_not_complete_makes_a_turn_wait_longer() -> None:
-    # -0.89 + 1.01 * 1 + 0.34 * log(0.1 / 0.9) = -0.627, and 2.627 are wanted of the silence: after
-    # 0.25 * 5.6 ** (1 - exp(-2.627)) = 1.236 s, in the 39th window. The words alone would want 1: 0.743 s.
+    # -1.05 + 1.03 * 1 + 0.4 * log(0.1 / 0.9) = -0.899, and 2.899 are wanted of the silence: after
+    # 0.25 * 5.6 ** (1 - exp(-2.899)) = 1.273 s, in the 40th window. The words alone would want 1: 0.743 s.
     machine = paused()
     machine.send(TextScored(0, 1.0), AudioScored(0, 0.1))
-    assert kinds(machine.hear("." * 60))[0] == (49, "EndTurn")
+    assert kinds(machine.hear("." * 60))[0] == (50, "EndTurn")
 
 
 def test_voice_in_a_pause_takes_the_turn_back() -> None:

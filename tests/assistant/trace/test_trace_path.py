@@ -13,6 +13,7 @@ from hand_trace import (
     later,
     lines,
     ns,
+    read_lines,
     unsure_lines,
     with_a_click,
     with_a_pause,
@@ -79,13 +80,20 @@ def test_words_that_come_late_end_the_turn(tmp_path: Path) -> None:
 
 
 def test_a_score_that_comes_late_ends_the_turn(tmp_path: Path) -> None:
-    """It takes 150 ms from 1142 on; then the log-odds are 2.436. The next window would be that of 1312."""
+    """It takes 150 ms from 1142 on; then the log-odds are 2.591. The next window would be that of 1312."""
     (path,) = paths(simulated(write(tmp_path / "t", unsure_lines(0.99, 150))))
     assert path == [*BEFORE, ("asr.final", "work", 100), ("score", "work", 150), PLAYBACK]
 
 
+def test_what_the_language_model_reads_late_ends_the_turn(tmp_path: Path) -> None:
+    """2.008 + 0.23 are enough; the reply comes behind that, as long as in the other traces."""
+    (path,) = paths(simulated(write(tmp_path / "t", read_lines(1.0, 150))))
+    behind = [("llm.prefill", "work", 50), ("llm.token", "work", 20), ("tts.first", "work", 30), PLAYBACK]
+    assert path == [*BEFORE, ("asr.final", "work", 100), ("llm.read_ahead", "work", 150), *behind]
+
+
 def test_silence_that_passes_the_threshold(tmp_path: Path) -> None:
-    """The log-odds are 1.620 with the sound: 0.380 are missing. 416 ms of silence add -ln(1 - ln(1.664)
+    """The log-odds are 1.631 with the sound: 0.369 are missing. 416 ms of silence add -ln(1 - ln(1.664)
     / ln(5.6)) = 0.350, and 448 ms add -ln(1 - ln(1.792) / ln(5.6)) = 0.413, in the frame that comes at 1420.
     """
     (path,) = paths(simulated(write(tmp_path / "t", unsure_lines(0.9))))

@@ -1,8 +1,10 @@
 from collections.abc import Callable, Generator, Iterator
+from math import log
 from pathlib import Path
 
 import pytest
 from llama_files import SMALL, CountingLlama, one_thread, real_model, write_llama
+from scipy.special import softmax
 from torch_llama import Llama, TorchEngine
 
 from llm.decode.engine import ContextFull
@@ -186,6 +188,26 @@ def test_what_was_read_ahead_is_not_computed_again(file: GgufFile, small: Llama)
     suffix = "\nassistant\n"  # special tokens decode to nothing
     assert parts.tokenizer.decode(parts.model.computed[2]) == " frogs." + suffix
     assert reply == Parts(file, small).say(prompt)[0]
+
+
+@pytest.mark.parametrize("words", ["tell me about", "what is that?", "stop."])
+def test_reading_ahead_tells_how_probably_the_sentence_is_over(
+    words: str, file: GgufFile, small: Llama
+) -> None:
+    """As the probabilities of the reference in torch add up: of a mark, or the end, behind the last word."""
+    parts = Parts(file, small)
+    responder = Responder(
+        TorchEngine(parts.model, SMALL.context), parts.tokenizer, parts.template, CONFIG, tells_ends=True
+    )
+    told = responder.read_ahead([SYSTEM], words)
+    text = f"<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n{words.rstrip('?.')}"
+    ends = parts.tokenizer.encode_template(text)
+    logits = TorchEngine(small, SMALL.context).extend(ends)[0]
+    over = {parts.tokenizer.encode(mark)[0] for mark in ".?!"} | {parts.tokenizer.special["<|im_end|>"]}
+    chances = softmax(logits.astype(float))
+    p = sum(chances[token] for token in over)
+    assert told == pytest.approx(log(p / (1 - p)), abs=1e-3)
+    assert parts.responder.read_ahead([SYSTEM], words) is None  # it was not asked to tell
 
 
 def test_words_read_ahead_that_turn_out_otherwise_are_taken_back(file: GgufFile, small: Llama) -> None:

@@ -64,7 +64,7 @@ def everywhere(text: str) -> bool:
 
 
 def test_a_turn_is_cut_into_until_the_threshold_is_above_what_the_pause_reads(tmp_path: Path) -> None:
-    """A patience of 0.5 (2) is passed by the words, 0.75 (3) with the sound and 320 ms: 2.863 + 0.155.
+    """A patience of 0.5 (2) is passed by the words, 0.75 (3) with the sound and 320 ms: 2.864 + 0.155.
     0.9 (3.6) and 1 (4) are not passed in the pause.
     """
     sweep = swept(*paused(tmp_path))
