@@ -116,6 +116,8 @@ class Conversation:
     changed: Callable[[Change], None] = lambda _: None
     prefix: str = "item"
     """Of the ids that it gives; where clients bring ids of their own, one that theirs do not have."""
+    forgotten: int = 0
+    """Messages that were taken out because the model could not remember them."""
     _items: dict[str, Item] = field(default_factory=dict)
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
     _others: Mapping[str, Item] = field(default_factory=dict)  # of the conversation that it is aside of
@@ -191,9 +193,11 @@ class Conversation:
     def forget(self, messages: int) -> None:
         """Take out the oldest items until so many messages are gone; what joined the instructions stays."""
         for item in self.items[_told_first(self.items) :]:
-            if messages == 0:
+            if messages <= 0:
                 return
-            messages -= _message(item) is not None
+            if _message(item) is not None:
+                messages -= 1
+                self.forgotten += 1
             self._remove(item.id, forgotten=True)
 
     def messages(self) -> tuple[Message, ...]:

@@ -40,6 +40,7 @@ class Exchange:
     voice_end_sample: int = 0
     voice_end_ns: int | None = None  # None if nobody spoke
     transcript: str = ""
+    forgotten: int = 0  # by the conversation, when the reply's history was taken from it
     settle: Callable[[Reply, bool], None] = lambda *_: None
     """Told of each released reply that is over, and whether its turn was not."""
 
@@ -143,7 +144,8 @@ class Exchange:
         if not reopened:
             self._call(reply)
         self.settle(reply, reopened)
-        self.conversation.forget(reply.dropped)
+        # What the reply before this one, which was held, has made it forget since, is forgotten once.
+        self.conversation.forget(reply.dropped - (self.conversation.forgotten - self.forgotten))
         self.emit(self._done(reply, "" if reopened else item.text, interrupted, reopened))
         self.reply_item = None
 

@@ -344,6 +344,7 @@ class Session:
         if self._held and self._held.reply:
             self._held.grow(self._held.reply)  # a device goes on for a moment after it was told to pause
         if self.turn_config.create_response:
+            exchange.forgotten = self.conversation.forgotten
             acts = Acts(self._context, number, group, self._acting)
             exchange.reply = Reply(
                 number,
@@ -372,6 +373,7 @@ class Session:
         settings = self._skills.with_calls(settings) if skilled else settings
         if self._turn_tasks:
             await asyncio.wait(self._turn_tasks)
+        exchange.forgotten = exchange.conversation.forgotten
         history, text = self._asked(request)
         plan: Plan | None = None
         if request.say is not None:

@@ -59,14 +59,18 @@ def _message(message: Message) -> dict[str, Any]:
 
 
 def _tools(options: ReplyOptions) -> dict[str, Any]:
-    """What of a request is of tools; a choice only if it is not what servers do by themselves."""
-    if not options.shown:
+    """What of a request is of tools; a choice only if it is not what servers do by themselves.
+
+    All tools are told, whatever the choice: a template puts them in front of the conversation, and without
+    some of them a server would have to read all of it again.
+    """
+    if not options.tools:
         return {}
     choice: Any = options.tool_choice
-    if choice not in ("auto", "required"):
+    if choice not in ("auto", "none", "required"):
         choice = {"type": "function", "function": {"name": choice}}
     chosen = {} if choice == "auto" else {"tool_choice": choice}
-    return {"tools": [tool.to_dict() for tool in options.shown], **chosen}
+    return {"tools": [tool.to_dict() for tool in options.tools], **chosen}
 
 
 def read_delta(event: str) -> Delta:

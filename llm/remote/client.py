@@ -12,10 +12,11 @@ import numpy as np
 from llm.decode.generate import Called, Finished, GenerateConfig, Generated, Prefilled, Started, Token
 from llm.decode.options import AS_CONFIGURED, ReplyOptions
 from llm.decode.reply_text import ReplyText
-from llm.decode.responder import Prompt, asked
+from llm.decode.responder import Prompt
 from llm.remote.calls import CallAssembler
 from llm.remote.chat_api import Delta, request_body
 from llm.remote.config import RemoteConfig, RemoteError, checked_url
+from llm.remote.layout import closed_turns, fit
 from llm.remote.sse import MalformedEvent
 from llm.remote.stream import stream_deltas
 from llm.text.chat import Message
@@ -61,9 +62,10 @@ class RemoteModel:
 
         Without a transcript they ask for a reply to the history as it stands.
         """
-        messages = asked(history, transcript)
-        kept = _fit(messages, self._config.max_prompt_chars)
-        return Prompt([], tuple(kept), len(messages) - len(kept), options)
+        said = [] if transcript is None else [Message("user", transcript)]
+        messages = [*history, *said]
+        kept = fit(messages, self._config.max_prompt_chars)
+        return Prompt([], tuple(closed_turns(kept)), len(messages) - len(kept), options)
 
     async def read_ahead(
         self, history: Sequence[Message], words: str, options: ReplyOptions = AS_CONFIGURED
@@ -171,26 +173,3 @@ class _Reading:
         yield from (*written, *sent)
         called = bool(sent) or self._text.called
         yield Finished("tool_calls" if called and reason == "end" else reason, text)
-
-
-def _fit(messages: Sequence[Message], budget: int) -> list[Message]:
-    """The messages; without their oldest turns, but with the system's, if they exceed `budget` characters.
-
-    What must be cut is cut to three quarters, so that the prompts of the next turns begin as this one, and
-    the server's prefix cache serves them. The last turn stays; if it is too long, the server says so.
-    """
-    head = 1 if messages and messages[0].role == "system" else 0
-    kept = list(messages)
-    if _chars(kept) <= budget:
-        return kept
-    for start in (i for i in range(head + 1, len(messages)) if messages[i].role == "user"):
-        kept = [*messages[:head], *messages[start:]]
-        if _chars(kept) <= budget * 3 // 4:
-            break
-    return kept
-
-
-def _chars(messages: Sequence[Message]) -> int:
-    return sum(
-        len(message.content) + sum(len(call.arguments) for call in message.calls) for message in messages
-    )
