@@ -112,7 +112,7 @@ def test_where_it_is_cut_stays_while_nothing_is_forgotten() -> None:
         history.append(Message("user", f"{number:02}" * 5))
         kept.append(fit(history, 100)[1:])
         history.append(Message("assistant", f"{number:02}" * 5))
-    # 9 characters of the system, 20 a turn and 10 of the last: 5 turns are 99, 3 are 59, and 4 over three quarters.
+    # 9 characters of the system, 20 a turn, 10 of the last: 5 turns are 99, 3 are 59, 4 over three quarters.
     assert [len(messages) // 2 + 1 for messages in kept] == [1, 2, 3, 4, 5, 3, 4, 5, 3, 4, 5, 3]
     for before, after in pairwise(kept):
         assert after[: len(before)] == before or len(after) < len(before) + 2
