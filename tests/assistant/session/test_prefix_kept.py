@@ -21,6 +21,7 @@ from llm.decode.responder import Prompt
 from llm.remote.chat_api import request_body
 from llm.remote.client import RemoteModel
 from llm.remote.config import RemoteConfig
+from llm.remote.layout import closed_turns
 from llm.text.chat import Message
 
 SEEDS = 30
@@ -38,6 +39,7 @@ class Asked:
         self._writer, self.sent = writer, dict[int, list[Sent]]()
         config = RemoteConfig("http://127.0.0.1/v1", max_prompt_chars=budget)
         self._remote, self.forgets = RemoteModel(config, GenerateConfig()), True
+        self.history: list[Message] = []  # of the last prompt
 
     async def read_ahead(
         self,
@@ -57,6 +59,7 @@ class Asked:
         asked = self._remote.prompt(history, transcript, options)
         body = json.loads(request_body("tiny", asked.history, GenerateConfig(), options))
         self.sent[number] = body["messages"]
+        self.history = list(history)
         prompt = self._writer.prompt(history, transcript, options)
         return replace(prompt, dropped=asked.dropped if self.forgets else 0)
 
@@ -91,7 +94,7 @@ class Prefixed(World):
         for number in range(rng.randint(3, 8)):
             if rng.random() < 0.2:
                 inputs[at // 20 * 20] = Typed(f"typed {number}")
-                at += rng.choice([300, 2500])
+                at += rng.choice([60, 300, 2500])
                 continue
             end = at + rng.randrange(320, 700)
             words = rng.choices(["yeah", "light on", f"a{number} b{number}"], [15, 15, 70])[0]
@@ -120,7 +123,7 @@ class Prefixed(World):
         """It loses what does not fit, and a skill's answers are in it."""
 
     def spoken_history(self) -> list[Message]:
-        return self.history()
+        return self.asked.history
 
     def answered(self) -> list[list[Sent]]:
         """What was sent for the replies that were released and not taken back, in order."""
@@ -151,7 +154,7 @@ def test_each_request_begins_with_that_of_the_turn_before() -> None:
             # Behind a reply of which more had sounded than was known then comes what broke it off.
             assert at == len(before) - (1 if one["role"] == "user" else 2)
         held += any(isinstance(event, ReplyHeld) for event in world.events)
-    assert checked > 80 and held > 10
+    assert checked > 60 and held > 10
     assert 0 < grown < checked / 2
 
 
@@ -167,6 +170,10 @@ def test_what_no_longer_fits_is_forgotten_once_and_in_large_steps() -> None:
         forgetful.run_unchecked()
         world.run_unchecked()
         assert forgetful.asked.sent == world.asked.sent
+        if answered := forgetful.answered():  # and what it holds now begins where what was sent last did
+            assert closed_turns(forgetful.history())[1].content.startswith(
+                answered[-1][1]["content"].rstrip(".")
+            )
         for before, after in pairwise(world.answered()):
             at = differing(before, after)
             if at is None or at >= len(before) - 2:
