@@ -33,7 +33,7 @@ Turn = tuple[str, str | None, int, str | None]
 def requests(said: Sequence[Turn], budget: int, choices: Sequence[str] = ("auto",)) -> list[bytes]:
     """The body of each request of a conversation."""
     remote = RemoteModel(RemoteConfig("http://127.0.0.1/v1", max_prompt_chars=budget), GenerateConfig(), {})
-    history, bodies = [SYSTEM], []
+    history, bodies = [SYSTEM], list[bytes]()
 
     def ask(text: str | None) -> int:
         options = ReplyOptions(tools=TOOLS, tool_choice=choices[len(bodies) % len(choices)])
