@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -36,8 +36,9 @@ class FinishedReply:
 class Metrics:
     """What happened, counted on the event loop; `registry` is what /metrics shows."""
 
-    def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
+    def __init__(self, replica: str = "") -> None:
+        """If the process is one of several, `replica` is its name, and the label of all its figures."""
+        self.registry = registry = _Labelled({"replica": replica} if replica else {})
         self._sessions = Counter("assistant_sessions", "Conversations begun.", registry=registry)
         self._session_s = Histogram(
             "assistant_session_seconds", "Length of a conversation.", registry=registry, buckets=_SESSION_S
@@ -124,6 +125,19 @@ class Metrics:
     def watch_queues(self, lengths: Callable[[], Mapping[str, int]]) -> None:
         """Show how many jobs wait for each worker."""
         self.registry.register(_Queues(lengths))
+
+
+class _Labelled(CollectorRegistry):
+    """Gives each sample further labels."""
+
+    def __init__(self, labels: Mapping[str, str]) -> None:
+        super().__init__()
+        self._labels = labels
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in super().collect():
+            metric.samples = [one._replace(labels={**one.labels, **self._labels}) for one in metric.samples]
+            yield metric
 
 
 class _ReplyMetrics:

@@ -79,12 +79,16 @@ class Serving:
 
 @asynccontextmanager
 async def serving(
-    application: Echo | None = None, *, ping_s: float = PING_S, **settings: object
+    application: Echo | None = None,
+    *,
+    ping_s: float = PING_S,
+    metrics: Metrics | None = None,
+    **settings: object,
 ) -> AsyncIterator[Serving]:
     """A server with these `settings`; it has ended, and left no task, when the block is left."""
     before = asyncio.all_tasks()
     config = replace(LOCAL, **settings)  # type: ignore[arg-type]
-    application, metrics, stop = application or Echo(), Metrics(), asyncio.Event()
+    application, metrics, stop = application or Echo(), metrics or Metrics(), asyncio.Event()
     ready = asyncio.Event()
     with closing(listen(config)) as listener:
         running = run_server(
