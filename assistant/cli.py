@@ -210,12 +210,21 @@ def serve(
     ] = None,
     log: Annotated[Literal["text", "json"], typer.Option(help="Form of the log on standard error.")] = "text",
     record: Annotated[Optional[Path], typer.Option(help="Record a trace into this new folder.")] = None,  # noqa: UP045
+    replica: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(envvar="ASSISTANT_REPLICA", help="Name of this process among others, in its figures."),
+    ] = None,
+    otel: Annotated[
+        Optional[Literal["console", "otlp"]],  # noqa: UP045
+        typer.Option(help="Export spans as OpenTelemetry, to stderr or a collector."),
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Serve remote clients over WebSocket, in the protocol of OpenAI's Realtime API."""
     from assistant.commands.serve import read_settings, run_serve
 
-    run_serve(read_settings(config, host, port, token, tls, wyoming), log, record=record)
+    settings = read_settings(config, host, port, token, tls, wyoming, replica, otel)
+    run_serve(settings, log, record=record)
 
 
 @app.command()

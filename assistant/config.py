@@ -134,6 +134,10 @@ class ServerConfig:
     unread_s: float = 2.0
     drain_s: float = 25.0
     log_transcripts: bool = False
+    replica: str = ""
+    """The name of this process among others of its kind: a label of its metrics, and in its traces."""
+    otel: Literal["off", "console", "otlp"] = "off"
+    """Where spans are exported to."""
     wyoming: str | None = None
     """Where Wyoming is spoken, too, as `tcp://host:port`."""
     wyoming_clients: tuple[str, ...] = ()

@@ -9,16 +9,17 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import typer
 
 from assistant.commands.household import at_home, open_skills
 from assistant.commands.record import recorded
 from assistant.commands.serve_wyoming import open_wyoming, say_wyoming, serve_wyoming
-from assistant.config import Config, read_config
+from assistant.config import Config, ServerConfig, read_config
 from assistant.models.load import load_pool, locate
 from assistant.models.store import ModelStore
-from assistant.runtime import Clock, Recorder
+from assistant.runtime import Clock, PassedOn, Recorder
 from assistant.server.access import is_loopback
 from assistant.server.application import Application
 from assistant.server.errors import ServerError
@@ -41,6 +42,8 @@ def read_settings(
     token: str | None,
     tls: tuple[Path, Path] | None,
     wyoming: str | None = None,
+    replica: str | None = None,
+    otel: Literal["console", "otlp"] | None = None,
 ) -> Config:
     """The configuration, with what the command line sets; raises ConfigError and ServerError."""
     config = read_config(path)
@@ -54,6 +57,8 @@ def read_settings(
             tls_cert=cert,
             tls_key=key,
             wyoming=config.server.wyoming if wyoming is None else wyoming,
+            replica=config.server.replica if replica is None else replica,
+            otel=otel or config.server.otel,
         )
     except ValueError as error:
         raise ServerError(str(error)) from error
@@ -71,7 +76,7 @@ def run_serve(
     while they are loaded wait.
     """
     configure_logs(log, transcripts=config.server.log_transcripts)
-    metrics = Metrics()
+    metrics = Metrics(config.server.replica)
     open_models = opened or partial(loaded, record=record)
     with (
         closing(listen(config.server)) as listener,
@@ -86,7 +91,11 @@ def loaded(config: Config, metrics: Metrics, record: Path | None = None) -> Iter
     """The conversations on models that are loaded for them."""
     config = replace(config, turn=replace(config.turn, reversible=False))  # clients have the audio already
     clock, recorder = Clock(), Recorder(_SPANS)
-    with recorded(record, config, clock, recorder) as recording, open_skills(config) as skills:
+    with (
+        traced(config.server, clock, recorder),
+        recorded(record, config, clock, recorder) as recording,
+        open_skills(config) as skills,
+    ):
         tap = recording.tap if recording else None
         pool = load_pool(config, locate(config, ModelStore()), clock, tap, skills.open)
         try:
@@ -107,6 +116,21 @@ def loaded(config: Config, metrics: Metrics, record: Path | None = None) -> Iter
             )
         finally:
             pool.close()
+
+
+@contextmanager
+def traced(config: ServerConfig, clock: Clock, recorder: Recorder) -> Iterator[None]:
+    """Export what is recorded, or only pass on which traces sessions belong to. Raises OtelError."""
+    if config.otel == "off":
+        recorder.traces = PassedOn()
+        yield
+        return
+    from assistant.trace.otel import exporter  # noqa: PLC0415  # optional, and slow to import
+
+    with exporter(config.otel, clock, config.replica) as export:
+        recorder.traces = export
+        recorder.exporters.append(export.export)
+        yield
 
 
 async def _serve(

@@ -9,7 +9,7 @@ from pathlib import Path
 from assistant.config import LlmConfig
 from assistant.models.engine import ServedEngine, ServedModel, load_model
 from assistant.models.pool import LanguageModels, Opened, on_worker
-from assistant.runtime import Clock, Worker
+from assistant.runtime import OUTGOING, Clock, Worker
 from assistant.session.stages import AskUrgency
 from llm.decode.drafts import prompt_lookups
 from llm.decode.engine import CudaBroken, EngineOutOfMemory
@@ -135,8 +135,9 @@ class RemoteSession:
         return self.model.prompt(history, transcript, options)
 
     def reply(self, prompt: Prompt, urgency: AskUrgency) -> AsyncGenerator[Generated, None]:  # noqa: ARG002
-        """See LanguageModel."""
-        return self.model.reply(prompt)
+        """See LanguageModel. The server is told which trace the reply belongs to."""
+        parent = OUTGOING.get()
+        return self.model.reply(prompt, parent.headers() if parent else {})
 
 
 def load_language(config: LlmConfig, path: Path | None, adapter_path: Path | None = None) -> LanguageModels:

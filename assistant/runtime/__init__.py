@@ -6,10 +6,12 @@ from assistant.runtime.lag import LagProbe
 from assistant.runtime.schedule import Job, Schedule, Urgency
 from assistant.runtime.spans import Recorder, Span, Tracer, Value
 from assistant.runtime.steps import SESSION, StepRun
+from assistant.runtime.traces import OUTGOING, PassedOn, TraceParent, Traces, read_traceparent
 from assistant.runtime.virtual import Cores, DeadlockError, InlineWorker, VirtualLoop, run_virtual
 from assistant.runtime.worker import Later, Stopped, StreamJob, ThreadWorker, Worker, WorkerFull, asked_ns
 
 __all__ = [
+    "OUTGOING",
     "SESSION",
     "Channel",
     "Clock",
@@ -22,6 +24,7 @@ __all__ = [
     "LagProbe",
     "Later",
     "Node",
+    "PassedOn",
     "Recorder",
     "Schedule",
     "Span",
@@ -29,13 +32,16 @@ __all__ = [
     "Stopped",
     "StreamJob",
     "ThreadWorker",
+    "TraceParent",
     "Tracer",
+    "Traces",
     "Urgency",
     "Value",
     "VirtualLoop",
     "Worker",
     "WorkerFull",
     "asked_ns",
+    "read_traceparent",
     "render",
     "run_virtual",
 ]

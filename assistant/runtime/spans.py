@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from assistant.runtime.clock import Clock
+from assistant.runtime.traces import TraceParent, Traces
 
 Value = str | int | float | bool
 _Row = tuple[str, str, int, int, str, int | None, tuple[tuple[str, Value], ...]]
@@ -38,6 +39,8 @@ class Recorder:
     def __init__(self, capacity: int = 200_000) -> None:
         self._rows: deque[_Row] = deque(maxlen=capacity)
         self.exporters: list[Callable[[Span], None]] = []
+        self.traces: Traces | None = None
+        """The traces that sessions belong to, where there are any."""
 
     @property
     def spans(self) -> list[Span]:
@@ -66,6 +69,11 @@ class Tracer:
     def of_reply(self, number: int) -> "Tracer":
         """A tracer of the session's reply `number`."""
         return replace(self, reply=number)
+
+    def outgoing(self) -> TraceParent | None:
+        """What a request to another machine belongs to."""
+        traces = self.recorder.traces
+        return traces.outgoing(self.session, self.reply) if traces else None
 
     def record(self, name: str, track: str, start_ns: int, **attributes: Value) -> None:
         """Record what ran or waited from `start_ns` until now."""

@@ -3,8 +3,8 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import parse_qs, urlsplit
@@ -13,7 +13,7 @@ from websockets.asyncio.server import ServerConnection
 
 from assistant.config import Config
 from assistant.models.pool import ModelPool, PoolBusy
-from assistant.runtime import Clock, Recorder
+from assistant.runtime import Clock, Recorder, read_traceparent
 from assistant.server import protocol
 from assistant.server.connection import Connection, ConnectionLimits
 from assistant.server.logs import logger, tally
@@ -102,11 +102,26 @@ class Realtime:
             if self.recording is not None:
                 connection.run_session = partial(self.recording.run, session, name)
             try:
-                await connection.run(draining)
+                with self._traced(name, websocket):
+                    await connection.run(draining)
             finally:
                 self.metrics.dropped_frames(session.dropped_frames)
         finally:
             await stages.close()
+
+    @contextmanager
+    def _traced(self, name: str, websocket: ServerConnection) -> Iterator[None]:
+        """The session is in the trace that its client or a proxy has begun, or in its own."""
+        traces = self.recorder.traces
+        if traces is None:
+            yield
+            return
+        assert websocket.request is not None, "the handshake is over"
+        traces.begin(name, read_traceparent(websocket.request.headers))
+        try:
+            yield
+        finally:
+            traces.end(name)
 
     def _limits(self) -> Limits:
         server = self.config.server

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 
-from assistant.runtime import Channel, Urgency, Value
+from assistant.runtime import OUTGOING, Channel, Urgency, Value
 from assistant.session import turn
 from assistant.session.acts import Acts
 from assistant.session.claims import claims_action
@@ -248,6 +248,7 @@ class Reply:
                 return
 
     async def _generate_from(self, prompt: Prompt) -> None:
+        OUTGOING.set(self._tracer.outgoing())  # of this task, which is the reply's own
         language = self._context.stages.language
         async with aclosing(language.reply(prompt, self.urgency)) as items:
             async for item in items:

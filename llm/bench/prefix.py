@@ -89,7 +89,7 @@ def _usage(event: str) -> dict[str, Any]:
 
 
 async def _counts(client: httpx2.AsyncClient, url: str) -> tuple[float, float]:
-    """Tokens that vLLM's prefix cache had, and that it was asked for; zeros where there are no such counts."""
+    """Tokens that vLLM's prefix cache had, and that it was asked for; zeros without such counts."""
     parts = urlsplit(url)
     response = await client.get(f"{parts.scheme}://{parts.netloc}/metrics")
     if response.status_code != httpx2.codes.OK:

@@ -5,6 +5,7 @@ import os
 import ssl
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from types import MappingProxyType
 
 import httpx2
 import numpy as np
@@ -72,13 +73,16 @@ class RemoteModel:
     ) -> None:
         """Nothing: a server is asked once."""
 
-    async def reply(self, prompt: Prompt) -> AsyncGenerator[Generated, None]:
+    async def reply(
+        self, prompt: Prompt, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> AsyncGenerator[Generated, None]:
         """Yield Started, Prefilled with the first word, Tokens, Called and Finished, as `generate` does.
 
         Prefilled has no logits; a Token has no id, and may be several of the server's. Calls come at the end,
         but for those in the text of a server that does not know its model's form of them. Closing the
         generator (`contextlib.aclosing`) or cancelling its task closes the connection, by which the server
-        knows. Raises RemoteError, after some Tokens too; the next reply is none the worse for it.
+        knows. `headers` go along with the request. Raises RemoteError, after some Tokens too; the next reply
+        is none the worse for it.
         """
         yield Started()
         # The server has been told how much is wanted; here it is enforced.
@@ -90,7 +94,7 @@ class RemoteModel:
             0 if asked else configured.enough_chars,
         )
         reading, number = _Reading(text, prompt.options, limit * _CHARS_PER_TOKEN), 0
-        async with aclosing(self._deltas(prompt)) as deltas:
+        async with aclosing(self._deltas(prompt, headers)) as deltas:
             async for delta in deltas:
                 number += 1
                 if number == 1:
@@ -108,14 +112,15 @@ class RemoteModel:
         except MalformedEvent as error:
             raise RemoteError(self._url, str(error)) from None
 
-    async def _deltas(self, prompt: Prompt) -> AsyncGenerator[Delta, None]:
+    async def _deltas(self, prompt: Prompt, headers: Mapping[str, str]) -> AsyncGenerator[Delta, None]:
         """The reply from its first word on; retries until that has come."""
         config, now = self._config, asyncio.get_running_loop().time
         body = request_body(config.model, prompt.history, self._generate, prompt.options)
         deadline, begun = now() + config.first_token_s, False
         for attempt in range(config.retries + 1):
             try:
-                async with aclosing(stream_deltas(self._client, self._url, body, config, deadline)) as deltas:
+                answer = stream_deltas(self._client, self._url, body, config, deadline, headers)
+                async with aclosing(answer) as deltas:
                     async for delta in deltas:
                         begun = True
                         yield delta

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from http import HTTPStatus
@@ -19,7 +19,12 @@ _BUSY = (429, 502, 503, 504)
 
 
 async def stream_deltas(
-    client: httpx2.AsyncClient, url: str, body: bytes, config: RemoteConfig, deadline: float
+    client: httpx2.AsyncClient,
+    url: str,
+    body: bytes,
+    config: RemoteConfig,
+    deadline: float,
+    headers: Mapping[str, str],
 ) -> AsyncGenerator[Delta, None]:
     """The reply from its first word on, which must come by `deadline` of the event loop's clock.
 
@@ -31,7 +36,8 @@ async def stream_deltas(
     begun, events = False, EventStream()
     with _failures(url, config):
         async with _until(deadline, url, late):
-            response = await client.send(client.build_request("POST", url, content=body), stream=True)
+            request = client.build_request("POST", url, content=body, headers=headers)
+            response = await client.send(request, stream=True)
         try:
             _check(url, response, config.api_key_env)
             chunks = response.aiter_raw()
