@@ -9,9 +9,9 @@ from llm.text.message import Tool
 class ReplyOptions:
     """How long a reply may be, in tokens (None: as configured), and what its model may call.
 
-    tool_choice: "auto", "none", "required" or the name of a function. "none" hides the tools, and a name all
-    others. A server can make its model call; one in this process is only shown the tools. Raises ValueError
-    for another choice, or a limit below 1.
+    tool_choice: "auto", "none", "required" or the name of a function. "none" hides the tools from a model in
+    this process, and a name all others; it is only shown them. A server is told all tools and the choice, and
+    can make its model call. Raises ValueError for another choice, or a limit below 1.
     """
 
     max_tokens: int | None = None
