@@ -208,6 +208,14 @@ def serve(
         Optional[str],  # noqa: UP045
         typer.Option(metavar="URI", help="Speak Wyoming to Home Assistant, too: tcp://127.0.0.1:10300."),
     ] = None,
+    resume: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="URL",
+            envvar="ASSISTANT_RESUME",
+            help="Keep conversations in Redis for clients that come back: redis://127.0.0.1:6379/0.",
+        ),
+    ] = None,
     log: Annotated[Literal["text", "json"], typer.Option(help="Form of the log on standard error.")] = "text",
     record: Annotated[Optional[Path], typer.Option(help="Record a trace into this new folder.")] = None,  # noqa: UP045
     replica: Annotated[
@@ -223,7 +231,7 @@ def serve(
     """Serve remote clients over WebSocket, in the protocol of OpenAI's Realtime API."""
     from assistant.commands.serve import read_settings, run_serve
 
-    settings = read_settings(config, host, port, token, tls, wyoming, replica, otel)
+    settings = read_settings(config, host, port, token, tls, wyoming, replica, otel, resume)
     run_serve(settings, log, record=record)
 
 

@@ -142,6 +142,10 @@ class ServerConfig:
     """Where Wyoming is spoken, too, as `tcp://host:port`."""
     wyoming_clients: tuple[str, ...] = ()
     """Addresses and networks from which clients of Wyoming may come, besides this machine."""
+    resume: str | None = field(default=None, repr=False)
+    """Where conversations are kept for clients that come back, as `redis://host:port/db`."""
+    resume_s: int = 3600
+    resume_bytes: int = 1_048_576
 
     def __post_init__(self) -> None:
         if not self.host:
@@ -156,6 +160,8 @@ class ServerConfig:
             raise ValueError("origins must be like https://example.org or http://192.168.1.2:8000")
         if self.wyoming is not None and not _is_tcp(self.wyoming):
             raise ValueError("wyoming must be like tcp://127.0.0.1:10300")
+        if self.resume is not None and not _is_redis(self.resume):
+            raise ValueError("resume must be like redis://127.0.0.1:6379/0")
         for network in self.wyoming_clients:
             ip_network(network)  # its ValueError says what is wrong
         if (self.tls_cert is None) != (self.tls_key is None):
@@ -177,6 +183,8 @@ class ServerConfig:
             "items",
             "item_bytes",
             "history_bytes",
+            "resume_s",
+            "resume_bytes",
         )
         for name in positive:
             if getattr(self, name) <= 0:
@@ -193,6 +201,17 @@ def _is_tcp(uri: str) -> bool:
     except ValueError:  # the port is none
         return False
     return whole and uri == f"tcp://{parts.netloc}" and "@" not in parts.netloc
+
+
+def _is_redis(url: str) -> bool:
+    """Whether `url` is redis:// or rediss:// with a host, and at most the number of a database behind it."""
+    parts = urlsplit(url)
+    try:
+        whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is none
+        return False
+    known = parts.scheme in ("redis", "rediss") and not parts.query and not parts.fragment
+    return whole and known and re.fullmatch(r"(/\d*)?", parts.path) is not None
 
 
 WakeName = Literal["hey-jarvis", "hey-mycroft", "okay-nabu"]

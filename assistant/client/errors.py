@@ -7,6 +7,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 _POLICY = 1008
 _GOING_AWAY = 1001
+_RESTART = 1012
 
 
 class RealtimeError(Exception):
@@ -71,6 +72,8 @@ def lost(url: str, closed: ConnectionClosed) -> RealtimeError:
         return RealtimeError(f"{url} ended the conversation{why} (see its log, and the address)")
     if close.code == _GOING_AWAY:
         return RealtimeError("the server is shutting down", again=True)
+    if close.code == _RESTART:
+        return RealtimeError("the server restarts", again=True)
     return RealtimeError(f"the server closed the connection ({close.code}{why})", again=True)
 
 

@@ -9,9 +9,11 @@ from asr.audio import RATE
 from asr.stabilize import Partial
 from assistant.client.state import EndOfAudio, Event, Fail, Play, Reply, Say, Show, Step
 from assistant.server.formats import PCM
+from assistant.server.resume import NOT_FOUND, UNAVAILABLE
 from assistant.session.events import ReplyStarted, SpeechStarted, SpeechStopped
 
 _TRANSCRIBED = "conversation.item.input_audio_transcription"
+_NOT_RESUMED = (NOT_FOUND, UNAVAILABLE)
 PARTIALS = "partials"
 CANCEL = "cancel"
 HEARD = "heard "
@@ -137,8 +139,16 @@ def _error(step: Step, event: Event) -> None:
     reply = step.state.replies.get(about.removeprefix(HEARD)) if about.startswith(HEARD) else None
     if reply is not None:
         step.update(replace(reply, settled=True))
+    elif error.get("code") in _NOT_RESUMED:
+        return  # what has become of it is told when the connection is ready
     elif about not in (PARTIALS, CANCEL) and not about.startswith(HEARD):
         step.do(Say(f"the server: {error['message']}"))
+
+
+def _session(step: Step, event: Event) -> None:
+    session = event.get("session") or {}
+    resumable = session["id"] if session.get("resumable_s") else ""
+    step.change(resumable=resumable, resumed=bool(session.get("resumed")))
 
 
 def _updated(step: Step, _event: Event) -> None:
@@ -146,6 +156,7 @@ def _updated(step: Step, _event: Event) -> None:
 
 
 HANDLERS: Mapping[str, Callable[[Step, Any], None]] = {
+    "session.created": _session,
     "session.updated": _updated,
     "input_audio_buffer.speech_started": _speech_started,
     "input_audio_buffer.speech_stopped": _speech_stopped,

@@ -33,6 +33,21 @@ def begin(*, push_to_talk: bool) -> tuple[Event, ...]:
     )
 
 
+def connected(state: State) -> State:
+    """Another connection is open; of the one before is known what may be resumed."""
+    return State(resumable=state.resumable, cut=state.cut)
+
+
+def go_on(state: State) -> Outcome:
+    """The connection is ready; of a reply that the loss cut off the server is told what was heard."""
+    step = Step(state)
+    for item, ms in state.cut.items() if state.resumed else ():
+        place = {"item_id": item, "content_index": 0, "audio_end_ms": ms}
+        step.send("conversation.item.truncate", **place, event_id=HEARD)
+    step.change(cut={})
+    return step.outcome()
+
+
 def take(state: State, event: Event) -> Outcome:
     """Take an event of the server's; one of an unknown type changes nothing.
 
@@ -95,6 +110,8 @@ def lose(state: State, heard_ms: Mapping[str, int]) -> Outcome:
     for reply in state.replies.values():
         cut = not (reply.done and reply.silent)
         ms = heard_ms.get(reply.id, reply.heard_ms)
+        if cut and reply.item:
+            step.change(cut={**step.state.cut, reply.item: ms})
         over = replace(reply, done=True, silent=True, settled=True, heard_ms=ms)
         step.update(replace(over, interrupted=reply.interrupted or cut))
     return step.outcome()

@@ -51,6 +51,12 @@ class State:
 
     ready: bool = False
     """The server has taken our settings."""
+    resumable: str = ""
+    """The session's id, where a later connection can go on with its conversation."""
+    resumed: bool = False
+    """The server goes on with the conversation of the connection before."""
+    cut: Mapping[str, int] = field(default_factory=dict)
+    """Items of replies that the loss of the connection before cut off, and how many ms of each were heard."""
     asked: tuple[str, ...] = ()
     """What the user said and no reply has answered, by item."""
     words: Mapping[str, str] = field(default_factory=dict)

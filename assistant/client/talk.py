@@ -40,14 +40,20 @@ from assistant.session.turn import AudioCommitted
 from assistant.trace.replay import Replay
 from assistant.trace.turns import ReplayedTurn
 
+_FORGOTTEN = "what was said before is forgotten there"
+
 
 class RemoteTalk(FrontEnd):
-    """A server behind the front end. `dial` opens a connection to `url`, and raises RealtimeError."""
+    """A server behind the front end.
+
+    `dial` opens a connection to `url`, to go on with the session of an id unless that is "", and raises
+    RealtimeError.
+    """
 
     def __init__(
         self,
         url: str,
-        dial: Callable[[], Awaitable[WebSocket]],
+        dial: Callable[[str], Awaitable[WebSocket]],
         gate: Gate,
         streams: Streams,
         sink: SpeakerSink,
@@ -59,7 +65,7 @@ class RemoteTalk(FrontEnd):
     ) -> None:
         super().__init__(streams, sink, clock, output, options, open_canceller=open_canceller)
         self._url, self._gate = url, gate
-        self._link = Link(url, dial, self, clock, output.say)
+        self._link = Link(url, lambda: dial(self._state.resumable), self, clock, output.say)
         self._player = Player(sink, clock, PCM.rate, self._played)
         self._playbacks: dict[str, Playback] = {}  # of replies that are not over yet
         self._turns: list[ReplayedTurn] = []
@@ -145,7 +151,7 @@ class RemoteTalk(FrontEnd):
 
     def begin(self) -> Iterable[Event]:
         """See Conversation."""
-        self._state, self._uplink = State(), Uplink()
+        self._state, self._uplink = protocol.connected(self._state), Uplink()
         return protocol.begin(push_to_talk=self._options.push_to_talk)
 
     def take(self, event: Event) -> None:
@@ -158,8 +164,10 @@ class RemoteTalk(FrontEnd):
 
     def go_on(self, *, again: bool) -> None:
         """See Conversation."""
+        self._apply(protocol.go_on(self._state))
         if again:
-            self._output.say("connected again; what was said before is forgotten there")
+            goes_on = "the conversation goes on" if self._state.resumed else _FORGOTTEN
+            self._output.say(f"connected again; {goes_on}")
         if self._awake:
             self._begin()
 

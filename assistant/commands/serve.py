@@ -4,17 +4,25 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
 from assistant.commands.household import at_home, open_skills
 from assistant.commands.record import recorded
+from assistant.commands.serve_resume import open_store
 from assistant.commands.serve_wyoming import open_wyoming, say_wyoming, serve_wyoming
 from assistant.config import Config, ServerConfig, read_config
 from assistant.models.load import load_pool, locate
@@ -30,6 +38,9 @@ from assistant.server.realtime import Realtime
 from assistant.server.server import run_server
 from assistant.trace.provenance import model_version
 
+if TYPE_CHECKING:  # it needs an optional package
+    from assistant.server.redis_store import RedisStore
+
 _SPANS = 2000  # that are kept
 
 Opened = Callable[[Config, Metrics], AbstractContextManager[Application]]
@@ -44,6 +55,7 @@ def read_settings(
     wyoming: str | None = None,
     replica: str | None = None,
     otel: Literal["console", "otlp"] | None = None,
+    resume: str | None = None,
 ) -> Config:
     """The configuration, with what the command line sets; raises ConfigError and ServerError."""
     config = read_config(path)
@@ -59,6 +71,7 @@ def read_settings(
             wyoming=config.server.wyoming if wyoming is None else wyoming,
             replica=config.server.replica if replica is None else replica,
             otel=otel or config.server.otel,
+            resume=resume or config.server.resume,
         )
     except ValueError as error:
         raise ServerError(str(error)) from error
@@ -90,6 +103,7 @@ def run_serve(
 def loaded(config: Config, metrics: Metrics, record: Path | None = None) -> Iterator[Application]:
     """The conversations on models that are loaded for them."""
     config = replace(config, turn=replace(config.turn, reversible=False))  # clients have the audio already
+    store = open_store(config.server, record)
     clock, recorder = Clock(), Recorder(_SPANS)
     with (
         traced(config.server, clock, recorder),
@@ -112,7 +126,8 @@ def loaded(config: Config, metrics: Metrics, record: Path | None = None) -> Iter
                 metrics,
                 model_version(config.llm),
                 recording=recording,
-                beside=home,
+                beside=partial(_beside, home, store),
+                store=store,
             )
         finally:
             pool.close()
@@ -165,6 +180,14 @@ async def _serve(
             if wyoming is not None:
                 assert isinstance(application, Realtime), "Wyoming needs the models themselves"
                 group.create_task(serve_wyoming(application, wyoming, stop), name="wyoming")
+
+
+@asynccontextmanager
+async def _beside(
+    home: Callable[[], AbstractAsyncContextManager[object]], store: "RedisStore | None"
+) -> AsyncIterator[None]:
+    async with home(), store or nullcontext():
+        yield
 
 
 def _tell_home(line: str) -> None:

@@ -29,7 +29,7 @@ def talk_remote(request: TalkRequest, config_file: Path | None, url: str, token:
         gate = Gate(vad.probability, proof_ms, config.turn.voice_on)
         yield RemoteTalk(
             url,
-            lambda: dial(url, token),
+            lambda resume: dial(url, token, resume),
             gate,
             parts.streams,
             parts.sink,

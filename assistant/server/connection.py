@@ -12,7 +12,9 @@ from assistant.server import protocol
 from assistant.server.formats import Outgoing
 from assistant.server.from_session import ReplyAudio
 from assistant.server.inputs import Inputs, TooFast
+from assistant.server.keeper import Keeper
 from assistant.server.outbox import Outbox, Unread
+from assistant.server.resume import NOTHING, Resume
 from assistant.server.settings import Object
 from assistant.server.state import (
     AddItem,
@@ -37,6 +39,7 @@ from assistant.session.turn import ReplyCancelled, ReplyRequested, TurnConfig
 _AHEAD_MS = 2000  # audio that is sent ahead of what sounds: an interruption wastes no more
 _ONE_EVENT = 4096  # characters; a longer message counts as several: reading it takes as much longer
 _DRAIN_POLL_NS = 50_000_000
+_RESTART = 1012  # the close code of a service that restarts: come back
 _GRACE_NS = 30_000_000_000  # in which a session that has lasted long enough may finish its reply
 
 
@@ -73,7 +76,10 @@ class _Over(Exception):  # noqa: N818  # it ends the tasks of a connection
 
 
 class Connection:
-    """Run it once. `watch` is shown every event of the session, `sent` every one that the client is sent."""
+    """Run it once. `watch` is shown every event of the session, `sent` every one that the client is sent.
+
+    It begins with the conversation that `resume` has, and a `keeper` keeps it.
+    """
 
     def __init__(
         self,
@@ -85,7 +91,10 @@ class Connection:
         limits: ConnectionLimits,
         watch: Callable[[SessionEvent], None] = lambda _: None,
         sent: Callable[[Object], None] = lambda _: None,
+        resume: Resume = NOTHING,
+        keeper: Keeper | None = None,
     ) -> None:
+        self._resume, self._keeper = resume, keeper
         self._websocket, self._session, self._state, self._clock = websocket, session, state, clock
         self._turn = replace(turn, reversible=False)  # nobody can hold what a client has been sent already
         self._limits, self._watch, self._sent = limits, watch, sent
@@ -102,7 +111,9 @@ class Connection:
         """Converse until the client is gone, or, once `draining` is set, until the present turn is over."""
         code, why, reads = 1000, "", True
         self._configure(self._state)
-        self._follow(protocol.greet(self._state))
+        self._follow(protocol.greet(self._state, self._resume))
+        if self._state.items:
+            self._session.read_instructions()
         try:
             async with asyncio.TaskGroup() as group:
                 sink = PacedSink(self._clock, latency_ms=0, ahead_ms=_AHEAD_MS, keep=False)
@@ -110,10 +121,14 @@ class Connection:
                 for task in (self._read, self._write, self._tell, self._expire):
                     group.create_task(task(), name=task.__name__.strip("_"))
                 group.create_task(self._drain(draining), name="drain")
+                if self._keeper is not None:
+                    group.create_task(self._keeper.run(), name="keep")
         except* _Over as over:
             code, why = _first(over)
         except* Unread:
             reads = False
+        if self._keeper is not None:  # a client that is told to come back finds all of it
+            await self._keeper.settle()
         if reads:
             await self._websocket.close(code, why)
         else:
@@ -183,6 +198,8 @@ class Connection:
     def _follow(self, outcome: Outcome, event_id: str | None = None) -> None:
         """Send and do what a step of the protocol came to."""
         self._state, events, commands = outcome
+        if self._keeper is not None:
+            self._keeper.note(self._state)
         for event in events:
             self._sent(event)
             self._outbox.put(write_event(event))
@@ -250,6 +267,8 @@ class Connection:
         while not (self._state.quiet and self._session.idle):
             await self._clock.sleep_until(self._clock.now_ns() + _DRAIN_POLL_NS)
         await self._outbox.sent()
+        if self._keeper is not None:
+            raise _Over(_RESTART, "the server is shutting down: resume the conversation")
         raise _Over(1001, "the server is shutting down")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from assistant.server.fields import Fields
 from assistant.server.formats import decode_base64
 from assistant.server.items import read_item, text_length, wire_item
-from assistant.server.settings import echo, for_response, updated
+from assistant.server.settings import Limits, echo, for_response, updated
 from assistant.server.state import (
     AddItem,
     Append,
@@ -130,8 +130,13 @@ def _living(items: Mapping[str, Entry], name: str | None) -> str | None:
 
 
 def _forget_oldest(step: Step) -> None:
-    """Take out the oldest items while there are too many, or too much is in them; the last one stays."""
-    limits, items = step.state.limits, _announced(step.state.items)
+    oldest = too_old(_announced(step.state.items), step.state.limits)
+    if oldest:
+        _forget(step, *oldest)
+
+
+def too_old(items: Mapping[str, Entry], limits: Limits) -> list[str]:
+    """The oldest of `items`, as long as there are too many, or too much is in them; the last one stays."""
     lengths = {name: text_length(entry.item) for name, entry in items.items()}
     whole, oldest = sum(lengths.values()), []
     for left, name in zip(range(len(items), 1, -1), items, strict=False):
@@ -139,8 +144,7 @@ def _forget_oldest(step: Step) -> None:
             break
         whole -= lengths[name]
         oldest.append(name)
-    if oldest:
-        _forget(step, *oldest)
+    return oldest
 
 
 def _announced(items: Mapping[str, Entry]) -> Mapping[str, Entry]:

@@ -11,7 +11,8 @@ from typing import Any
 from assistant.server import from_client, from_session
 from assistant.server.fields import Fields
 from assistant.server.from_session import ReplyAudio
-from assistant.server.settings import Limits, echo, initial, read
+from assistant.server.resume import NOTHING, Resume, begin
+from assistant.server.settings import Limits, initial, read
 from assistant.server.state import Outcome, State, Step
 from assistant.server.wire import WireError
 from assistant.session.events import SessionEvent
@@ -26,16 +27,20 @@ def open_state(
     *,
     can_call: bool,
     speed: float = 1.0,
+    session_id: str | None = None,
 ) -> State:
-    """A connection before its first event. `name` stands in all its ids, `expires_at` is in s since 1970."""
-    session = initial(f"sess_{name}", model, instructions, expires_at, speed)
+    """A connection before its first event. `name` stands in all its ids, `expires_at` is in s since 1970.
+
+    The session has another id where it can be resumed by it: the name is in logs, spans and traces.
+    """
+    session = initial(session_id or f"sess_{name}", model, instructions, expires_at, speed)
     return State(name, session, read(Fields(session), limits), limits, can_call)
 
 
-def greet(state: State) -> Outcome:
-    """What a client is told first."""
+def greet(state: State, resume: Resume = NOTHING) -> Outcome:
+    """What a client is told first, and the commands that bring back what is resumed."""
     step = Step(state)
-    step.send("session.created", session=echo(state.session))
+    begin(step, resume)
     return step.state, step.events, step.commands
 
 

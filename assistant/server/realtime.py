@@ -16,9 +16,12 @@ from assistant.models.pool import ModelPool, PoolBusy
 from assistant.runtime import Clock, Recorder, read_traceparent
 from assistant.server import protocol
 from assistant.server.connection import Connection, ConnectionLimits
+from assistant.server.keeper import Keeper, Store, find
+from assistant.server.kept import Writer
 from assistant.server.logs import logger, tally
 from assistant.server.metrics import FinishedReply, Metrics
 from assistant.server.settings import Limits, Object
+from assistant.server.state import State
 from assistant.server.wire import WireError, error_event, write_event
 from assistant.session.events import ReplyDone, SessionEvent
 from assistant.session.parts import split, ttfa_ms
@@ -27,6 +30,7 @@ from assistant.trace.recording import Recording
 
 _OTHERS = ("gpt-", "whisper-", "assistant")  # what clients call the model unless they are told a name
 _POLICY = 1008  # the WebSocket close code
+_SECRET_BYTES = 16  # of a session's id, by which it can be resumed: 128 bits cannot be guessed
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,9 @@ class Realtime:
     recording: Recording | None = None
     """Of the pool's tap."""
     beside: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
-    """What is open while it serves: the home that its skills know."""
+    """What is open while it serves: the home that its skills know, and the store."""
+    store: Store | None = None
+    """Keeps conversations for clients that come back."""
 
     @property
     def capacity(self) -> int:
@@ -57,7 +63,7 @@ class Realtime:
 
     async def converse(self, websocket: ServerConnection, draining: asyncio.Event) -> None:
         """Converse until the client is gone, or, once `draining` is set, until the present turn is over."""
-        model = _wanted_model(websocket)
+        model = _asked(websocket, "model")
         if (
             model
             and model not in (self.model, self.model.partition(":")[0])
@@ -68,7 +74,8 @@ class Realtime:
             )
             await _turn_away(websocket, error)
             return
-        name = secrets.token_hex(6)
+        name, session_id = secrets.token_hex(6), f"sess_{secrets.token_hex(_SECRET_BYTES)}"
+        resume = await find(self.store, _asked(websocket, "resume"), self.config.server.resume_s)
         try:
             stages = self.pool.open(name)
         except PoolBusy as busy:
@@ -95,9 +102,19 @@ class Realtime:
                 limits,
                 can_call=stages.language.takes_tools,
                 speed=self.config.tts.speed,
+                session_id=session_id,
             )
             connection = Connection(
-                websocket, session, state, self.clock, self.config.turn, self._pace(), self._watch, self._sent
+                websocket,
+                session,
+                state,
+                self.clock,
+                self.config.turn,
+                self._pace(),
+                self._watch,
+                self._sent,
+                resume,
+                self._keeper(state),
             )
             if self.recording is not None:
                 connection.run_session = partial(self.recording.run, session, name)
@@ -122,6 +139,12 @@ class Realtime:
             yield
         finally:
             traces.end(name)
+
+    def _keeper(self, state: State) -> Keeper | None:
+        if self.store is None:
+            return None
+        writer = Writer(state.session, self.config.server.resume_bytes)
+        return Keeper(self.store, state.session["id"], writer, self.clock)
 
     def _limits(self) -> Limits:
         server = self.config.server
@@ -176,10 +199,11 @@ def note_reply(event: ReplyDone, model: str, metrics: Metrics) -> None:
     )
 
 
-def _wanted_model(websocket: ServerConnection) -> str:
+def _asked(websocket: ServerConnection, key: str) -> str:
+    """What the address has behind its question mark; empty if there is none."""
     assert websocket.request is not None, "the handshake is over"
     path: str = websocket.request.path
-    return parse_qs(urlsplit(path).query).get("model", [""])[0]
+    return parse_qs(urlsplit(path).query).get(key, [""])[0]
 
 
 async def _turn_away(websocket: ServerConnection, error: WireError) -> None:

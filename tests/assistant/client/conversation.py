@@ -72,7 +72,7 @@ class Talked:
         self.rig.run(main)
         return self
 
-    async def dial(self) -> End:
+    async def dial(self, resume: str) -> End:
         refusal = self.refusals.pop(0) if self.refusals else None
         if refusal is not None:
             raise refusal
