@@ -18,6 +18,9 @@ from assistant.runtime import VirtualLoop, run_virtual
 from assistant.server import formats, protocol
 from assistant.server.connection import Connection, ConnectionLimits
 from assistant.server.formats import AudioFormat
+from assistant.server.keeper import Keeper, Store
+from assistant.server.kept import Writer
+from assistant.server.resume import NOTHING, Resume
 from assistant.server.settings import Limits
 from assistant.session.turn import TurnConfig
 
@@ -95,6 +98,8 @@ class Remote(World):
         can_call: bool = False,
         loop: VirtualLoop | None = None,
         machine: Machine | None = None,
+        resume: Resume = NOTHING,
+        store: Store | None = None,
     ) -> None:
         super().__init__(scene, loop=loop, machine=machine)
         self.says, self.audio = says or {}, audio
@@ -103,6 +108,7 @@ class Remote(World):
         self.draining = asyncio.Event()
         self.first, self.end_ms = session or {}, 0.0
         self._limits, self._pace, self._can_call = limits or Limits(), pace or ConnectionLimits(), can_call
+        self._resume, self._store = resume, store
         self.strict = []
 
     def check_history(self) -> None:
@@ -118,7 +124,11 @@ class Remote(World):
         """The same on a loop that runs already."""
         self.start_ns = self.loop.clock.now_ns()
         state = protocol.open_state("c", "assistant", SYSTEM, 99, self._limits, can_call=self._can_call)
-        connection = Connection(self.socket, self.session, state, self.loop.clock, TurnConfig(), self._pace)
+        clock, keeper = self.loop.clock, None
+        if self._store is not None:
+            keeper = Keeper(self._store, state.session["id"], Writer(state.session, 2**20), clock)
+        about = {"resume": self._resume, "keeper": keeper}
+        connection = Connection(self.socket, self.session, state, clock, TurnConfig(), self._pace, **about)
         running = asyncio.create_task(connection.run(self.draining))
         client = asyncio.create_task(self._client())
         await running

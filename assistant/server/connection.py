@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -31,7 +32,7 @@ from assistant.server.state import (
     Truncate,
 )
 from assistant.server.wire import WireError, read_event, write_event
-from assistant.session.events import AudioDelta, ReplyDone, SessionEvent, SpeechStopped
+from assistant.session.events import AudioDelta, ListenerLagged, ReplyDone, SessionEvent, SpeechStopped
 from assistant.session.session import Input, Session
 from assistant.session.sink import PacedSink, Sink
 from assistant.session.turn import ReplyCancelled, ReplyRequested, TurnConfig
@@ -128,6 +129,8 @@ class Connection:
         except* Unread:
             reads = False
         if self._keeper is not None:  # a client that is told to come back finds all of it
+            with suppress(ListenerLagged):
+                self._catch_up()
             await self._keeper.settle()
         if reads:
             await self._websocket.close(code, why)

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from assistant.runtime import Clock
-from assistant.server.kept import UnreadableError, Writer, read_kept
+from assistant.server.kept import UnreadableError, Writer, read_kept, same
 from assistant.server.logs import logger
 from assistant.server.resume import NOT_FOUND, NOTHING, UNAVAILABLE, Resume
 from assistant.server.state import State
@@ -48,8 +48,7 @@ class Keeper:
 
     def note(self, state: State) -> None:
         """The connection has come to this state; returns at once."""
-        before = self._newest
-        if before is None or state.items is not before.items or state.session is not before.session:
+        if self._newest is None or not same(self._newest, state):
             self._newest = state
             self._changed.set()
 

@@ -93,19 +93,23 @@ class Writer:
     def __init__(self, first: Object, most_bytes: int) -> None:
         """`first` is the session's object before the client, or what is resumed, has changed it."""
         self._first, self._most = first, most_bytes
-        self._written: dict[str, tuple[Entry, str]] = {}
+        self._written: dict[str, tuple[Entry, bool, str]] = {}
 
     def write(self, state: State) -> str | None:
         """The conversation in at most so many bytes, without the oldest items if need be.
 
         None if what the client has set takes more than that by itself.
         """
-        written = {name: self._entry(name, entry) for name, entry in state.items.items() if _lasts(entry)}
+        written = {
+            name: self._entry(name, entry, sounds=name == sounding(state))
+            for name, entry in state.items.items()
+            if _lasts(entry)
+        }
         self._written = written
         head = f'{{"form":1,"settings":{_json(changed(state.session, self._first))},"entries":['
         left = self._most - len(head) - len("]}")
         kept: list[str] = []
-        for _, text in reversed(written.values()):
+        for *_, text in reversed(written.values()):
             left -= len(text) + len(",")
             if left < 0:
                 break
@@ -114,12 +118,23 @@ class Writer:
             return None
         return f"{head}{','.join(reversed(kept))}]}}"
 
-    def _entry(self, name: str, entry: Entry) -> tuple[Entry, str]:
+    def _entry(self, name: str, entry: Entry, *, sounds: bool) -> tuple[Entry, bool, str]:
         before = self._written.get(name)
-        if before is not None and before[0] is entry:
+        if before is not None and before[0] is entry and before[1] == sounds:
             return before
-        stored = {"item": _item(entry.item), "voiced": entry.spoken, "sent_ms": entry.sent_ms}
-        return entry, _json(stored)
+        item = _item(entry.item, entry.sent_ms if sounds else 0)
+        return entry, sounds, _json({"item": item, "voiced": entry.spoken, "sent_ms": entry.sent_ms})
+
+
+def same(before: State, after: State) -> bool:
+    """Whether nothing has changed of what is kept."""
+    items, session = after.items is before.items, after.session is before.session
+    return items and session and sounding(after) == sounding(before)
+
+
+def sounding(state: State) -> str | None:
+    """The item of the reply that is being made."""
+    return state.response.item if state.response else None
 
 
 def changed(session: Object, first: Object) -> dict[str, Any]:
@@ -141,9 +156,10 @@ def _lasts(entry: Entry) -> bool:
     return known and not (isinstance(entry.item, UserItem) and not entry.item.complete)
 
 
-def _item(item: Item) -> dict[str, Any]:
-    if isinstance(item, AssistantItem):  # JSON has no infinity; nothing of it will sound any more
-        item = replace(item, heard_ms=min(item.heard_ms, item.cut_ms), cut_ms=inf)
+def _item(item: Item, sent_ms: int) -> dict[str, Any]:
+    """Of a reply that still sounds, what was sent counts until the client says what it heard."""
+    if isinstance(item, AssistantItem):  # the cut is made: JSON has no infinity
+        item = replace(item, heard_ms=min(max(item.heard_ms, sent_ms), item.cut_ms), cut_ms=inf)
     fields = asdict(item)
     fields.pop("cut_ms", None)
     return {"kind": _KINDS[type(item)], **fields}

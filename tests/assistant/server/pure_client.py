@@ -8,6 +8,7 @@ from listener import Listener
 
 from assistant.server import protocol
 from assistant.server.from_session import ReplyAudio
+from assistant.server.resume import NOTHING, Resume
 from assistant.server.settings import Limits
 from assistant.server.state import Command, Request
 from assistant.server.wire import WireError, read_event, write_event
@@ -21,7 +22,12 @@ class PureClient:
     """`send` what a client sends, `tell` what happens in its session: both return what the client hears."""
 
     def __init__(
-        self, limits: Limits | None = None, session: Event | None = None, *, can_call: bool = True
+        self,
+        limits: Limits | None = None,
+        session: Event | None = None,
+        *,
+        can_call: bool = True,
+        resume: Resume = NOTHING,
     ) -> None:
         self.state = protocol.open_state(
             "x", "assistant", "Be brief.", 99, limits or Limits(), can_call=can_call
@@ -29,7 +35,7 @@ class PureClient:
         self.listener = Listener()
         self.commands: list[Command] = []
         """What the last event asked for."""
-        self._follow(protocol.greet(self.state))
+        self.greeting = self._follow(protocol.greet(self.state, resume))
         if session is not None:
             self.send({"type": "session.update", "session": session})
 

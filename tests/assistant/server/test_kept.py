@@ -1,4 +1,4 @@
-"""What is kept of a conversation comes back as it was: pure, against what the client was told of each item."""
+"""What is kept of a conversation comes back as it was, against what the client was told of each item."""
 
 import json
 from dataclasses import replace
