@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from typing import TypeVar
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as Disconnected
@@ -18,6 +18,7 @@ from assistant.server.keeper import StoreLost
 from assistant.server.logs import logger
 
 _DEADLINE_S = 1.0
+_CONNECTIONS = 16  # a save takes a millisecond: more would wait for each other in Redis
 _PREFIX = "assistant:conversation:"
 _T = TypeVar("_T")
 
@@ -32,8 +33,10 @@ class RedisStore:
     def __init__(self, url: str, token: str | None, ttl_s: int, most_bytes: int) -> None:
         """Connects when it is first used; raises ServerError for an address that is none."""
         try:
-            self._redis = Redis.from_url(
+            pool = BlockingConnectionPool.from_url(
                 url,
+                max_connections=_CONNECTIONS,
+                timeout=_DEADLINE_S,
                 socket_timeout=_DEADLINE_S,
                 socket_connect_timeout=_DEADLINE_S,
                 retry=Retry(NoBackoff(), 1),  # of a connection that Redis has closed while nobody used it
@@ -41,6 +44,7 @@ class RedisStore:
             )
         except ValueError as error:
             raise ServerError(f"[server] resume is no address of a Redis: {error}") from error
+        self._redis = Redis.from_pool(pool)
         self._token, self._ttl_s, self._most = (token or "").encode(), ttl_s, most_bytes
         self.lost = False
 
