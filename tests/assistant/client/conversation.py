@@ -18,6 +18,7 @@ from assistant.client.talk import RemoteTalk
 from assistant.microphone.echo.canceller import EchoCanceller
 from assistant.microphone.echo.duplex import UNKNOWN, Duplex
 from assistant.microphone.front_end import TalkOptions
+from assistant.server.keeper import Store
 from assistant.trace.replay import Replay
 
 
@@ -34,11 +35,14 @@ class Talked:
         canceller: Callable[[], EchoCanceller] | None = None,
         port: FakePort | None = None,
         refusals: Sequence[RealtimeError | None] = (),
+        store: Store | None = None,
     ) -> None:
         self.voices, self.replies, self.options = voices, replies, options
         self.canceller = canceller or (lambda: Plain(duplex))
         self.rig = Rig(port or FakePort(sound=sound(voices)))
         self.shown = Shown()
+        self.store = store
+        self.asked: list[str] = []  # sessions to go on with, "" for none
         self.refusals = list(refusals)
         self.models: list[Models] = []  # of each connection
         self.servers: list[End] = []
@@ -73,6 +77,7 @@ class Talked:
         return self
 
     async def dial(self, resume: str) -> End:
+        self.asked.append(resume)
         refusal = self.refusals.pop(0) if self.refusals else None
         if refusal is not None:
             raise refusal
@@ -88,7 +93,10 @@ class Talked:
 
         theirs.inbox.put_nowait = noted  # type: ignore[method-assign]
         clock = self.rig.loop.clock
-        server = converse(theirs, self.models[-1], clock, self.draining, self.sent.append)
+        name = f"near{len(self.servers)}"
+        server = converse(
+            theirs, self.models[-1], clock, self.draining, self.sent.append, name, self.store, resume
+        )
         self.tasks.append(asyncio.create_task(server))
         return ours
 

@@ -19,6 +19,8 @@ from asr.words import Hypothesis
 from assistant.runtime import Clock, Recorder
 from assistant.server import protocol
 from assistant.server.connection import Connection, ConnectionLimits
+from assistant.server.keeper import Keeper, Store, find
+from assistant.server.kept import Writer
 from assistant.server.settings import Limits
 from assistant.session.session import Session, SessionConfig
 from assistant.session.stages import AskUrgency, Audio, Hearing, Stages, Utterance
@@ -135,13 +137,26 @@ async def converse(
     clock: Clock,
     draining: asyncio.Event,
     sent: Callable[[Mapping[str, Any]], None] = lambda _: None,
+    name: str = "near",
+    store: Store | None = None,
+    resume: str = "",
 ) -> None:
     """One connection of the server, as `assistant.server.realtime` has them."""
-    config = SessionConfig("Be brief.", TurnConfig(), live=False)
-    session = Session(models.stages(), config, clock, Recorder(), "near")
-    state = protocol.open_state("near", "assistant", "Be brief.", 99, Limits(), can_call=False)
-    limits = ConnectionLimits()
-    connection = Connection(websocket, session, state, clock, TurnConfig(), limits, sent=sent)
+    config = SessionConfig("Be brief.", TurnConfig(), live=False, item_prefix=f"item_{name}")
+    session = Session(models.stages(), config, clock, Recorder(), name)
+    state = protocol.open_state(name, "assistant", "Be brief.", 99, Limits(), can_call=False)
+    keeper = Keeper(store, state.session["id"], Writer(state.session, 2**20), clock) if store else None
+    connection = Connection(
+        websocket,
+        session,
+        state,
+        clock,
+        TurnConfig(),
+        ConnectionLimits(),
+        sent=sent,
+        resume=await find(store, resume, 60),
+        keeper=keeper,
+    )
     await connection.run(draining)
 
 

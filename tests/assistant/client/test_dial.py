@@ -9,7 +9,7 @@ from serving import Echo, serving
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from assistant.client.dial import dial
+from assistant.client.dial import dial, resuming
 from assistant.client.errors import RealtimeError, lost
 from assistant.server.access import REALTIME
 
@@ -52,6 +52,19 @@ async def test_a_wrong_token_or_none(token: str | None) -> None:
     async with serving(token="right") as server:
         error = await refusal(server.url, token)
     assert "ASSISTANT_TOKEN" in str(error) and not error.again
+
+
+@pytest.mark.parametrize(
+    ("url", "session", "asked"),
+    [
+        ("ws://far/v1/realtime", "", "ws://far/v1/realtime"),
+        ("ws://far/v1/realtime", "sess_1", "ws://far/v1/realtime?resume=sess_1"),
+        ("ws://far/v1/realtime?model=a", "sess_1", "ws://far/v1/realtime?model=a&resume=sess_1"),
+        ("ws://far/v1/realtime", "a&b=c#d/", "ws://far/v1/realtime?resume=a%26b%3Dc%23d%2F"),
+    ],
+)
+def test_the_address_names_the_session_to_go_on_with(url: str, session: str, asked: str) -> None:
+    assert resuming(url, session) == asked
 
 
 async def test_a_wrong_path() -> None:

@@ -3,10 +3,13 @@
 What is checked against is the loudspeaker's own recording, and what the server got.
 """
 
+import asyncio
+
 import pytest
 from conversation import Talked, press
 from near_server import WORD_MS, Voice, sound
 from plain import DEAF
+from stores import MemoryStore
 
 from assistant.client.errors import RealtimeError
 from assistant.microphone.devices.port import Audio
@@ -179,6 +182,59 @@ def test_a_lost_connection_is_opened_again_and_it_is_said_what_is_lost_with_it()
         "nobody listens; connecting again in 1 s",
         "connected again; what was said before is forgotten there",
     ]
+
+
+def test_a_conversation_that_is_kept_goes_on_over_another_connection() -> None:
+    """And of the reply that was cut off the model reads what the loudspeaker had played."""
+    store = MemoryStore()
+    later = Voice(7000, 7640, "how are you", 0.5)
+    talk = talked(TELL, later, seconds=11, store=store).run({3000: hang_up})
+    assert talk.asked == ["", "sess_near1"]
+    first, second = talk.replay.turns
+    assert first.interrupted and (second.transcript, second.heard) == ("how are you", FINE)
+    (begin, end), *_ = talk.loud()
+    (truncate,) = talk.got("conversation.item.truncate")
+    assert truncate["audio_end_ms"] == pytest.approx(end - begin, abs=RINGS_MS + 2)
+    words = STORY.split()[: int(truncate["audio_end_ms"] // WORD_MS)]
+    history = [("user", TELL.words), ("assistant", " ".join(words))]
+    assert 1 <= len(words) < len(STORY.split()) and talk.models[1].histories == [history]
+    told = [line for line in talk.shown.lines if "connect" in line]
+    assert told == [
+        "the server closed the connection (1006); connecting again in 0.5 s",
+        "connected again; the conversation goes on",
+    ]
+
+
+def test_a_server_that_restarts_is_said_to_and_knows_what_was_said() -> None:
+    later = Voice(7000, 7640, "tell me a story", 0.5)
+    talk = talked(HOW, later, seconds=12, store=MemoryStore())
+
+    def restart(talk: Talked) -> None:
+        talk.draining.set()
+        talk.draining = asyncio.Event()
+
+    talk.run({5000: restart})
+    assert talk.models[1].histories[-1] == [("user", HOW.words), ("assistant", FINE)]
+    told = [line for line in talk.shown.lines if "connect" in line]
+    assert told == [
+        "the server restarts; connecting again in 0.5 s",
+        "connected again; the conversation goes on",
+    ]
+
+
+def test_a_conversation_that_is_kept_no_more_begins_anew_and_it_is_said_once() -> None:
+    store = MemoryStore()
+
+    def lose(talk: Talked) -> None:
+        store.saved.clear()
+        hang_up(talk)
+
+    later = Voice(7000, 7640, "how are you", 0.5)
+    talk = talked(TELL, later, seconds=11, store=store).run({3000: lose})
+    assert talk.asked == ["", "sess_near1"] and talk.models[1].histories == [[]]
+    assert not talk.got("conversation.item.truncate")
+    assert [line for line in talk.shown.lines if "the server:" in line] == []
+    assert talk.shown.lines.count("connected again; what was said before is forgotten there") == 1
 
 
 def test_a_server_that_does_not_come_back_ends_it_with_its_reason() -> None:
