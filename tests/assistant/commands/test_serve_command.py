@@ -24,6 +24,7 @@ def no_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("ASSISTANT_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("ASSISTANT_TOKEN", raising=False)
+    monkeypatch.delenv("ASSISTANT_RESUME", raising=False)
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +71,13 @@ def test_a_port_in_use_is_refused_before_a_model_is_loaded(taken_port: int, assi
         (["--wyoming", "tcp://127.0.0.1:0/path"], "tcp://127.0.0.1:10300"),
         (["--wyoming", "tcp://0.0.0.0:0"], "wyoming_clients"),
         (["--wyoming", "tcp://127.0.0.1:0", "--record", "trace"], "--record"),
+        (["--resume", "127.0.0.1:6379"], "redis://127.0.0.1:6379/0"),
+        (["--resume", "http://127.0.0.1"], "redis://127.0.0.1:6379/0"),
+        (["--resume", "redis://"], "redis://127.0.0.1:6379/0"),
+        (["--resume", "redis://127.0.0.1:70000"], "redis://127.0.0.1:6379/0"),
+        (["--resume", "redis://127.0.0.1/zero"], "redis://127.0.0.1:6379/0"),
+        (["--resume", "redis://127.0.0.1/0?db=1"], "redis://127.0.0.1:6379/0"),
+        (["--resume", "redis://127.0.0.1", "--record", "trace"], "--record or --resume"),
         (["--host", "no-such-host.invalid", "--token", "t"], "no-such-host.invalid"),
     ],
 )
@@ -94,6 +102,28 @@ def test_without_its_package_wyoming_is_one_line() -> None:
     root = Path(__file__).parents[3]
     done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
     assert "pip install -e '.[wyoming]'" in refusal((done.returncode, done.stdout, done.stderr))
+
+
+def test_without_its_package_resume_is_one_line() -> None:
+    code = "import sys; sys.modules['redis'] = None; from assistant.cli import main; main()"
+    words = [sys.executable, "-c", code, "serve", "--port", "0", "--resume", "redis://127.0.0.1"]
+    root = Path(__file__).parents[3]
+    done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
+    assert "pip install -e '.[cluster]'" in refusal((done.returncode, done.stdout, done.stderr))
+
+
+def test_where_conversations_are_kept_comes_from_the_line_before_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "assistant.toml"
+    path.write_text('[server]\nresume = "rediss://:s3cret@far:6380/1"\nresume_s = 60\nresume_bytes = 1000\n')
+    assert read_settings(None, None, None, None, None).server.resume is None
+    server = read_settings(path, None, None, None, None).server
+    assert (server.resume, server.resume_s, server.resume_bytes) == ("rediss://:s3cret@far:6380/1", 60, 1000)
+    assert "s3cret" not in repr(server)
+    given = read_settings(path, None, None, None, None, None, "redis://near").server
+    assert given.resume == "redis://near"
+    path.write_text("[server]\nresume_bytes = 0\n")
+    with pytest.raises(ConfigError, match="resume_bytes"):
+        read_settings(path, None, None, None, None)
 
 
 def test_wyoming_is_off_unless_it_is_asked_for(tmp_path: Path) -> None:
