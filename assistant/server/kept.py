@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Annotated, Any, Literal
 
@@ -71,6 +71,8 @@ class _Stored:
 
 
 _STORED = TypeAdapter(_Stored)
+_json = json.JSONEncoder(separators=(",", ":"), default=vars).encode
+"""ASCII, so that its characters are its bytes; dataclasses are objects."""
 
 
 def read_kept(text: str | bytes) -> Kept:
@@ -160,11 +162,5 @@ def _item(item: Item, sent_ms: int) -> dict[str, Any]:
     """Of a reply that still sounds, what was sent counts until the client says what it heard."""
     if isinstance(item, AssistantItem):  # the cut is made: JSON has no infinity
         item = replace(item, heard_ms=min(max(item.heard_ms, sent_ms), item.cut_ms), cut_ms=inf)
-    fields = asdict(item)
-    fields.pop("cut_ms", None)
+    fields = {key: value for key, value in vars(item).items() if key != "cut_ms"}
     return {"kind": _KINDS[type(item)], **fields}
-
-
-def _json(value: object) -> str:
-    """ASCII, so that its characters are its bytes."""
-    return json.dumps(value, separators=(",", ":"))

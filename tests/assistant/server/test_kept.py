@@ -1,6 +1,5 @@
 """What is kept of a conversation comes back as it was, against what the client was told of each item."""
 
-import json
 from dataclasses import replace
 from math import inf
 
@@ -8,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assistant.server import kept
 from assistant.server.fields import Fields
 from assistant.server.items import wire_item
 from assistant.server.kept import UnreadableError, Writer, changed, read_kept
 from assistant.server.protocol import open_state
 from assistant.server.settings import Limits, updated
-from assistant.server.state import Entry, State
+from assistant.server.state import Entry, Response, State
 from assistant.session.conversation import (
     AssistantItem,
     Spoken,
@@ -54,14 +54,14 @@ def written(state: State, most_bytes: int = 10**6) -> str:
 
 @given(ENTRIES)
 def test_items_come_back_as_clients_and_the_model_know_them(entries: list[Entry]) -> None:
-    kept = read_kept(written(having(*entries)))
-    assert len(kept.entries) == len(entries)
-    for before, after in zip(entries, kept.entries, strict=True):
+    back = read_kept(written(having(*entries)))
+    assert len(back.entries) == len(entries)
+    for before, after in zip(entries, back.entries, strict=True):
         assert type(after.item) is type(before.item)
         assert wire_item(after.item, spoken=after.spoken) == wire_item(before.item, spoken=before.spoken)
         assert (after.spoken, after.sent_ms) == (before.spoken, before.sent_ms)
     items = [entry.item for entry in entries]
-    assert messages("", [entry.item for entry in kept.entries]) == messages("", items)
+    assert messages("", [entry.item for entry in back.entries]) == messages("", items)
 
 
 def test_a_reply_that_comes_back_can_still_be_cut_where_the_client_stopped_it() -> None:
@@ -70,6 +70,19 @@ def test_a_reply_that_comes_back_can_still_be_cut_where_the_client_stopped_it() 
     assert entry.item == reply
     cut = read_kept(written(having(Entry(replace(reply, cut_ms=350.0))))).entries[0].item
     assert isinstance(cut, AssistantItem) and cut.text == "One"
+
+
+def test_of_a_reply_that_still_sounds_all_that_was_sent_counts() -> None:
+    """Nobody is there any more to say how much was heard; the client is, and cuts it."""
+    reply = AssistantItem("a", (Spoken("One", 300), Spoken(" two", 600), Spoken(" three", 900)), 60.0)
+    response = Response("resp_1", FRESH.settings, item="a")
+    writer, entry = Writer(FRESH.session, 10**6), Entry(reply, spoken=True, sent_ms=700)
+    texts = []
+    for state in (having(entry, state=replace(FRESH, response=response)), having(entry)):
+        (back,) = read_kept(writer.write(state) or "").entries
+        assert isinstance(back.item, AssistantItem)
+        texts.append(back.item.text)
+    assert texts == ["One two", ""]
 
 
 @pytest.mark.parametrize(
@@ -131,10 +144,10 @@ UPDATES = st.fixed_dictionaries(
 @given(UPDATES)
 def test_settings_come_back_on_another_server_with_defaults_of_its_own_for_the_rest(update: object) -> None:
     session, settings = updated(FRESH.session, Fields(update, "session"), Limits())  # type: ignore[arg-type]
-    kept = read_kept(written(replace(FRESH, session=session, settings=settings)))
-    assert updated(FRESH.session, Fields(kept.settings), Limits()) == (session, settings)
+    back = read_kept(written(replace(FRESH, session=session, settings=settings)))
+    assert updated(FRESH.session, Fields(back.settings), Limits()) == (session, settings)
     other = open_state("y", "another model", "Be verbose.", 100, Limits(), can_call=True)
-    there, _ = updated(other.session, Fields(kept.settings), Limits())
+    there, _ = updated(other.session, Fields(back.settings), Limits())
     assert (there["id"], there["model"], there["expires_at"]) == ("sess_y", "another model", 100)
     if session["instructions"] == "Be brief.":
         assert there["instructions"] == "Be verbose."
@@ -152,17 +165,17 @@ def test_the_oldest_items_are_left_out_where_there_is_no_room() -> None:
     assert len(whole.encode()) == len(whole)
     for most in range(len(whole) - 1, len(written(FRESH)), -37):
         text = written(having(*entries), most)
-        kept = read_kept(text).entries
-        assert len(text.encode()) <= most and kept == tuple(entries[10 - len(kept) :])
-        assert len(kept) < 10
+        back = read_kept(text).entries
+        assert len(text.encode()) <= most and back == tuple(entries[10 - len(back) :])
+        assert len(back) < 10
     assert Writer(FRESH.session, len(written(FRESH)) - 1).write(having(*entries)) is None
 
 
 def test_an_item_is_written_once_until_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     old, new = Entry(UserItem("u", "Hello.")), Entry(UserItem("v", "Hello?"))
     writer, dumped = Writer(FRESH.session, 10**6), []
-    dumps = json.dumps
-    monkeypatch.setattr("json.dumps", lambda value, **more: dumped.append(value) or dumps(value, **more))
+    encode = kept._json
+    monkeypatch.setattr(kept, "_json", lambda value: dumped.append(value) or encode(value))
     writer.write(having(old))
     writer.write(having(old, new))
     changed_item = replace(new, item=UserItem("v", "Hi!"))
@@ -207,8 +220,8 @@ def test_what_is_no_conversation_is_refused_in_one_line(text: str | bytes) -> No
 def test_damage_is_refused_or_gives_items(at: int, damage: bytes) -> None:
     data = WHOLE.encode()
     try:
-        kept = read_kept(data[:at] + damage + data[at + len(damage) :])
+        back = read_kept(data[:at] + damage + data[at + len(damage) :])
     except UnreadableError:
         return
-    for entry in kept.entries:
+    for entry in back.entries:
         wire_item(entry.item, spoken=entry.spoken)
