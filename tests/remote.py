@@ -39,21 +39,15 @@ HANG_UP = {"type": "hang up"}
 """In place of an event: the client is gone."""
 
 
-class Transport:
-    def __init__(self) -> None:
-        self.aborted = False
-
-    def abort(self) -> None:
-        self.aborted = True
-
-
 class FakeSocket:
     """A WebSocket whose client is the test."""
+
+    name, path, remote, ended_with = "fake", "/v1/realtime", "127.0.0.1:9", 1000
 
     def __init__(self, remote: "Remote") -> None:
         self._remote = remote
         self.inbox: asyncio.Queue[str | bytes | None] = asyncio.Queue()
-        self.transport = Transport()
+        self.aborted = False
         self.closed: tuple[int, str] | None = None
         self.reading = asyncio.Event()
         self.reading.set()
@@ -71,6 +65,9 @@ class FakeSocket:
         if message is None:
             raise ConnectionClosedOK(Close(1000, ""), Close(1000, ""), rcvd_then_sent=True)
         return message
+
+    def abort(self) -> None:
+        self.aborted = True
 
     def vanish(self) -> None:
         """From now on nothing can be sent; what has come can still be read."""

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Protocol
 
-from websockets.asyncio.server import ServerConnection
+from assistant.server.socket import Socket
 
 
 class Application(Protocol):
@@ -23,10 +23,9 @@ class Application(Protocol):
         """How many places are in use; asked at every handshake, so it must answer at once."""
         ...
 
-    async def converse(self, websocket: ServerConnection, draining: asyncio.Event) -> None:
+    async def converse(self, websocket: Socket, draining: asyncio.Event) -> None:
         """Hold one accepted connection to its end, and give its place back before returning.
 
-        When `draining` is set, it finishes its turn and closes with 1001 by itself. Messages are received
-        as text (`recv()` without `decode=False`): that is what closes with 1007 on invalid UTF-8.
+        When `draining` is set, it finishes its turn and closes with 1001 by itself.
         """
         ...

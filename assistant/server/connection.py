@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from websockets.exceptions import ConnectionClosed
 
@@ -17,6 +16,7 @@ from assistant.server.keeper import Keeper
 from assistant.server.outbox import Outbox, Unread
 from assistant.server.resume import NOTHING, Resume
 from assistant.server.settings import Object
+from assistant.server.socket import Socket
 from assistant.server.state import (
     AddItem,
     Append,
@@ -42,16 +42,6 @@ _ONE_EVENT = 4096  # characters; a longer message counts as several: reading it 
 _DRAIN_POLL_NS = 50_000_000
 _RESTART = 1012  # the close code of a service that restarts: come back
 _GRACE_NS = 30_000_000_000  # in which a session that has lasted long enough may finish its reply
-
-
-class WebSocket(Protocol):
-    """Of a connection of `websockets`, what is used here."""
-
-    async def send(self, message: str) -> None: ...  # noqa: D102
-    async def recv(self) -> str | bytes: ...  # noqa: D102
-    async def close(self, code: int = 1000, reason: str = "") -> None: ...  # noqa: D102
-    @property
-    def transport(self) -> asyncio.Transport: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -84,7 +74,7 @@ class Connection:
 
     def __init__(
         self,
-        websocket: WebSocket,
+        websocket: Socket,
         session: Session,
         state: State,
         clock: Clock,
@@ -135,7 +125,7 @@ class Connection:
         if reads:
             await self._websocket.close(code, why)
         else:
-            self._websocket.transport.abort()
+            self._websocket.abort()
 
     async def _read(self) -> None:
         pace = _Pace(self._clock, self._limits.events_per_s)

@@ -16,6 +16,7 @@ from websockets.protocol import CLOSING, CONNECTING, Event
 from assistant.server.access import Refusal
 from assistant.server.responses import refuse
 
+_ABNORMAL = 1006  # RFC 6455, 7.4.1: no close frame was exchanged
 _SLICE = 4096  # bytes parsed before the limits are looked at again: 680 empty pings
 _CONTROL_FRAMES_PER_S = 20  # a client that keeps its connection alive sends one in 20 s
 _LINGER_S = 0.5  # in which a client closes its side, once ours is closed
@@ -40,7 +41,7 @@ class Guard:
 
 
 class GuardedConnection(ServerConnection):
-    """One connection, in the set `peers` while it is open."""
+    """One connection, in the set `peers` while it is open; the Socket of a conversation once it is accepted."""
 
     def __init__(self, peers: "set[GuardedConnection]", *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **kwargs)
@@ -48,6 +49,33 @@ class GuardedConnection(ServerConnection):
         self._control_frames, self._second = 0, 0.0
         self._answered = False
         self._linger: asyncio.TimerHandle | None = None
+
+    @property
+    def name(self) -> str:
+        """See Socket."""
+        return str(self.id)
+
+    @property
+    def path(self) -> str:
+        """See Socket."""
+        assert self.request is not None, "the handshake is over"
+        return self.request.path
+
+    @property
+    def remote(self) -> str:
+        """See Socket. A TLS connection that is closed no longer knows it."""
+        address = self.remote_address
+        return "gone" if address is None else f"{address[0]}:{address[1]}"
+
+    @property
+    def ended_with(self) -> int:
+        """See Socket."""
+        close = self.protocol.close_sent or self.protocol.close_rcvd
+        return _ABNORMAL if close is None else int(close.code)
+
+    def abort(self) -> None:
+        """See Socket."""
+        self.transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""

@@ -12,7 +12,8 @@ from websockets.typing import Subprotocol
 from assistant.config import ServerConfig
 from assistant.server.access import REALTIME, TOKEN_PROTOCOL, Refusal, check_upgrade
 from assistant.server.application import Application
-from assistant.server.conversations import Conversations, remote_address
+from assistant.server.conversations import Conversations
+from assistant.server.guarded import GuardedConnection
 from assistant.server.logs import logger
 from assistant.server.metrics import Metrics
 from assistant.server.responses import refuse
@@ -45,21 +46,29 @@ class Handshake:
         """Answer what asks for no WebSocket, or may have none; None lets the library go on."""
         if urlsplit(request.path).path != REALTIME:
             return self._routes.answer(request)
-        refusal = check_upgrade(request, self._config) or self._closed()
-        return self._refuse(connection, refusal) if refusal else None
+        refusal = check_upgrade(request, self._config) or self.closed()
+        return self.refuse(_guarded(connection).remote, refusal) if refusal else None
 
     def response(self, connection: ServerConnection, _: Request, response: Response) -> Response | None:
         """Give an accepted connection its place, or refuse it; spell the library's refusals in JSON."""
         if not connection.protocol.accept_called:
             return None
+        guarded = _guarded(connection)
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
-            return self._refuse(connection, _spelt(response))
-        if self._conversations.full:
-            return self._refuse(connection, self._unavailable("server_busy", "all conversations are taken"))
-        self._conversations.admit(connection)
+            return self.refuse(guarded.remote, _spelt(response))
+        if refusal := self.full():
+            return self.refuse(guarded.remote, refusal)
+        self._conversations.admit(guarded)
         return None
 
-    def _closed(self) -> Refusal | None:
+    def full(self) -> Refusal | None:
+        """Why there is no place for a connection, if there is none."""
+        if self._conversations.full:
+            return self._unavailable("server_busy", "all conversations are taken")
+        return None
+
+    def closed(self) -> Refusal | None:
+        """Why no connection can be taken at present, whoever asks."""
         if self._draining.is_set():
             return self._unavailable("server_draining", "the server is shutting down")
         if not self._application.ready:
@@ -70,11 +79,16 @@ class Handshake:
         headers = {"Retry-After": str(self._config.retry_after_s)}
         return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, code, message, headers)
 
-    def _refuse(self, connection: ServerConnection, refusal: Refusal) -> Response:
+    def refuse(self, remote: str, refusal: Refusal) -> Response:
+        """Count a refusal, log it, and put it in words."""
         self._metrics.refused(refusal.code)
-        remote = remote_address(connection)
         logger().info("connection refused", remote=remote, status=refusal.status.value, code=refusal.code)
         return refuse(refusal)
+
+
+def _guarded(connection: ServerConnection) -> GuardedConnection:
+    assert isinstance(connection, GuardedConnection), "Guard.connect makes them"
+    return connection
 
 
 def _spelt(response: Response) -> Refusal:

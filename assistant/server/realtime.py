@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
-from websockets.asyncio.server import ServerConnection
-
 from assistant.config import Config
 from assistant.models.pool import ModelPool, PoolBusy
 from assistant.runtime import Clock, Recorder, read_traceparent
@@ -21,6 +19,7 @@ from assistant.server.kept import Writer
 from assistant.server.logs import logger, tally
 from assistant.server.metrics import FinishedReply, Metrics
 from assistant.server.settings import Limits, Object
+from assistant.server.socket import Socket
 from assistant.server.state import State
 from assistant.server.wire import WireError, error_event, write_event
 from assistant.session.events import ReplyDone, SessionEvent
@@ -61,7 +60,7 @@ class Realtime:
         """How many there are."""
         return self.pool.taken
 
-    async def converse(self, websocket: ServerConnection, draining: asyncio.Event) -> None:
+    async def converse(self, websocket: Socket, draining: asyncio.Event) -> None:
         """Converse until the client is gone, or, once `draining` is set, until the present turn is over."""
         model = _asked(websocket, "model")
         if (
@@ -127,14 +126,13 @@ class Realtime:
             await stages.close()
 
     @contextmanager
-    def _traced(self, name: str, websocket: ServerConnection) -> Iterator[None]:
+    def _traced(self, name: str, websocket: Socket) -> Iterator[None]:
         """The session is in the trace that its client or a proxy has begun, or in its own."""
         traces = self.recorder.traces
         if traces is None:
             yield
             return
-        assert websocket.request is not None, "the handshake is over"
-        traces.begin(name, read_traceparent(websocket.request.headers))
+        traces.begin(name, read_traceparent(websocket.headers))
         try:
             yield
         finally:
@@ -199,14 +197,12 @@ def note_reply(event: ReplyDone, model: str, metrics: Metrics) -> None:
     )
 
 
-def _asked(websocket: ServerConnection, key: str) -> str:
+def _asked(websocket: Socket, key: str) -> str:
     """What the address has behind its question mark; empty if there is none."""
-    assert websocket.request is not None, "the handshake is over"
-    path: str = websocket.request.path
-    return parse_qs(urlsplit(path).query).get(key, [""])[0]
+    return parse_qs(urlsplit(websocket.path).query).get(key, [""])[0]
 
 
-async def _turn_away(websocket: ServerConnection, error: WireError) -> None:
+async def _turn_away(websocket: Socket, error: WireError) -> None:
     """Say why there is no session, and close."""
     await websocket.send(write_event(error_event(error, f"event_{secrets.token_hex(6)}")))
     await websocket.close(_POLICY, error.code)

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from websockets.asyncio.server import Server, serve
+from websockets.asyncio.server import Server, ServerConnection, serve
 
 from assistant.config import ServerConfig
 from assistant.runtime import Clock, LagProbe, Recorder
 from assistant.server.application import Application
 from assistant.server.conversations import Conversations
-from assistant.server.guarded import Guard
+from assistant.server.guarded import Guard, GuardedConnection
 from assistant.server.handshake import Handshake, select_subprotocol
 from assistant.server.listen import Listener
 from assistant.server.logs import logger
@@ -43,8 +43,13 @@ async def run_server(
     routes = Routes(application, config, conversations, metrics, models, draining)
     handshake = Handshake(config, application, conversations, routes, metrics, draining)
     guard = Guard()
+
+    async def hold(connection: ServerConnection) -> None:
+        assert isinstance(connection, GuardedConnection), "the guard makes them"
+        await conversations.hold(connection)
+
     server = await serve(
-        conversations.hold,
+        hold,
         sock=listener.sock,
         ssl=listener.tls,
         create_connection=guard.connect,  # type: ignore[arg-type]  # it may be a factory, its documentation says

@@ -6,11 +6,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from websockets.asyncio.server import ServerConnection
-
 from assistant.config import Config
 from assistant.server.application import Application
 from assistant.server.metrics import Metrics
+from assistant.server.socket import Socket
 
 Opened = Callable[[Config, Metrics], AbstractContextManager[Application]]
 
@@ -36,7 +35,7 @@ class Leaking:
         """See Application; one more behind the first few conversations."""
         return self._application.taken() + (self._held >= _FIRST_LOST_PLACE)
 
-    async def converse(self, websocket: ServerConnection, draining: asyncio.Event) -> None:
+    async def converse(self, websocket: Socket, draining: asyncio.Event) -> None:
         """See Application."""
         try:
             await self._application.converse(websocket, draining)

@@ -167,7 +167,6 @@ class End:
         self.peer = self
         self.inbox: asyncio.Queue[str | Close] = asyncio.Queue()
         self.closed: Close | None = None
-        self.transport = self
 
     async def send(self, message: str) -> None:
         if self.closed is not None:

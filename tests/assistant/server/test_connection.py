@@ -195,7 +195,7 @@ def test_a_client_that_does_not_read_is_cut_off() -> None:
     client = Remote(SCENE, pace=ConnectionLimits(unread_s=2))
     client.socket.reading.clear()
     client.run_remote()
-    assert client.socket.transport.aborted and client.socket.closed is None
+    assert client.socket.aborted and client.socket.closed is None
     assert client.end_ms <= 2100
 
 
