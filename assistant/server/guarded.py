@@ -41,7 +41,7 @@ class Guard:
 
 
 class GuardedConnection(ServerConnection):
-    """One connection, in the set `peers` while it is open; the Socket of a conversation once it is accepted."""
+    """One connection, in the set `peers` while it is open; once it is accepted, a Socket for Conversations."""
 
     def __init__(self, peers: "set[GuardedConnection]", *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **kwargs)
