@@ -41,7 +41,7 @@ class Guard:
 
 
 class GuardedConnection(ServerConnection):
-    """One connection, in the set `peers` while it is open; once it is accepted, a Socket for Conversations."""
+    """One connection, in the set `peers` while it is open; it is a Socket once it is accepted."""
 
     def __init__(self, peers: "set[GuardedConnection]", *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **kwargs)
