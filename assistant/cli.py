@@ -9,6 +9,7 @@ import typer
 
 import assistant
 from assistant.commands import standard_streams
+from assistant.commands.cluster import app as cluster
 from assistant.commands.dashed_text import TextCommand
 from assistant.commands.models import app as models
 from assistant.commands.trace import app as trace
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 
 evaluate = typer.Typer(help="Measure the quality of a model.", no_args_is_help=True)
+app.add_typer(cluster, name="cluster")
 app.add_typer(models, name="models", help="The models: which there are, which are here, are they whole.")
 app.add_typer(evaluate, name="eval")
 app.add_typer(trace, name="trace")

@@ -297,6 +297,35 @@ class SkillsConfig:
 
 
 @dataclass(frozen=True)
+class ClusterConfig:
+    """How many replicas of the server Ray Serve runs, and what each has. `[llm] sessions` are its places."""
+
+    replicas: int = 1
+    """At least so many."""
+    max_replicas: int = 1
+    """More than `replicas` lets Serve start others as conversations come."""
+    fill: float = 0.75
+    """The share of the places at which the autoscaler holds them: what is left takes those who come while
+    another replica loads its models."""
+    upscale_s: float = 10.0
+    downscale_s: float = 300.0
+    cpus: float = 2.0
+    gpus: float = 0.0
+    """A share of one GPU, or several."""
+    port: int = 8000
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.replicas <= 10_000 or not 1 <= self.max_replicas <= 10_000:
+            raise ValueError("replicas and max_replicas must be 1 to 10000")
+        if not 0 < self.fill <= 1:
+            raise ValueError("fill must be above 0, and at most 1")
+        if self.cpus <= 0 or self.gpus < 0 or self.upscale_s < 0 or self.downscale_s < 0:
+            raise ValueError("cpus must be above 0, and gpus, upscale_s and downscale_s not negative")
+        if not 1 <= self.port <= 65_535:
+            raise ValueError("port must be 1 to 65535")
+
+
+@dataclass(frozen=True)
 class Config:
     """Everything that can be set, one section a component."""
 
@@ -308,6 +337,7 @@ class Config:
     microphone: MicrophoneConfig = MicrophoneConfig()
     skills: SkillsConfig = SkillsConfig()
     mqtt: MqttConfig = MqttConfig()
+    cluster: ClusterConfig = ClusterConfig()
 
 
 def read_config(path: Path | None) -> Config:

@@ -3,6 +3,7 @@
 from asr.onnx import ModelFileError
 from assistant.audio import AudioError, ClipError
 from assistant.client.errors import RealtimeError
+from assistant.cluster.errors import ClusterError
 from assistant.config import ConfigError
 from assistant.microphone.devices.errors import DeviceError
 from assistant.models.catalog import ModelStoreError
@@ -28,6 +29,7 @@ EXPECTED: tuple[type[Exception], ...] = (
     BrokerError,
     ChatTemplateError,
     ClipError,
+    ClusterError,
     ConfigError,
     ContextFull,
     CudaBroken,

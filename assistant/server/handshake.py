@@ -19,12 +19,13 @@ from assistant.server.metrics import Metrics
 from assistant.server.responses import refuse
 from assistant.server.routes import Routes
 
-_SUBPROTOCOL = Subprotocol("realtime")
+SUBPROTOCOL = Subprotocol("realtime")
+"""The one that is spoken."""
 
 
 def select_subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
     """`realtime` if it is offered. The one that holds a token is never sent back."""
-    return _SUBPROTOCOL if _SUBPROTOCOL in offered else None
+    return SUBPROTOCOL if SUBPROTOCOL in offered else None
 
 
 class Handshake:

@@ -65,7 +65,7 @@ async def run_server(
         max_size=config.message_bytes,
     )
     try:
-        async with _watched_loop(metrics):
+        async with watched_loop(metrics):
             on_ready()
             await stop.wait()
             draining.set()
@@ -76,7 +76,8 @@ async def run_server(
 
 
 @asynccontextmanager
-async def _watched_loop(metrics: Metrics) -> AsyncIterator[None]:
+async def watched_loop(metrics: Metrics) -> AsyncIterator[None]:
+    """Measure the event loop's lag, and count its tasks, for `metrics`."""
     probe = LagProbe(Clock(), Recorder(capacity=1), LAG_PROBES)  # the figures are read, the spans are not
     metrics.watch_loop(probe)
     metrics.watch_tasks(lambda: len(asyncio.all_tasks()))

@@ -1,0 +1,1 @@
+"""The server of one machine as a replica among many."""

@@ -1,0 +1,87 @@
+"""One replica: the loaded models of a machine, and their conversations, as Ray Serve runs them."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from assistant.cluster import draining
+from assistant.cluster.asgi import AsgiServer
+from assistant.config import Config, config_of
+from assistant.server.application import Application
+from assistant.server.logs import configure_logs
+from assistant.server.metrics import Metrics
+from assistant.server.realtime import Realtime
+from assistant.trace.provenance import model_version
+
+Opened = Callable[[Config, Metrics], AbstractContextManager[Application]]
+TOKEN = "ASSISTANT_TOKEN"
+"""The variable that holds the token, so that no manifest has to."""
+
+
+class Replica:
+    """Ready once it is constructed: that loads the models."""
+
+    def __init__(self, table: dict[str, Any], opened: Opened) -> None:
+        """`table` is a configuration as a TOML file holds it. `opened` loads the models."""
+        self._config = configured(table)
+        configure_logs("json", transcripts=self._config.server.log_transcripts)
+        self._metrics, self._models = Metrics(), ExitStack()
+        self._application = self._models.enter_context(opened(self._config, self._metrics))
+
+    def __serve_build_asgi_app__(self) -> AsgiServer:
+        """Give Serve the application; it calls this behind the constructor."""
+        self._draining = asyncio.Event()
+        names = [model_version(self._config.llm)]
+        server = self._config.server
+        return AsgiServer(self._application, server, self._metrics, names, self._draining, self._beside)
+
+    def check_health(self) -> None:
+        """Raise RuntimeError if no conversation can be held; Serve starts another replica then."""
+        if not self._application.ready:
+            raise RuntimeError("the models are not loaded")
+
+    @asynccontextmanager
+    async def _beside(self) -> AsyncIterator[None]:
+        application = self._application
+        home = application.beside() if isinstance(application, Realtime) else nullcontext()
+        with self._models:
+            async with home:
+                watching = asyncio.create_task(draining.watch(self._draining), name="draining")
+                try:
+                    yield
+                finally:
+                    watching.cancel()
+                    await asyncio.wait((watching,))
+
+
+def table_of(config: Config) -> dict[str, Any]:
+    """What `config` sets, as a TOML file would hold it, and without the token."""
+    plain = replace(config, server=replace(config.server, token=None))
+    return _differences(asdict(Config()), json.loads(json.dumps(asdict(plain))))
+
+
+def _differences(defaults: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        default = defaults[key]
+        if isinstance(value, dict) and isinstance(default, dict):
+            if inner := _differences(default, value):
+                found[key] = inner
+        elif value != (list(default) if isinstance(default, tuple) else default):
+            found[key] = value
+    return found
+
+
+def configured(table: dict[str, Any]) -> Config:
+    """The configuration of a replica: as many threads for the language model as it has CPUs."""
+    config = config_of(table, Path("[cluster]"))
+    threads = config.llm.threads or max(1, int(config.cluster.cpus))
+    token = os.environ.get(TOKEN) or config.server.token
+    return replace(
+        config, llm=replace(config.llm, threads=threads), server=replace(config.server, token=token)
+    )
