@@ -1,6 +1,7 @@
 """The replicas that run, as Ray tells."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import ray
 from ray._private.state import actors
@@ -30,7 +31,7 @@ def replicas() -> list[Running]:
     )
 
 
-def _asked(actor: dict) -> Running:
+def _asked(actor: dict[str, Any]) -> Running:
     handle = ray.get_actor(actor["Name"], namespace="serve")
     ongoing = ray.get(handle.get_num_ongoing_requests.remote(), timeout=_ANSWER_S)
     return Running(actor["Name"].removeprefix(_PREFIX), "running", ongoing, actor["Pid"])
