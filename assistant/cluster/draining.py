@@ -8,13 +8,13 @@ Serve sets first, in the actor that this process is.
 import asyncio
 from collections.abc import Callable
 
-from ray._private import worker
-
 _POLL_S = 0.1
 
 
 def going() -> Callable[[], bool]:
     """What says whether Serve has told this replica to go; to be called in one."""
+    from ray._private import worker  # noqa: PLC0415  # manifests are written without Ray
+
     process = worker.global_worker
     replica = process.actors[process.actor_id]._replica_impl
     assert isinstance(replica._shutting_down, bool), "ray[serve] is another than the one in constraints.txt"

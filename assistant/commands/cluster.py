@@ -5,7 +5,7 @@ import os
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import typer
 
@@ -50,6 +50,23 @@ def down() -> None:
     from assistant.commands.cluster_local import bring_down
 
     bring_down()
+
+
+@app.command()
+def manifest(
+    kind: Annotated[Literal["serve", "kuberay"], typer.Option(help="For serve deploy, or for Kubernetes.")],
+    config: ConfigOption = None,
+    replicas: ReplicasOption = None,
+    port: PortOption = None,
+    image: Annotated[
+        str, typer.Option(help="For kuberay: has Ray and this package in it.")
+    ] = "assistant:latest",
+) -> None:
+    """Print a cluster as YAML, without the token."""
+    from assistant.cluster.manifest import kuberay_manifest, serve_manifest, text
+
+    whole = _configured(config, replicas, port)
+    typer.echo(text(serve_manifest(whole) if kind == "serve" else kuberay_manifest(whole, image)), nl=False)
 
 
 def _configured(path: Path | None, replicas: int | None, port: int | None) -> "Config":
