@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NEWEST := .venv-newest
+CLUSTER := .venv-cluster
 PYTEST := $(BIN)/python -m pytest -q
 
 # An environment that nothing keeps compiled would compile torch in every process.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-full test-newest checks parallel clean
+.PHONY: demo test test-full test-newest test-cluster checks parallel clean
 
 demo: $(VENV)/.installed
 	$(BIN)/assistant demo traces -o reply.wav
@@ -52,5 +53,15 @@ test-newest:
 	$(NEWEST)/bin/assistant models fetch
 	$(NEWEST)/bin/python -m pytest -q
 
+# With a real Ray on 127.0.0.1, in an environment of its own; the client of OpenAI gets another.
+test-cluster: $(CLUSTER)/.installed
+	CLUSTER_TESTS=1 $(CLUSTER)/bin/python -m pytest -q tests/cluster
+
+$(CLUSTER)/.installed: pyproject.toml constraints.txt
+	test -e $(CLUSTER)/bin/python || $(PYTHON) -m venv $(CLUSTER)
+	$(CLUSTER)/bin/python -m pip install --quiet --no-compile -c constraints.txt -e '.[test,cluster]'
+	$(CLUSTER)/bin/assistant models fetch
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(NEWEST)
+	rm -rf $(VENV) $(NEWEST) $(CLUSTER)

@@ -30,7 +30,7 @@ FLOORS = {
         {"models"},
         {"trace", "doctor", "requests"},
         {"server", "mqtt", "microphone", "endpointing"},
-        {"client", "wyoming"},
+        {"client", "wyoming", "cluster"},
         {"commands"},
         {"errors"},
         {"cli"},

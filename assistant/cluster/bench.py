@@ -15,15 +15,15 @@ from tempfile import TemporaryDirectory
 from assistant.runtime import Clock
 from assistant.server.bench.client import Refusal, converse, try_connect
 from assistant.server.bench.clips import SpokenClip, speakable
-from assistant.server.bench.errors import BenchError
+from assistant.server.bench.errors import BenchError, run_command
 from assistant.server.bench.measure import HeardTurn, measure
 from assistant.server.bench.server import ASSISTANT, served, toml_with
 
 _GOAL_MS = 20.0
 
 
-def main() -> int:
-    """Speak each clip to one server and to one replica, by turns, and print the medians; 1 above the goal."""
+def main() -> bool:
+    """Speak each clip to one server and to one replica, and print what the proxy adds: is that the goal?"""
     parser = argparse.ArgumentParser(prog="python -m assistant.cluster.bench", description=__doc__)
     parser.add_argument("clips", type=Path, help="folder with an index.json that labels the ends of speech")
     parser.add_argument("--config", type=Path, help="TOML file, for both")
@@ -80,7 +80,7 @@ async def _turn(url: str, clip: SpokenClip) -> HeardTurn:
         return measure(clip, await converse(connection, clip, clock))
 
 
-def _report(pairs: Sequence[tuple[HeardTurn, HeardTurn]]) -> int:
+def _report(pairs: Sequence[tuple[HeardTurn, HeardTurn]]) -> bool:
     print(f"{'clip':14}{'direct':>10}{'proxy':>10}{'more':>10}   ms")
     both = []
     for one, other in pairs:
@@ -94,8 +94,8 @@ def _report(pairs: Sequence[tuple[HeardTurn, HeardTurn]]) -> int:
     middle = median(direct for direct, _ in both), median(proxied for _, proxied in both)
     more = median(proxied - direct for direct, proxied in both)
     print(f"{'median':14}{middle[0]:10.0f}{middle[1]:10.0f}{more:+10.0f}   of {len(both)} pairs")
-    return int(more > _GOAL_MS)
+    return more <= _GOAL_MS
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command("python -m assistant.cluster.bench", main)

@@ -12,18 +12,19 @@ from assistant.config import Config
 RAY_VERSION = "2.60.0"
 BUILDER = "assistant.commands.cluster_app:build"
 _NAME = "assistant"
+_ALL = "0.0.0.0"
 _HEAD = {"cpu": "1", "memory": "4Gi"}
 _HEAD_PORTS = {"gcs-server": 6379, "dashboard": 8265, "client": 10001}  # the operator asks them
-_MEMORY_PER_WORKER = "4Gi"  # a replica took 0.9 GB with the default models and eight conversations
+_MEMORY_PER_WORKER = "4Gi"
 
 
 def serve_manifest(config: Config) -> dict[str, Any]:
     """What Serve calls ServeDeploySchema. Proxies listen on all addresses, as pods have to."""
     return {
         "proxy_location": "EveryNode",
-        "http_options": {"host": "0.0.0.0", "port": config.cluster.port},
+        "http_options": {"host": _ALL, "port": config.cluster.port},
         "applications": [
-            {"name": _NAME, "route_prefix": "/", "import_path": BUILDER, "args": table_of(config)}
+            {"name": _NAME, "route_prefix": "/", "import_path": BUILDER, "args": table_of(config, _ALL)}
         ],
     }
 
@@ -84,7 +85,7 @@ _Dumper.add_representer(
 
 
 def _pod(container: str, image: str, resources: dict[str, str], ports: dict[str, int]) -> dict[str, Any]:
-    secret = {"secretKeyRef": {"name": _NAME, "key": "token", "optional": True}}
+    secret = {"secretKeyRef": {"name": _NAME, "key": "token"}}
     environment = [{"name": name, "value": value} for name, value in PROXY.items()]
     own = {
         "name": container,

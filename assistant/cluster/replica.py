@@ -13,6 +13,7 @@ from assistant.cluster import draining
 from assistant.cluster.asgi import AsgiServer
 from assistant.config import Config, config_of
 from assistant.server.application import Application
+from assistant.server.listen import refuse_open
 from assistant.server.logs import configure_logs
 from assistant.server.metrics import Metrics
 from assistant.server.realtime import Realtime
@@ -27,8 +28,12 @@ class Replica:
     """Ready once it is constructed: that loads the models."""
 
     def __init__(self, table: dict[str, Any], opened: Opened) -> None:
-        """`table` is a configuration as a TOML file holds it. `opened` loads the models."""
+        """`table` is a configuration as a TOML file holds it, `opened` loads the models.
+
+        Raises ServerError without a token where `[server] host` is one that others reach.
+        """
         self._config = configured(table)
+        refuse_open(self._config.server)
         configure_logs("json", transcripts=self._config.server.log_transcripts)
         self._metrics, self._models = Metrics(), ExitStack()
         self._application = self._models.enter_context(opened(self._config, self._metrics))
@@ -59,9 +64,9 @@ class Replica:
                     await asyncio.wait((watching,))
 
 
-def table_of(config: Config) -> dict[str, Any]:
-    """What `config` sets, as a TOML file would hold it, and without the token."""
-    plain = replace(config, server=replace(config.server, token=None))
+def table_of(config: Config, host: str) -> dict[str, Any]:
+    """What `config` sets, as a TOML file would hold it, for proxies at `host`, and without the token."""
+    plain = replace(config, server=replace(config.server, token=None, host=host))
     return _differences(asdict(Config()), json.loads(json.dumps(asdict(plain))))
 
 

@@ -70,6 +70,7 @@ def manifest(
 
 
 def _configured(path: Path | None, replicas: int | None, port: int | None) -> "Config":
+    from assistant.cluster.replica import TOKEN
     from assistant.config import read_config
 
     config = read_config(path)
@@ -81,7 +82,8 @@ def _configured(path: Path | None, replicas: int | None, port: int | None) -> "C
         max_replicas=max(least, own.max_replicas),
         port=own.port if port is None else port,
     )
-    return replace(config, cluster=cluster)
+    token = os.environ.get(TOKEN) or config.server.token
+    return replace(config, cluster=cluster, server=replace(config.server, token=token))
 
 
 def _prepare() -> None:

@@ -1,6 +1,8 @@
 """`assistant cluster up`, `status` and `down` on this machine."""
 # ruff: noqa: PLC0415  # Ray reads the environment when it is imported, and `prepare` sets that
 
+from typing import Any
+
 import typer
 
 from assistant.cluster import local
@@ -60,9 +62,17 @@ def _run(config: Config) -> None:
         logging_config={"enable_access_log": False, "log_level": "WARNING"},
     )
     try:
-        serve.run(build(table_of(config)), name=NAME, route_prefix="/")
+        serve.run(build(_table(config)), name=NAME, route_prefix="/")
     except RuntimeError as error:
         raise ClusterError(f"the replicas did not start: {error}") from error
+
+
+def _table(config: Config) -> dict[str, Any]:
+    """With the token, which stays on this machine."""
+    table = table_of(config, local.HOST)
+    if config.server.token is not None:
+        table.setdefault("server", {})["token"] = config.server.token
+    return table
 
 
 def _running() -> local.Local:

@@ -34,10 +34,7 @@ def listen(config: ServerConfig) -> Listener:
 
     Any address but a loopback one is refused without a token.
     """
-    if config.token is None and not is_loopback(config.host):
-        raise ServerError(
-            f"{config.host} can be reached from other machines: set a token with ASSISTANT_TOKEN or --token"
-        )
+    refuse_open(config)
     context = _tls(config)
     sock = bound(config.host, config.port, "--port takes another, and 0 one that is free")
     secure, port = "s" if context else "", sock.getsockname()[1]
@@ -67,6 +64,14 @@ def bound(host: str, port: int, hint: str) -> socket.socket:
         remedy = f"; {hint}" if error.errno == errno.EADDRINUSE else ""
         raise ServerError(f"{where}: {error.strerror}{remedy}") from error
     return sock
+
+
+def refuse_open(config: ServerConfig) -> None:
+    """Raise ServerError if whoever reaches the machine could use the server of `config`."""
+    if config.token is None and not is_loopback(config.host):
+        raise ServerError(
+            f"{config.host} can be reached from other machines: set a token with ASSISTANT_TOKEN or --token"
+        )
 
 
 def _tls(config: ServerConfig) -> ssl.SSLContext | None:
