@@ -46,6 +46,9 @@ def bring_down() -> None:
     with local.connected(here):
         from ray import serve
 
+        from assistant.cluster.deployment import NAME
+
+        serve.delete(NAME)  # waits for the replicas; `shutdown` would end the proxies before them
         serve.shutdown()
     local.stop(here)
 

@@ -1,17 +1,14 @@
 """Conversations through Serve's proxy: a client of others, a replica that dies, an update under load."""
 
 import asyncio
-import json
 import os
 import signal
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from local_cluster import Cluster, said
-from websockets.asyncio.client import ClientConnection, connect
+from talks import talk
 from websockets.exceptions import ConnectionClosed
 
 from assistant.runtime import Clock
@@ -24,7 +21,6 @@ from tests.conformance.scripted_llm import COUNT
 
 RESTART = 1012
 _AWAIT_S = 60.0
-Event = Mapping[str, Any]
 
 
 def test_the_openai_client_holds_a_spoken_turn_through_the_proxy(cluster: Cluster, tmp_path: Path) -> None:
@@ -37,56 +33,27 @@ def test_the_openai_client_holds_a_spoken_turn_through_the_proxy(cluster: Cluste
     assert [(outcome.result, outcome.why) for outcome in outcomes] == [("ok", ""), ("ok", "")]
 
 
-@dataclass
-class Talk:
-    """A conversation, and all that came."""
-
-    connection: ClientConnection
-    events: list[Event] = field(default_factory=list)
-
-    async def read_until(self, kind: str) -> Event:
-        """Read on to the next event of this type."""
-        async with asyncio.timeout(_AWAIT_S):
-            while True:
-                event = json.loads(await self.connection.recv())
-                self.events.append(event)
-                if event["type"] == kind:
-                    return event
-
-    async def ask(self, text: str) -> None:
-        content = [{"type": "input_text", "text": text}]
-        item = {"type": "message", "role": "user", "content": content}
-        await self.connection.send(json.dumps({"type": "conversation.item.create", "item": item}))
-        await self.connection.send(json.dumps({"type": "response.create"}))
-
-    def replied(self) -> str:
-        kind = "response.output_audio_transcript.delta"
-        return "".join(event["delta"] for event in self.events if event["type"] == kind)
-
-
 async def test_a_replica_that_is_killed_takes_only_its_own_conversations_with_it(cluster: Cluster) -> None:
     before = cluster.replicas()
-    talks = [Talk(await connect(cluster.url)) for _ in range(6)]
-    for talk in talks:
-        await talk.read_until("session.created")
+    talks = [await talk(cluster.url) for _ in range(6)]
     assert len(before) == 2 and all(cluster.replicas().values()), "one of two replicas has all six"
-    for talk in talks:
-        await talk.ask("Count to twenty.")
-        await talk.read_until("response.output_audio.delta")
+    for one in talks:
+        await one.ask("Count to twenty.")
+        await one.read_until("response.output_audio.delta")
     killed = min(before)
     taken = cluster.replicas()[killed]
     os.kill(killed, signal.SIGKILL)
-    ends = await asyncio.gather(*(talk.read_until("response.done") for talk in talks), return_exceptions=True)
+    ends = await asyncio.gather(*(one.read_until("response.done") for one in talks), return_exceptions=True)
     lost = [end for end in ends if isinstance(end, ConnectionClosed)]
-    kept = [(talk, end) for talk, end in zip(talks, ends, strict=True) if not isinstance(end, BaseException)]
+    kept = [(one, end) for one, end in zip(talks, ends, strict=True) if not isinstance(end, BaseException)]
     assert Counter(end.rcvd.code if end.rcvd else None for end in lost) == {RESTART: taken}
     assert len(kept) == 6 - taken
-    for talk, end in kept:  # a reply that goes on repeating itself is ended by the server
-        words = talk.replied().split()
+    for one, end in kept:  # a reply that goes on repeating itself is ended by the server
+        words = one.replied().split()
         assert end["response"]["status"] == "completed"
         assert len(words) >= 40 and words == COUNT.split()[: len(words)]
-    for talk in talks:
-        await talk.connection.close()
+    for one in talks:
+        await one.connection.close()
     after = cluster.replicas_again(2)
     assert killed not in after and max(before) in after
 

@@ -31,3 +31,23 @@ def _checked(manifest: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         command, cwd=ROOT, input=manifest, capture_output=True, text=True, timeout=120, check=False
     )
+
+
+_DEPLOY = """
+from assistant.commands.cluster_app import build
+args = {"llm": {"sessions": 4}, "server": {"drain_s": 11.0}}
+args["cluster"] = {"replicas": 2, "max_replicas": 6, "fill": 0.5, "cpus": 1.5, "gpus": 0.25}
+deployment = build(args)._bound_deployment
+scaling = deployment._deployment_config.autoscaling_config
+print(deployment.max_ongoing_requests, deployment._deployment_config.graceful_shutdown_timeout_s)
+print(scaling.min_replicas, scaling.max_replicas, scaling.target_ongoing_requests)
+print(deployment.ray_actor_options["num_cpus"], deployment.ray_actor_options["num_gpus"])
+"""
+
+
+def test_serve_is_told_what_the_configuration_says() -> None:
+    command = [sys.executable, "-c", _DEPLOY]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout.split()) == (0, ["4", "16.0", "2", "6", "2.0", "1.5", "0.25"]), (
+        done.stderr
+    )
