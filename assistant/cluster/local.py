@@ -24,6 +24,18 @@ from assistant.config import Config
 HOST = "127.0.0.1"
 _FILE = "cluster.json"
 _STORE_BYTES = 128 * 2**20  # replies on their way; Ray's default is a third of memory
+_START = (
+    *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"),
+    *("--include-dashboard", "false", "--dashboard-host", HOST, "--node-ip-address", HOST),
+    *("--object-store-memory", str(_STORE_BYTES)),
+)
+_PORTS = (  # those that would be the same for every Ray on the machine
+    "--ray-client-server-port",
+    "--dashboard-agent-listen-port",
+    "--dashboard-agent-grpc-port",
+    "--runtime-env-agent-port",
+    "--metrics-export-port",
+)
 _START_S = 120.0
 _STOP_S = 20.0
 _STARTED = "Ray runtime started"
@@ -66,24 +78,14 @@ def running() -> Local | None:
 
 
 def start(config: Config, port: int) -> Local:
-    """Start Ray with CPUs for all replicas of `config`; raises ClusterError with Ray's last words."""
+    """Start Ray with CPUs for all replicas of `config`; `connected` waits for it."""
     cluster = config.cluster
     cpus = ceil(max(cluster.replicas, cluster.max_replicas) * cluster.cpus)
-    control, *others = _free_ports(6)
+    control, *others = _free_ports(1 + len(_PORTS))
     log = log_file()
     log.parent.mkdir(parents=True, exist_ok=True)
-    names = (
-        "--ray-client-server-port",
-        "--dashboard-agent-listen-port",
-        "--dashboard-agent-grpc-port",
-        "--runtime-env-agent-port",
-        "--metrics-export-port",
-    )
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"]
-    command += ["--disable-usage-stats", "--include-dashboard", "false", "--dashboard-host", HOST]
-    command += ["--node-ip-address", HOST, "--port", str(control), "--num-cpus", str(cpus)]
-    command += ["--object-store-memory", str(_STORE_BYTES)]
-    for name, other in zip(names, others, strict=True):
+    command = [*_START, "--port", str(control), "--num-cpus", str(cpus)]
+    for name, other in zip(_PORTS, others, strict=True):
         command += [name, str(other)]
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(

@@ -23,7 +23,7 @@ class Restarts:
         self._app, self._patience_s = app, patience_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on all but the lifespan and plain HTTP changed as the module says."""
+        """Watch over one WebSocket; anything else is passed on as it is."""
         if scope["type"] == "websocket":
             await self._connect(scope, receive, send)
         else:
@@ -37,8 +37,8 @@ class Restarts:
             await asyncio.wait(
                 (answered, serving), timeout=self._patience_s, return_when=asyncio.FIRST_COMPLETED
             )
-            if state.answered.is_set() or serving.done():
-                await serving
+            if state.answered.is_set():
+                await asyncio.wait((serving,))
             if not state.answered.is_set() and not state.gone:
                 await _refuse(send)
             elif state.open:
@@ -47,6 +47,8 @@ class Restarts:
             answered.cancel()
             serving.cancel()
             await asyncio.wait((answered, serving))
+        if not serving.cancelled():
+            serving.result()  # what the proxy raised is the server's to log
 
 
 class _Progress:

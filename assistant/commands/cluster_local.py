@@ -67,7 +67,8 @@ def _run(config: Config) -> None:
     try:
         serve.run(build(_table(config)), name=NAME, route_prefix="/")
     except RuntimeError as error:
-        raise ClusterError(f"the replicas did not start: {error}") from error
+        why = str(error).splitlines()[0]
+        raise ClusterError(f"the replicas did not start: {why} Their logs are in /tmp/ray") from error
 
 
 def _table(config: Config) -> dict[str, Any]:

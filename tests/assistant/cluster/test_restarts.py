@@ -4,6 +4,8 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
 from assistant.cluster.asgi_socket import Asgi, Message, Receive, Scope, Send
 from assistant.cluster.restarts import RETRY_AFTER_S, Restarts
 
@@ -41,6 +43,21 @@ async def test_a_connection_that_its_replica_left_open_is_closed_with_service_re
     sent = await served(sending(ACCEPT, SAID))
     assert sent[:2] == [ACCEPT, SAID]
     assert [(message["type"], message["code"]) for message in sent[2:]] == [("websocket.close", 1012)]
+
+
+async def test_so_is_one_whose_proxy_fails_and_the_failure_goes_on() -> None:
+    sent: list[Message] = []
+
+    async def failing(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(ACCEPT)
+        raise RuntimeError("the proxy's fault")
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    with pytest.raises(RuntimeError, match="fault"):
+        await Restarts(failing)(SCOPE, asyncio.Event().wait, send)  # type: ignore[arg-type]
+    assert [message.get("code") for message in sent] == [None, 1012]
 
 
 async def test_a_close_of_the_replica_is_passed_on_as_it_is() -> None:
