@@ -68,7 +68,7 @@ def _run(config: Config) -> None:
         serve.run(build(_table(config)), name=NAME, route_prefix="/")
     except RuntimeError as error:
         why = str(error).splitlines()[0]
-        raise ClusterError(f"the replicas did not start: {why} Their logs are in /tmp/ray") from error
+        raise ClusterError(f"the replicas did not start: {why} Ray's logs of the session say more") from error
 
 
 def _table(config: Config) -> dict[str, Any]:
