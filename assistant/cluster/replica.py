@@ -11,7 +11,9 @@ from typing import Any
 
 from assistant.cluster import draining
 from assistant.cluster.asgi import AsgiServer
+from assistant.cluster.loopback import keep_to_loopback
 from assistant.config import Config, config_of
+from assistant.server.access import is_loopback
 from assistant.server.application import Application
 from assistant.server.listen import refuse_open
 from assistant.server.logs import configure_logs
@@ -34,6 +36,8 @@ class Replica:
         """
         self._config = configured(table)
         refuse_open(self._config.server)
+        if is_loopback(self._config.server.host):
+            keep_to_loopback()
         configure_logs("json", transcripts=self._config.server.log_transcripts)
         self._metrics, self._models = Metrics(), ExitStack()
         self._application = self._models.enter_context(opened(self._config, self._metrics))
