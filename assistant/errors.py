@@ -4,6 +4,7 @@ from asr.onnx import ModelFileError
 from assistant.audio import AudioError, ClipError
 from assistant.client.errors import RealtimeError
 from assistant.cluster.errors import ClusterError
+from assistant.cluster.plan.errors import PlanError
 from assistant.config import ConfigError
 from assistant.microphone.devices.errors import DeviceError
 from assistant.models.catalog import ModelStoreError
@@ -42,6 +43,7 @@ EXPECTED: tuple[type[Exception], ...] = (
     ModelStoreError,
     OtelError,
     PerfettoError,
+    PlanError,
     RealtimeError,
     RemoteError,
     ReportError,

@@ -1,1 +1,1 @@
-"""The server of one machine as a replica among many."""
+"""More than one machine: the server as a replica among many, and how many are needed."""

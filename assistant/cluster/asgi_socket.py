@@ -23,6 +23,7 @@ class AsgiSocket:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, message_bytes: int) -> None:
         self.name, self.path, self.remote = str(uuid4()), target(scope), client(scope)
+        self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         self._receive, self._send, self._message_bytes = receive, send, message_bytes
         self._ending: Close | None = None
         """Ours or the client's, whichever came first."""

@@ -32,7 +32,12 @@ def options(config: Config) -> dict[str, Any]:
 def application(table: Mapping[str, Any], config: Config, opened: Opened) -> Any:  # noqa: ANN401  # Serve's
     """The application that `serve.run` takes; replicas open their models with `opened`."""
     replica = serve.ingress(None)(Replica)
-    return serve.deployment(replica, **options(config)).bind(dict(table), opened)
+    return serve.deployment(replica, **options(config)).bind(dict(table), opened, _replica_id)
+
+
+def _replica_id() -> str:
+    """In the process of a replica."""
+    return str(serve.get_replica_context().replica_tag)
 
 
 def _scale(cluster: ClusterConfig, sessions: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from assistant.cluster.environment import PROXY
-from assistant.cluster.replica import TOKEN, table_of
+from assistant.cluster.replica import RESUME, TOKEN, table_of
 from assistant.config import Config
 
 RAY_VERSION = "2.60.0"
@@ -85,12 +85,14 @@ _Dumper.add_representer(
 
 
 def _pod(container: str, image: str, resources: dict[str, str], ports: dict[str, int]) -> dict[str, Any]:
-    secret = {"secretKeyRef": {"name": _NAME, "key": "token"}}
+    token = {"secretKeyRef": {"name": _NAME, "key": "token"}}
+    resume = {"secretKeyRef": {"name": _NAME, "key": "resume", "optional": True}}
+    secrets = [{"name": TOKEN, "valueFrom": token}, {"name": RESUME, "valueFrom": resume}]
     environment = [{"name": name, "value": value} for name, value in PROXY.items()]
     own = {
         "name": container,
         "image": image,
-        "env": [*environment, {"name": TOKEN, "valueFrom": secret}],
+        "env": [*environment, *secrets],
         "ports": [{"name": name, "containerPort": port} for name, port in ports.items()],
         "resources": {"requests": resources, "limits": resources},
     }

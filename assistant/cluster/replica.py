@@ -22,24 +22,28 @@ from assistant.server.realtime import Realtime
 from assistant.trace.provenance import model_version
 
 Opened = Callable[[Config, Metrics], AbstractContextManager[Application]]
-TOKEN = "ASSISTANT_TOKEN"
-"""The variable that holds the token, so that no manifest has to."""
+TOKEN, RESUME = "ASSISTANT_TOKEN", "ASSISTANT_RESUME"
+"""The variables that hold the token and the address of Redis with its password, so that no manifest has to."""
 
 
 class Replica:
     """Ready once it is constructed: that loads the models."""
 
-    def __init__(self, table: dict[str, Any], opened: Opened) -> None:
+    def __init__(self, table: dict[str, Any], opened: Opened, name: Callable[[], str] = str) -> None:
         """`table` is a configuration as a TOML file holds it, `opened` loads the models.
+
+        Figures and traces know it by its `name`, unless the configuration has another.
 
         Raises ServerError without a token where `[server] host` is one that others reach.
         """
-        self._config = configured(table)
+        config = configured(table)
+        named = replace(config.server, replica=config.server.replica or name())
+        self._config = replace(config, server=named)
         refuse_open(self._config.server)
         if is_loopback(self._config.server.host):
             keep_to_loopback()
         configure_logs("json", transcripts=self._config.server.log_transcripts)
-        self._metrics, self._models = Metrics(), ExitStack()
+        self._metrics, self._models = Metrics(named.replica), ExitStack()
         self._application = self._models.enter_context(opened(self._config, self._metrics))
 
     def __serve_build_asgi_app__(self) -> AsgiServer:
@@ -69,8 +73,8 @@ class Replica:
 
 
 def table_of(config: Config, host: str) -> dict[str, Any]:
-    """What `config` sets, as a TOML file would hold it, for proxies at `host`, and without the token."""
-    plain = replace(config, server=replace(config.server, token=None, host=host))
+    """What `config` sets, as a TOML file would hold it, for proxies at `host`, and without its secrets."""
+    plain = replace(config, server=replace(config.server, token=None, resume=None, host=host))
     return _differences(asdict(Config()), json.loads(json.dumps(asdict(plain))))
 
 
@@ -90,7 +94,9 @@ def configured(table: dict[str, Any]) -> Config:
     """The configuration of a replica: as many threads for the language model as it has CPUs."""
     config = config_of(table, Path("[cluster]"))
     threads = config.llm.threads or max(1, int(config.cluster.cpus))
-    token = os.environ.get(TOKEN) or config.server.token
-    return replace(
-        config, llm=replace(config.llm, threads=threads), server=replace(config.server, token=token)
+    server = replace(
+        config.server,
+        token=os.environ.get(TOKEN) or config.server.token,
+        resume=os.environ.get(RESUME) or config.server.resume,
     )
+    return replace(config, llm=replace(config.llm, threads=threads), server=server)

@@ -1,4 +1,4 @@
-"""`assistant cluster`: the server as replicas of Ray Serve, on this machine or written down for others."""
+"""`assistant cluster`: the server as replicas of Ray Serve, and how many callers need."""
 # ruff: noqa: PLC0415  # Ray is an extra, and takes two seconds
 
 import os
@@ -69,8 +69,50 @@ def manifest(
     typer.echo(text(serve_manifest(whole) if kind == "serve" else kuberay_manifest(whole, image)), nl=False)
 
 
+@app.command()
+def measure(
+    output: Annotated[Path, typer.Argument(help="Where the costs go, as JSON.")],
+    clips: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Argument(help="Labelled recordings, or folders of them; by default traces."),
+    ] = None,
+    repetitions: Annotated[int, typer.Option(min=1, max=20, help="Of all recordings.")] = 3,
+    config: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--config", help="TOML file; see docs/configuration.md."),
+    ] = None,
+) -> None:
+    """Measure what conversations cost on this machine, for `plan`; it takes some minutes."""
+    from assistant.commands.cluster_measure import run_measure
+
+    run_measure(output, clips or [Path("traces")], repetitions, config)
+
+
+@app.command()
+def plan(
+    callers: Annotated[float, typer.Option(help="At once, on average over the busy hour.")],
+    machine: Annotated[str, typer.Option(metavar="cores=K[,gpu=NAME][,memory=GB]", help="One replica's.")],
+    ttfa_p95: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--ttfa-p95", metavar="MS", help="Of time to first audio; by default 1.5 times one caller's."
+        ),
+    ] = None,
+    call_seconds: Annotated[float, typer.Option(help="Mean length of a call.")] = 180.0,
+    costs: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="What `measure` wrote; by default those of two cores with AVX2."),
+    ] = None,
+    json: Annotated[Optional[Path], typer.Option("--json", help="Write the plan here.")] = None,  # noqa: UP045
+) -> None:
+    """Say how many replicas so many callers need, by measured costs and a simulation."""
+    from assistant.commands.cluster_plan import run_plan
+
+    run_plan(callers, machine, ttfa_p95, call_seconds, costs, json)
+
+
 def _configured(path: Path | None, replicas: int | None, port: int | None) -> "Config":
-    from assistant.cluster.replica import TOKEN
+    from assistant.cluster.replica import RESUME, TOKEN
     from assistant.config import read_config
 
     config = read_config(path)
@@ -83,7 +125,8 @@ def _configured(path: Path | None, replicas: int | None, port: int | None) -> "C
         port=own.port if port is None else port,
     )
     token = os.environ.get(TOKEN) or config.server.token
-    return replace(config, cluster=cluster, server=replace(config.server, token=token))
+    resume = os.environ.get(RESUME) or config.server.resume
+    return replace(config, cluster=cluster, server=replace(config.server, token=token, resume=resume))
 
 
 def _prepare() -> None:

@@ -72,10 +72,12 @@ def _run(config: Config) -> None:
 
 
 def _table(config: Config) -> dict[str, Any]:
-    """With the token, which stays on this machine."""
+    """With the secrets, which stay on this machine."""
     table = table_of(config, local.HOST)
     if config.server.token is not None:
         table.setdefault("server", {})["token"] = config.server.token
+    if config.server.resume is not None:
+        table.setdefault("server", {})["resume"] = config.server.resume
     return table
 
 

@@ -105,7 +105,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 @dataclass
 class _Running:
     left_ms: float
-    width: int
+    width: float
     done: Callable[[], None]
 
 
@@ -116,13 +116,13 @@ class Cores:
     in the same proportion, as a fair scheduler would; otherwise each takes the time that it `spend`s.
     """
 
-    def __init__(self, loop: VirtualLoop, count: int) -> None:
+    def __init__(self, loop: VirtualLoop, count: float) -> None:
         self._loop, self._count = loop, count
         self._running: list[_Running] = []
         self._since_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    def run(self, ms: float, width: int, done: Callable[[], None]) -> None:
+    def run(self, ms: float, width: float, done: Callable[[], None]) -> None:
         """Call `done` when a step that takes `ms` with cores to itself is over."""
         self._settle()
         self._running.append(_Running(ms, width, done))

@@ -5,6 +5,7 @@ do not close. The methods overridden here have no underscore, and its own subcla
 """
 
 import asyncio
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -60,6 +61,12 @@ class GuardedConnection(ServerConnection):
         """See Socket."""
         assert self.request is not None, "the handshake is over"
         return self.request.path
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """See Socket."""
+        assert self.request is not None, "the handshake is over"
+        return self.request.headers
 
     @property
     def remote(self) -> str:

@@ -1,5 +1,6 @@
 """What a conversation needs of its WebSocket, whichever library holds it."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 
@@ -14,6 +15,11 @@ class Socket(Protocol):
     @property
     def path(self) -> str:
         """The target of its request, with the query."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Of its request."""
         ...
 
     @property
