@@ -60,7 +60,7 @@ class Timing:
     chunk: float = 30
     word: int = 300
     lead: int = 10
-    ahead: float = 0
+    closes: float = 0
     vad: Mapping[int, float] = field(default_factory=dict)  # from the window at this many ms
 
 
@@ -77,7 +77,7 @@ class Scene:
     timing: Timing = Timing()
     idle_end_ms: int | None = None  # the microphone is closed as early as this when the session is idle
     ahead: Exception | None = None  # what reading ahead raises
-    closes: Mapping[str, float] = field(default_factory=dict)  # log-odds that such words are a whole sentence
+    closes: Mapping[str, float] | None = None  # log-odds that such words are a whole sentence, if it tells
 
     def words(self, start: int, end: int) -> str:
         """What is said from sample `start` to `end`; the words of one voice are of equal length."""
@@ -202,16 +202,30 @@ class ScriptedWriter:
         self._scene, self._loop, self._history = scene, loop, history
         self.transcripts: list[str] = []
         self.ahead: list[str] = []
+        self.doubted: list[str] = []
 
     def read_ahead(
         self, history: Sequence[Message], words: str, options: ReplyOptions = AS_CONFIGURED
-    ) -> float | None:
+    ) -> None:
         assert list(history) == self._history(), "something unsaid is in the history"
         self.ahead.append(words)
         if self._scene.ahead:
             raise self._scene.ahead
-        self._loop.spend(self._scene.timing.ahead)
-        return self._scene.closes.get(words)
+
+    @property
+    def tells_ends(self) -> bool:
+        return self._scene.closes is not None
+
+    def closes(
+        self, history: Sequence[Message], transcript: str, options: ReplyOptions = AS_CONFIGURED
+    ) -> float | None:
+        assert list(history) == self._history(), "something unsaid is in the history"
+        self.doubted.append(transcript)
+        if self._scene.ahead:
+            raise self._scene.ahead
+        self._loop.spend(self._scene.timing.closes)
+        assert self._scene.closes is not None, "it tells"
+        return self._scene.closes.get(transcript)
 
     def prompt(
         self, history: Sequence[Message], transcript: str | None, options: ReplyOptions = AS_CONFIGURED

@@ -43,7 +43,7 @@ class FakeSocket:
     """A WebSocket whose client is the test."""
 
     name, path, remote, ended_with = "fake", "/v1/realtime", "127.0.0.1:9", 1000
-    headers: Mapping[str, str] = {}  # noqa: RUF012
+    headers: Mapping[str, str] = {}
 
     def __init__(self, remote: "Remote") -> None:
         self._remote = remote

@@ -23,7 +23,7 @@ from assistant.trace.provenance import model_version
 
 Opened = Callable[[Config, Metrics], AbstractContextManager[Application]]
 TOKEN, RESUME = "ASSISTANT_TOKEN", "ASSISTANT_RESUME"
-"""The variables that hold the token and the address of Redis with its password, so that no manifest has to."""
+"""The variables that hold the token and, with its password, the address of Redis: no manifest has to."""
 
 
 class Replica:

@@ -102,6 +102,6 @@ class Hearing:
         return Silence(voice_end, None, tuple(words.values()), sound, self._reading(final.text))
 
     def _reading(self, text: str) -> float:
-        closes = self._responder.read_ahead(self._before, text)
-        assert closes is not None, "the default model tells"
+        closes = self._responder.closes(self._before, text)
+        assert closes is not None, "it fits"
         return closes

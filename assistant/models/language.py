@@ -120,13 +120,18 @@ class RemoteSession:
     ) -> None:
         """Nothing: a server is asked once."""
 
+    @property
+    def tells_ends(self) -> bool:
+        """See LanguageModel: a server tells no probabilities that are sure to be there."""
+        return False
+
     async def closes(
         self,
         history: Sequence[Message],  # as above
         transcript: str,
         options: ReplyOptions = AS_CONFIGURED,
     ) -> None:
-        """Unknown: a server tells no probabilities that are sure to be there."""
+        """Unknown."""
 
     def prompt(
         self, history: Sequence[Message], transcript: str | None, options: ReplyOptions = AS_CONFIGURED

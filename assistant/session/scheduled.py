@@ -54,6 +54,11 @@ class Generator(Protocol):
     def takes_tools(self) -> bool: ...  # noqa: D102
     def read_ahead(  # noqa: D102
         self, history: Sequence[Message], words: str, options: ReplyOptions = AS_CONFIGURED
+    ) -> None: ...
+    @property
+    def tells_ends(self) -> bool: ...  # noqa: D102
+    def closes(  # noqa: D102
+        self, history: Sequence[Message], transcript: str, options: ReplyOptions = AS_CONFIGURED
     ) -> float | None: ...
     def prompt(  # noqa: D102
         self, history: Sequence[Message], transcript: str | None, options: ReplyOptions = AS_CONFIGURED
@@ -184,12 +189,17 @@ class SessionLanguageModel:
 
         await self._worker.run(read, urgency=_rank(_READ_AHEAD, self._clock), lane=self)
 
+    @property
+    def tells_ends(self) -> bool:
+        """See LanguageModel."""
+        return self.generator.tells_ends
+
     async def closes(
         self, history: Sequence[Message], transcript: str, options: ReplyOptions = AS_CONFIGURED
     ) -> float | None:
         """See LanguageModel."""
         return await self._worker.run(
-            lambda: self.generator.read_ahead(history, transcript, options),
+            lambda: self.generator.closes(history, transcript, options),
             urgency=_rank(SPECULATIVE, self._clock),
             lane=self,
         )

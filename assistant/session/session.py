@@ -324,6 +324,7 @@ class Session:
         assert listening and hearing, "a turn that was heard"
         start, number = command.start_sample, command.number
         history, settings = self.conversation.messages(), self._skills.with_calls(self.reply_settings)
+        language = self._stages.language
         user = UserTurn(
             number,
             self._context,
@@ -331,7 +332,7 @@ class Session:
             lambda end: listening.ring.audio(listening.begin(start), end),
             self._commands,
             self._skills.plan_spoken,
-            lambda text: self._stages.language.closes(history, text, settings.options),
+            (lambda text: language.closes(history, text, settings.options)) if language.tells_ends else None,
         )
         exchange = Exchange(number, self.conversation, self._emit, user, settle=self._settle)
         exchange.turn_item = self._speech_item or self.conversation.new_id()

@@ -74,10 +74,15 @@ class LanguageModel(Protocol):
         """Put the prompt up to the user's `words` into the cache, if it is still `wanted` when it can."""
         ...
 
+    @property
+    def tells_ends(self) -> bool:
+        """Whether what `closes` gives was fitted for it."""
+        ...
+
     async def closes(
         self, history: Sequence[Message], transcript: str, options: ReplyOptions = AS_CONFIGURED
     ) -> float | None:
-        """Log-odds that a sentence is over that reads so far; None if the model does not tell.
+        """Log-odds that a sentence is over that reads so far; None if it cannot tell this time.
 
         It leaves the prompt up to there in the cache, and must come before the reply to the transcript.
         """

@@ -12,18 +12,14 @@ from assistant.session.context import Context, one_line
 from assistant.session.events import Failed
 from assistant.session.pipeline import SCORES, TRANSCRIPTS, UTTERANCES, Due, Transcript
 from assistant.session.stages import Audio, Hearing, Plan, Utterance
-from llm.decode.engine import CudaBroken
-
-
-async def _unknown(_: str) -> None:
-    """Nobody can tell."""
+from llm.decode.engine import CudaBroken, EngineOutOfMemory
 
 
 class UserTurn:
     """The nodes of one turn. `audio` gives what of it is before a sample; `commands` need no more words.
 
     `plan` answers what needs no language model. `closes` tells the log-odds that a sentence is over that
-    reads so, or None, if it does not know.
+    reads so, or None, if it does not know; without it the sound is asked.
     """
 
     def __init__(
@@ -34,7 +30,7 @@ class UserTurn:
         audio: Callable[[int | None], Audio],
         commands: Collection[str] = (),
         plan: Callable[[str], Plan | None] = lambda _: None,
-        closes: Callable[[str], Awaitable[float | None]] = _unknown,
+        closes: Callable[[str], Awaitable[float | None]] | None = None,
     ) -> None:
         tracer = context.tracer.of_reply(number)
         self.number = number
@@ -44,7 +40,7 @@ class UserTurn:
         self._scores: Channel[Due] = Channel(SCORES, tracer)
         self._context, self._hearing, self._audio, self._tracer = context, hearing, audio, tracer
         self._commands, self._plan = commands, plan
-        self._closes = closes
+        self._closes, self._ended = closes, False
         self._scoring: asyncio.Task[None] | None = None
 
     async def run(self, utterance: Utterance) -> None:
@@ -61,6 +57,7 @@ class UserTurn:
 
     def end(self) -> None:
         """The turn has ended: nobody wants another score."""
+        self._ended = True
         self._scores.close()
         if self._scoring is not None:
             self._scoring.cancel()
@@ -87,19 +84,23 @@ class UserTurn:
         complete = plan is not None and plan.complete
         log_odds = by_words(text, ending, self._commands, complete=complete)
         self._tracer.record("words", "transcribe", self._context.clock.now_ns(), log_odds=log_odds)
-        doubtful = log_odds < DOUBTFUL
-        if not doubtful:
+        closes = self._closes if log_odds < DOUBTFUL and not self._ended else None
+        at_once = closes is None or plan is not None
+        if at_once:
             await self.transcripts.put(Transcript(text, plan))
         await self._context.report(turn.Transcribed(self.number, self._context.is_backchannel(text)))
-        await self._context.report(turn.TextScored(self.number, log_odds, reading=doubtful))
-        if doubtful:
-            await self._read(text, log_odds)
+        await self._context.report(turn.TextScored(self.number, log_odds, reading=closes is not None))
+        if closes is not None:
+            await self._read(text, log_odds, closes)
+        if not at_once:
             await self.transcripts.put(Transcript(text, plan))
 
-    async def _read(self, text: str, log_odds: float) -> None:
+    async def _read(self, text: str, log_odds: float, ask: Callable[[str], Awaitable[float | None]]) -> None:
         start_ns, closes = self._context.clock.now_ns(), None
         try:
-            closes = await self._closes(text)
+            closes = await ask(text)
+        except EngineOutOfMemory as error:  # the reply meets it again, and tells
+            self._tracer.record("failed", "transcribe", start_ns, why=str(error))
         except CudaBroken:
             raise  # no reply will ever come again: the session ends
         except Exception as error:  # noqa: BLE001  # a model may raise anything; the sound decides then

@@ -170,7 +170,7 @@ def _transcribed(walk: _Walk, found: _Turn) -> None:
     number = found.record.number
     if number not in found.log.speculated:
         return _released(walk, found)
-    walk.job("llm", number, "llm.read_ahead")
+    walk.job("llm", number, "llm.closes")
     walk.job("asr", number, "asr.final")
     return _heard(walk, found, found.log.speculated[number][0], "prepare")
 

@@ -25,6 +25,8 @@ class Scene:
     recorded: Recorded
     times: Times
     unrecorded: Unrecorded
+    tells_ends: bool
+    """Whether the language model does."""
 
     def answer(
         self, stage: str, given: str, work: float, read: Callable[[Json], T], real: Callable[[], T]

@@ -110,7 +110,8 @@ class Simulator:
 
     def _scene(self, copy: SessionCopy, loop: VirtualLoop) -> Scene:
         """Each copy is answered all that was recorded of its session."""
-        return Scene(loop, Recorded(self._calls[copy.recorded.name]), self.times, self.unrecorded)
+        recorded, tells_ends = Recorded(self._calls[copy.recorded.name]), self.config.llm.tells_ends
+        return Scene(loop, recorded, self.times, self.unrecorded, tells_ends)
 
 
 def simulate(

@@ -167,20 +167,27 @@ class _Transcriber:
 
 class _Generator:
     def __init__(self, scene: Scene) -> None:
-        self._scene, self.takes_tools = scene, False
+        self._scene, self.takes_tools, self.tells_ends = scene, False, scene.tells_ends
         self._reading = Reading()
 
     def read_ahead(
         self, history: Sequence[Message], words: str, options: ReplyOptions = AS_CONFIGURED
-    ) -> float | None:
+    ) -> None:
         work = self._reading.ahead(history, words)
         given = asked_digest(history, words, options)
+        self._scene.answer("llm.read_ahead", given, work, lambda _: None, lambda: None)
+
+    def closes(
+        self, history: Sequence[Message], transcript: str, options: ReplyOptions = AS_CONFIGURED
+    ) -> float | None:
+        work = self._reading.ahead(history, transcript)
+        given = asked_digest(history, transcript, options)
 
         def really() -> float | None:
             with self._real() as generator:
-                return generator.read_ahead(history, words, options)
+                return generator.closes(history, transcript, options)
 
-        return self._scene.answer("llm.read_ahead", given, work, _log_odds, really)
+        return self._scene.answer("llm.closes", given, work, _log_odds, really)
 
     def prompt(
         self, history: Sequence[Message], transcript: str | None, options: ReplyOptions = AS_CONFIGURED

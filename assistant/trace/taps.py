@@ -207,9 +207,9 @@ class _Generator:
 
     def read_ahead(
         self, history: Sequence[Message], words: str, options: ReplyOptions = AS_CONFIGURED
-    ) -> float | None:
+    ) -> None:
         began_ns = self._notes.now_ns()
-        closes = self._model.read_ahead(history, words, options)
+        self._model.read_ahead(history, words, options)
         ended_ns = self._notes.now_ns()
         work = self._reading.ahead(history, words)
         self._notes.call(
@@ -217,9 +217,28 @@ class _Generator:
             "llm.read_ahead",
             began_ns,
             ended_ns,
+            lambda _: {"input": asked_digest(history, words, options), "given": words, "work": work},
+        )
+
+    @property
+    def tells_ends(self) -> bool:
+        return self._model.tells_ends
+
+    def closes(
+        self, history: Sequence[Message], transcript: str, options: ReplyOptions = AS_CONFIGURED
+    ) -> float | None:
+        began_ns = self._notes.now_ns()
+        closes = self._model.closes(history, transcript, options)
+        ended_ns = self._notes.now_ns()
+        work = self._reading.ahead(history, transcript)
+        self._notes.call(
+            self._session,
+            "llm.closes",
+            began_ns,
+            ended_ns,
             lambda _: {
-                "input": asked_digest(history, words, options),
-                "given": words,
+                "input": asked_digest(history, transcript, options),
+                "given": transcript,
                 "work": work,
                 "gave": closes,
             },

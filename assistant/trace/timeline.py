@@ -31,6 +31,7 @@ CALLS: Mapping[str, Mapping[str, Literal["main", "side"]]] = {
     "llm": {
         "llm.reply": "main",
         "llm.read_ahead": "side",
+        "llm.closes": "side",
         "llm.prompt": "side",
         "skill": "side",
         "skill.call": "side",

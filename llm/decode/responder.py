@@ -50,13 +50,14 @@ class Responder:
     ) -> None:
         """`take_served` says what served the engine's passes since it was asked last.
 
-        With `tells_ends` reading ahead tells how probably the user's sentence is over.
+        `tells_ends`: what `closes` gives is known to tell ends of turns from pauses.
         """
         self._engine, self._tokenizer, self._template = engine, tokenizer, template
         self._config, self._speculator = config, speculator
         self._take_served = take_served
         self._closing = 1 + tokens_behind(template)  # the mark that closes the sentence, and what follows it
-        self._ends = closing_tokens(template) if tells_ends else ()
+        self._ends = closing_tokens(template)
+        self.tells_ends = tells_ends
 
     @property
     def takes_tools(self) -> bool:
@@ -88,17 +89,27 @@ class Responder:
 
     def read_ahead(
         self, history: Sequence[Message], words: str, options: ReplyOptions = AS_CONFIGURED
-    ) -> float | None:
-        """Put the prompt up to the user's `words`, more of which may follow, into the KV cache.
+    ) -> None:
+        """Put the prompt up to the user's `words`, more of which may follow, into the KV cache."""
+        self._read(history, words, options, 0)
 
-        Returns the log-odds that what follows is a mark that closes the sentence, or the end of the message;
-        None where that is not told.
+    def closes(
+        self, history: Sequence[Message], transcript: str, options: ReplyOptions = AS_CONFIGURED
+    ) -> float | None:
+        """As `read_ahead`; the log-odds that a mark which closes the sentence, or the message's end, is next.
+
+        None where the prompt is too long, or the model is broken.
         """
+        logits = self._read(history, transcript, options, 1)
+        return None if logits is None else _log_odds(logits[0], self._ends)
+
+    def _read(
+        self, history: Sequence[Message], words: str, options: ReplyOptions, logits_for: int
+    ) -> NDArray[np.float32] | None:
         prompt = self.prompt(history, words, options)
         if len(prompt.ids) > self._engine.context:
             return None
-        logits = prefill(self._engine, prompt.ids[: -self._closing], 1 if self._ends else 0)
-        return _log_odds(logits[0], self._ends) if self._ends else None
+        return prefill(self._engine, prompt.ids[: -self._closing], logits_for)
 
     def warm_up(self, history: Sequence[Message]) -> None:
         """Put what every prompt begins with into the KV cache, and run each kernel once."""
@@ -138,8 +149,10 @@ class Responder:
         return self._tokenizer.encode(next(replies, ""))
 
 
-def _log_odds(logits: NDArray[np.float32], tokens: Sequence[int]) -> float:
-    """Of any of `tokens` against all others, by `logits` [vocabulary]."""
+def _log_odds(logits: NDArray[np.float32], tokens: Sequence[int]) -> float | None:
+    """Of any of `tokens` against all others, by `logits` [vocabulary]; None if some are not finite."""
+    if not np.isfinite(logits).all():
+        return None
     wide = logits.astype(np.float64)
     p = float(np.exp(np.logaddexp.reduce(wide[list(tokens)]) - np.logaddexp.reduce(wide)))
     p = min(max(p, _RARE), 1 - _RARE)

@@ -186,7 +186,7 @@ def _lines(
         {"is": "frames", "session": "s", "samples": [320] * frames, "came": came, "recorded": came},
         *windows(VOICED, 32),
         final(zeros(HEARD), ending),
-        *([] if ending == SURE else [call("llm.read_ahead", asked, read_ms, closes, 0)]),
+        *([] if ending == SURE else [call("llm.closes", asked, read_ms, closes, 0)]),
         *([] if sounds is None else [call("score", zeros(SCORED), score_ms, sounds)]),
         call(
             "llm.prompt",

@@ -27,7 +27,7 @@ SCORED_MS = 1202
 
 BEGAN_MS = {
     "asr.final": PREPARED_MS,
-    "llm.read_ahead": TRANSCRIBED_MS,
+    "llm.closes": TRANSCRIBED_MS,
     "score": TRANSCRIBED_MS,
     "llm.prompt": TRANSCRIBED_MS,
     "llm.reply": TRANSCRIBED_MS,

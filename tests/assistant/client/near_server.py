@@ -78,6 +78,7 @@ class Models:
     heard: list[float] = field(default_factory=list)
     histories: list[list[tuple[str, str]]] = field(default_factory=list)
     takes_tools: bool = False
+    tells_ends: bool = False
     _loudest: dict[int, float] = field(default_factory=dict)
     _asked: list[str] = field(default_factory=list)
 

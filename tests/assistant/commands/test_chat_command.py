@@ -25,6 +25,7 @@ class Echo:
     """A language model that says back what it was told; "forever" it does without an end."""
 
     takes_tools = False
+    tells_ends = False
     on_token: Callable[[int], None] = lambda _: None
     asked: list[str] = field(default_factory=list)
     answering: str = ""

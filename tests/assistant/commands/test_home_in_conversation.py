@@ -46,6 +46,7 @@ class NoLanguageModel:
     """Skills answer all of what is said."""
 
     takes_tools = False
+    tells_ends = False
 
     def __getattr__(self, name: str) -> object:
         raise AssertionError(f"the language model is asked: {name}")

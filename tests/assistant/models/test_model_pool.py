@@ -43,6 +43,7 @@ class Called:
 
 class Generator(Called):
     takes_tools = False
+    tells_ends = False
 
     def read_ahead(
         self, history: Sequence[Message], words: str, options: ReplyOptions = AS_CONFIGURED

@@ -37,6 +37,7 @@ class Writer:
         self.histories: list[list[Message]] = []
 
     takes_tools = False
+    tells_ends = False
 
     def prompt(
         self, history: Sequence[Message], transcript: str | None, options: ReplyOptions = AS_CONFIGURED

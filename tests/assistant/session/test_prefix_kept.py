@@ -34,6 +34,7 @@ class Asked:
     """Writes down the messages that a server would be sent for each reply, and lets the script answer."""
 
     takes_tools = True
+    tells_ends = False
 
     def __init__(self, writer: SessionLanguageModel, budget: int) -> None:
         self._writer, self.sent = writer, dict[int, list[Sent]]()

@@ -112,12 +112,12 @@ DOUBTED = Voice(320, 960, "how are you", reads=0.98)
 def test_what_the_language_model_makes_of_doubtful_words_ends_the_turn() -> None:
     """0.45 + 0.89 * 1.523 + 0.23 * 2 = 2.265, which is known 150 ms after the transcript of 1140 ms."""
     scene = Scene(
-        (DOUBTED,), {DOUBTED.words: "Fine. And you?"}, 4000, Timing(ahead=150), closes={DOUBTED.words: 2}
+        (DOUBTED,), {DOUBTED.words: "Fine. And you?"}, 4000, Timing(closes=150), closes={DOUBTED.words: 2}
     )
     world = play(scene)
     (record,) = world.records
     assert world.ms(record.decided_ns) == 1290
-    assert world.writer.ahead == [DOUBTED.words]
+    assert world.writer.doubted == [DOUBTED.words]
     assert not [span for span in world.recorder.spans if span.track == "score" and span.name != "queue"]
 
 
@@ -132,7 +132,7 @@ def test_a_sentence_that_goes_on_waits_for_the_silence() -> None:
 def test_a_language_model_that_fails_leaves_it_to_the_sound() -> None:
     """Behind the transcript of 1140 ms that takes 60: -1.05 + 1.03 * 1.523 + 0.4 * log(99) = 2.357."""
     voice = replace(DOUBTED, sounds=0.99)
-    scene = Scene((voice,), {voice.words: "Fine. And you?"}, 4000, ahead=RuntimeError("no more"))
+    scene = Scene((voice,), {voice.words: "Fine. And you?"}, 4000, ahead=RuntimeError("no more"), closes={})
     world = play(scene)
     (record,) = world.records
     assert [(failed.stage, failed.why) for failed in world.failures] == [("read", "no more")]

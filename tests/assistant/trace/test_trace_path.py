@@ -89,7 +89,7 @@ def test_what_the_language_model_reads_late_ends_the_turn(tmp_path: Path) -> Non
     """2.008 + 0.23 are enough; the reply comes behind that, as long as in the other traces."""
     (path,) = paths(simulated(write(tmp_path / "t", read_lines(1.0, 150))))
     behind = [("llm.prefill", "work", 50), ("llm.token", "work", 20), ("tts.first", "work", 30), PLAYBACK]
-    assert path == [*BEFORE, ("asr.final", "work", 100), ("llm.read_ahead", "work", 150), *behind]
+    assert path == [*BEFORE, ("asr.final", "work", 100), ("llm.closes", "work", 150), *behind]
 
 
 def test_silence_that_passes_the_threshold(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ def ticking() -> Clock:
 
 class Models:
     takes_tools = True
+    tells_ends = False
 
     def probabilities(self, windows: Sequence[object], states: Sequence[object]) -> list[float]:
         return [0.5 + index for index in range(len(windows))]

@@ -158,6 +158,7 @@ class FakeLanguage:
 
     kv_bytes = 0
     takes_tools = False
+    tells_ends = False
 
     def __init__(self) -> None:
         self.taken, self.opened = False, 0

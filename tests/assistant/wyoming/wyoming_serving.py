@@ -70,6 +70,7 @@ class Echo:
     stopped: threading.Event = field(default_factory=threading.Event)
     begun: threading.Event = field(default_factory=threading.Event)
     takes_tools: bool = False
+    tells_ends: bool = False
 
     def read_ahead(self, *_: object) -> None:
         raise AssertionError("nobody reads ahead")
