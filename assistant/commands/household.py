@@ -18,7 +18,7 @@ from assistant.mqtt.callbacks import Callbacks
 from assistant.mqtt.connect import connected
 from assistant.skills import Announcements, Services, Skills, Store, StoreError
 from assistant.skills.skills import Conversation
-from assistant.skills.tools import FUNCTIONS, QUERIES, tool
+from assistant.skills.tools import FUNCTIONS, tool
 
 if TYPE_CHECKING:
     from assistant.mqtt.bridge import Bridge
@@ -57,8 +57,8 @@ def open_skills(config: Config, *, home: Home | None = None, in_memory: bool = F
         skills = household(services, announcements)
         if config.llm.is_remote or config.llm.context >= _ROOM_FOR_TOOLS:
             skills.tools = tuple(map(tool, FUNCTIONS))
-        else:
-            skills.calls = QUERIES
+        else:  # of calls that a model this small makes of its own accord hardly one is right
+            skills.calls = ()
         skills.warm_up()
         return skills
 

@@ -280,7 +280,7 @@ class Reply:
     async def _write(self) -> None:
         """Text output: what is generated, as it comes; by phrases where they have to be looked at."""
         await self.released()
-        splitter = PhraseSplitter() if self._settings.options.calls else None
+        splitter = PhraseSplitter() if self._settings.acted_for else None
         async for item in self._generated:
             if not isinstance(item, Token | Finished):
                 continue
@@ -322,7 +322,7 @@ class Reply:
         """What may be said of a phrase: where skills act, a model does not claim to. Nothing follows that."""
         if self._claims:
             return ""
-        if self.plan is not None or not self._settings.options.calls or not claims_action(text):
+        if self.plan is not None or not self._settings.acted_for or not claims_action(text):
             return text
         self._claims = True
         return f" {UNABLE}" if self.text else UNABLE

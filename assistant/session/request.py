@@ -20,6 +20,8 @@ class ReplySettings:
     options: ReplyOptions = ReplyOptions()
     skilled: bool = True
     """Whether skills answer what they understand; else all is the language model's."""
+    acted_for: bool = False
+    """Whether skills act in the language model's place: then it may not claim to."""
 
 
 @dataclass(frozen=True)

@@ -40,11 +40,11 @@ class SessionSkills:
         return self._settings().skilled and not settings.options.tools
 
     def with_calls(self, settings: ReplySettings) -> ReplySettings:
-        """The language model may call what skills do."""
+        """The language model may call what skills do, and may not claim to do it."""
         if self._skills is None or not self.are_asked(settings):
             return settings
         options = replace(settings.options, tools=self._skills.tools, calls=self._skills.calls)
-        return replace(settings, options=options)
+        return replace(settings, options=options, acted_for=True)
 
     def plan(self, text: str, history: Sequence[Message]) -> Plan | None:
         """The reply that skills give, if they understand."""

@@ -50,19 +50,6 @@ def tool(name: str) -> Tool:
 _LENGTH: Mapping[str, Kind] = {"hours": "whole", "minutes": "whole", "seconds": "whole"}
 _TIMER: Mapping[str, Kind] = {"name": "words"}
 _WHERE: Mapping[str, Kind] = {"name": "words", "area": "words"}
-QUERIES = (
-    "HassTimerStatus",
-    "HassGetCurrentTime",
-    "HassGetCurrentDate",
-    "GetDate",
-    "DaysUntil",
-    "ReadList",
-    "Calculate",
-    "Convert",
-    "Repeat",
-)
-"""Those that change nothing, which a small model may call: of commands that change something ours got little
-more than half wholly right."""
 FUNCTIONS: Mapping[str, tuple[str, Mapping[str, Kind]]] = {
     "HassStartTimer": ("Start a timer", {**_LENGTH, **_TIMER}),
     "HassCancelTimer": ("Cancel a timer", _TIMER),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from llm.decode.engine import Engine, MultiStepEngine, prefill, step
 from llm.decode.multi_step import StepRuns
 from llm.decode.reply_text import Piece, ReplyText
-from llm.decode.sample import Sampler, Sampling
+from llm.decode.sample import Sampler, Sampling, without
 from llm.decode.served import Kernels
 from llm.decode.speculate import Lookahead, Speculated, Speculator
 from llm.text.message import Call
@@ -91,6 +91,7 @@ def generate(
     *,
     tools: Collection[str] = (),
     said: Sequence[int] = (),
+    never_first: Sequence[int] = (),
     logits_for: int = 1,
     stopped: Callable[[], bool] = lambda: False,
     speculator: Speculator | None = None,
@@ -99,7 +100,7 @@ def generate(
 
     The texts of the tokens and of Finished, joined, are the reply. A call of one of the `tools`, by name, is
     none of it, but a Called behind the token that completes it; see `llm.text.tool_calls`. The penalty on
-    repetition is on the tokens `said` before, too. A speculator
+    repetition is on the tokens `said` before, too. It does not begin with one of `never_first`. A speculator
     changes nothing in it, but reports by Speculated before Finished. Where the engine can sample so on its
     device, decoding is multi-step: nothing is drafted then, or reported. Raises ContextFull when the prompt
     alone does not fit, and BrokenLogits.
@@ -113,7 +114,8 @@ def generate(
     config = replace(config, max_tokens=min(config.max_tokens, room))
     sampler = Sampler(config.sampling)
     said = list(said)
-    decode = partial(_decode, tokenizer, sampler.choose(logits[-1], said), config, tools, stopped)
+    first = sampler.choose(without(logits[-1], never_first), said)
+    decode = partial(_decode, tokenizer, first, config, tools, stopped)
     if isinstance(engine, MultiStepEngine) and engine.can_sample(config.sampling):
         with closing(StepRuns(engine, max_tokens=config.max_tokens, sampling=config.sampling)) as runs:
             for event in decode(lambda chosen: runs.follow(chosen, said)):

@@ -17,6 +17,7 @@ from llm.text.chat import ChatTemplate, Message
 from llm.text.complete import closed, closing_tokens, tokens_behind
 from llm.text.conversation import fit
 from llm.text.tokenizer import Tokenizer
+from llm.text.tool_calls import opening_tokens
 
 _AGAIN = re.compile(r"\b(?:again|repeat|once more)\b", re.IGNORECASE)
 _FEW_WORDS = 6
@@ -58,6 +59,7 @@ class Responder:
         self._closing = 1 + tokens_behind(template)  # the mark that closes the sentence, and what follows it
         self._ends = closing_tokens(template)
         self.tells_ends = tells_ends
+        self._calling = opening_tokens(tokenizer)
 
     @property
     def takes_tools(self) -> bool:
@@ -125,12 +127,14 @@ class Responder:
         options, config = prompt.options, self._config
         if options.max_tokens:  # who says how long it may be wants no other end
             config = replace(config, max_tokens=options.max_tokens, enough_chars=0)
+        tools = options.callable if self.takes_tools else options.calls
         events = generate(
             self._engine,
             self._tokenizer,
             prompt.ids,
             config,
-            tools=options.callable if self.takes_tools else options.calls,
+            tools=tools,
+            never_first=() if tools else self._calling,
             said=self._said(prompt.history) if config.penalize_last_reply else (),
             stopped=stopped,
             speculator=self._speculator,

@@ -67,6 +67,15 @@ def likeliest(logits: Logits) -> int:
     return best
 
 
+def without(logits: Logits, tokens: Sequence[int]) -> Logits:
+    """`logits` [vocabulary] by which none of `tokens` is chosen."""
+    if not len(tokens):
+        return logits
+    logits = logits.copy()
+    logits[list(tokens)] = logits.min()
+    return logits
+
+
 def penalize(logits: Logits, seen: Sequence[int], penalty: float) -> Logits:
     """Divide positive and multiply negative logits of the tokens `seen` (CTRL, Keskar et al. 2019)."""
     if penalty == 1.0 or not seen:

@@ -17,10 +17,21 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from llm.text.message import Call, read_object
+from llm.text.tokenizer import Tokenizer
 
 _END = "</tool_call>"
 _MARKERS = ("<tool_call>", "[TOOL_CALLS]", "<|python_tag|>")
 MARKERS = (*_MARKERS, _END)
+
+
+def opening_tokens(tokenizer: Tokenizer) -> tuple[int, ...]:
+    """Tokens that begin a call: a model that learned to call does so, whether or not there is a function."""
+    special = tokenizer.special
+    return tuple(
+        {special[marker] if marker in special else tokenizer.encode(marker)[0] for marker in MARKERS}
+    )
+
+
 """Some vocabularies have special tokens of these names; their text is what is looked for."""
 
 _FIRST_KEYS = tuple(f'"{key}"' for key in ("name", "type", "function", "parameters", "arguments"))

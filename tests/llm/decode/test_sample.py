@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from llm.decode.sample import Sampler, Sampling, distribution, penalize
+from llm.decode.sample import Sampler, Sampling, distribution, likeliest, penalize, without
 
 NAN, INF = float("nan"), float("inf")
 
@@ -177,3 +177,10 @@ def test_values_that_mean_nothing_are_refused(values: dict[str, float]) -> None:
     (name,) = values
     with pytest.raises(ValueError, match=name):
         Sampling(**values)  # type: ignore[arg-type]
+
+
+def test_what_may_not_be_chosen_is_the_least_likely() -> None:
+    logits = np.array([1.0, 5.0, 3.0, -2.0], np.float32)
+    assert likeliest(without(logits, [1])) == 2
+    assert likeliest(without(logits, [1, 2])) == 0
+    assert likeliest(logits) == 1, "the model's own are left as they are"
