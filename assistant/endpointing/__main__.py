@@ -71,7 +71,8 @@ def _run(options: argparse.Namespace) -> None:
             "weights": dict(zip(NAMES, fits.words.weights.tolist(), strict=True)),
             "sound": fits.both.weights[[-1, 0, 1]].tolist(),
             "reading": fits.read.weights[[-1, 0, 1]].tolist(),
-            "penalties": [fits.words.penalty, fits.both.penalty, fits.read.penalty],
+            "read_sound": fits.heard.weights[[-1, 0, 1]].tolist(),
+            "penalties": [fits.words.penalty, fits.both.penalty, fits.read.penalty, fits.heard.penalty],
             "parts": {part: asdict(of) for part, of in judged.items()},
         }
         options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")

@@ -39,6 +39,8 @@ class Fits:
     """Of the words' log-odds and the sound."""
     read: Fit
     """Of the words' log-odds and the language model's that the sentence closes."""
+    heard: Fit
+    """Of the log-odds by both and the sound."""
 
     def log_odds(self, points: Sequence[Point]) -> dict[str, Array]:
         """Log-odds [n] that `points` are ends, by each."""
@@ -48,6 +50,7 @@ class Fits:
             "words": _words(points) @ self.words.weights,
             "words and sound": _both(points, self.words) @ self.both.weights,
             "words and reading": _read(points, self.words) @ self.read.weights,
+            "all three": _heard(points, self.words, self.read) @ self.heard.weights,
         }
 
 
@@ -55,12 +58,14 @@ def fit_all(fit: Sequence[Point], choose: Sequence[Point]) -> Fits:
     """Weights by `fit`, with the penalties under which the log loss on `choose` is least."""
     ends, others = are_ends(fit), are_ends(choose)
     words = _best(_words(fit), ends, _words(choose), others)
+    read = _best(_read(fit, words), ends, _read(choose, words), others)
     return Fits(
         closing=_best(_closing(fit), ends, _closing(choose), others),
         sound=_best(_sound(fit), ends, _sound(choose), others),
         words=words,
         both=_best(_both(fit, words), ends, _both(choose, words), others),
-        read=_best(_read(fit, words), ends, _read(choose, words), others),
+        read=read,
+        heard=_best(_heard(fit, words, read), ends, _heard(choose, words, read), others),
     )
 
 
@@ -129,3 +134,7 @@ def _both(points: Sequence[Point], words: Fit) -> Array:
 def _read(points: Sequence[Point], words: Fit) -> Array:
     readings = np.array([[point.silence.reading, 1.0] for point in points])
     return np.column_stack([_words(points) @ words.weights, readings])
+
+
+def _heard(points: Sequence[Point], words: Fit, read: Fit) -> Array:
+    return np.column_stack([_read(points, words) @ read.weights, _sound(points)])

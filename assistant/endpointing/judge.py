@@ -9,7 +9,7 @@ from scipy.stats import rankdata
 
 from assistant.endpointing.fit import Array, Fits, are_ends, counted, log_loss
 from assistant.endpointing.points import Turn
-from assistant.endpointing.policy import outcome_of
+from assistant.endpointing.policy import Scores, outcome_of
 from assistant.session.turn import TurnConfig
 from assistant.trace.tune.judge import Interval
 from assistant.trace.tune.worth import Worth, by_pauses
@@ -87,8 +87,9 @@ def _policies(config: TurnConfig) -> dict[str, TurnConfig]:
     return by_patience | by_silence
 
 
-def _log_odds(turn: Turn, fits: Fits) -> list[tuple[float, float]]:
+def _log_odds(turn: Turn, fits: Fits) -> list[Scores]:
     if not turn.points:
         return []
     found = fits.log_odds(turn.points)
-    return list(zip(found["words"].tolist(), found["words and reading"].tolist(), strict=True))
+    stages = (found[name].tolist() for name in ("words", "words and reading", "all three"))
+    return list(zip(*stages, strict=True))

@@ -13,7 +13,7 @@ def constants(fits: Fits) -> Iterator[str]:
     for name, weight in zip(NAMES, fits.words.weights, strict=True):
         yield f'    "{name}": {weight:g},'
     yield "}"
-    for name, fit in (("_SOUND", fits.both), ("_READING", fits.read)):
+    for name, fit in (("_SOUND", fits.both), ("_READING", fits.read), ("_READ_SOUND", fits.heard)):
         of_words, of_other, constant = fit.weights
         yield f"{name} = ({constant:g}, {of_words:g}, {of_other:g})"
 

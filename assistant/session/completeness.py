@@ -44,6 +44,8 @@ DOUBTFUL = 2.5
 pass of it: what most thresholds are, and not `patience`, since what happens may not depend on that."""
 _READING = (0.45, 0.89, 0.23)
 """Constant, weight of the words' log-odds and of the language model's that a sentence closes there."""
+_READ_SOUND = (0.0, 1.0, 0.3)
+"""As _SOUND, where the language model has read the words: the weight is of these log-odds."""
 _COMPLETE = 2.0
 """Behind what skills understand wholly 17 silences of `fit` and `choose` are ends and 1 is a pause, of all
 307 and 206: the logarithm of (17.5 / 1.5) / (307 / 206). Too few to be fitted with the rest."""
@@ -93,9 +95,9 @@ def by_words(
     return sum(_WEIGHTS[name] * value for name, value in found) + _COMPLETE * complete
 
 
-def with_sound(words: float, probability: float) -> float:
-    """Log-odds by the words' log-odds and the probability that the turn sounds complete."""
-    constant, of_words, of_sound = _SOUND
+def with_sound(words: float, probability: float, *, read: bool = False) -> float:
+    """Log-odds by the words' log-odds, `read` or not, and the probability that the turn sounds complete."""
+    constant, of_words, of_sound = _READ_SOUND if read else _SOUND
     return constant + of_words * words + of_sound * logit(probability)
 
 
@@ -111,9 +113,9 @@ def by_silence(silence_ms: float) -> float:
     return -log(max(1 - share, _OVER))
 
 
-def log_odds(text: float, audio: float | None, silence_ms: float) -> float:
+def log_odds(text: float, audio: float | None, silence_ms: float, *, read: bool = False) -> float:
     """Log-odds that a turn is over, by its words, by its sound, if that was scored, and by the silence."""
-    scored = text if audio is None else with_sound(text, audio)
+    scored = text if audio is None else with_sound(text, audio, read=read)
     return scored + by_silence(silence_ms)
 
 

@@ -336,6 +336,7 @@ class Pausing:
     window_end: int  # of the window that was looked at last
     audio: float | None = None
     text: float | None = None
+    read: bool = False  # whether `text` is what the language model makes of the words
     voice_start: int | None = None
     no_turn: bool = False  # over a held reply: it was none, unless the voice that just begins goes on
     prepared: bool = True  # whether there is a reply to release: replies may be switched on in a pause

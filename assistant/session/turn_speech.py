@@ -82,10 +82,11 @@ def completed(state: Pausing, event: _Score, config: TurnConfig) -> bool:
     return quiet and its_own(state, event, config) and _is_over(_noted(state, event), config)
 
 
-def unsure(state: Pausing, event: TextScored, config: TurnConfig) -> bool:
+def unsure(state: Pausing, event: TextScored | Read, config: TurnConfig) -> bool:
     """Whether the sound may end the turn where the words do not yet, and nothing else is asked."""
     missing = config.threshold - event.log_odds
-    asks = config.detection == "semantic" and not event.reading
+    read_first = isinstance(event, TextScored) and event.reading
+    asks = config.detection == "semantic" and not read_first
     return its_own(state, event, config) and asks and 0 < missing < _BY_SOUND
 
 
@@ -146,7 +147,7 @@ def note_score(state: Pausing, event: _Score, _config: TurnConfig) -> Step:
     return _noted(state, event), ()
 
 
-def ask_for_sound(state: Pausing, event: TextScored, config: TurnConfig) -> Step:
+def ask_for_sound(state: Pausing, event: TextScored | Read, config: TurnConfig) -> Step:
     """Once, and as it was at the beginning of the silence: the longer that is, the less the sound says."""
     end_sample = state.voice_end + config.prepare_ms * RATE // 1000
     return _noted(state, event), (Score(state.number, state.start_sample, end_sample),)
@@ -188,7 +189,9 @@ def respond(state: Listening, event: ReplyRequested, _config: TurnConfig) -> Ste
 
 
 def _noted(state: Pausing, event: _Score) -> Pausing:
-    if isinstance(event, TextScored | Read):
+    if isinstance(event, Read):
+        return replace(state, text=event.log_odds, read=True)
+    if isinstance(event, TextScored):
         return replace(state, text=event.log_odds)
     return replace(state, audio=event.probability)
 
@@ -202,7 +205,7 @@ def _is_over(state: Pausing, config: TurnConfig) -> bool:
         return True
     if silence_ms < config.min_silence_ms or state.text is None:
         return False
-    return log_odds(state.text, state.audio, silence_ms) >= config.threshold
+    return log_odds(state.text, state.audio, silence_ms, read=state.read) >= config.threshold
 
 
 def since_ms(sample: int, now: Window) -> float:

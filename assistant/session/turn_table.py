@@ -80,6 +80,7 @@ TABLE: tuple[Row[Any, Any], ...] = (
     Row(Pausing, TextScored, speech.unsure, speech.ask_for_sound),
     Row(Pausing, TextScored, speech.its_own, speech.note_score),
     Row(Pausing, Read, speech.completed, speech.complete),
+    Row(Pausing, Read, speech.unsure, speech.ask_for_sound),
     Row(Pausing, Read, speech.its_own, speech.note_score),
     Row(Pausing, AudioScored, speech.completed, speech.complete),
     Row(Pausing, AudioScored, speech.its_own, speech.note_score),

@@ -85,7 +85,7 @@ class TurnLog:
             return "max_silence"
         if earlier_ms < config.min_silence_ms:
             return "min_silence"
-        if log_odds(before.text, before.audio, earlier_ms) < config.threshold:
+        if log_odds(before.text, before.audio, earlier_ms, read=before.read) < config.threshold:
             return "threshold"
         return "voice in the pause"
 
