@@ -21,9 +21,8 @@ def going() -> Callable[[], bool]:
     return lambda: replica._shutting_down
 
 
-async def watch(draining: asyncio.Event) -> None:
-    """Set `draining` once this replica is to go."""
-    is_going = going()
+async def watch(is_going: Callable[[], bool], draining: asyncio.Event) -> None:
+    """Set `draining` once this replica is to go; `is_going` is what `going` gave."""
     while not is_going():  # noqa: ASYNC110  # nobody sets an event
         await asyncio.sleep(_POLL_S)
     draining.set()

@@ -6,5 +6,7 @@ PROXY = {
 }
 """On every machine of a cluster: no telemetry, and the middleware of the proxies."""
 
-ENVIRONMENT = {**PROXY, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-"""Of every process of a cluster on this machine: loopback only, as by itself on macOS and Windows."""
+ENVIRONMENT = {**PROXY, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
+"""Of every process of a cluster on this machine: loopback only, as by itself on macOS and Windows, and no
+other user of the machine, since Ray runs what it is sent.
+"""

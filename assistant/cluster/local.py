@@ -14,11 +14,13 @@ from pathlib import Path
 
 import psutil
 import ray
-from platformdirs import user_state_path
+from filelock import FileLock
 
 import assistant
 from assistant.cluster.environment import ENVIRONMENT
 from assistant.cluster.errors import ClusterError
+from assistant.cluster.replica import RESUME, TOKEN
+from assistant.cluster.state import state_file
 from assistant.config import Config
 
 HOST = "127.0.0.1"
@@ -77,17 +79,15 @@ def running() -> Local | None:
     return local if local.process() else None
 
 
-def start(config: Config, port: int) -> Local:
+def _start(config: Config) -> Local:
     """Start Ray with CPUs for all replicas of `config`; `connected` waits for it."""
     cluster = config.cluster
     cpus = ceil(max(cluster.replicas, cluster.max_replicas) * cluster.cpus)
     control, *others = _free_ports(1 + len(_PORTS))
-    log = log_file()
-    log.parent.mkdir(parents=True, exist_ok=True)
     command = [*_START, "--port", str(control), "--num-cpus", str(cpus)]
     for name, other in zip(_PORTS, others, strict=True):
         command += [name, str(other)]
-    with log.open("w", encoding="utf-8") as output:
+    with log_file().open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -96,9 +96,16 @@ def start(config: Config, port: int) -> Local:
             env=_environment(),
             start_new_session=True,
         )
-    local = Local(process.pid, psutil.Process(process.pid).create_time(), f"{HOST}:{control}", port)
+    local = Local(process.pid, psutil.Process(process.pid).create_time(), f"{HOST}:{control}", cluster.port)
     _file().write_text(json.dumps(asdict(local)), encoding="utf-8")
     return local
+
+
+def running_or_started(config: Config) -> tuple[Local, bool]:
+    """The cluster that runs, or one for `config`, and whether it was started. One process at a time."""
+    with FileLock(_file().with_suffix(".lock")):
+        found = running()
+        return (found, False) if found else (_start(config), True)
 
 
 @contextmanager
@@ -144,10 +151,11 @@ def stop(local: Local) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Workers find this package where this process did."""
+    """Workers find this package where this process did; secrets are told with each configuration only."""
     root = str(Path(assistant.__file__).parents[1])
     path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH")) if part)
-    return {**os.environ, **ENVIRONMENT, "PYTHONPATH": path}
+    plain = {name: value for name, value in os.environ.items() if name not in (TOKEN, RESUME)}
+    return {**plain, **ENVIRONMENT, "PYTHONPATH": path}
 
 
 def _free_ports(count: int) -> list[int]:
@@ -157,4 +165,4 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _file() -> Path:
-    return user_state_path("assistant", appauthor=False) / _FILE
+    return state_file(_FILE)

@@ -30,7 +30,10 @@ def serve_manifest(config: Config) -> dict[str, Any]:
 
 
 def kuberay_manifest(config: Config, image: str) -> dict[str, Any]:
-    """A RayService whose workers have a replica each; the token is in a secret."""
+    """A RayService with a worker for each replica; the token is in a secret.
+
+    A worker has whole CPUs and GPUs: one with a replica of half a CPU has room for two, and Ray may fill it.
+    """
     cluster = config.cluster
     most = max(cluster.replicas, cluster.max_replicas)
     resources = {"cpu": str(ceil(cluster.cpus)), "memory": _MEMORY_PER_WORKER}

@@ -56,15 +56,17 @@ class Replica:
     def check_health(self) -> None:
         """Raise RuntimeError if no conversation can be held; Serve starts another replica then."""
         if not self._application.ready:
-            raise RuntimeError("the models are not loaded")
+            raise RuntimeError("the models are not ready")
 
     @asynccontextmanager
     async def _beside(self) -> AsyncIterator[None]:
         application = self._application
         home = application.beside() if isinstance(application, Realtime) else nullcontext()
         with self._models:
+            is_going = draining.going()  # an unknown Serve fails here, before anybody is served
             async with home:
-                watching = asyncio.create_task(draining.watch(self._draining), name="draining")
+                watch = draining.watch(is_going, self._draining)
+                watching = asyncio.create_task(watch, name="draining")
                 try:
                     yield
                 finally:
@@ -73,8 +75,12 @@ class Replica:
 
 
 def table_of(config: Config, host: str) -> dict[str, Any]:
-    """What `config` sets, as a TOML file would hold it, for proxies at `host`, and without its secrets."""
-    plain = replace(config, server=replace(config.server, token=None, resume=None, host=host))
+    """What `config` sets, as a TOML file would hold it, for proxies at `host`.
+
+    It has none of the secrets, and no name: each replica has that which Serve gives it.
+    """
+    server = replace(config.server, token=None, resume=None, replica=Config().server.replica, host=host)
+    plain = replace(config, server=server)
     return _differences(asdict(Config()), json.loads(json.dumps(asdict(plain))))
 
 
@@ -91,12 +97,15 @@ def _differences(defaults: dict[str, Any], values: dict[str, Any]) -> dict[str, 
 
 
 def configured(table: dict[str, Any]) -> Config:
-    """The configuration of a replica: as many threads for the language model as it has CPUs."""
+    """The configuration of a replica: as many threads for the language model as it has CPUs.
+
+    The environment has the secrets that `table` leaves out.
+    """
     config = config_of(table, Path("[cluster]"))
     threads = config.llm.threads or max(1, int(config.cluster.cpus))
     server = replace(
         config.server,
-        token=os.environ.get(TOKEN) or config.server.token,
-        resume=os.environ.get(RESUME) or config.server.resume,
+        token=config.server.token or os.environ.get(TOKEN),
+        resume=config.server.resume or os.environ.get(RESUME),
     )
     return replace(config, llm=replace(config.llm, threads=threads), server=server)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import typer
 
-from assistant.cluster.environment import ENVIRONMENT
 from assistant.cluster.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -133,4 +132,6 @@ def _prepare() -> None:
     """To be called before anything imports Ray; raises ClusterError where there is none."""
     if find_spec("ray") is None:
         raise ClusterError(_MISSING)
-    os.environ.update(ENVIRONMENT)
+    from assistant.cluster.state import prepare
+
+    prepare()

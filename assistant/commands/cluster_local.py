@@ -1,6 +1,8 @@
 """`assistant cluster up`, `status` and `down` on this machine."""
 # ruff: noqa: PLC0415  # Ray reads the environment when it is imported, and `prepare` sets that
 
+import os
+from threading import Timer
 from typing import Any
 
 import typer
@@ -8,24 +10,25 @@ import typer
 from assistant.cluster import local
 from assistant.cluster.errors import ClusterError
 from assistant.cluster.replica import table_of
+from assistant.cluster.resources import check_room
 from assistant.config import Config
+
+_DOWN_S = 120.0  # Serve has a minute for its replicas, and half a one for itself
 
 
 def bring_up(config: Config) -> None:
     """Start Ray and the replicas of `config`, or update those that run; raises ClusterError."""
-    port = config.cluster.port
-    found = local.running()
-    if found is not None and found.port != port:
-        raise ClusterError(f"a cluster runs at port {found.port}: assistant cluster down")
-    here = found or local.start(config, port)
+    here, started = local.running_or_started(config)
+    if here.port != config.cluster.port:
+        raise ClusterError(f"a cluster runs at port {here.port}: assistant cluster down")
     try:
         with local.connected(here):
             _run(config)
     except BaseException:
-        if found is None:
+        if started:
             local.stop(here)
         raise
-    typer.echo(f"serving at {here.url}\npage at http://{local.HOST}:{port}/")
+    typer.echo(f"serving at {here.url}\npage at http://{local.HOST}:{here.port}/")
 
 
 def say_status() -> None:
@@ -41,24 +44,39 @@ def say_status() -> None:
 
 
 def bring_down() -> None:
-    """Let the replicas drain, and end Ray; raises ClusterError."""
+    """Let the replicas drain, and end Ray, also one that does not answer; raises ClusterError."""
     here = _running()
-    with local.connected(here):
-        from ray import serve
+    late = Timer(_DOWN_S, _end, (here,))
+    late.daemon = True
+    late.start()
+    try:
+        with local.connected(here):
+            from ray import serve
 
-        from assistant.cluster.deployment import NAME
+            from assistant.cluster.deployment import NAME
 
-        serve.delete(NAME)  # waits for the replicas; `shutdown` would end the proxies before them
-        serve.shutdown()
+            serve.delete(NAME)  # waits for the replicas; `shutdown` would end the proxies before them
+            serve.shutdown()
+    finally:
+        late.cancel()
+        local.stop(here)
+
+
+def _end(here: local.Local) -> None:
+    """Behind calls of Ray's that cannot be broken off: they wait for ever for one that does not answer."""
     local.stop(here)
+    typer.echo(f"assistant: Ray did not answer for {_DOWN_S:.0f} s, and was ended", err=True)
+    os._exit(1)
 
 
 def _run(config: Config) -> None:
+    import ray
     from ray import serve
 
     from assistant.cluster.deployment import NAME
     from assistant.commands.cluster_app import build
 
+    check_room(config.cluster, ray.cluster_resources())
     serve.start(
         proxy_location="HeadOnly",
         http_options={"host": local.HOST, "port": config.cluster.port},

@@ -11,7 +11,7 @@ class Application(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Whether the models are loaded."""
+        """Whether the models are loaded, and can be used."""
         ...
 
     @property

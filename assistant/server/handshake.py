@@ -73,7 +73,7 @@ class Handshake:
         if self._draining.is_set():
             return self._unavailable("server_draining", "the server is shutting down")
         if not self._application.ready:
-            return self._unavailable("server_loading", "the models are being loaded")
+            return self._unavailable("server_loading", "the models are not ready")
         return None
 
     def _unavailable(self, code: str, message: str) -> Refusal:

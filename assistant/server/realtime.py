@@ -5,7 +5,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
@@ -26,6 +26,7 @@ from assistant.session.events import ReplyDone, SessionEvent
 from assistant.session.parts import split, ttfa_ms
 from assistant.session.session import Session, SessionConfig
 from assistant.trace.recording import Recording
+from llm.decode import CudaBroken
 
 _OTHERS = ("gpt-", "whisper-", "assistant")  # what clients call the model unless they are told a name
 _POLICY = 1008  # the WebSocket close code
@@ -43,13 +44,19 @@ class Realtime:
     metrics: Metrics
     model: str
     """Its name to clients."""
-    ready: bool = True
     recording: Recording | None = None
     """Of the pool's tap."""
     beside: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
     """What is open while it serves: the home that its skills know, and the store."""
     store: Store | None = None
     """Keeps conversations for clients that come back."""
+    _broken: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    """A conversation has met a GPU that only another process can use."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether conversations can be held."""
+        return not self._broken.is_set()
 
     @property
     def capacity(self) -> int:
@@ -62,6 +69,13 @@ class Realtime:
 
     async def converse(self, websocket: Socket, draining: asyncio.Event) -> None:
         """Converse until the client is gone, or, once `draining` is set, until the present turn is over."""
+        try:
+            await self._converse(websocket, draining)
+        except* CudaBroken:
+            self._broken.set()
+            raise
+
+    async def _converse(self, websocket: Socket, draining: asyncio.Event) -> None:
         model = _asked(websocket, "model")
         if (
             model
@@ -74,7 +88,6 @@ class Realtime:
             await _turn_away(websocket, error)
             return
         name, session_id = secrets.token_hex(6), f"sess_{secrets.token_hex(_SECRET_BYTES)}"
-        resume = await find(self.store, _asked(websocket, "resume"), self.config.server.resume_s)
         try:
             stages = self.pool.open(name)
         except PoolBusy as busy:
@@ -83,6 +96,7 @@ class Realtime:
             )
             return
         try:
+            resume = await find(self.store, _asked(websocket, "resume"), self.config.server.resume_s)
             settings = SessionConfig(
                 self.config.llm.system_prompt,
                 self.config.turn,

@@ -87,6 +87,7 @@ class Caller:
     async def _answer(self, turn: TurnCost, end_s: float, group: asyncio.TaskGroup) -> None:
         await self._until(end_s + turn.begin_ms / 1e3)
         await self._job(turn.final_ms, _FINAL)
+        await self._models.llm.read(turn.closes_ms)
         decided = group.create_task(self._decide(turn, end_s))
         await self._write(turn.prompt_ms, turn.first_tokens)
         group.create_task(self._write(0.0, turn.tokens - turn.first_tokens))

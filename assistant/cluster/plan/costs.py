@@ -46,7 +46,8 @@ class TurnCost:
     begin_ms: float
     """From the last voiced sample until the transcript of the reply that was heard was asked for."""
     decide_ms: float
-    """From the last voiced sample until the turn was over, if silence decided; else from the transcript."""
+    """From the last voiced sample until the turn was over, if silence decided; else from when the transcript
+    was there and read."""
     by_words: bool
     """Whether the transcript decided that the turn was over."""
     start_ms: float
@@ -56,6 +57,8 @@ class TurnCost:
     tail_s: float
     """From the end of the reply until the session listened to the next recording."""
     ttfa_ms: float
+    closes_ms: float = 0.0
+    """The language model's reading of the last transcript, if that leaves open whether the turn is over."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class Costs:
         audio = fmean(turn.reply_s for turn in self.turns)
         partials = fmean(turn.partials * turn.partial_ms for turn in self.turns)
         ends = fmean(t.finals * t.final_ms + t.scores * t.score_ms for t in self.turns)
-        read = fmean(turn.read_ahead_ms + turn.prepared * turn.prompt_ms for turn in self.turns)
+        read = fmean(t.read_ahead_ms + t.closes_ms + t.prepared * t.prompt_ms for t in self.turns)
         decode = fmean(passes_of(turn) * self.passes.first_ms for turn in self.turns)
         voice = fmean(voice_ms(turn) for turn in self.turns)
         return {
@@ -144,7 +147,7 @@ def voice_ms(turn: TurnCost) -> float:
 
 def with_rest(turn: TurnCost, passes: Passes) -> TurnCost:
     """The turn with what its steps and decision leave of its time to first audio."""
-    final_ms = turn.begin_ms + turn.final_ms
+    final_ms = turn.begin_ms + turn.final_ms + turn.closes_ms
     ready_ms = final_ms + turn.prompt_ms + turn.first_tokens * passes.first_ms + turn.first_chunk_ms
     decided_ms = turn.decide_ms + final_ms * turn.by_words
     rest_ms = turn.ttfa_ms - turn.start_ms - max(ready_ms, decided_ms)

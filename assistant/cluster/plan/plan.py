@@ -9,6 +9,7 @@ import numpy as np
 from assistant.cluster.plan.autoscaling import Autoscaling
 from assistant.cluster.plan.calls import CALL_S, DAY_H, HOUR_S, Calls, day, flat, simulate
 from assistant.cluster.plan.costs import Costs
+from assistant.cluster.plan.errors import PlanError
 from assistant.cluster.plan.machine import Machine, costs_on
 from assistant.cluster.plan.one_machine import Held
 from assistant.cluster.plan.room import Room, room_of
@@ -19,6 +20,8 @@ _SHARES = (0.9, 0.8, 0.7, 0.6, 0.5)
 """Of a replica's room that the autoscaler may aim at."""
 _CALLS = 20_000
 """Simulated for each number of replicas, by repeating busy hours or days."""
+_MOST_TIMES, _MOST_MORE = 2, 20
+"""More replicas than twice the least, and these, are not tried: fewer callers on each change little then."""
 _SHOWN = 2
 """Numbers of replicas that are shown on either side of the one that is needed."""
 
@@ -123,12 +126,14 @@ def plan(
     """How many replicas of `machine` so many callers at once need. Raises PlanError."""
     room, here = room_of(machine, costs, bound_ms), costs_on(machine, costs)
     rows: dict[int, Row] = {}
-    needed = max(1, math.ceil(callers / room.sessions) - 1)
-    while True:
+    least = max(1, math.ceil(callers / room.sessions) - 1)
+    most = _MOST_TIMES * least + _MOST_MORE
+    for needed in range(least, most + 1):
         rows[needed] = row_of(needed, callers, room, here, call_s, seed)
         if rows[needed].refused <= MOST_REFUSED and rows[needed].p95_ms <= room.bound_ms:
             break
-        needed += 1
+    else:
+        raise PlanError(f"not even {most} replicas keep waits and refusals within bounds: allow longer ones")
     for more in range(1, _SHOWN + 1):
         rows[needed + more] = row_of(needed + more, callers, room, here, call_s, seed)
     shown = [rows[count] for count in sorted(rows) if abs(count - needed) <= _SHOWN]

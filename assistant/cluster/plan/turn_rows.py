@@ -11,7 +11,9 @@ from assistant.trace.trace import Call, RecordedSession, Step, Trace
 from assistant.trace.turns import ReplayedTurn
 
 _AT_ONCE_NS = 50_000_000
-"""A turn that is over so soon behind a final transcript was ended by it: skills take some 20 ms."""
+"""A turn that is over so soon behind a final transcript, or behind the reading of it, was ended by it: skills
+take some 20 ms.
+"""
 
 
 def turn_rows(
@@ -55,7 +57,10 @@ def _row(
     if not (before and sounds and rate) or first_sample is None or last_sample is None:
         return None
     final, end_ns = before[-1], session.clips[0]["at"] + last_sample * 1_000_000_000 // rate
-    by_words = 0 <= told["decided"] - final.ended_ns < _AT_ONCE_NS
+    read = [call for call in of["llm.closes"] if final.ended_ns <= call.asked_ns <= told["decided"]]
+    ahead_ms = _all_ms(of["llm.read_ahead"]) + _all_ms(of["llm.closes"]) - _all_ms(read)
+    known_ns = max(call.ended_ns for call in [final, *read])
+    by_words = 0 <= told["decided"] - known_ns < _AT_ONCE_NS
     heard = [call for call in of["tts.speak"] if call.steps and call.asked_ns >= final.asked_ns]
     chunks = [step for call in heard for step in call.steps]
     written = replies[-1].steps if replies else ()
@@ -69,7 +74,7 @@ def _row(
         final_ms=_mean_ms(finals) * cpu["asr"],
         scores=len(of["score"]),
         score_ms=_mean_ms(of["score"]) * cpu["asr"],
-        read_ahead_ms=_all_ms(of["llm.read_ahead"]) * cpu["llm"],
+        read_ahead_ms=ahead_ms * cpu["llm"],
         prepared=max(1, len(replies)),
         prompt_ms=fmean([_prompt_ms(call) for call in replies] or [0.0]) * cpu["llm"]
         + _mean_ms(of["llm.prompt"]),
@@ -80,12 +85,13 @@ def _row(
         chunk_ms=fmean([_ns(step) / 1e6 for step in chunks[1:]] or [0.0]) * cpu["tts"],
         reply_s=sum(end - start for start, end in sounds) / 1e9,
         begin_ms=(final.asked_ns - end_ns) / 1e6,
-        decide_ms=(int(told["decided"]) - (final.ended_ns if by_words else end_ns)) / 1e6,
+        decide_ms=(int(told["decided"]) - (known_ns if by_words else end_ns)) / 1e6,
         by_words=by_words,
         start_ms={each.name: each.ms for each in turn.parts}["playback.start"],
         rest_ms=0.0,
         tail_s=max(0, (session.over_ns or 0) - sounds[-1][1]) / 1e9,
         ttfa_ms=turn.ttfa_ms or 0.0,
+        closes_ms=_all_ms(read) * cpu["llm"],
     )
 
 
@@ -94,6 +100,7 @@ _STAGES = (
     "asr.final",
     "score",
     "llm.read_ahead",
+    "llm.closes",
     "llm.prompt",
     "llm.reply",
     "tts.speak",

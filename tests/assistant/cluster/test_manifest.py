@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from assistant.cluster.manifest import kuberay_manifest, serve_manifest, text
-from assistant.cluster.replica import configured
+from assistant.cluster.replica import configured, table_of
 from assistant.config import ClusterConfig, Config, LlmConfig, ServerConfig
 
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
@@ -28,6 +28,7 @@ class Strict(BaseModel):
 class SecretKey(Strict):
     name: DnsLabel
     key: str
+    optional: bool = False
 
 
 class ValueFrom(Strict):
@@ -145,6 +146,19 @@ def test_a_manifest_holds_the_configuration_but_not_the_token(monkeypatch: pytes
         server=replace(CONFIG.server, token="another-word", host="0.0.0.0"),
     )
     assert read == expected
+
+
+def test_secrets_of_the_table_win_over_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of a replica is that of Ray, and so of the first `up`; the table is of the last."""
+    monkeypatch.setenv("ASSISTANT_TOKEN", "the-first")
+    monkeypatch.setenv("ASSISTANT_RESUME", "redis://first")
+    server = configured({"server": {"token": "the-second", "resume": "redis://second"}}).server
+    assert (server.token, server.resume) == ("the-second", "redis://second")
+
+
+def test_replicas_are_not_all_named_alike() -> None:
+    named = replace(CONFIG, server=replace(CONFIG.server, replica="one-machine"))
+    assert table_of(named, "0.0.0.0") == table_of(CONFIG, "0.0.0.0")
 
 
 def test_what_is_as_by_default_is_not_written() -> None:

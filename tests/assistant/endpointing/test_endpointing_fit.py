@@ -72,9 +72,12 @@ def test_constants_are_printed_as_they_stand_in_the_code() -> None:
     both = Fit(np.array([of_words, of_sound, of_constant]), 1.0)
     constant, of_read_words, of_reading = completeness._READING
     read = Fit(np.array([of_read_words, of_reading, constant]), 1.0)
-    fits = Fits(nothing, nothing, words, both, read)
+    of_constant, of_read, of_sound = completeness._READ_SOUND
+    heard = Fit(np.array([of_read, of_sound, of_constant]), 1.0)
+    fits = Fits(nothing, nothing, words, both, read, heard)
     printed: dict[str, object] = {}
     exec("\n".join(constants(fits)), printed)
     assert printed["_WEIGHTS"] == completeness._WEIGHTS
     assert printed["_SOUND"] == completeness._SOUND
     assert printed["_READING"] == completeness._READING
+    assert printed["_READ_SOUND"] == completeness._READ_SOUND

@@ -20,6 +20,7 @@ FITS = Fits(
     words=Fit(MARK, 1.0),
     both=Fit(np.array([1.0, 0.0, 0.0]), 1.0),
     read=Fit(np.array([1.0, 0.0, 0.0]), 1.0),
+    heard=Fit(np.array([1.0, 0.0, 0.0]), 1.0),
 )
 """Log-odds by the words are those of the closing mark; neither sound nor reading adds to them."""
 TURNS = [

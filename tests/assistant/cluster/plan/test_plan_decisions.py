@@ -3,11 +3,17 @@
 import random
 
 import pytest
+from made_costs import costs
 
+import assistant.cluster.plan.plan as planning
 from assistant.cluster.plan.autoscaling import Autoscaler, Autoscaling
 from assistant.cluster.plan.calls import day, simulate
 from assistant.cluster.plan.capacity import Level, capacity
+from assistant.cluster.plan.errors import PlanError
 from assistant.cluster.plan.fleet import Fleet
+from assistant.cluster.plan.machine import Machine
+from assistant.cluster.plan.plan import Row
+from assistant.cluster.plan.room import Room
 
 
 def test_capacity_is_read_off_the_line_between_two_levels() -> None:
@@ -98,3 +104,18 @@ def test_autoscaling_follows_the_day() -> None:
 def test_no_scaling_refuses_the_peak() -> None:
     calls = simulate(day(80.0), 80.0, 10, 3, hours=3.0)
     assert calls.refused_share > 0.4
+
+
+def test_a_bound_that_no_number_of_replicas_keeps_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten callers on replicas of two: from four replicas on."""
+    tried: list[int] = []
+
+    def row_of(replicas: int, *_: object) -> Row:
+        tried.append(replicas)
+        return Row(replicas, 1.0, 300.0, 900.0, 0.0, 1.0, 1.0)
+
+    monkeypatch.setattr(planning, "room_of", lambda *_: Room(2, "cores", 500.0, ()))
+    monkeypatch.setattr(planning, "row_of", row_of)
+    with pytest.raises(PlanError, match="not even 28 replicas"):
+        planning.plan(10, Machine(2), costs())
+    assert tried == list(range(4, 29))

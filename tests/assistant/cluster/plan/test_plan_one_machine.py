@@ -18,6 +18,10 @@ def test_what_is_left_between_steps_is_waited_for() -> None:
     assert hold([[turn(rest_ms=15.0)]], costs(), 4).waits_ms == pytest.approx([245.0], abs=0.1)
 
 
+def test_a_doubtful_transcript_is_read_before_anything_is_decided() -> None:
+    assert hold([[turn(closes_ms=25.0)]], costs(), 4).waits_ms == pytest.approx([255.0], abs=0.1)
+
+
 def test_silence_can_decide_later_than_the_reply_is_ready() -> None:
     held = hold([[turn(by_words=False, decide_ms=700.0)]], costs(), 4)
     assert held.waits_ms == pytest.approx([730.0], abs=0.1)

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from assistant.audio import Clip
 from assistant.cluster.plan.turn_rows import busy_s, turn_rows
 from assistant.session.parts import Part
-from assistant.trace.trace import read_trace
+from assistant.trace.trace import Call, Step, read_trace
 from assistant.trace.turns import ReplayedTurn
 
 FOLDER = Path("traces/recorded/questions")
@@ -61,6 +62,29 @@ def test_a_row_has_what_the_lines_of_the_trace_say() -> None:
     played = [line for line in lines() if line["is"] == "played" and line["session"] == session]
     samples = sum(line["audio"][1] for line in played)
     assert row.reply_s == pytest.approx(samples / played[0]["rate"], abs=0.001)
+
+
+def test_a_transcript_that_is_read_before_it_decides_is_a_job_of_the_turn() -> None:
+    """Another reading, of the pause before, is one ahead."""
+    trace = read_trace(FOLDER)
+    session = trace.sessions[0]
+    final = [call for call in trace.calls if call.session == session.name and call.stage == "asr.final"][-1]
+    decided = int(session.replies[-1]["decided"])
+    third = (decided - final.ended_ns) // 3
+
+    def closes(began_ns: int) -> Call:
+        step = Step(began_ns, began_ns + third, 1.0, 0.5)
+        times = {"asked_ns": began_ns, "began_ns": began_ns, "ended_ns": began_ns + third}
+        return Call(session.name, "llm.closes", "", (step,), **times)
+
+    read = replace(trace, calls=(*trace.calls, closes(final.asked_ns - third - 1), closes(final.ended_ns)))
+    clips = [Clip(Path("a"), None, 16_000, 48_000, 16_000)] * len(trace.sessions)
+    turns = [replayed()] * len(trace.sessions)
+    before, row = next(turn_rows(trace, clips, turns, CPU)), next(turn_rows(read, clips, turns, CPU))
+    assert third > 0 and before.by_words and row.by_words
+    assert (before.closes_ms, row.closes_ms) == (0.0, pytest.approx(third / 1e6 * 0.25))
+    assert row.read_ahead_ms - before.read_ahead_ms == pytest.approx(third / 1e6 * 0.25)
+    assert row.decide_ms == pytest.approx((decided - final.ended_ns - third) / 1e6)
 
 
 def test_turns_without_a_reply_or_a_label_are_left_out() -> None:
