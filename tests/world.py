@@ -42,7 +42,7 @@ from assistant.session.turn import TurnConfig
 from llm.text.chat import Message
 
 SYSTEM = "Be brief."
-TURN = TurnConfig(prepare_ms=64, min_silence_ms=250)
+TURN = TurnConfig(patience=0.5, prepare_ms=64, min_silence_ms=250)
 """Where a test says nothing else: the times of many are worked out from it."""
 
 

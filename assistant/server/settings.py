@@ -32,7 +32,7 @@ PARTIALS = "assistant.partials"
 # How sure it has to be that a turn is over, and how long the longest silence is: between OpenAI's 8, 4 and
 # 2 s for the latter and the turn machine's own.
 _EAGERNESS = {
-    "low": {"patience": 0.75, "max_silence_ms": 3000},
+    "low": {"patience": 0.9, "max_silence_ms": 3000},
     "medium": {},
     "auto": {},
     "high": {"patience": 0.25, "max_silence_ms": 1000},

@@ -39,12 +39,12 @@ _WEIGHTS = {
 }
 _SOUND = (-1.05, 1.03, 0.4)
 """Constant, weight of the words' log-odds and of the sound's."""
-DOUBTFUL = 2.5
+DOUBTFUL = 3.0
 """Below such log-odds of the words the language model is asked before it replies, which delays the reply by a
 pass of it: what most thresholds are, and not `patience`, since what happens may not depend on that."""
 _READING = (0.45, 0.89, 0.23)
 """Constant, weight of the words' log-odds and of the language model's that a sentence closes there."""
-_READ_SOUND = (0.0, 1.0, 0.3)
+_READ_SOUND = (-0.8, 0.95, 0.31)
 """As _SOUND, where the language model has read the words: the weight is of these log-odds."""
 _COMPLETE = 2.0
 """Behind what skills understand wholly 17 silences of `fit` and `choose` are ends and 1 is a pause, of all

@@ -59,7 +59,7 @@ class TurnConfig:
     min_silence_ms: int = 96
     max_silence_ms: int = 1600
     """A turn ends after this much silence whatever the scores say."""
-    patience: float = 0.5
+    patience: float = 0.7
     """In [0, 1]: how sure it has to be that a turn is over, against the wait."""
 
     def __post_init__(self) -> None:

@@ -30,7 +30,7 @@ VAD_MS, FINAL_MS, SCORE_MS, PREFILL_MS, TOKEN_MS, CHUNK_MS = 2, 100, 60, 50, 20,
 # 1242.
 # 250 ms of silence are over with the window that ends at 1216, in the frame that comes at 1220: the turn is
 # released at 1222, the speech sounds 20 ms after it is given to the sink.
-TURN = {"prepare_ms": 64, "min_silence_ms": 250}
+TURN = {"prepare_ms": 64, "min_silence_ms": 250, "patience": 0.5}
 RELEASED_MS, SPOKEN_MS, ANSWERED_MS = 1222, 1242, 1262
 VOICE_END_MS = 960
 PAUSED_MS = 480

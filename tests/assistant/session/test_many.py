@@ -15,7 +15,7 @@ from assistant.session.turn import TurnConfig
 
 MS = 1_000_000
 MIXES = 8
-TURN = TurnConfig(prepare_ms=64, min_silence_ms=250)
+TURN = TurnConfig(patience=0.5, prepare_ms=64, min_silence_ms=250)
 LONG = "Yes. " + " ".join(f"w{i}" + ",."[i % 9 == 8] * (i % 3 == 2) for i in range(120)) + "."
 QUESTION = Scene((Voice(320, 960, "how are you"),), {"how are you": "Yes. I am fine."}, 12000)
 STORY = Scene((Voice(320, 960, "tell me a story"),), {"tell me a story": LONG}, 12000)

@@ -28,7 +28,7 @@ from assistant.session.turn import ReplyCancelled, TurnConfig
 from llm.text.chat import Message
 from tts.stream import SpeechChunk
 
-TURN = TurnConfig(prepare_ms=64, min_silence_ms=250)
+TURN = TurnConfig(patience=0.5, prepare_ms=64, min_silence_ms=250)
 STORY = "Yes. Once upon a time there was a king who slept, and slept, and slept."
 ASKED = Voice(320, 960, "tell me a story")
 BEGIN_MS, WORD_MS = 1290, 300
@@ -179,7 +179,7 @@ def test_an_early_backchannel_costs_no_reply() -> None:
 
 @pytest.mark.parametrize("reopen_ms", [0, 5000])
 def test_how_little_counts_as_too_early_can_be_set(reopen_ms: int) -> None:
-    turn = TurnConfig(prepare_ms=64, min_silence_ms=250, reopen_ms=reopen_ms)
+    turn = TurnConfig(patience=0.5, prepare_ms=64, min_silence_ms=250, reopen_ms=reopen_ms)
     world = converse(Voice(2500, 2900, "twice"), turn=turn, **{"tell me a story twice": "Once."})
     assert said(world) == (["tell me a story twice"] if reopen_ms else ["tell me a story", "twice"])
 
@@ -272,7 +272,7 @@ def test_a_reply_that_fails_while_it_is_held_is_over_and_the_next_is_heard() -> 
 
 
 def test_where_the_sink_cannot_hold_a_voice_stops_the_reply() -> None:
-    turn = TurnConfig(prepare_ms=64, min_silence_ms=250, reversible=False)
+    turn = TurnConfig(patience=0.5, prepare_ms=64, min_silence_ms=250, reversible=False)
     world = converse(Voice(2500, 2900, "yeah"), turn=turn)
     story, answer = world.records
     assert story.interrupted and (answer.transcript, answer.heard) == ("yeah", "Fine.")

@@ -121,12 +121,15 @@ def test_what_the_language_model_makes_of_doubtful_words_ends_the_turn() -> None
     assert not [span for span in world.recorder.spans if span.track == "score" and span.name != "queue"]
 
 
-def test_a_sentence_that_goes_on_waits_for_the_silence() -> None:
-    """0.45 + 0.89 * 1.523 - 0.23 * 4 = 0.885: 0.25 * 5.6 ** (1 - exp(-1.115)) s of silence add the rest."""
+def test_a_sentence_that_goes_on_waits_for_sound_and_silence() -> None:
+    """0.45 + 0.89 * 1.523 - 0.23 * 4 = 0.885, with the sound -0.8 + 0.95 * 0.885 + 0.31 * log(99) = 1.465.
+
+    0.25 * 5.6 ** (1 - exp(-0.535)) = 0.510 s of silence add the rest: 960 + 512 ms, in the frame behind that.
+    """
     scene = Scene((DOUBTED,), {DOUBTED.words: "Fine. And you?"}, 4000, closes={DOUBTED.words: -4})
-    (record,) = play(scene).records
-    # 796 ms are over with the window that ends at 960 + 800, in a frame that ends there, too
-    assert play(scene).ms(record.decided_ns) == 1760
+    world = play(scene)
+    (record,) = world.records
+    assert world.ms(record.decided_ns) == 1480
 
 
 def test_a_language_model_that_fails_leaves_it_to_the_sound() -> None:
