@@ -41,7 +41,7 @@ def run_plan(
         raise PlanError(f"--ttfa-p95 is 1 to 60000 ms, not {ttfa_p95:g}")
     wanted = machine_of(machine)
     check_file(json, ReportError)
-    costs = read_costs(costs_path or Path(str(files("assistant.cluster.plan") / "data" / SHIPPED)))
+    costs = read_costs(costs_path or Path(str(files("assistant.cluster.plan") / SHIPPED)))
     found = plan(callers, wanted, costs, bound_ms=ttfa_p95, call_s=call_s)
     if json:
         write_json(json, _as_json(found, costs))

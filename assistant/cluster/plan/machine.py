@@ -70,7 +70,7 @@ def _number(words: str, key: str, value: str, most: float) -> float:
 @cache
 def gpus() -> Mapping[str, Gpu]:
     """Those that were measured."""
-    found: Any = json.loads((files("assistant.cluster.plan") / "data" / "gpus.json").read_text("utf-8"))
+    found: Any = json.loads((files("assistant.cluster.plan") / "gpus.json").read_text("utf-8"))
     return {
         name: Gpu(name, Passes(**of["passes"]), of["prompt_ms"], of["host_cores"], of["sources"])
         for name, of in found.items()

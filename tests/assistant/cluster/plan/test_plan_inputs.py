@@ -10,7 +10,7 @@ from assistant.cluster.plan.costs import Passes, Shared, read_costs, with_rest, 
 from assistant.cluster.plan.errors import PlanError
 from assistant.cluster.plan.machine import costs_on, gpus, machine_of
 
-SHIPPED = Path("assistant/cluster/plan/data")
+SHIPPED = Path("assistant/cluster/plan")
 
 
 def test_costs_come_back_as_they_were_written(tmp_path: Path) -> None:
