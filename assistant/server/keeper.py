@@ -104,8 +104,7 @@ async def find(store: Store | None, session_id: str, resumable_s: int) -> Resume
         return Resume(resumable_s)
     try:
         text = await store.load(session_id)
-        # In a thread: it can be megabytes, and the audio of others does not wait.
-        kept = None if text is None else await asyncio.to_thread(read_kept, text)
+        kept = None if text is None else read_kept(text)
     except StoreLost:
         return Resume(
             resumable_s, refusal=_refusal(UNAVAILABLE, "the store of conversations does not answer")

@@ -143,7 +143,7 @@ async def converse(
     resume: str = "",
 ) -> None:
     """One connection of the server, as `assistant.server.realtime` has them."""
-    config = SessionConfig("Be brief.", TurnConfig(), live=False, item_prefix=f"item_{name}")
+    config = SessionConfig("Be brief.", TurnConfig(patience=0.5), live=False, item_prefix=f"item_{name}")
     session = Session(models.stages(), config, clock, Recorder(), name)
     state = protocol.open_state(name, "assistant", "Be brief.", 99, Limits(), can_call=False)
     keeper = Keeper(store, state.session["id"], Writer(state.session, 2**20), clock) if store else None
@@ -152,7 +152,7 @@ async def converse(
         session,
         state,
         clock,
-        TurnConfig(),
+        TurnConfig(patience=0.5),
         ConnectionLimits(),
         sent=sent,
         resume=await find(store, resume, 60),

@@ -119,7 +119,7 @@ def test_where_conversations_are_kept_comes_from_the_line_before_the_file(tmp_pa
     server = read_settings(path, None, None, None, None).server
     assert (server.resume, server.resume_s, server.resume_bytes) == ("rediss://:s3cret@far:6380/1", 60, 1000)
     assert "s3cret" not in repr(server)
-    given = read_settings(path, None, None, None, None, None, "redis://near").server
+    given = read_settings(path, None, None, None, None, resume="redis://near").server
     assert given.resume == "redis://near"
     path.write_text("[server]\nresume_bytes = 0\n")
     with pytest.raises(ConfigError, match="resume_bytes"):
