@@ -71,7 +71,15 @@ async def talked(url: str, token: str, shown: Shown, at: dict[float, Callable[[]
     try:
         gate, options = Gate(voiced, 128, 0.5), TalkOptions(seconds=8)
         talk = RemoteTalk(
-            url, lambda: dial(url, token), gate, streams, sink, clock, shown, options, open_canceller=Plain
+            url,
+            lambda resume: dial(url, token, resume),
+            gate,
+            streams,
+            sink,
+            clock,
+            shown,
+            options,
+            open_canceller=Plain,
         )
         return await talk.run()
     finally:
