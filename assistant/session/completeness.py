@@ -41,7 +41,8 @@ _SOUND = (-1.05, 1.03, 0.4)
 """Constant, weight of the words' log-odds and of the sound's."""
 DOUBTFUL = 3.0
 """Below such log-odds of the words the language model is asked before it replies, which delays the reply by a
-pass of it: what most thresholds are, and not `patience`, since what happens may not depend on that."""
+pass of it. Fixed, just above the default threshold: simulations try many values of `patience` on one
+recording, and what is asked of the models may depend on nothing but the turn machine's answers."""
 _READING = (0.45, 0.89, 0.23)
 """Constant, weight of the words' log-odds and of the language model's that a sentence closes there."""
 _READ_SOUND = (-0.8, 0.95, 0.31)

@@ -68,11 +68,6 @@ class RemoteModel:
         kept = fit(messages, self._config.max_prompt_chars)
         return Prompt([], tuple(closed_turns(kept)), len(messages) - len(kept), options)
 
-    async def read_ahead(
-        self, history: Sequence[Message], words: str, options: ReplyOptions = AS_CONFIGURED
-    ) -> None:
-        """Nothing: a server is asked once."""
-
     async def reply(
         self, prompt: Prompt, headers: Mapping[str, str] = MappingProxyType({})
     ) -> AsyncGenerator[Generated, None]:
